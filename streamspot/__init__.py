@@ -1,0 +1,3 @@
+"""streamspot: facial-expression spotting as a live stream."""
+
+__version__ = "0.1.0"

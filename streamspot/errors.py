@@ -1,0 +1,35 @@
+"""The errors a user may meet: one sentence that names the thing and the remedy."""
+
+from __future__ import annotations
+
+
+class StreamspotError(Exception):
+    """Something the user can mend.
+
+    The message is one sentence that names the offending value and the remedy. The command line prints it
+    without a traceback and exits with ``exit_code``.
+    """
+
+    exit_code = 1
+
+
+class SourceError(StreamspotError):
+    """A camera, file or address that cannot be read."""
+
+
+class ModelError(StreamspotError):
+    """Weights that are missing, damaged or made for something else."""
+
+
+class SettingsError(StreamspotError):
+    """A setting that does not exist or has an impossible value."""
+
+    exit_code = 2
+
+
+class BrokerError(StreamspotError):
+    """A broker that cannot be reached or refuses us."""
+
+
+class DataError(StreamspotError):
+    """A data set or an annotation that cannot be used; names the file, the row and the remedy."""

@@ -1,0 +1,1 @@
+"""Where a face is: detection, tracking and alignment."""

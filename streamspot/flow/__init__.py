@@ -1,0 +1,1 @@
+"""Frame pairs in, motion of facial regions out, head motion removed, on a fixed 30 Hz grid."""

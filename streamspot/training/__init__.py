@@ -1,0 +1,1 @@
+"""Point-supervised training, evaluation and leave-one-subject-out on region motion."""
