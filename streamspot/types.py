@@ -61,7 +61,7 @@ class RegionMotion:
         pts: Time of the tick in seconds on the source's time line.
         frame: Index of the source frame nearest to the tick.
         displacement: ``(R, 2)`` float32, x to the image's right and y down, in inter-ocular distances.
-        quality: In [0, 1]; how far the measurement can be trusted (head motion, low light, residual of the fit).
+        quality: In [0, 1]; how far to trust it (head motion, low light, residual of the fit).
     """
 
     tick: int

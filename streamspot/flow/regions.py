@@ -29,8 +29,8 @@ class Layout:
         return len(self.vertices)
 
 
-# MediaPipe vertices nearest to dlib's 68-point landmarks 18,19,20 | 23,24,25 | 48,51,54,57 (0-based), the ten
-# regions of the GIM paper. "left" is left in the image (the subject's right side).
+# MediaPipe vertices nearest to dlib's 68-point landmarks 18,19,20 | 23,24,25 | 48,51,54,57 (0-based), the
+# ten regions of the GIM paper. "left" is left in the image (the subject's right side).
 _PAPER = {
     "brow_left_outer": 63,
     "brow_left_mid": 105,
@@ -43,7 +43,7 @@ _PAPER = {
     "mouth_corner_right": 291,
     "lip_lower": 17,
 }
-# Lids make a blink recognisable as one; cheeks, nostrils and chin tell a smile or a jaw drop from noise at the lips.
+# Lids make a blink recognisable as one; cheeks, nostrils and chin tell a smile or a jaw drop from lip noise.
 _MORE = {
     "lid_left": 159,
     "lid_right": 386,
@@ -69,4 +69,5 @@ def layout(name: str) -> Layout:
     try:
         return LAYOUTS[name]
     except KeyError:
-        raise SettingsError(f"there is no region layout {name!r}; choose one of {', '.join(LAYOUTS)}") from None
+        known = ", ".join(LAYOUTS)
+        raise SettingsError(f"there is no region layout {name!r}; choose one of {known}") from None
