@@ -37,8 +37,8 @@ _MOVES = ("smile", "brows", "jaw")
 _PATTERNS: tuple[dict[str, float], ...] = (
     {"smile": 1.0},
     {"brows": 1.0},
-    {"brows": 0.7, "jaw": 1.0},
-    {"smile": 0.8, "brows": 0.7},
+    {"brows": 0.9, "jaw": 1.0},
+    {"smile": 0.95, "brows": 0.9},
 )
 
 
@@ -148,7 +148,7 @@ class Synthetic:
         self._fields = _Fields()
         rng = np.random.default_rng([seed, 0])
         self._movements = _schedule(rng, expressions, micro, seconds)
-        self._blinks = _blinks(rng, seconds)
+        self._blinks = _blinks(rng, seconds, self._movements)
         self._phase = rng.uniform(0, 2 * math.pi, 6)
         self.truth = [self._truth(movement) for movement in self._movements]
 
@@ -265,10 +265,12 @@ def _schedule(rng: np.random.Generator, expressions: int, micro: int, seconds: f
     return movements
 
 
-def _blinks(rng: np.random.Generator, seconds: float) -> list[float]:
+def _blinks(rng: np.random.Generator, seconds: float, movements: list[_Movement]) -> list[float]:
+    """Return when the lids begin to close: not while another movement sets in, which the eye would miss."""
     times, t = [], float(rng.uniform(0.8, 2.0))
     while t < seconds:
-        times.append(t)
+        if all(not -_BLINK_S - 0.1 < t - movement.start < movement.up + 0.1 for movement in movements):
+            times.append(t)
         t += float(rng.uniform(2.2, 4.5))
     return times
 
@@ -353,7 +355,7 @@ def _displacements(u: NDArray[Any], v: NDArray[Any]) -> dict[str, NDArray[Any]]:
         v: Downwards, at right angles to it.
     """
 
-    def bump(cu: float, cv: float, su: float, sv: Any) -> NDArray[Any]:
+    def bump(cu: float, cv: float, su: float, sv: float) -> NDArray[Any]:
         return np.asarray(np.exp(-0.5 * (((u - cu) / su) ** 2 + ((v - cv) / sv) ** 2)))
 
     zero = np.zeros_like(u)
@@ -363,9 +365,9 @@ def _displacements(u: NDArray[Any], v: NDArray[Any]) -> dict[str, NDArray[Any]]:
         0.14 * (corner_right - corner_left),
         -0.13 * (corner_left + corner_right) - 0.045 * (cheek_left + cheek_right),
     ])  # fmt: skip
-    height = np.where(v < -0.36, 0.2, 0.14)  # the lids below follow the brows only a little
-    brow = bump(-0.52, -0.36, 0.42, height) + bump(0.55, -0.36, 0.42, height)
-    brows = np.stack([zero, -0.17 * brow])
+    # The picture is fetched, not pushed, so the field stands where the brows arrive.
+    brow = bump(-0.54, -0.5, 0.42, 0.2) + bump(0.57, -0.49, 0.42, 0.2)
+    brows = np.stack([zero, -0.19 * brow])
     # The lower lip and all below it go down, and the neck takes up the slack.
     drop = 1 / (1 + np.exp(-(v - 1.07) / 0.05)) * np.exp(-0.5 * (np.maximum(v - 1.75, 0) / 0.3) ** 2)
     jaw = np.stack([zero, 0.2 * drop * np.exp(-0.5 * (np.abs(u) / 0.62) ** 4)])
