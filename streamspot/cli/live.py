@@ -49,7 +49,9 @@ def run(
     broker: Annotated[
         str | None, typer.Option(help="mqtt[s]://user@host:port, ws[s]://…, or embedded. Default: none.")
     ] = None,
-    events: Annotated[str | None, typer.Option(help="Write events as JSON lines to this file, - for stdout.")] = None,
+    events: Annotated[
+        str | None, typer.Option(help="Write events as JSON lines to this file, - for stdout.")
+    ] = None,
     intensity: Annotated[
         Path | None, typer.Option(help="Write the curve as CSV: tick, pts, intensity, macro, micro.")
     ] = None,
@@ -58,7 +60,9 @@ def run(
         typer.Option(help="every: lose no frame; latest: drop old ones. Default: latest for cameras only."),
     ] = None,
     speed: Annotated[str | None, typer.Option(help="Replay pace: max, or 1 for the recording's own.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Name of shipped weights or a .safetensors file.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Name of shipped weights or a .safetensors file.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     faces: Annotated[int | None, typer.Option(help="Most faces to follow. Default: 1.")] = None,
     face_model: Annotated[
@@ -68,8 +72,12 @@ def run(
     sensitivity: Annotated[
         float | None, typer.Option(help="From 0 (only the clearest) to 1 (the faintest). Default: 0.5.")
     ] = None,
-    stream: Annotated[str | None, typer.Option(help="Name of the stream in topics. Default: from the source.")] = None,
-    node: Annotated[str | None, typer.Option(help="Name of this machine in topics. Default: its host name.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Name of the stream in topics. Default: from the source.")
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option(help="Name of this machine in topics. Default: its host name.")
+    ] = None,
     session: Annotated[
         str | None, typer.Option(help="Name of the session. Default: the same for every run of a recording.")
     ] = None,
@@ -164,7 +172,9 @@ async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list
 
 
 def listen(
-    broker: Annotated[str, typer.Option(help="mqtt[s]://user@host:port or ws[s]://…")] = "mqtt://127.0.0.1:1883",
+    broker: Annotated[
+        str, typer.Option(help="mqtt[s]://user@host:port or ws[s]://…")
+    ] = "mqtt://127.0.0.1:1883",
     node: Annotated[str, typer.Option(help="Only this node; + for all.")] = "+",
     stream: Annotated[str, typer.Option(help="Only this stream; + for all.")] = "+",
     json: Annotated[bool, typer.Option("--json", help="Print the CloudEvents as they came.")] = False,
