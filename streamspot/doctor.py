@@ -62,8 +62,6 @@ def examine(weights: str = "streamspot-base", broker: str | None = None) -> Iter
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("Python", "failure", f"{version}; streamspot needs 3.11 or later")
     if sys.version_info >= (3, 13):
         return Finding(
             "Python", "warning", f"{version}; FaceMesh needs 3.12 or earlier, so a face model file is fetched"

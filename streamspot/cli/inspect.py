@@ -40,9 +40,13 @@ def cameras(
     if not found:
         typer.echo("No camera found: plug one in and check that your user may read /dev/video*.")
         raise typer.Exit(1)
-    table = Table("index", "path", "name", "mode", "measured fps", box=None)
+    table = Table("index", "path", "name", "modes: size, format, declared and measured fps", box=None)
     for camera in found:
-        table.add_row(*camera.row())
+        modes = [
+            f"{m.width}x{m.height} {m.pixels} {'?' if m.nominal is None else f'{m.nominal:g}'} {m.measured:.1f}"
+            for m in camera.modes
+        ]
+        table.add_row(str(camera.index), camera.path, camera.name, "\n".join(modes) or "not opened")
     Console().print(table)
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,8 @@ import typer
 from streamspot.config import RunSettings, load_settings
 from streamspot.console import QuietStderr, can_draw
 from streamspot.dashboard import Dashboard, PlainLines
-from streamspot.errors import StreamspotError
+from streamspot.dashboard.picture import plain
+from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.runtime import Run
 from streamspot.sinks import Sink
@@ -26,7 +27,7 @@ from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
 from streamspot.sources.base import slug
-from streamspot.subscribe import subscribe
+from streamspot.subscribe import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event
 
@@ -171,6 +172,44 @@ async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list
     return sinks
 
 
+def demo(
+    speed: Annotated[
+        str | None, typer.Option(help="1 for the clip's own pace, max. Default: 1 on a terminal.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Weights to run.")] = "streamspot-base",
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
+) -> None:
+    """Show everything at once, with nothing set up: a clip made on the spot, a broker, the dashboard, a subscriber.
+
+    Ends by itself; the exit code is 0 only if the events arrived over MQTT.
+    """
+    asyncio.run(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
+
+
+async def _demo(speed: str, weights: str, *, draw: bool) -> None:
+    received: list[Event] = []
+    telemetry = Telemetry()
+    with tempfile.TemporaryDirectory() as folder:
+        async with embedded_broker() as url, subscribe(url) as arriving:
+            listener = asyncio.create_task(_collect(arriving, received))
+            flags = {"source": "synthetic", "speed": speed, "weights": weights, "broker": url}
+            settings = load_settings({**flags, "node": "demo", "journal": Path(folder)})
+            await _run(settings, draw=draw, telemetry=telemetry)
+            await asyncio.sleep(0.2)
+            listener.cancel()
+    finished = [event for event in received if event.phase == "offset"]
+    typer.echo(f"\nReceived over MQTT from {telemetry.broker.address}: {len(received)} events")
+    for event in finished:
+        typer.echo(f"  {plain(event)}")
+    if not finished:
+        raise BrokerError("no finished expression arrived over MQTT; run streamspot doctor")
+
+
+async def _collect(arriving: Subscription, received: list[Event]) -> None:
+    async for arrived in arriving:
+        received.append(arrived.event)  # noqa: PERF401 - it never ends
+
+
 def listen(
     broker: Annotated[
         str, typer.Option(help="mqtt[s]://user@host:port or ws[s]://…")
@@ -182,9 +221,13 @@ def listen(
     """Print the events that arrive at a broker; duplicates are dropped, gaps are named."""
 
     async def follow() -> None:
-        async for received in subscribe(broker, node=node, stream=stream):
-            line = received.payload.decode() if json else received.line
-            typer.echo(line)
+        async with subscribe(broker, node=node, stream=stream) as arriving:
+            async for arrived in arriving:
+                if arrived.missed:
+                    typer.echo(
+                        f"! {arrived.missed} events of {arrived.event.stream} are missing here", err=True
+                    )
+                typer.echo(encode(arrived.event, node=arrived.node) if json else plain(arrived.event))
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(follow())
