@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ class SpotSettings:
         overlap: Of two detections with a greater intersection over union the worse is dropped, whatever their
             kinds. 0: no two reported expressions overlap, as one user sees one face do one thing at a time;
             the paper's class-wise 0.5 reports nested runs several times.
+        trough_window: The curve is searched for troughs after a moving mean over so many ticks, so that jitter
+            does not divide a held smile.
         trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
         trough_depth: … and at least this deep.
         onset_level: The onset is announced once the curve …
@@ -59,7 +62,7 @@ class SpotSettings:
 
     thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     class_floor: float = 0.5
-    macro_ticks: tuple[int, int] = (15, 1800)
+    macro_ticks: tuple[int, int] = (10, 1800)
     micro_ticks: tuple[int, int] = (6, 16)
     macro_score: float = 0.4
     micro_score: float = 0.4
@@ -68,6 +71,7 @@ class SpotSettings:
     outer_ticks: int = 8
     soft_nms_sigma: float = 0.3
     overlap: float = 0.0
+    trough_window: int = 5
     trough_share: float = 0.3
     trough_depth: float = 0.1
     onset_level: float = 0.4
@@ -88,7 +92,7 @@ class SpotSettings:
             not levels
             or levels[0] <= 0
             or levels[-1] >= 1
-            or any(b <= a for a, b in zip(levels, levels[1:], strict=False))
+            or any(b <= a for a, b in itertools.pairwise(levels))
         ):
             raise SettingsError(f"thresholds {levels} must ascend strictly between 0 and 1")
         for name in ("macro_ticks", "micro_ticks"):
@@ -101,7 +105,7 @@ class SpotSettings:
             raise SettingsError(
                 f"micro_ticks end at {self.micro_ticks[1]}, beyond the longest macro-expression: raise macro_ticks"
             )
-        for name in ("outer_ticks", "onset_ticks"):
+        for name in ("outer_ticks", "trough_window", "onset_ticks"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)} must be at least 1")
         for name in (
