@@ -41,7 +41,7 @@ def picture(
     else:
         lower = min(max(13 + bool(telemetry.broker.error), (height - 3) * 2 // 5), height - 3 - 4)
         upper = height - 3 - lower
-        right = min(max(34, width * 3 // 10), 56)
+        right = min(max(34, width * 36 // 100), 90)
         lines = [
             *header(telemetry, elapsed, width),
             *_faces(telemetry, faces, width, upper),
