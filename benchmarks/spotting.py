@@ -96,11 +96,15 @@ def annotations(folder: Path) -> dict[str, tuple[int, list[Truth]]]:
             offset = int(row["offset"] or onset + 20)
             apex = int(row["apex"] or (onset + offset) // 2)
             kind: Kind = "macro" if row["kind"] == "macro" else "micro"
-            truths.append(Truth(kind, onset, apex if onset < apex < offset else (onset + offset) // 2, offset))
+            truths.append(
+                Truth(kind, onset, apex if onset < apex < offset else (onset + offset) // 2, offset)
+            )
     return videos
 
 
-def ideal(ticks: int, truths: list[Truth], noise: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+def ideal(
+    ticks: int, truths: list[Truth], noise: float, rng: np.random.Generator
+) -> tuple[Array, Array, Array]:
     """Return bumps of random height that have 0.14 of it at onset and offset, class probabilities, and noise.
 
     The noise is half white, half correlated over about five ticks.
@@ -204,7 +208,9 @@ def troughs(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotS
         ones = np.full(len(curve), 0.8)
         found = decode(scores_of(curve, ones, 1 - ones), how)
         apexes = [d.apex for d in found]
-        hit = len(found) == 2 and all(a is not None and abs(a - b) <= 12 for a, b in zip(apexes, (one, two), strict=True))
+        hit = len(found) == 2 and all(
+            a is not None and abs(a - b) <= 12 for a, b in zip(apexes, (one, two), strict=True)
+        )
         for least in (0.1, 0.2, 0.3, 0.4):
             if depth >= least:
                 share[f"≥{least}"].append(hit)
@@ -219,7 +225,9 @@ def split_smiles(noise: float, how: SpotSettings) -> str:
         wrong = 0
         for _ in range(tries):
             top = rng.uniform(0.5, 0.95)
-            clean = np.concatenate([np.zeros(30), bump(20, top)[:10], np.full(held, top), bump(20, top)[10:], np.zeros(30)])
+            clean = np.concatenate(
+                [np.zeros(30), bump(20, top)[:10], np.full(held, top), bump(20, top)[10:], np.zeros(30)]
+            )
             slow = np.convolve(rng.normal(0, noise, len(clean) + 4), np.ones(5) / 5**0.5, "valid")
             curve = np.clip(clean + 0.7 * rng.normal(0, noise, len(clean)) + 0.7 * slow, 0, 1)
             ones = np.full(len(curve), 0.8)

@@ -55,7 +55,9 @@ def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
     return out
 
 
-def next_end(a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings) -> tuple[int, str, int]:
+def next_end(
+    a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
+) -> tuple[int, str, int]:
     """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the mean curve's valley."""
     first, smooth_from, end = span
     for now in range(first, end + 1):

@@ -36,7 +36,9 @@ class Spotter:
         self._context: deque[float] = deque(maxlen=self._settings.outer_ticks)
         self._hill: Hill | None = None
         self._open = False  # a hill that is not open waits for its right margin
-        self._recent: deque[float] = deque((0.0,) * self._settings.trough_window, self._settings.trough_window)
+        self._recent: deque[float] = deque(
+            (0.0,) * self._settings.trough_window, self._settings.trough_window
+        )
         self._sum = 0.0  # of the recent intensities; exact, as they are on a grid
         self._top = 0  # place of the hill's highest value
         self._peak = self._valley = -1.0  # of the moving mean
@@ -130,7 +132,11 @@ class Spotter:
         cut = last + 1 - len(window) + window.index(min(window))
         trough = (values[cut],)
         right = self._begin(hill.start + cut + 1, trough)
-        right.values, right.macro, right.micro = values[cut + 1 :], hill.macro[cut + 1 :], hill.micro[cut + 1 :]
+        right.values, right.macro, right.micro = (
+            values[cut + 1 :],
+            hill.macro[cut + 1 :],
+            hill.micro[cut + 1 :],
+        )
         del values[cut:]
         self._judge(hill, trough, out)
         self._top = right.values.index(max(right.values))
