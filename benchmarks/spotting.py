@@ -1,4 +1,4 @@
-"""What spotting costs and whether it is exact; with annotated recordings at hand, how it fares on ideal curves.
+"""What spotting costs, whether it is exact and, where annotations are at hand, how ideal curves fare.
 
 Run: ``python benchmarks/spotting.py [--curves 10000]``. The ideal curves are not a model's: every annotated
 expression of CAS(ME)² becomes a bump with noise around it, which tests the decoder alone.
@@ -85,7 +85,7 @@ def longest_close() -> float:
 
 
 def annotations(folder: Path) -> dict[str, tuple[int, list[Truth]]]:
-    """Return ticks and expressions of each video; a missing offset is onset + 20, a missing apex the middle."""
+    """Return ticks and expressions of each video; offset is onset + 20, apex the middle where missing."""
     videos: dict[str, tuple[int, list[Truth]]] = {}
     with (folder / "casme2_flow" / "annotations.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -123,7 +123,7 @@ def ideal(
 
 
 def matched(truths: list[Truth], found: list[Detection]) -> list[tuple[Truth, Detection]]:
-    """Match one-to-one within a kind at an inclusive intersection over union of at least 0.5, best score first."""
+    """Match one-to-one within a kind, inclusive intersection over union at least 0.5, best score first."""
     free, pairs = list(truths), []
     for d in sorted(found, key=lambda d: -d.score):
         assert d.offset is not None  # noqa: S101
@@ -140,7 +140,7 @@ def matched(truths: list[Truth], found: list[Detection]) -> list[tuple[Truth, De
 
 
 def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotSettings) -> str:
-    """Return recall, precision, delays, apex error and early announcements on ideal curves in one line a kind."""
+    """Return recall, precision, delays, apex error and early announcements on ideal curves."""
     rng = np.random.default_rng(0)
     counts: dict[str, dict[str, int]] = {kind: defaultdict(int) for kind in KINDS}
     delay: dict[str, list[int]] = {kind: [] for kind in KINDS}
@@ -164,18 +164,15 @@ def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, ho
             counts[truth.kind]["early"] += announced[d.number] < truth.apex
             delay[truth.kind].append(d.decided - truth.offset)
             apex_error[truth.kind].append(abs((d.apex or 0) - truth.apex))
-    lines = [
-        f"noise {noise}: {cancelled} of {onsets} onsets cancelled; ticks from the detection's offset to the decision: "
-        f"median {np.median(wait):.0f}, max {max(wait)}"
-    ]
+    lines = [f"noise {noise}: {cancelled} of {onsets} onsets cancelled"]
+    lines += [f"  ticks from the detected offset to its event: median {np.median(wait):.0f}, max {max(wait)}"]
     for kind in KINDS:
-        n = counts[kind]
-        late, off = delay[kind] or [0], apex_error[kind] or [0]
+        n, late, off = counts[kind], delay[kind] or [0], apex_error[kind] or [0]
         lines.append(
-            f"  {kind}: recall {n['right'] / n['truths']:.3f}  precision {n['right'] / max(1, n['found']):.3f}  "
-            f"announced before the apex {n['early'] / max(1, n['right']):.2f}  apex error {np.mean(off):.1f}  "
-            f"ticks from annotated offset: median {np.median(late):.0f}, p95 {np.quantile(late, 0.95):.0f}, "
-            f"max {max(late)}"
+            f"  {kind}: recall {n['right'] / n['truths']:.3f}, precision {n['right'] / max(1, n['found']):.3f},"
+            f" onset before the apex {n['early'] / max(1, n['right']):.2f}, apex error {np.mean(off):.1f}, ticks"
+            f" from the annotated offset to its event: median {np.median(late):.0f},"
+            f" p95 {np.quantile(late, 0.95):.0f}, max {max(late)}"
         )
     return "\n".join(lines)
 
@@ -198,7 +195,7 @@ def troughs(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotS
         clean[30 + at : 30 + at + len(second)] = np.maximum(clean[30 + at : 30 + at + len(second)], second)
         one, two = sorted((30 + int(first.argmax()), 30 + at + int(second.argmax())))
         valley, lower = clean[one : two + 1].min(), min(clean[one], clean[two])
-        if valley <= how.floor or valley >= lower:
+        if valley <= how.levels[0] or valley >= lower:
             continue
         depth = (lower - valley) / lower
         if depth < 0.1:

@@ -1,4 +1,4 @@
-"""The decoder again, over whole arrays and by brute force, and the curves to compare it with the online one."""
+"""The decoder again, over whole arrays and by brute force, and the curves for the comparison."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     ]
 
 
+def thresholds(settings: SpotSettings) -> Array:
+    """Return the thresholds, rounded as the intensities are."""
+    return np.round(np.array(settings.thresholds) * 2**20) / 2**20
+
+
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return first and last index of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
@@ -37,8 +42,8 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
     """Return first and last tick of each hill and the ends of the ticks that its margins may use."""
     width = settings.trough_window
-    smooth = np.convolve(a, np.ones(width))[: len(a)] / width
-    components = runs(a > settings.thresholds[0])
+    smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
+    components = runs(a > thresholds(settings)[0])
     out = []
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0
@@ -58,7 +63,7 @@ def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
 def next_end(
     a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
 ) -> tuple[int, str, int]:
-    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the mean curve's valley."""
+    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the valley of the mean."""
     first, smooth_from, end = span
     for now in range(first, end + 1):
         seen = smooth[smooth_from : now + 1]
@@ -81,7 +86,7 @@ def detect(
     """Return the detections of one hill."""
     start, end, free_left, free_right = hill
     spans = {
-        (start + s, start + e) for level in settings.thresholds for s, e in runs(a[start : end + 1] > level)
+        (start + s, start + e) for level in thresholds(settings) for s, e in runs(a[start : end + 1] > level)
     }
     limits = {"macro": settings.macro_ticks, "micro": settings.micro_ticks}
     least = {"macro": settings.macro_score, "micro": settings.micro_score}

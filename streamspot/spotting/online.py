@@ -13,12 +13,14 @@ from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 class Spotter:
     """Turns the scores of one segment, tick by tick, into phases of expressions.
 
-    Every expression is seen as onset → apex → offset, or as onset → [apex] → cancelled, under one number. The
-    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come ``outer_ticks`` ticks after
-    the curve has fallen to the floor at the latest, and as soon as the curve has risen again out of a trough.
+    Every expression is seen as onset → apex → offset or as onset → [apex] → cancelled, under one number. The
+    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come at the latest when
+    the curve has been at the floor for ``outer_ticks`` ticks, and as soon as it has risen again out of a
+    trough.
 
-    A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a new
-    spotter. Memory and time per tick do not grow with the stream: nothing older than ``longest`` ticks is kept.
+    A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a
+    new spotter. Memory and time per tick do not grow with the stream: nothing older than the longest
+    macro-expression is kept.
 
     Example:
         >>> spotter = Spotter()
@@ -33,6 +35,8 @@ class Spotter:
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
         self._settings = settings or SpotSettings()
+        self._floor = self._settings.levels[0]
+        self._onset_level = on_grid(self._settings.onset_level)
         self._context: deque[float] = deque(maxlen=self._settings.outer_ticks)
         self._hill: Hill | None = None
         self._open = False  # a hill that is not open waits for its right margin
@@ -56,7 +60,7 @@ class Spotter:
         intensity = on_grid(score.intensity)
         self._sum += intensity - self._recent[0]
         self._recent.append(intensity)
-        if intensity <= settings.floor:
+        if intensity <= self._floor:
             return self._neutral(intensity)
         out: list[Detection] = []
         hill = self._hill
@@ -71,7 +75,7 @@ class Spotter:
         hill.micro.append(_probability(score.micro))
         if intensity > values[self._top]:
             self._top = len(values) - 1
-        self._above = self._above + 1 if intensity > settings.onset_level else 0
+        self._above = self._above + 1 if intensity > self._onset_level else 0
 
         mean = self._sum / settings.trough_window
         if settings.trough(self._peak, self._valley, mean):
@@ -91,9 +95,10 @@ class Spotter:
         """End the segment.
 
         Args:
-            reason: None at the end of a recording: an expression still above the floor ends with the last tick
-                and is judged like any other. Otherwise why the segment broke off (face lost, gap): such an
-                expression is cancelled with this reason; one that only waited for its outer margin is judged.
+            reason: None at the end of a recording: an expression still above the floor ends with the last
+                tick and is judged like any other. Otherwise why the segment broke off (face lost, gap):
+                such an expression is cancelled with this reason, while one that only waited for its outer
+                margin is judged.
         """
         out: list[Detection] = []
         hill, self._hill = self._hill, None
@@ -141,7 +146,7 @@ class Spotter:
         self._judge(hill, trough, out)
         self._top = right.values.index(max(right.values))
         for value in reversed(right.values):
-            if value <= settings.onset_level:
+            if value <= self._onset_level:
                 break
             self._above += 1
         return right
