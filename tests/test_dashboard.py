@@ -465,6 +465,7 @@ def test_where_a_dashboard_makes_sense(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     assert can_draw(terminal())
     assert not can_draw(Console(file=io.StringIO()))
+    assert not can_draw()  # pytest holds the standard streams
     assert terminal_size(terminal(91, 17)) == (91, 17)
     for name in ("dumb", "linux"):
         monkeypatch.setenv("TERM", name)
