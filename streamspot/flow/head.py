@@ -7,6 +7,7 @@ second turns a landmark mesh back into a reference pose.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,14 +61,17 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
     for _ in range(4):
         weight = np.repeat(1.0 / np.maximum(1.0, left / (1.5 * _spread(left))) ** 2, 2)
         weighted = rows * weight[:, None]
-        parameters = np.linalg.solve(weighted.T @ rows + _PRIOR, weighted.T @ target)
+        # OpenCV's solver: NumPy's wakes a pool of threads for a system of six
+        solved = cv2.solve(weighted.T @ rows + _PRIOR, weighted.T @ target, flags=cv2.DECOMP_CHOLESKY)[1]
+        parameters = np.asarray(solved, np.float64)[:, 0]
         left = np.hypot(*(target - rows @ parameters).reshape(-1, 2).T)
     return parameters, _spread(left)
 
 
 def _spread(left: NDArray[np.float64]) -> float:
     """Return the robust standard deviation of residual lengths."""
-    return max(1.4826 * float(np.median(left)), 1e-4)
+    middle = len(left) // 2
+    return max(1.4826 * float(np.partition(left, middle)[middle]), 1e-4)
 
 
 class PoseNormaliser:
