@@ -30,11 +30,13 @@ class Dashboard:
 
     It draws in a thread of its own at most 8 times a second, on the alternate screen, and writes only the
     lines that changed. Should drawing fail, the run goes on without it. Meanwhile file descriptor 2 leads to
-    a log file, unless a console is given.
+    a log file: to ``quiet`` if that is given, to one of its own if neither ``quiet`` nor ``console`` is.
 
     Args:
         telemetry: What to show.
-        console: Where to draw; None for the process's terminal.
+        console: Where to draw; None for the terminal of ``quiet``.
+        quiet: Already entered; the dashboard keeps its log bounded, tells its path and leaves ending it to
+            whoever began it.
         rate: Updates a second, in (0, 8].
 
     Example:
@@ -42,13 +44,21 @@ class Dashboard:
         ...     run()
     """
 
-    def __init__(self, telemetry: Telemetry, *, console: Console | None = None, rate: float = 6.0) -> None:
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        console: Console | None = None,
+        quiet: QuietStderr | None = None,
+        rate: float = 6.0,
+    ) -> None:
         self._telemetry = telemetry
         self._given = console
+        self._quiet = quiet
+        self._own: QuietStderr | None = None
         self._period = 1.0 / min(max(rate, 0.1), 8.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dashboard", daemon=True)
-        self._quiet: QuietStderr | None = None
         self._console: Console
         self._before: list[Line] = []
         self._size = (0, 0)
@@ -58,11 +68,12 @@ class Dashboard:
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
-        if self._given is None:
-            self._quiet = QuietStderr().__enter__()
-            self._console = self._quiet.console
-        else:
+        if self._given is None and self._quiet is None:
+            self._own = self._quiet = QuietStderr().__enter__()
+        if self._given is not None:
             self._console = self._given
+        elif self._quiet is not None:
+            self._console = self._quiet.console
         with self._harmless():
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
@@ -75,23 +86,21 @@ class Dashboard:
         self._stop.set()
         self._thread.join(timeout=0.5)
         try:
-            if (
-                not self._thread.is_alive()
-            ):  # else the terminal has stopped reading: writing would hang the run
+            # A thread that still writes means a terminal that has stopped reading: writing would hang the run.
+            if not self._thread.is_alive():
                 with self._harmless():
                     self._leave()
         finally:
-            if self._quiet is not None:
-                self._quiet.__exit__(kind, error, trace)
+            if self._own is not None:
+                self._own.__exit__(kind, error, trace)
 
     def _loop(self) -> None:
         while True:
             began = time.monotonic()
             with self._harmless():
                 self._draw()
-            if self._failed or self._stop.wait(
-                max(self._period - (time.monotonic() - began), self._period / 2)
-            ):
+            rest = max(self._period - (time.monotonic() - began), self._period / 2)
+            if self._failed or self._stop.wait(rest):
                 return
 
     def _picture(self, width: int, height: int) -> list[Line]:

@@ -44,7 +44,7 @@ from streamspot.dashboard.text import (
 from streamspot.telemetry import STAGES, BrokerState, Telemetry
 from streamspot.types import TICK_RATE, Event
 
-NOTICE = "observing: people in view should know · facial movement only, never emotion"
+NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
 _STATE = {"macro": (MARKS["apex", "macro"], MACRO), "micro": (MARKS["apex", "micro"], MICRO)}
@@ -69,17 +69,20 @@ def header(telemetry: Telemetry, elapsed: float, width: int) -> list[Line]:
     source, policy = telemetry.source or "no source yet", f" · {policy}"
     tail = f"{policy} · {telemetry.model}"
     if not telemetry.model or len(source) + len(tail) > room:
-        tail = policy
+        tail = policy if room - len(policy) >= min(len(source), 20) else ""
     source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
     sign = run(" ○ " if telemetry.finished else " ◉ ", DIM if telemetry.finished else ALARM)
-    return [first, fit([sign, run(NOTICE, DIM)], width)]
+    notice = "".join(NOTICE) if 3 + len("".join(NOTICE)) <= width else NOTICE[0]
+    return [first, fit([sign, run(notice, DIM)], width)]
 
 
 def hint(telemetry: Telemetry, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
     if telemetry.frames:
-        title, text = "nobody in view", "Face the camera, come closer, and have the light in front of you."
+        title, text = "nobody in view", "No face is found in this part of the recording."
+        if telemetry.live:
+            text = "Face the camera, come closer, and have the light in front of you."
     else:
         title, text = "starting", f"Waiting for the first frame of {telemetry.source or 'the source'}."
     inner = width - 2
@@ -106,7 +109,7 @@ def face_panel(face: FaceNow, telemetry: Telemetry, width: int, height: int) -> 
     marks, owner = mark_row(spans(face.marks), window)
     styles = [(CALM if face.visible else DIM) if span is None else _span_style(span) for span in owner]
     body = [[run(" " * GUTTER), *_runs(marks, styles)]]
-    lines = threshold_dots(telemetry.thresholds, rows)
+    lines = threshold_dots(telemetry.thresholds if rows >= 3 else (), rows)
     middle = rows // 2
     for row, text in enumerate(braille(window.samples(face.scores), columns, rows)):
         dot, value = lines.get(row, (" ", 0.0))
@@ -254,11 +257,11 @@ def _broker(telemetry: Telemetry, inner: int, height: int) -> list[Line]:
     sign, style = _BROKER[broker.state]
     title = [RULE, run("broker", BOLD), run(f" {_short(broker.address, inner - 11)}", DIM)]
     if broker.state == "none":
-        return [title, [run(" ○ none: events stay on this machine", DIM)]]
+        return [title, [run(" ○ none, nothing is published", DIM)]]
     word = " acknowledged · " if inner >= 44 else " acked · "
     state = [run(f" {sign} {broker.state}", style), run(f" · {broker.acknowledged}"), run(word, DIM)]
     state += [run(f"{broker.queued}", MACRO if broker.queued else PLAIN), run(" queued", DIM)]
-    room = max(min(height - 2 - 11, 3), 0)
+    room = max(min(height - 2 - 12, 3), 0)
     return [title, state, *([run(f" {line}", ALARM)] for line in wrap(broker.error, inner - 2)[:room])]
 
 
@@ -266,7 +269,11 @@ def _short(address: str, width: int) -> str:
     return address if len(address) <= width else elide(address.rpartition("://")[2], width)
 
 
-def footer(messages: Sequence[str], log: str, width: int) -> Line:
-    """Return the last line: the newest warning, or how to end; and where native libraries' messages went."""
-    left = [run(f" ! {messages[-1]}", MACRO)] if messages else [run(" Ctrl-C ends the run", DIM)]
+def footer(telemetry: Telemetry, messages: Sequence[str], log: str, width: int) -> Line:
+    """Return the last line: what is wrong, or how to end; and where native libraries' messages went."""
+    left = [run(" Ctrl-C ends the run", DIM)]
+    if telemetry.broker.error and telemetry.broker.state in {"retrying", "refused"}:
+        left = [run(" ✕ " + elide(telemetry.broker.error, width - 4), ALARM)]
+    elif messages:
+        left = [run(" ! " + elide(messages[-1], width - 4), MACRO)]
     return ends(left, [run(f"native messages: {log} ", DIM)] if log else [], width)

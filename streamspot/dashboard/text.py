@@ -49,10 +49,11 @@ def fit(line: Line, width: int) -> Line:
     fitted: Line = []
     left = width
     for segment in line:
-        size = cell_len(segment.text)
+        text = segment.text
+        size = len(text) if text.isascii() else cell_len(text)
         if size > left:
             if left > 0:
-                fitted.append(Segment(set_cell_size(segment.text, left), segment.style))
+                fitted.append(Segment(set_cell_size(text, left), segment.style))
             return fitted
         fitted.append(segment)
         left -= size
