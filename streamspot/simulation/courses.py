@@ -65,12 +65,13 @@ def swing(rng: Rng, ticks: int) -> Array:
     where = np.linspace(0, 1, ticks, dtype=np.float32)
     first = ease(max(1, int(ticks * rng.uniform(0.15, 0.5))))
     last = ease(max(1, int(ticks * rng.uniform(0.15, 0.5))))
-    curve = np.ones(ticks, np.float32)
+    curve: Array = np.ones(ticks, np.float32)
     curve[: len(first)] = first
     curve[ticks - len(last) :] *= 1 - last
     if rng.random() < 0.4:
         curve *= np.cos(np.pi * where * rng.uniform(1, 2.2))
-    return curve + knots(rng, ticks, 8, 1)[:, 0] * np.float32(0.08) * np.sin(np.pi * where)
+    tremor = knots(rng, ticks, 8, 1)[:, 0] * np.float32(0.08) * np.sin(np.pi * where)
+    return np.asarray(curve + tremor, np.float32)
 
 
 def nod(rng: Rng, ticks: int) -> Array:

@@ -1,8 +1,8 @@
 """How far facial action units move each region: our own table, in inter-ocular distances.
 
 The numbers follow the appearance changes that the Facial Action Coding System (Ekman, Friesen and Hager,
-2002) describes for each unit at its strongest; their sizes were set beside what the flow stage measures on posed
-expressions. They are typical, not anybody's: every simulated person has gains of their own.
+2002) describes for each unit at its strongest; their sizes were set beside what the flow stage measures on
+posed expressions. They are typical, not anybody's: every simulated person has gains of their own.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ class Recipe:
         rate: Highest learning rate.
         decay: Weight decay.
         threads: Processor threads.
+        device: Where to train: cpu or cuda; what ships was trained on cpu.
     """
 
     seed: int = 0
@@ -54,6 +55,7 @@ class Recipe:
     rate: float = 3e-3
     decay: float = 0.02
     threads: int = 1
+    device: str = "cpu"
 
 
 def augment(
@@ -102,7 +104,7 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         for number in range(recipe.recordings)
     ]
     across = mirror(layout(config.layout))
-    network = Network(config).train()
+    network = Network(config).train().to(recipe.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=recipe.steps, pct_start=0.1
@@ -113,7 +115,9 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         pairs = [
             augment(rng, one.motion, np.column_stack((one.intensity, one.classes)), across) for one in chosen
         ]
-        motion, targets = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        motion, targets = (
+            torch.from_numpy(np.stack(part)).to(recipe.device) for part in zip(*pairs, strict=True)
+        )
         out = network(motion)
         edge = functional.max_pool1d(targets[..., 0].diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
         weight = 1 + functional.pad(edge.float(), (1, 0))
@@ -221,8 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--steps", type=int, default=Recipe().steps)
     parser.add_argument("--threads", type=int, default=Recipe().threads)
+    parser.add_argument("--device", default=Recipe().device, help="cpu or cuda")
     given = parser.parse_args(arguments)
-    recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads)
+    recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads, device=given.device)
     config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead)
     model = train(config, recipe)
     given.out.parent.mkdir(parents=True, exist_ok=True)
