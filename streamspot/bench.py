@@ -108,7 +108,7 @@ def _pictures(source: str, count: int) -> list[Frame]:
         raise SourceError(f"{source} has {len(taken)} frames; a benchmark needs at least 2")
     there_and_back = taken + taken[-2:0:-1]
     return [
-        Frame(i, i / 30, 0, cv2.resize(there_and_back[i % len(there_and_back)].image, SIZE))  # type: ignore[arg-type]
+        Frame(i, i / 30, 0, cv2.resize(there_and_back[i % len(there_and_back)].image, SIZE))
         for i in range(count)
     ]
 

@@ -12,7 +12,7 @@ from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Frame
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Keep native libraries from taking every core and every line of the terminal."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("GLOG_minloglevel", "2")

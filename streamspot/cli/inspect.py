@@ -14,7 +14,6 @@ from streamspot.bench import bench as measure
 from streamspot.console import QuietStderr
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
-from streamspot.events import asyncapi, json_schema
 from streamspot.sources.cameras import list_cameras
 
 _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failure": "[red]✗[/]"}
@@ -72,6 +71,8 @@ def schema(
     ] = "json",
 ) -> None:
     """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
+    from streamspot.events import asyncapi, json_schema  # noqa: PLC0415
+
     documents = {"json": json_schema, "asyncapi": asyncapi}
     if form not in documents:
         raise SettingsError(f"there is no schema {form!r}; choose json or asyncapi")

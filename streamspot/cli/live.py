@@ -48,7 +48,7 @@ def run(
         ),
     ] = None,
     broker: Annotated[
-        str | None, typer.Option(help="mqtt[s]://user@host:port, ws[s]://…, or embedded. Default: none.")
+        str | None, typer.Option(help="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none.")
     ] = None,
     events: Annotated[
         str | None, typer.Option(help="Write events as JSON lines to this file, - for stdout.")
@@ -137,7 +137,7 @@ def _screen(
         return PlainLines(telemetry)
     quiet = stack.enter_context(QuietStderr())
     if draw and not stdout_taken and can_draw(quiet.console):
-        return Dashboard(telemetry, console=quiet.console)
+        return Dashboard(telemetry, quiet=quiet)
     return PlainLines(telemetry, console=quiet.console if stdout_taken else None)
 
 
@@ -148,11 +148,19 @@ def _stop_on_signals(run: Run) -> None:
     def stop() -> None:
         run.stop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, os._exit, 130)
+            loop.add_signal_handler(number, _leave_now)
 
     with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
+
+
+def _leave_now() -> None:
+    """End the process at once, leaving a usable terminal."""
+    for screen in (1, 2):
+        if os.isatty(screen):
+            os.write(screen, b"\x1b[?1049l\x1b[?25h")
+    os._exit(130)
 
 
 async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list[Sink]:
@@ -212,7 +220,7 @@ async def _collect(arriving: Subscription, received: list[Event]) -> None:
 
 def listen(
     broker: Annotated[
-        str, typer.Option(help="mqtt[s]://user@host:port or ws[s]://…")
+        str, typer.Option(help="mqtt:// or mqtts://user@host:port, ws:// or wss://")
     ] = "mqtt://127.0.0.1:1883",
     node: Annotated[str, typer.Option(help="Only this node; + for all.")] = "+",
     stream: Annotated[str, typer.Option(help="Only this stream; + for all.")] = "+",
