@@ -49,7 +49,7 @@ class Origin:
         stream: Short name fit for a topic.
         open: Returns an opened capture and what to tell the user about it, or raises SourceError.
         stall: Seconds without a picture after which it is opened anew.
-        slow: What helps when it gives fewer pictures than it promised.
+        slow: What helps when it gives fewer pictures than it promised; empty when it promises nothing.
     """
 
     name: str
@@ -106,8 +106,8 @@ class LiveSource:
                     if lost is not None:
                         self.messages.append(f"{self.name} is back after {time.monotonic() - lost:.0f} s")
                         lost = None
+                    self.fps = reader.fps if self._origin.slow else None
                     if reader.greeting:
-                        self.fps = reader.fps
                         self.messages.append(reader.greeting)
                         reader.greeting = ""
                     pause = 0.25
@@ -208,36 +208,51 @@ class Clock:
     """Times of pictures in seconds since the first, strictly increasing.
 
     The device's own stamps have no jitter from the transport and the scheduler, so they are used, moved to
-    this computer's clock, while they increase and stay within a second of the arrival.
+    this computer's clock, once they have kept pace with the arrivals for three seconds (some decoders make
+    them up at 25 a second) and while they increase and stay near the arrivals; else the arrival counts.
     """
 
     def __init__(self) -> None:
         self._start: float | None = None
-        self._offset = 0.0
-        self._device = math.inf
         self._last = -math.inf
+        self._device = math.inf
+        self._offset = 0.0
+        self._trusted = False
+        self._first = (0.0, 0.0)
+        self._gaps: list[float] = []
 
     def restart(self) -> None:
         """Forget the device's clock: it was opened anew."""
         self._device = math.inf
+        self._trusted = False
 
     def stamp(self, arrived: float, device: float) -> float:
         """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
-        pts = device + self._offset
-        if math.isfinite(device):
-            if device > self._device and abs(pts - arrived) < 1.0:
-                # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
-                self._offset += (arrived - pts) / 500
-            else:
-                self._offset = arrived - device
-                pts = arrived
-            self._device = device
+        pts = arrived
+        if not (math.isfinite(device) and device > self._device):
+            self._trusted, self._first, self._gaps = False, (arrived, device), []
+        elif self._trusted:
+            pts = device + self._offset
+            # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
+            self._offset += (arrived - pts) / 500
+            if abs(arrived - pts) > 0.5:
+                self._trusted, self._first, self._gaps, pts = False, (arrived, device), [], arrived
         else:
-            pts = arrived
+            self._probe(arrived, device)
+        self._device = device if math.isfinite(device) else math.inf
         if self._start is None:
             self._start = pts
         self._last = max(pts - self._start, self._last + 1e-4)
         return self._last
+
+    def _probe(self, arrived: float, device: float) -> None:
+        """Trust the device's clock when it has run as fast as ours for three seconds."""
+        self._gaps.append(arrived - device)
+        elapsed = arrived - self._first[0]
+        if elapsed >= 3.0:
+            self._trusted = abs((device - self._first[1]) / elapsed - 1) < 0.02
+            self._offset = sum(self._gaps) / len(self._gaps)
+            self._first, self._gaps = (arrived, device), []
 
 
 @dataclass(slots=True)

@@ -79,7 +79,8 @@ def _address(scheme: str, address: str) -> Source:
         stream=slug(f"{host}-{tail}" if tail else host),
         open=_opener(address),
         stall=_NETWORK_STALL_S,
-        slow="check the network and the camera's settings",
+        # Over http the decoder invents a rate where the server declares none, which is nearly always.
+        slow="" if scheme.startswith("http") else "check the network and the camera's settings",
     )
     return LiveSource(origin)
 
