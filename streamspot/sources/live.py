@@ -169,13 +169,9 @@ class _Reader:
         self._stop.set()
 
     def _run(self) -> None:
+        capture: Capture | None = None
         try:
             capture, self.greeting = self._open()
-        except SourceError as error:
-            self.error = error
-            self._put(None)
-            return
-        try:
             self.fps = nominal_fps(capture)
             held = False
             while not self._stop.is_set():
@@ -185,10 +181,13 @@ class _Reader:
                     break
                 stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
                 held = self._put(_Picture(arrived, stamp, as_bgr(image), held))
-        except (cv2.error, OSError) as error:
+        except SourceError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             self.error = SourceError(f"the capture failed ({error}); unplug the camera and plug it in again")
         finally:
-            capture.release()
+            if capture is not None:
+                capture.release()
             self._put(None)
 
     def _put(self, item: _Picture | None) -> bool:
