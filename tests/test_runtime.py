@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +51,11 @@ def without_wall_clock(event: Event) -> dict:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list, list[Event]]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list[Event]]:
     """Return a recording with the scores and events of the run that made it."""
     path = tmp_path_factory.mktemp("recording") / "run.jsonl"
     scores, events = collect(CLIP, record=path)
-    yield path, scores, events
+    return path, scores, events
 
 
 def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
