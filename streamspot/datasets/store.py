@@ -25,10 +25,10 @@ def load(folder: Path, *, seed: int = 0) -> Dataset:
     """Load a data set onto the 30 Hz grid.
 
     Args:
-        folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i + 1),
-            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are taken for the
-            dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px, of which the nose
-            28 and 30 are left out.
+        folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
+            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are taken for
+            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px; the nose
+            points 28 and 30 are left out.
         seed: For point labels the annotation lacks (see ``sample_point``).
 
     Raises:
