@@ -1,0 +1,241 @@
+"""The causal encoder that ships: window of cumulative displacement, leaky integrals, dilated convolutions.
+
+Everything is per tick and past-only, so a recording (``forward``) and a stream (``advance``) compute the
+same numbers. No sum grows with the length of the stream: the window is re-anchored at its first tick, the
+integrals leak.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamspot.model.config import ModelConfig
+
+ACTIVITY_SECONDS = 4.0
+"""Decay time of the mean absolute displacement, from which the network knows how noisy this face is."""
+
+_CHUNK = 64
+
+
+def leaky_integral(inputs: Tensor, decay: Tensor) -> Tensor:
+    """Return m[n] = decay · m[n-1] + inputs[n] with m[-1] = 0, exactly, without a loop over ticks.
+
+    Args:
+        inputs: (B, T, M, V).
+        decay: (M,), in (0, 1).
+
+    Returns:
+        (B, T, M, V).
+    """
+    batch, ticks, kinds, values = inputs.shape
+    steps = torch.arange(_CHUNK, device=inputs.device, dtype=inputs.dtype)
+    lag = steps[:, None] - steps[None, :]
+    kernel = torch.where(lag >= 0, decay[:, None, None] ** lag.clamp(min=0), torch.zeros_like(lag))
+    carry = decay[:, None] ** (steps + 1)  # (M, c)
+    padded = functional.pad(inputs, (0, 0, 0, 0, 0, -ticks % _CHUNK))
+    blocks = padded.view(batch, -1, _CHUNK, kinds, values)
+    local = torch.einsum("mij,bnjmv->bnimv", kernel, blocks)
+    last = torch.zeros(batch, kinds, values, device=inputs.device, dtype=inputs.dtype)
+    out = []
+    for block in local.unbind(1):
+        whole = block + carry.T[None, :, :, None] * last[:, None]
+        last = whole[:, -1]
+        out.append(whole)
+    return torch.cat(out, 1)[:, :ticks]
+
+
+@dataclass(slots=True)
+class CausalState:
+    """What the encoder remembers of S streams; its size never changes.
+
+    Attributes:
+        ticks: (S,) int64, steps taken since the stream was cleared.
+        motion: (S, 16, 2R), ring of the last displacements.
+        memory: (S, M, 2R), leaky integrals.
+        history: (S, H, D), rings of all convolutions' past inputs, one after the other.
+    """
+
+    ticks: Tensor
+    motion: Tensor
+    memory: Tensor
+    history: Tensor
+
+    def clear(self, streams: Tensor) -> None:
+        """Forget the streams with these numbers: they start anew, the others are untouched."""
+        for part in (self.ticks, self.motion, self.memory, self.history):
+            part[streams] = 0
+
+
+class CausalEncoder(nn.Module):
+    """Features of each tick from the past alone.
+
+    ``window``: one linear map of C[n-16..n] - C[n-16]; ``integrals``: one of the leaky integrals; both are
+    added and pass an inverse hyperbolic sine, linear for a micro-expression and logarithmic for a head turn.
+    Then residual causal convolutions of three taps each, which see 16 + 2 · sum(dilations) ticks.
+    """
+
+    decay: Tensor
+    reads: Tensor
+    writes: Tensor
+    latest: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        inputs, width, layers = 2 * config.regions, config.width, len(config.dilations)
+        self.taps = config.window - 1
+        constants = (*config.time_constants, ACTIVITY_SECONDS)
+        self.window = nn.Parameter(torch.randn(self.taps, inputs, width) / math.sqrt(self.taps * inputs))
+        self.integrals = nn.Parameter(
+            torch.randn(len(constants) * inputs, width) / math.sqrt(len(constants) * inputs)
+        )
+        self.offset = nn.Parameter(torch.zeros(width))
+        scale = 1 / math.sqrt(3 * width)
+        self.now = nn.Parameter(torch.randn(layers, width, width) * scale)
+        self.past = nn.Parameter(torch.randn(layers, 2 * width, width) * scale)  # taps n-2d, n-d
+        self.bias = nn.Parameter(torch.zeros(layers, width))
+        self.mix = nn.Parameter(torch.randn(layers, width, width) / math.sqrt(width * layers))
+        self.register_buffer(
+            "decay",
+            torch.tensor([math.exp(-1 / (s * config.tick_rate)) for s in constants]),
+            persistent=False,
+        )
+        self._lay_out_rings()
+
+    def _lay_out_rings(self) -> None:
+        """Precompute, for each position in the common period, the rows to read and to write."""
+        dilations = self.config.dilations
+        self.period = max(self.taps, *(2 * d for d in dilations))
+        position = torch.arange(self.period)[:, None]
+        sizes = torch.tensor([2 * d for d in dilations])
+        starts = torch.cumsum(sizes, 0) - sizes
+        self.rows = int(sizes.sum())
+        oldest = starts + position % sizes
+        middle = starts + (position + sizes // 2) % sizes
+        reads = torch.stack((oldest, middle), -1).view(self.period, -1)  # (P, 2 · layers)
+        latest = (position + 1 + torch.arange(self.taps)) % self.taps  # oldest first
+        self.register_buffer("reads", reads, persistent=False)
+        self.register_buffer("writes", oldest, persistent=False)
+        self.register_buffer("latest", latest, persistent=False)
+
+    def window_kernel(self) -> Tensor:
+        """Return the map of displacements that equals ``window`` applied to C[n-15..n] - C[n-16]."""
+        return self.window.flip(0).cumsum(0).flip(0).reshape(-1, self.config.width)
+
+    def forward(self, motion: Tensor) -> Tensor:
+        """Encode whole recordings.
+
+        Args:
+            motion: (B, T, 2R), scaled displacement.
+
+        Returns:
+            (B, T, D).
+        """
+        batch, ticks, _ = motion.shape
+        padded = functional.pad(motion, (0, 0, self.taps - 1, 0))
+        windows = padded.unfold(1, self.taps, 1).transpose(2, 3).reshape(batch, ticks, -1)  # (B, T, 16 · 2R)
+        integrated = motion[:, :, None].expand(-1, -1, len(self.config.time_constants), -1)
+        memory = leaky_integral(torch.cat((integrated, motion.abs()[:, :, None]), 2), self.decay)
+        hidden = torch.asinh(
+            windows @ self.window_kernel() + memory.reshape(batch, ticks, -1) @ self.integrals + self.offset
+        )
+        width = self.config.width
+        for layer, dilation in enumerate(self.config.dilations):
+            past = self.past[layer].view(2, width, width)
+            far, near, now = (hidden @ torch.cat((past[0], past[1], self.now[layer]), 1)).chunk(3, -1)
+            near = functional.pad(near, (0, 0, dilation, 0))[:, :ticks]
+            far = functional.pad(far, (0, 0, 2 * dilation, 0))[:, :ticks]
+            hidden = hidden + functional.silu(now + near + far + self.bias[layer]) @ self.mix[layer]
+        return hidden
+
+    def new_state(self, streams: int) -> CausalState:
+        """Return the state of so many streams that have seen nothing."""
+        device = self.offset.device
+        inputs = 2 * self.config.regions
+        return CausalState(
+            torch.zeros(streams, dtype=torch.int64, device=device),
+            torch.zeros(streams, self.taps, inputs, device=device),
+            torch.zeros(streams, len(self.decay), inputs, device=device),
+            torch.zeros(streams, self.rows, self.config.width, device=device),
+        )
+
+    def stepper(self) -> CausalStepper:
+        """Return the same computation for one tick, with everything that can be prepared prepared."""
+        return CausalStepper(self)
+
+
+class CausalStepper:
+    """One tick of a ``CausalEncoder`` for any number of streams; holds weights, no state."""
+
+    def __init__(self, encoder: CausalEncoder) -> None:
+        self._encoder = encoder
+        with torch.no_grad():
+            self._window = encoder.window_kernel().clone()
+        self._layers = [
+            (encoder.now[layer].detach(), encoder.mix[layer].detach())
+            for layer in range(len(encoder.config.dilations))
+        ]
+        self._bias = encoder.bias.detach()[:, None]
+        self._decay = encoder.decay[None, :, None]
+
+    def new_state(self, streams: int) -> CausalState:
+        """Return the state of so many streams that have seen nothing."""
+        return self._encoder.new_state(streams)
+
+    def advance(self, motion: Tensor, state: CausalState, active: Tensor | None) -> Tensor:
+        """Take one tick of the active streams, in place.
+
+        Args:
+            motion: (A, 2R), scaled displacement.
+            state: Of S streams.
+            active: (A,) int64 numbers of distinct streams, None for all in order (A = S).
+
+        Returns:
+            (A, D).
+        """
+        encoder = self._encoder
+        count, inputs = motion.shape
+        width, layers = encoder.config.width, len(self._layers)
+        if active is None:
+            ticks, memory = state.ticks, state.memory
+            stream = torch.arange(count, device=motion.device)
+        else:
+            ticks, memory, stream = state.ticks[active], state.memory[active], active
+        slot = ticks % encoder.taps
+        ring = state.motion.view(-1, inputs)
+        ring.index_copy_(0, torch.add(slot, stream, alpha=encoder.taps), motion)
+        order = encoder.latest[slot] + (stream * encoder.taps)[:, None]
+        window = ring.index_select(0, order.view(-1)).view(count, -1)
+
+        kinds = memory.shape[1]
+        memory *= self._decay
+        memory[:, : kinds - 1] += motion[:, None]
+        memory[:, kinds - 1] += motion.abs()
+        if active is not None:
+            state.memory.index_copy_(0, active, memory)
+        hidden = torch.addmm(encoder.offset, window, self._window)
+        hidden = torch.addmm(hidden, memory.view(count, -1), encoder.integrals).asinh_()
+
+        position = ticks % encoder.period
+        base = (stream * encoder.rows)[:, None]
+        history = state.history.view(-1, width)
+        taps = history.index_select(0, (encoder.reads[position] + base).view(-1))
+        taps = taps.view(count, layers, 2 * width).transpose(0, 1)
+        past = torch.baddbmm(self._bias, taps, encoder.past)  # (layers, A, D)
+        heard = []
+        for layer, (now, mix) in enumerate(self._layers):
+            heard.append(hidden)
+            inner = functional.silu(torch.addmm(past[layer], hidden, now))
+            hidden = torch.addmm(hidden, inner, mix)
+        written = (encoder.writes[position] + base).view(-1)
+        history.index_copy_(0, written, torch.stack(heard, 1).view(-1, width))
+        if active is None:
+            ticks += 1
+        else:
+            state.ticks[active] += 1
+        return hidden

@@ -1,0 +1,176 @@
+"""What a network is made of and made for; travels inside the weights' file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from streamspot.errors import ModelError
+from streamspot.flow.regions import LAYOUTS
+from streamspot.types import TICK_RATE
+
+Encoder = Literal["causal", "transformer"]
+
+LOOK_AHEADS = (0, 4, 8, 16)
+"""Ticks the network may wait before it judges one."""
+
+_GROUPS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "paper10": ((0, 1, 2), (3, 4, 5), (6, 7, 8, 9)),
+    "face17": ((0, 1, 2, 10), (3, 4, 5, 11), (6, 7, 8, 9, 12, 13, 14, 15, 16)),
+}
+
+
+def _groups_of(layout: str, regions: int) -> tuple[tuple[int, ...], ...]:
+    """Return the regions that the transformer pools together: left brow, right brow, mouth."""
+    if layout in _GROUPS:
+        return _GROUPS[layout]
+    parts = min(3, regions)
+    return tuple(tuple(range(i * regions // parts, (i + 1) * regions // parts)) for i in range(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Configuration of a network, complete enough to build it again from its weights.
+
+    Attributes:
+        name: Name of the weights, carried in every event.
+        layout: Region layout the weights were trained on; a data set's own layout may have any name.
+        regions: Number of regions R; 0 takes it from a layout of ``streamspot.flow.regions``.
+        look_ahead: Ticks L the network waits before it judges one: the score of tick n is known at n + L.
+        encoder: ``causal`` (ships) or ``transformer`` (the paper's, for fidelity).
+        width: Channels D of the features.
+        dilations: Causal encoder: tick distance of the taps of each convolution, powers of two.
+        time_constants: Causal encoder: decay times of the leaky integrals of the displacement, s.
+        heads: Transformer: attention heads, each ``width / heads`` wide.
+        groups: Transformer: regions that are pooled together; () takes the layout's.
+        dropout: Share of the head's features dropped in training.
+        input_scale: Factor from the unit of the displacement to the network's (0.05 inter-ocular
+            distances are 1 by default).
+        window: Ticks K of the window of cumulative displacement.
+        tick_rate: Ticks a second.
+
+    Raises:
+        ModelError: A value is impossible.
+    """
+
+    name: str = "unnamed"
+    layout: str = "face17"
+    regions: int = 0
+    look_ahead: int = 8
+    encoder: Encoder = "causal"
+    width: int = 64
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    time_constants: tuple[float, ...] = (0.5, 2.0, 8.0)
+    heads: int = 4
+    groups: tuple[tuple[int, ...], ...] = ()
+    dropout: float = 0.2
+    input_scale: float = 20.0
+    window: int = 17
+    tick_rate: float = TICK_RATE
+
+    def __post_init__(self) -> None:
+        known = LAYOUTS.get(self.layout)
+        if self.regions == 0 and known is not None:
+            object.__setattr__(self, "regions", len(known))
+        self._check(self.regions >= 1, "regions", "give the number of regions of the layout, at least 1")
+        if known is not None:
+            self._check(self.regions == len(known), "regions", f"{self.layout} has {len(known)} regions")
+        if not self.groups:
+            object.__setattr__(self, "groups", _groups_of(self.layout, self.regions))
+        self._check(self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}")
+        self._check(self.encoder in ("causal", "transformer"), "encoder", "choose causal or transformer")
+        self._check(1 <= self.width <= 1024, "width", "choose 1 to 1024 channels")
+        self._check(
+            bool(self.dilations) and all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations),
+            "dilations",
+            "give powers of two up to 1024",
+        )
+        self._check(
+            bool(self.time_constants) and all(math.isfinite(t) and t > 0 for t in self.time_constants),
+            "time_constants",
+            "give positive seconds",
+        )
+        self._check(self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width")
+        flat = [i for group in self.groups for i in group]
+        self._check(
+            all(self.groups) and len(flat) == len(set(flat)) and all(0 <= i < self.regions for i in flat),
+            "groups",
+            "give disjoint, non-empty groups of region numbers",
+        )
+        self._check(0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)")
+        self._check(
+            math.isfinite(self.input_scale) and self.input_scale > 0, "input_scale", "give a positive factor"
+        )
+        self._check(self.window == 17, "window", "only windows of 17 ticks are known")
+        self._check(self.tick_rate == TICK_RATE, "tick_rate", f"only {TICK_RATE:g} ticks a second are known")
+
+    def _check(self, fine: bool, key: str, remedy: str) -> None:
+        if not fine:
+            raise ModelError(
+                f"{key} = {getattr(self, key)!r} is impossible in a model configuration: {remedy}"
+            )
+
+    def to_json(self) -> str:
+        """Return the configuration as one line of JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Build the configuration from keys and values.
+
+        Raises:
+            ModelError: A key is unknown or a value has the wrong type.
+        """
+        known = {f.name: f for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise ModelError(
+                    f"unknown key {key!r} in a model configuration; known are {', '.join(known)}"
+                )
+        clean: dict[str, Any] = {}
+        for key, value in values.items():
+            try:
+                clean[key] = _typed(value, known[key].default)
+            except (TypeError, ValueError):
+                raise ModelError(
+                    f"{key} = {value!r} has the wrong type in a model configuration; "
+                    f"an example is {known[key].default!r}"
+                ) from None
+        return cls(**clean)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Build the configuration from the line ``to_json`` wrote.
+
+        Raises:
+            ModelError: It is no such line.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError:
+            raise ModelError(
+                f"the model configuration {text[:40]!r} is not JSON; train or fetch the model again"
+            ) from None
+        if not isinstance(values, dict):
+            raise ModelError(
+                f"the model configuration {text[:40]!r} is no mapping; train or fetch the model again"
+            )
+        return cls.from_mapping(values)
+
+
+def _typed(value: Any, example: Any) -> Any:
+    """Return value in the type of the example; lists become tuples, nothing else is converted."""
+    if isinstance(value, list | tuple):
+        if not isinstance(example, tuple):
+            raise TypeError
+        if example and isinstance(example[0], float):
+            return tuple(_typed(v, 0.0) for v in value)
+        return tuple(_typed(v, () if isinstance(v, list | tuple) else 0) for v in value)
+    if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(example):
+        raise TypeError
+    return value

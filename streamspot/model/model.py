@@ -1,0 +1,210 @@
+"""Weights that all streams share, and where they are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from streamspot.errors import ModelError
+from streamspot.model.config import ModelConfig
+from streamspot.model.network import Network, Output
+
+FORMAT = "streamspot-model/1"
+DEFAULT = "streamspot-base"
+
+
+def _folders() -> Iterator[Path]:
+    """Yield where shipped weights may lie: in the installed package, beside it in a checkout."""
+    package = Path(str(resources.files("streamspot")))
+    yield package / "models"
+    yield package.parent / "models"
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the models that came with the package: name → file."""
+    return {
+        file.stem: file
+        for folder in _folders()
+        if folder.is_dir()
+        for file in sorted(folder.glob("*.safetensors"))
+    }
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelError(
+                f"the device {name!r} is not there: this machine has no CUDA device; use cpu or auto"
+            )
+        return torch.device(name)
+    raise ModelError(f"there is no device {name!r}; choose one of auto, cpu, cuda")
+
+
+class Model:
+    """Weights and configuration; immutable, shared by all streams.
+
+    Example:
+        >>> model = Model(Network(ModelConfig(layout="paper10")))
+        >>> model.forward(np.zeros((1, 90, 10, 2), np.float32)).intensity.shape
+        torch.Size([1, 90])
+
+    Attributes:
+        config: The network's configuration.
+        provenance: How the weights came about: protocol, seed, commit, …
+        device: Where the computation runs.
+    """
+
+    def __init__(
+        self, network: Network, provenance: Mapping[str, Any] | None = None, *, device: str = "cpu"
+    ) -> None:
+        self.config: ModelConfig = network.config
+        self.provenance: Mapping[str, Any] = dict(provenance or {})
+        self.device = _device(device)
+        own = Network(network.config)
+        own.load_state_dict(network.state_dict())
+        self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
+        self._stepper = self._network.encoder.stepper()
+        self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
+        self._class_bias = torch.cat((own.intermediate.bias, own.classes.bias))
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+        """Load shipped weights by name or any weights by path.
+
+        Raises:
+            ModelError: There is no such file, it is damaged or not one of ours, or the device is not there.
+        """
+        place = _device(device)
+        path = _find(name_or_path)
+        remedy = "train or fetch it again"
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
+        if metadata.get("format") != FORMAT or "config" not in metadata:
+            raise ModelError(
+                f"{path} holds weights of another program; give weights made by streamspot train"
+            )
+        network = Network(ModelConfig.from_json(metadata["config"]))
+        if any(not torch.isfinite(value).all() for value in weights.values()):
+            raise ModelError(f"{path} holds weights that are not finite; {remedy}")
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError:
+            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
+        try:
+            provenance = json.loads(metadata.get("provenance", "{}"))
+        except json.JSONDecodeError:
+            raise ModelError(f"the provenance in {path} is not JSON; {remedy}") from None
+        return cls(network, provenance, device=str(place))
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, configuration and provenance to one safetensors file.
+
+        Raises:
+            ModelError: The file cannot be written.
+        """
+        metadata = {
+            "format": FORMAT,
+            "config": self.config.to_json(),
+            "provenance": json.dumps(dict(self.provenance), sort_keys=True),
+        }
+        weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
+        try:
+            save_file(weights, path, metadata)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"the model cannot be written to {path} ({error}); choose another place"
+            ) from None
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(weight.numel() for weight in self._network.parameters())
+
+    @torch.inference_mode()
+    def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
+        """Judge every tick of whole recordings.
+
+        Args:
+            motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
+            lengths: (B,) true lengths; None if all are T.
+
+        Returns:
+            Scores of all T ticks, on the model's device.
+
+        Raises:
+            ModelError: The shape does not fit the configuration.
+        """
+        motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
+        return self._network(motion, lengths)  # type: ignore[no-any-return]
+
+    def new_state(self, streams: int = 1) -> Any:
+        """Return the state of so many streams that have seen nothing.
+
+        ``state.ticks`` (S,) counts the steps of each stream; ``state.clear(numbers)`` lets those start anew.
+        """
+        return self._stepper.new_state(streams)
+
+    @torch.inference_mode()
+    def step(self, motion: Tensor | NDArray[np.float32], state: Any, active: Tensor | None = None) -> Tensor:
+        """Take one tick of the active streams, changing their state in place.
+
+        Args:
+            motion: (A, R, 2), displacement since the last tick in the configuration's unit.
+            state: Of S streams, from ``new_state``.
+            active: (A,) int64 numbers of distinct streams that have a tick; None for all, in order.
+
+        Returns:
+            (A, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago. A stream's first
+            ``look_ahead`` answers speak of ticks before its start; drop them.
+
+        Raises:
+            ModelError: The shape does not fit the configuration or the state.
+        """
+        motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
+        streams = len(state.ticks) if active is None else len(active)
+        if motion.shape != (streams, self.config.regions, 2):
+            raise ModelError(
+                f"motion of shape {tuple(motion.shape)} does not fit {streams} streams of "
+                f"{self.config.name}, which wants ({streams}, {self.config.regions}, 2) "
+                f"in the layout {self.config.layout}"
+            )
+        if active is not None:
+            active = active.to(self.device)
+        features = self._stepper.advance(self._network.prepare(motion).flatten(1), state, active)
+        both = torch.addmm(self._class_bias, features, self._class_weight)  # (A, D + 2)
+        intermediate = torch.nn.functional.leaky_relu(both[:, :-2], 0.2)
+        head = self._network.intensity
+        return torch.cat((torch.addmm(head.bias, intermediate, head.weight.T), both[:, -2:]), 1).sigmoid_()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    """Return the file of weights given by name or path."""
+    shipped = shipped_models()
+    known = ", ".join(shipped) or "none"
+    text = str(name_or_path)
+    if text in shipped:
+        return shipped[text]
+    path = Path(text)
+    if path.is_file():
+        return path
+    raise ModelError(
+        f"there are no weights {text!r}; shipped are {known}, or give the path of a .safetensors file"
+    )

@@ -1,0 +1,105 @@
+"""Encoder and heads: the very module that is trained runs live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamspot.errors import ModelError
+from streamspot.model.causal import CausalEncoder
+from streamspot.model.config import ModelConfig
+from streamspot.model.transformer import WindowTransformer
+
+ENCODERS: dict[str, type[CausalEncoder | WindowTransformer]] = {
+    "causal": CausalEncoder,
+    "transformer": WindowTransformer,
+}
+
+
+class Stepper(Protocol):
+    """One tick of an encoder for any number of streams."""
+
+    def new_state(self, streams: int) -> Any:
+        """Return the state of so many streams that have seen nothing."""
+
+    def advance(self, motion: Tensor, state: Any, active: Tensor | None) -> Tensor:
+        """Take one tick, (A, 2R), of the active streams and return their features (A, D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the network says of every tick.
+
+    Attributes:
+        intensity: (B, T) in [0, 1].
+        classes: (B, T, 2) in [0, 1]: macro, micro.
+        features: (B, T, D), F of the paper, for the contrastive loss (Eq. 6-8).
+        intermediate: (B, T, D), X of the paper, for the Gaussians (Eq. 2-3).
+    """
+
+    intensity: Tensor
+    classes: Tensor
+    features: Tensor
+    intermediate: Tensor
+
+
+class Network(nn.Module):
+    """Displacements in, intensity and class probabilities out; trainable.
+
+    Heads as in the paper's code: X = LeakyReLU(W F), intensity = sigmoid(w X), classes = sigmoid(V F), all
+    point-wise in time. Dropout acts on the features before the last maps, not on the logits.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ENCODERS[config.encoder](config)
+        self.intermediate = nn.Linear(config.width, config.width)
+        self.intensity = nn.Linear(config.width, 1)
+        self.classes = nn.Linear(config.width, 2)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, motion: Tensor, lengths: Tensor | None = None) -> Output:
+        """Judge every tick of whole recordings.
+
+        The last ``look_ahead`` scores are obtained by feeding as many ticks of no motion, as a stream does
+        when it ends. Values that are not finite count as no motion.
+
+        Args:
+            motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
+            lengths: (B,) true lengths; None if all are T. What stands behind is ignored; the output there
+                is meaningless.
+
+        Raises:
+            ModelError: The shape does not fit the configuration.
+        """
+        regions, ahead = self.config.regions, self.config.look_ahead
+        if motion.ndim != 4 or motion.shape[2:] != (regions, 2):
+            raise ModelError(
+                f"motion of shape {tuple(motion.shape)} does not fit {self.config.name}, which wants "
+                f"(batch, ticks, {regions}, 2) in the layout {self.config.layout}"
+            )
+        x = self.prepare(motion).flatten(2)  # (B, T, 2R)
+        if lengths is not None:
+            inside = torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+            x = x * inside[:, :, None]
+        features = self.encoder(functional.pad(x, (0, 0, 0, ahead)))[:, ahead:]
+        return self.judge(features)
+
+    def prepare(self, motion: Tensor) -> Tensor:
+        """Bring displacements to the network's scale; what is not finite becomes 0."""
+        return torch.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0) * self.config.input_scale
+
+    def judge(self, features: Tensor) -> Output:
+        """Map features (…, D) to the output."""
+        intermediate = functional.leaky_relu(self.intermediate(features), 0.2)
+        return Output(
+            torch.sigmoid(self.intensity(self.dropout(intermediate))).squeeze(-1),
+            torch.sigmoid(self.classes(self.dropout(features))),
+            features,
+            intermediate,
+        )

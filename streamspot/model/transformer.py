@@ -1,0 +1,212 @@
+"""The paper's encoder: a spatio-temporal transformer over one window of 17 ticks (SpotFormer).
+
+Every tick is judged from its own window; nothing else is remembered. With a look-ahead of 8 ticks the window
+is centred on the tick, as in the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamspot.model.config import ModelConfig
+
+_WINDOWS_AT_ONCE = 2048
+
+
+class _Norm(nn.BatchNorm1d):
+    """Batch normalisation of the last axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat: Tensor = super().forward(x.reshape(-1, x.shape[-1]))
+        return flat.view(x.shape)
+
+
+class _Attention(nn.Module):
+    """Pre-normalised multi-head self-attention over the last axis but one, with its residual."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = _Norm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v)  # (B, heads, tokens, width / heads)
+        residual: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        return x + residual
+
+
+class _FeedForward(nn.Module):
+    """Pre-normalised two-layer perceptron with its residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = _Norm(width)
+        self.up = nn.Linear(width, width)
+        self.down = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.down(functional.gelu(self.up(self.norm(x))))
+        return x + residual
+
+
+class _Halve(nn.Module):
+    """Normalise and convolve over time with kernel 3 and stride 2."""
+
+    def __init__(self, width: int, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+        self.norm = _Norm(width)
+        self.map = nn.Linear(3 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(self.norm(x), (0, 0, self.padding, self.padding))
+        pieces = x.unfold(1, 3, 2).transpose(2, 3)  # (B, T / 2, 3, D)
+        halved: Tensor = self.map(pieces.reshape(*pieces.shape[:2], -1))
+        return halved
+
+
+class _Stage(nn.Module):
+    """Attention over regions (where there are several) and over time."""
+
+    def __init__(self, width: int, heads: int, *, spatial: bool) -> None:
+        super().__init__()
+        parts: list[nn.Module] = [_Attention(width, heads), _FeedForward(width)]
+        self.spatial = nn.Sequential(*parts) if spatial else None
+        self.temporal = nn.Sequential(_Attention(width, heads), _FeedForward(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, ticks, nodes, width = x.shape
+        if self.spatial is not None:
+            x = self.spatial(x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
+        x = x.transpose(1, 2).reshape(-1, ticks, width)
+        mixed: Tensor = self.temporal(x)
+        return mixed.view(batch, nodes, ticks, width).transpose(1, 2)
+
+
+@dataclass(slots=True)
+class WindowState:
+    """What the encoder remembers of S streams; its size never changes.
+
+    Attributes:
+        ticks: (S,) int64, steps taken since the stream was cleared.
+        motion: (S, 16, 2R), the last displacements, oldest first.
+    """
+
+    ticks: Tensor
+    motion: Tensor
+
+    def clear(self, streams: Tensor) -> None:
+        """Forget the streams with these numbers: they start anew, the others are untouched."""
+        self.ticks[streams] = 0
+        self.motion[streams] = 0
+
+
+class WindowTransformer(nn.Module):
+    """Features of each tick from its window C[n-16..n] - C[n-16]; temporal lengths 17, 9, 5, 3, 1."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.taps = config.window - 1
+        width, heads = config.width, config.heads
+        self.embed = nn.Linear(2, width)
+        self.embed_norm = _Norm(width)
+        self.when = nn.Parameter(torch.randn(config.window, 1, width))
+        self.where = nn.Parameter(torch.randn(len(config.groups), width))
+        self.drop = nn.Dropout(0.1)
+        self.stages = nn.ModuleList(_Stage(width, heads, spatial=i < 2) for i in range(4))
+        self.pool_norm = _Norm(width)
+        self.halves = nn.ModuleList(_Halve(width, padding) for padding in (1, 1, 1, 0))
+
+    def _encode(self, windows: Tensor) -> Tensor:
+        """Map windows (N, 17, R, 2) to features (N, D)."""
+        x = self.embed_norm(self.embed(windows))
+        used = torch.cat(
+            [x[:, :, list(group)] + self.where[i] for i, group in enumerate(self.config.groups)], 2
+        )
+        x = self.stages[0](self.drop(used + self.when))
+        parts = torch.split(self.pool_norm(x), [len(group) for group in self.config.groups], 2)
+        x = torch.stack([part.amax(2) for part in parts], 2)  # (N, 17, groups, D)
+        x = self.stages[1](self._halved(x, 0)).amax(2, keepdim=True)
+        x = self.stages[2](self._halved(x, 1))
+        x = self.stages[3](self._halved(x, 2))
+        return self._halved(x, 3)[:, 0, 0]
+
+    def _halved(self, x: Tensor, number: int) -> Tensor:
+        batch, _, nodes, width = x.shape
+        x = self.halves[number](x.transpose(1, 2).reshape(batch * nodes, -1, width))
+        return x.view(batch, nodes, -1, width).transpose(1, 2)
+
+    def forward(self, motion: Tensor) -> Tensor:
+        """Encode whole recordings.
+
+        Args:
+            motion: (B, T, 2R), scaled displacement.
+
+        Returns:
+            (B, T, D).
+        """
+        batch, ticks, _ = motion.shape
+        pieces = functional.pad(motion, (0, 0, self.taps - 1, 0)).unfold(1, self.taps, 1).transpose(2, 3)
+        pieces = pieces.reshape(batch * ticks, self.taps, -1)
+        # in training the batch statistics must see all windows at once
+        size = len(pieces) if self.training else _WINDOWS_AT_ONCE
+        encoded = [self.encode_pieces(part) for part in torch.split(pieces, max(size, 1))]
+        return torch.cat(encoded).view(batch, ticks, -1)
+
+    def encode_pieces(self, pieces: Tensor) -> Tensor:
+        """Map the last 16 displacements (N, 16, 2R), oldest first, to features (N, D)."""
+        windows = functional.pad(pieces.cumsum(1), (0, 0, 1, 0))
+        return self._encode(windows.view(len(pieces), self.taps + 1, -1, 2))
+
+    def new_state(self, streams: int) -> WindowState:
+        """Return the state of so many streams that have seen nothing."""
+        device = self.embed.weight.device
+        return WindowState(
+            torch.zeros(streams, dtype=torch.int64, device=device),
+            torch.zeros(streams, self.taps, 2 * self.config.regions, device=device),
+        )
+
+    def stepper(self) -> WindowStepper:
+        """Return the same computation for one tick."""
+        return WindowStepper(self)
+
+
+class WindowStepper:
+    """One tick of a ``WindowTransformer`` for any number of streams; holds weights, no state."""
+
+    def __init__(self, encoder: WindowTransformer) -> None:
+        self._encoder = encoder
+
+    def new_state(self, streams: int) -> WindowState:
+        """Return the state of so many streams that have seen nothing."""
+        return self._encoder.new_state(streams)
+
+    def advance(self, motion: Tensor, state: WindowState, active: Tensor | None) -> Tensor:
+        """Take one tick of the active streams, in place.
+
+        Args:
+            motion: (A, 2R), scaled displacement.
+            state: Of S streams.
+            active: (A,) int64 numbers of distinct streams, None for all in order (A = S).
+
+        Returns:
+            (A, D).
+        """
+        before = state.motion if active is None else state.motion[active]
+        pieces = torch.cat((before[:, 1:], motion[:, None]), 1)
+        if active is None:
+            state.motion.copy_(pieces)
+            state.ticks += 1
+        else:
+            state.motion[active] = pieces
+            state.ticks[active] += 1
+        return self._encoder.encode_pieces(pieces)

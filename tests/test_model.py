@@ -1,0 +1,294 @@
+"""Promises of the network: the stream equals the recording, weights survive the disk, errors are clear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from streamspot.errors import ModelError
+from streamspot.flow.regions import layout
+from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.types import RegionMotion
+
+torch.set_num_threads(1)
+
+CONFIGS = {
+    "causal": ModelConfig(width=24, dilations=(1, 2, 4, 8, 16)),
+    "causal-no-look-ahead": ModelConfig(layout="paper10", width=16, look_ahead=0, dilations=(1, 4)),
+    "causal-data-set": ModelConfig(layout="casme2", regions=12, width=16, look_ahead=16, dilations=(2, 1)),
+    "transformer": ModelConfig(encoder="transformer", layout="paper10", width=16, heads=2),
+}
+
+
+@pytest.fixture(scope="module", params=list(CONFIGS))
+def model(request) -> Model:
+    """A network of each kind with weights large enough to respond."""
+    return make(CONFIGS[request.param])
+
+
+def make(config: ModelConfig, seed: int = 0) -> Model:
+    """Build an untrained model whose weights are large enough to respond."""
+    torch.manual_seed(seed)
+    network = Network(config)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+        for buffer in network.buffers():
+            if buffer.dtype == torch.float32 and buffer.ndim == 1 and buffer.shape[0] == config.width:
+                buffer.uniform_(0.5, 1.5)
+    return Model(network, {"seed": seed})
+
+
+def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Make motion of no meaning."""
+    return np.random.default_rng(seed).normal(0, 0.02, shape).astype(np.float32)
+
+
+def streamed(model: Model, motion: np.ndarray) -> np.ndarray:
+    """(T, R, 2) → (T, 3) through a ModelStream."""
+    stream = ModelStream(model)
+    scores = [
+        score
+        for tick, displacement in enumerate(motion)
+        for score in stream.push(RegionMotion(tick, tick / 30, tick, displacement))
+    ]
+    scores += stream.finish()
+    assert [score.tick for score in scores] == list(range(len(motion)))
+    return np.array([(score.intensity, score.macro, score.micro) for score in scores]).reshape(-1, 3)
+
+
+def whole(model: Model, motion: np.ndarray) -> np.ndarray:
+    """(B, T, R, 2) → (B, T, 3) at once."""
+    out = model.forward(motion)
+    return torch.cat((out.intensity[..., None], out.classes), -1).numpy()
+
+
+@settings(max_examples=8, deadline=None)
+@given(ticks=st.integers(1, 130), seed=st.integers(0, 10))
+def test_a_stream_gives_the_scores_of_the_recording(model, ticks, seed):
+    """Frame by frame or whole: the same scores to 1e-5, as many as ticks, also for the shortest segment."""
+    motion = noise((ticks, model.config.regions, 2), seed)
+    np.testing.assert_allclose(streamed(model, motion), whole(model, motion[None])[0], atol=1e-5)
+
+
+def test_the_scores_are_not_all_alike(model):
+    """The equalities above compare numbers that depend on the motion."""
+    assert whole(model, noise((1, 200, model.config.regions, 2))).std((0, 1)).min() > 1e-4
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.data())
+def test_streams_do_not_disturb_each_other(model, data):
+    """Any subset of streams may advance in any order: each gets the scores it would get alone."""
+    streams, ticks = 3, 12
+    motion = noise((streams, ticks, model.config.regions, 2), 1)
+    alone = []
+    for one in range(streams):
+        state = model.new_state(1)
+        alone.append(torch.cat([model.step(motion[one : one + 1, t], state) for t in range(ticks)]))
+    state = model.new_state(streams)
+    at = [0] * streams
+    while min(at) < ticks:
+        waiting = [s for s in range(streams) if at[s] < ticks]
+        chosen = data.draw(st.lists(st.sampled_from(waiting), min_size=1, unique=True))
+        scores = model.step(np.stack([motion[s, at[s]] for s in chosen]), state, torch.tensor(chosen))
+        for s, score in zip(chosen, scores, strict=True):
+            torch.testing.assert_close(score, alone[s][at[s]], atol=1e-5, rtol=0)
+            at[s] += 1
+    assert state.ticks.tolist() == at
+
+
+def test_a_cleared_stream_starts_anew(model):
+    """A face that goes makes room for another, without a trace and without harm to its neighbours."""
+    motion = noise((2, 60, model.config.regions, 2), 2)
+    state = model.new_state(2)
+    before = [model.step(motion[:, t], state) for t in range(30)]
+    state.clear(torch.tensor([0]))
+    after = [model.step(np.stack((motion[0, t], motion[1, t + 30])), state) for t in range(30)]
+    torch.testing.assert_close(
+        torch.stack([s[0] for s in before]), torch.stack([s[0] for s in after]), atol=1e-5, rtol=0
+    )
+    ahead = model.config.look_ahead
+    second = torch.stack([s[1] for s in before + after])[ahead:]
+    torch.testing.assert_close(second.numpy(), whole(model, motion[1:])[0, : 60 - ahead], atol=1e-5, rtol=0)
+
+
+def test_padding_does_not_matter(model):
+    """A recording padded to its neighbours' length in a batch keeps its scores."""
+    motion = noise((2, 80, model.config.regions, 2), 3)
+    out = model.forward(motion, torch.tensor([50, 80]))
+    np.testing.assert_allclose(
+        out.intensity[0, :50].numpy(), whole(model, motion[:1, :50])[0, :, 0], atol=1e-5
+    )
+
+
+def test_a_broken_number_does_no_harm(model):
+    """NaN and infinity count as no motion; everything after them is as if they had been zero."""
+    motion = noise((60, model.config.regions, 2), 4)
+    clean, dirty = motion.copy(), motion.copy()
+    clean[20] = 0
+    dirty[20, :, 0], dirty[20, :, 1] = np.nan, -np.inf
+    scores = streamed(model, dirty)
+    assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(scores, streamed(model, clean))
+
+
+def test_the_state_of_a_stream_never_grows():
+    """After hours of drift the state has the size it had, and later minutes equal a fresh stream's."""
+    model = make(ModelConfig(width=8, dilations=(1, 2, 4), layout="paper10"))
+    state = model.new_state(1)
+    sizes = [(part.shape, part.dtype) for part in (state.motion, state.memory, state.history)]
+    drift = torch.full((1, 10, 2), 0.01)
+    for _ in range(2000):
+        model.step(drift, state)
+    state.ticks += model._network.encoder.period * (2 * 60 * 60 * 30 // model._network.encoder.period)
+    assert sizes == [(part.shape, part.dtype) for part in (state.motion, state.memory, state.history)]
+    assert state.memory.abs().max() < 0.01 * 20 * 8 * 30 * 1.01
+    motion = noise((1, 2200, 10, 2), 5)
+    fresh = model.new_state(1)
+    old_last = [model.step(motion[:, t], state) for t in range(2200)][-60:]
+    new_last = [model.step(motion[:, t], fresh) for t in range(2200)][-60:]
+    torch.testing.assert_close(torch.stack(old_last), torch.stack(new_last), atol=1e-3, rtol=0)
+
+
+def test_weights_survive_the_disk(model, tmp_path):
+    """Saved and loaded: the same configuration, provenance and scores."""
+    path = tmp_path / "some.safetensors"
+    model.save(path)
+    again = Model.load(path, device="cpu")
+    assert again.config == model.config
+    assert again.provenance == {"seed": 0}
+    motion = noise((1, 40, model.config.regions, 2))
+    np.testing.assert_array_equal(whole(again, motion), whole(model, motion))
+
+
+def damaged(path: Path, kind: str) -> None:
+    """Write a file that is wrong in that way."""
+    make(CONFIGS["causal"]).save(path)
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not weights at all")
+    elif kind == "foreign":
+        save_file({"w": torch.zeros(3)}, path)
+    elif kind == "unfit":
+        config = ModelConfig(width=8).to_json()
+        save_file({"w": torch.zeros(3)}, path, {"format": "streamspot-model/1", "config": config})
+    elif kind == "nan":
+        network = Network(CONFIGS["causal"])
+        torch.nn.init.constant_(network.intensity.weight, float("nan"))
+        Model(network).save(path)
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "nan"])
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind):
+    """Whatever is wrong with a file, the message names it and the remedy."""
+    path = tmp_path / "bad.safetensors"
+    damaged(path, kind)
+    with pytest.raises(ModelError, match=r"bad\.safetensors.*(again|streamspot train)"):
+        Model.load(path, device="cpu")
+
+
+def test_missing_weights_name_what_there_is():
+    """A misspelt name is answered with the names of the shipped weights."""
+    with pytest.raises(ModelError, match="no weights 'streamspot-bsae'; shipped are"):
+        Model.load("streamspot-bsae")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda"])
+def test_a_device_that_is_not_there_is_refused(name):
+    """No silent fall-back to another device than the one asked for."""
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ModelError, match="device"):
+        Model.load(device=name)
+
+
+def test_a_configuration_survives_json():
+    """What is written into the file is what is read back."""
+    for config in CONFIGS.values():
+        assert ModelConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"lookahead": 8},
+        {"look_ahead": 5},
+        {"look_ahead": "8"},
+        {"encoder": "mamba"},
+        {"layout": "face17", "regions": 10},
+        {"layout": "unheard-of"},
+        {"dilations": [3]},
+        {"dilations": []},
+        {"dilations": 1},
+        {"time_constants": [-1.0]},
+        {"width": 0},
+        {"groups": [[0, 99]]},
+        {"input_scale": float("nan")},
+        {"dropout": 1.0},
+    ],
+)
+def test_an_impossible_configuration_is_refused(values):
+    """Unknown keys, wrong types and impossible values are named."""
+    with pytest.raises(ModelError, match=next(iter(values)) if "layout" not in values else "regions"):
+        ModelConfig.from_mapping(values)
+    if "input_scale" not in values:
+        with pytest.raises(ModelError):
+            ModelConfig.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[1]", "3"])
+def test_a_configuration_that_is_no_mapping_is_refused(text):
+    """A foreign metadata line does not end in a traceback."""
+    with pytest.raises(ModelError, match="again"):
+        ModelConfig.from_json(text)
+
+
+def test_motion_of_another_layout_is_refused(model):
+    """Weights never read another layout's regions."""
+    other = np.zeros((1, 5, model.config.regions + 1, 2), np.float32)
+    with pytest.raises(ModelError, match=f"{model.config.regions}, 2"):
+        model.forward(other)
+    with pytest.raises(ModelError, match=model.config.layout):
+        model.step(other[:, 0], model.new_state(1))
+
+
+def test_nothing_comes_after_the_end():
+    """A finished stream says so instead of scoring on."""
+    stream = ModelStream(make(CONFIGS["causal"]))
+    assert stream.finish() == []
+    with pytest.raises(ModelError, match="finished"):
+        stream.push(RegionMotion(3, 0.1, 3, np.zeros((len(layout("face17")), 2), np.float32)))
+
+
+def test_training_reaches_every_weight():
+    """No weight of either encoder is left without a gradient."""
+    for config in CONFIGS.values():
+        network = Network(config)
+        out = network(torch.from_numpy(noise((2, 40, config.regions, 2))), torch.tensor([40, 30]))
+        (out.intensity.sum() + out.classes[..., 0].sum() + out.features.square().sum()).backward()
+        assert all(weight.grad is not None for weight in network.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_cuda_gives_the_scores_of_the_processor(name, tmp_path):
+    """On a GPU, stream and recording agree to 1e-5, and with the processor to 1e-4."""
+    make(CONFIGS[name]).save(tmp_path / "w.safetensors")
+    on_cpu = Model.load(tmp_path / "w.safetensors", device="cpu")
+    on_gpu = Model.load(tmp_path / "w.safetensors", device="cuda")
+    motion = noise((1, 200, on_cpu.config.regions, 2))
+    out = on_gpu.forward(motion)
+    scores = torch.cat((out.intensity[..., None], out.classes), -1).cpu().numpy()[0]
+    np.testing.assert_allclose(streamed(on_gpu, motion[0]), scores, atol=1e-5)
+    np.testing.assert_allclose(scores, whole(on_cpu, motion)[0], atol=1e-4)
