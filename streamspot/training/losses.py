@@ -121,8 +121,8 @@ def smooth_loss(intensity: Tensor, inside: Tensor) -> Tensor:
 def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
     """Return the class loss (Eq. 12-13).
 
-    ``joint`` judges class times intensity on reliable expression and neutral ticks, as the paper does; else the
-    class alone is judged, as yes or no for each class, where an expression shows.
+    ``joint`` judges class times intensity on reliable expression and neutral ticks, as the paper does; else
+    the class alone is judged, as yes or no for each class, where an expression shows.
     """
     reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
     if settings.joint:
@@ -138,12 +138,14 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
     return (each * shown).sum() / (2 * shown.sum()).clamp(min=1)
 
 
-def contrast_loss(features: Tensor, targets: Targets, settings: LossSettings, generator: torch.Generator) -> Tensor:
+def contrast_loss(
+    features: Tensor, targets: Targets, settings: LossSettings, generator: torch.Generator
+) -> Tensor:
     """Return the intensity-aware contrastive loss (Eq. 7-8), the mean over its anchors.
 
-    Anchors are the reliable expression ticks and the neutral ticks of the whole batch, 1,024 at most, drawn at
-    random with as many neutral ones as expression ticks. Features are compared by their cosine. The logarithm of
-    w is taken with 1e-6 added, as in the official code, since Eq. 7 is infinite at w = 0.
+    Anchors are the reliable expression ticks and the neutral ticks of the whole batch, 1,024 at most, drawn
+    at random with as many neutral ones as expression ticks. Features are compared by their cosine. The
+    logarithm of w is taken with 1e-6 added, as in the official code, since Eq. 7 is infinite at w = 0.
 
     Args:
         features: (B, T, D), F.
@@ -181,7 +183,9 @@ def _draw(items: Tensor, most: int, generator: torch.Generator) -> Tensor:
     return items[torch.randperm(len(items), generator=generator)[:most].to(items.device)]
 
 
-def total_loss(output: Output, targets: Targets, settings: LossSettings, generator: torch.Generator) -> Tensor:
+def total_loss(
+    output: Output, targets: Targets, settings: LossSettings, generator: torch.Generator
+) -> Tensor:
     """Return the weighted sum of all losses (Eq. 14)."""
     loss = intensity_loss(output.intensity, targets, settings)
     loss = loss + settings.action * action_loss(output, targets, settings)

@@ -38,6 +38,10 @@ class Points:
         """Return the number of points P."""
         return len(self.crop)
 
+    def to(self, device: torch.device) -> Points:
+        """Return the points on a device."""
+        return Points(*(getattr(self, name).to(device) for name in self.__slots__))
+
     def select(self, mask: Tensor) -> Points:
         """Return the points where the mask (P,) is true."""
         return Points(self.crop[mask], self.tick[mask], self.kind[mask], self.onset[mask], self.offset[mask])
@@ -93,7 +97,7 @@ def half_length(
 
 
 def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reach: Tensor) -> _Pieces:
-    """Return exp(-|x - μ|² / 2σ²) within ``reach`` of ``centre``, σ² the mean of |x - μ|² there (Eq. 4-5).
+    """Return exp(-|x - μ|² / 2s²) within ``reach`` of ``centre``, s² the mean of |x - μ|² there (Eq. 4-5).
 
     Args:
         features: (B, T, D), X.
@@ -122,8 +126,8 @@ def lay(
 ) -> Tensor:
     """Lay the points' labels into one array a class, (B, 2, T); 0 is unlabelled.
 
-    Where two of one class meet, the tick keeps one as ``overlap`` says (Table 4); ``random`` tosses a coin for
-    every tick.
+    Where two of one class meet, the tick keeps one as ``overlap`` says (Table 4); ``random`` tosses a coin
+    for every tick.
     """
     batch, ticks = shape
     out = torch.zeros(batch, 2, ticks, device=pieces.values.device)
@@ -147,6 +151,7 @@ def label(
     intensity: Tensor,
     features: Tensor,
     points: Points,
+    *,
     epoch: int,
     settings: LabelSettings,
     generator: torch.Generator,
@@ -175,36 +180,48 @@ def label(
         points = points.select((points.tick >= 0) & (points.tick < shape[1]))
     if not len(points):
         return torch.zeros(shape[0], 2, shape[1], device=intensity.device)
-    pieces = _pieces(intensity, features, points, epoch, settings, centres)
+    if settings.kind in ("window", "full"):
+        pieces = _annotated(intensity, points, settings)
+    elif epoch < sum(settings.stages):
+        pieces = _warm_up(intensity, features, points, settings, hard=epoch < settings.stages[0])
+    else:
+        pieces = _adaptive(intensity, features, points, theta(epoch, settings), settings, centres)
     return lay(pieces, points, shape, settings.overlap, generator)
 
 
-def _pieces(
+def _annotated(intensity: Tensor, points: Points, settings: LabelSettings) -> _Pieces:
+    """Return 1 between the annotated ends, or in a fixed window round the point."""
+    if settings.kind == "full":
+        return _ones(intensity, points, points.onset, points.offset)
+    before, after = torch.tensor(settings.window, device=points.kind.device)[points.kind].unbind(1)
+    return _ones(intensity, points, points.tick - before, points.tick + after)
+
+
+def _warm_up(
+    intensity: Tensor, features: Tensor, points: Points, settings: LabelSettings, *, hard: bool
+) -> _Pieces:
+    """Return the labels of stage 1 (``hard``) or of stage 2."""
+    reaches = settings.hard_reach if hard else settings.soft_reach
+    reach = torch.tensor(reaches, device=points.kind.device)[points.kind]
+    if hard:
+        return _ones(intensity, points, points.tick - reach, points.tick + reach)
+    return gaussians(features, points.crop, points.tick, features[points.crop, points.tick], reach)
+
+
+def _adaptive(  # noqa: PLR0917 - private
     intensity: Tensor,
     features: Tensor,
     points: Points,
-    epoch: int,
+    threshold: float,
     settings: LabelSettings,
     centres: Tensor | None,
 ) -> _Pieces:
-    """Return each point's own labels."""
-    if settings.kind == "full":
-        return _ones(intensity, points, points.onset, points.offset)
-    if settings.kind == "window":
-        before, after = torch.tensor(settings.window, device=points.kind.device)[points.kind].unbind(1)
-        return _ones(intensity, points, points.tick - before, points.tick + after)
-    if epoch < settings.stages[0]:
-        reach = torch.tensor(settings.hard_reach, device=points.kind.device)[points.kind]
-        return _ones(intensity, points, points.tick - reach, points.tick + reach)
-    inner = points.tick.clamp(0, intensity.shape[1] - 1)
-    if epoch < sum(settings.stages):
-        reach = torch.tensor(settings.soft_reach, device=points.kind.device)[points.kind]
-        return gaussians(features, points.crop, points.tick, features[points.crop, inner], reach)
+    """Return the labels of stage 3 round the pseudo-apex."""
     apex = find_apex(intensity, points, settings)
-    reach = half_length(intensity, points, apex, theta(epoch, settings), settings)
+    reach = half_length(intensity, points, apex, threshold, settings)
     if settings.kind == "hard":
         return _ones(intensity, points, apex - reach, apex + reach)
-    mean = features[points.crop, apex.clamp(0, intensity.shape[1] - 1)]
+    mean = features[points.crop, apex]
     if settings.kind == "cosine":
         near, ticks, inside = _around(features, points.crop, apex, reach)
         return _Pieces(torch.cosine_similarity(near, mean[:, None], dim=-1).clamp(0, 1), ticks, inside)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
+from streamspot.spotting.settings import SpotSettings
 
 Labels = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
 Overlap = Literal["random", "higher", "lower", "latest"]
@@ -41,10 +42,12 @@ class LabelSettings(_Settings):
     """How one time stamp an expression becomes a label for every tick.
 
     Attributes:
-        kind: ``gim`` (Eq. 1-5); ``hard`` (1 in GIM's range), ``cosine`` (similarity to the apex) and ``classwise``
-            (Gaussian round the class's mean) are Table 3's; ``window`` is 1 in a fixed window round the point;
-            ``full`` takes annotated onsets and offsets, the upper bound.
-        overlap: Which label a tick keeps when two of one class meet (Table 4); ``latest`` is the official code's.
+        kind: ``gim`` (Eq. 1-5); ``hard`` (1 in GIM's range), ``cosine`` (similarity to the apex) and
+            ``classwise`` (Gaussian round the class's mean) are Table 3's; ``window`` is 1 in a fixed window
+            round the point; ``full`` takes annotated onsets and offsets, the upper bound.
+        overlap: Which label a tick keeps when two of one class meet (Table 4); ``latest`` is what the
+            official
+            code does.
         duration: k_c, usual length in ticks.
         hard_reach: k_s1, reach of the hard labels of stage 1.
         soft_reach: k_s2, reach of the Gaussians of stage 2.
@@ -74,13 +77,14 @@ class LossSettings(_Settings):
 
     Attributes:
         intensity: Loss of the intensity (Table 2): squared error or binary cross-entropy.
-        negatives: ``lowest`` takes as many ticks of lowest intensity as there are labelled ones (Eq. 6); ``known``
-            takes every tick that is too far from any point to belong to an expression.
+        negatives: ``lowest`` takes as many ticks of lowest intensity as there are labelled ones (Eq. 6);
+            ``known`` takes every tick that is too far from any point to belong to an expression.
         margin: Ticks beyond a label that are neither expression nor ``known`` neutral, for macro and micro.
         expression_weight: Weight of a labelled tick against a neutral one; 1 is Eq. 9.
         micro_weight: Additional weight of a tick of a micro-expression.
         action: Weight of the class loss (Eq. 13).
-        joint: Whether the class loss judges class times intensity (Eq. 12) or the class alone, where one shows.
+        joint: Whether the class loss judges class times intensity (Eq. 12) or the class alone, where an
+            expression shows.
         smooth: λ1 (Eq. 11).
         norm: λ2 (Eq. 10, as a mean over ticks).
         contrast: λ3 of the mean over anchors (Eq. 7).
@@ -120,8 +124,8 @@ class TrainSettings(_Settings):
     """A whole training run.
 
     Attributes:
-        method: ``gim``, or a re-implemented baseline of the paper's Table 1: ``lac``, ``hrpro``, ``tspnet``; or
-            ``window``, the rule without learning: a fixed window round the peaks of motion.
+        method: ``gim``, or a re-implemented baseline of the paper's Table 1: ``lac``, ``hrpro``, ``tspnet``;
+            or ``window``, the rule without learning: a fixed window round the peaks of motion.
         network: What is trained.
         labels: From points to labels.
         loss: What is minimised.
@@ -129,11 +133,13 @@ class TrainSettings(_Settings):
         epochs: Passes over the data.
         batch: Crops a step.
         crop: Ticks a crop; 0 takes whole recordings.
-        learning_rate: Highest rate of AdamW; it rises for 15 % of the steps, then falls as a cosine.
+        learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a cosine.
         weight_decay: Of AdamW.
-        average: Decay of the running mean of the weights, which is what is kept; 0 keeps the last ones.
+        average: Decay of the running mean of the weights, which is what is kept; 0 keeps the last.
         precision: ``bf16`` computes the network in bfloat16.
         seed: Of weights, order, augmentation and sampled points.
+        spotting: Decoder settings that differ from ``SpotSettings``; crossval chooses the least scores
+            itself. groups: Groups of subjects for that choice, see ``crossval``.
     """
 
     method: Literal["gim", "lac", "hrpro", "tspnet", "window"] = "gim"
@@ -149,6 +155,24 @@ class TrainSettings(_Settings):
     average: float = Field(default=0.98, ge=0, lt=1)
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = Field(default=0, ge=0)
+    spotting: dict[str, Any] = Field(default_factory=dict)
+    groups: int = Field(default=5, ge=3)
+
+    @field_validator("spotting")
+    @classmethod
+    def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the decoder does not know."""
+        SpotSettings.from_sensitivity(0.5, **_tuples(values))
+        return values
+
+    @property
+    def decoder(self) -> SpotSettings:
+        """The decoder's settings."""
+        return SpotSettings.from_sensitivity(0.5, **_tuples(self.spotting))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def load_settings(path: Path | None, **override: Any) -> TrainSettings:
