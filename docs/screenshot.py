@@ -5,7 +5,9 @@ Run ``python docs/screenshot.py`` from the root of the repository.
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -126,13 +128,15 @@ def demo(now: int, *, faces: int = 2) -> Telemetry:
 def svg(telemetry: Telemetry, width: int, height: int) -> str:
     """Return the dashboard as a self-contained SVG picture of a terminal."""
     console = Console(
-        record=True, width=width, height=height, force_terminal=True, color_system="truecolor", quiet=True
+        record=True, width=width, force_terminal=True, color_system="truecolor", file=io.StringIO()
     )
     lines = picture(telemetry, width, height, elapsed=telemetry.pts + 2.0)
     console.print(
         Segments([segment for line in lines for segment in [*line, Segment.line()]]), end="", crop=False
     )
-    return console.export_svg(title="streamspot")
+    drawn = console.export_svg(title="streamspot")
+    local = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # rich fetches fonts from afar
+    return local.replace("Fira Code", "Fira Code, DejaVu Sans Mono, Menlo, Consolas")
 
 
 if __name__ == "__main__":

@@ -89,9 +89,13 @@ def _read(file: Path | None) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError as error:
-        raise SettingsError(f"the settings file {file} cannot be read ({error.strerror}); check its name") from error
+        raise SettingsError(
+            f"the settings file {file} cannot be read ({error.strerror}); check its name"
+        ) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"the settings file {file} is not YAML; it holds lines of the form key: value") from error
+        raise SettingsError(
+            f"the settings file {file} is not YAML; it holds lines of the form key: value"
+        ) from error
     if not isinstance(content, dict):
         raise SettingsError(f"the settings file {file} holds no keys; it holds lines of the form key: value")
     return {str(key).replace("-", "_"): value for key, value in content.items()}

@@ -17,8 +17,18 @@ LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""
 
 
-def can_draw(console: Console) -> bool:
-    """Tell whether a dashboard makes sense there: a terminal that can place the cursor and show braille."""
+def _screen() -> int:
+    """Return the descriptor to draw on: stderr, which leaves stdout to data, unless only stdout is one."""
+    return 1 if os.isatty(1) and not os.isatty(2) else 2
+
+
+def can_draw(console: Console | None = None) -> bool:
+    """Tell whether a dashboard makes sense there: a terminal that can place the cursor and show braille.
+
+    Args:
+        console: Where it would be drawn; None for the terminal of the process, as ``QuietStderr`` chooses it.
+    """
+    console = Console(stderr=_screen() == 2) if console is None else console
     return (
         console.is_terminal
         and not console.is_dumb_terminal
@@ -74,8 +84,7 @@ class QuietStderr:
         try:
             self._start = os.fstat(log).st_size
             self._saved = os.dup(2)
-            screen = 1 if os.isatty(1) and not os.isatty(2) else 2
-            self._terminal = os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="replace")
+            self._terminal = os.fdopen(os.dup(_screen()), "w", encoding="utf-8", errors="replace")
             self.console = Console(file=self._terminal, highlight=False, markup=False, emoji=False)
             os.dup2(log, 2)
         finally:
@@ -116,7 +125,7 @@ class QuietStderr:
         for path in (self.path, Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log"):
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 self.path = path
                 started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 os.write(log, f"--- streamspot, process {os.getpid()}, {started}\n".encode())

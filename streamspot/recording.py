@@ -64,7 +64,9 @@ class Recorder:
             if motion is None:
                 self._line([sighting.face, sighting.reason])
             else:
-                values = [float(str(value)) for value in motion.displacement.ravel()]  # shortest exact float32
+                values = [
+                    float(str(value)) for value in motion.displacement.ravel()
+                ]  # shortest exact float32
                 quality = round(motion.quality, 3)
                 self._line([sighting.face, motion.tick, motion.pts, motion.frame, quality, values])
 
@@ -157,4 +159,6 @@ class Recording:
             displacement = np.array(values, np.float32).reshape(-1, 2)
             return Sighting(face, RegionMotion(tick, pts, frame, displacement, quality))
         except (ValueError, TypeError) as error:
-            raise SourceError(f"line {number} of {self._path} is damaged; delete it or record anew") from error
+            raise SourceError(
+                f"line {number} of {self._path} is damaged; delete it or record anew"
+            ) from error

@@ -85,7 +85,12 @@ class Run:
         else:
             source = open_source(settings.source)
             self._identity = source.identity
-            self.stream, name, live, fps = settings.stream or source.stream, source.name, source.live, source.fps
+            self.stream, name, live, fps = (
+                settings.stream or source.stream,
+                source.name,
+                source.live,
+                source.fps,
+            )
             self._source = source
         self._policy = settings.policy or ("latest" if live else "every")
         self._stop = threading.Event()
@@ -163,7 +168,9 @@ class Run:
         open_faces: set[int] = set()
         for sighting in recording.sightings():
             if self._stop.is_set():
-                yield _interpret(interpreter, [Sighting(face, None, "stopped") for face in sorted(open_faces)])
+                yield _interpret(
+                    interpreter, [Sighting(face, None, "stopped") for face in sorted(open_faces)]
+                )
                 return
             if sighting.motion is None:
                 open_faces.discard(sighting.face)
@@ -220,7 +227,9 @@ class Run:
         start = datetime.now(UTC) - timedelta(seconds=age)
         name = self.settings.session
         if name is None:
-            key = repr((self._identity, self._model.config, self._spotting, self.settings.faces, self._policy))
+            key = repr(
+                (self._identity, self._model.config, self._spotting, self.settings.faces, self._policy)
+            )
             name = hashlib.sha256(key.encode()).hexdigest()[:12]
         return Session(name, self.stream, first.pts, start)
 

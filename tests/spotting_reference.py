@@ -1,4 +1,4 @@
-"""The decoder again, over whole arrays and by brute force, and the curves to compare it with the online one."""
+"""The decoder again, over whole arrays and by brute force, and the curves for the comparison."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     ]
 
 
+def thresholds(settings: SpotSettings) -> Array:
+    """Return the thresholds, rounded as the intensities are."""
+    return np.round(np.array(settings.thresholds) * 2**20) / 2**20
+
+
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return first and last index of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
@@ -36,36 +41,43 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
     """Return first and last tick of each hill and the ends of the ticks that its margins may use."""
-    components = runs(a > settings.thresholds[0])
+    width = settings.trough_window
+    smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
+    components = runs(a > thresholds(settings)[0])
     out = []
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0
         free_right = components[number + 1][0] - 1 if number + 1 < len(components) else len(a) - 1
-        first, rest = start, False
+        first, smooth_from, rest = start, start, False
         while first <= end:
-            stop, why = next_end(a, first, end, settings)
+            stop, why, valley = next_end(a, smooth, (first, smooth_from, end), settings)
             last = stop - 1 if why == "trough" else stop
-            if not rest:
+            if not rest and last >= first:
                 out.append((first, last, left, free_right if why == "floor" else stop))
             rest = why == "cut"
             first = stop + 1
-            left = stop if why == "trough" else first
+            left, smooth_from = (stop, valley) if why == "trough" else (first, first)
     return out
 
 
-def next_end(a: Array, start: int, end: int, settings: SpotSettings) -> tuple[int, str]:
-    """Return where the hill that begins at ``start`` ends: at a trough's lowest tick, a cut or the floor."""
-    for now in range(start, end + 1):
-        seen = a[start : now + 1]
+def next_end(
+    a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
+) -> tuple[int, str, int]:
+    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the valley of the mean."""
+    first, smooth_from, end = span
+    for now in range(first, end + 1):
+        seen = smooth[smooth_from : now + 1]
         if len(seen) > 2:
             lower = np.minimum(np.maximum.accumulate(seen[:-2]), seen[-1])
             deep = lower - seen[1:-1] >= np.maximum(settings.trough_share * lower, settings.trough_depth)
             if deep.any():
                 top = int(np.argmax(seen[:-1]))
-                return start + top + int(np.argmin(seen[top:-1])), "trough"
-        if len(seen) == settings.macro_ticks[1]:
-            return now, "cut"
-    return end, "floor"
+                valley = smooth_from + top + int(np.argmin(seen[top:-1]))
+                begin = max(first, valley + 1 - settings.trough_window)
+                return begin + int(np.argmin(a[begin : valley + 1])), "trough", valley
+        if now - first + 1 == settings.macro_ticks[1]:
+            return now, "cut", now
+    return end, "floor", end
 
 
 def detect(
@@ -74,7 +86,7 @@ def detect(
     """Return the detections of one hill."""
     start, end, free_left, free_right = hill
     spans = {
-        (start + s, start + e) for level in settings.thresholds for s, e in runs(a[start : end + 1] > level)
+        (start + s, start + e) for level in thresholds(settings) for s, e in runs(a[start : end + 1] > level)
     }
     limits = {"macro": settings.macro_ticks, "micro": settings.micro_ticks}
     least = {"macro": settings.macro_score, "micro": settings.micro_score}

@@ -24,18 +24,15 @@ def curves(intensity: Array, *, micro: bool = False) -> tuple[Array, Array, Arra
 
 
 def live(
-    intensity: Array,
-    macro: Array,
-    micro: Array,
+    recording: tuple[Array, Array, Array],
     how: SpotSettings | None = None,
+    *,
     reason: str | None = None,
     start: int = 0,
 ) -> list[Detection]:
     """Return every phase, early ones included."""
     spotter = Spotter(how)
-    pushed = [
-        found for score in scores_of(intensity, macro, micro, start=start) for found in spotter.push(score)
-    ]
+    pushed = [found for score in scores_of(*recording, start=start) for found in spotter.push(score)]
     return pushed + spotter.finish(reason)
 
 
@@ -54,7 +51,7 @@ def quiet(*parts: Array | float, around: int = 20) -> Array:
 def test_online_equals_offline(seed: int, how: SpotSettings) -> None:
     """The final events are those of an independent whole-array decoder, whatever the curve."""
     recording = random_curves(seed)
-    finals = [replace(d, number=0, decided=0) for d in live(*recording, how) if d.phase == "offset"]
+    finals = [replace(d, number=0, decided=0) for d in live(recording, how) if d.phase == "offset"]
     assert finals == decode_reference(*recording, how)
 
 
@@ -83,7 +80,7 @@ def test_any_numbers_are_decoded_alike(values: list[float], how: SpotSettings, m
 )
 def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: str | None, start: int) -> None:
     """Each number is seen as onset, at most one apex, then one offset or cancelled, in time's order."""
-    phases = live(*random_curves(seed), how, reason, start)
+    phases = live(random_curves(seed), how, reason=reason, start=start)
     stories: dict[int, list[Detection]] = {}
     for detection in phases:
         stories.setdefault(detection.number, []).append(detection)
@@ -113,11 +110,11 @@ def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: st
 def test_a_reset_cancels_only_what_is_open(seed: int, at: int, how: SpotSettings) -> None:
     """When the face is lost, finals are those decided without the reset up to then, plus closed ones."""
     recording = tuple(part[:at] for part in random_curves(seed))
-    lost, ended = live(*recording, how, "face lost"), live(*recording, how)
+    lost, ended = live(recording, how, reason="face lost"), live(recording, how)
     finals = [d for d in lost if d.phase == "offset"]
     assert finals == [d for d in ended if d.phase == "offset"][: len(finals)]
     assert all(d.reason != "face lost" for d in lost[:-1])
-    open_now = bool(len(recording[0])) and bool(recording[0][-1] > how.floor)
+    open_now = bool(len(recording[0])) and bool(recording[0][-1] > how.levels[0])
     if lost and lost[-1].reason == "face lost":
         assert open_now
 
@@ -127,7 +124,7 @@ def test_a_reset_cancels_only_what_is_open(seed: int, at: int, how: SpotSettings
 def test_the_past_is_never_revised(seed: int, how: SpotSettings, cut: int) -> None:
     """What was announced up to a tick does not depend on what follows."""
     recording = random_curves(seed)
-    head, whole = Spotter(how), live(*recording, how)
+    head, whole = Spotter(how), live(recording, how)
     early = [d for score in itertools.islice(scores_of(*recording), cut) for d in head.push(score)]
     assert early == whole[: len(early)]
 
@@ -136,7 +133,7 @@ def test_finals_come_within_the_margin() -> None:
     """A final event follows the curve's fall to the floor after at most ``outer_ticks`` ticks."""
     how = SpotSettings()
     for length in range(8, 120):
-        phases = live(*curves(quiet(np.full(length, 0.9)), micro=length < 15))
+        phases = live(curves(quiet(np.full(length, 0.9)), micro=length < 15))
         last = phases[-1]
         assert last.phase == "offset"
         assert last.offset == 20 + length - 1
@@ -145,7 +142,7 @@ def test_finals_come_within_the_margin() -> None:
 
 def test_onset_and_apex_come_early() -> None:
     """A user hears of the onset during the rise and of the apex during the fall."""
-    phases = live(*curves(quiet(bump(60, 0.9))))
+    phases = live(curves(quiet(bump(60, 0.9))))
     onset, apex, offset = phases
     assert (onset.phase, apex.phase, offset.phase) == ("onset", "apex", "offset")
     assert onset.decided < apex.apex == offset.apex < apex.decided < offset.decided  # type: ignore[operator]
@@ -154,7 +151,7 @@ def test_onset_and_apex_come_early() -> None:
 def test_two_touching_expressions_are_two() -> None:
     """A trough that does not reach the floor separates two expressions, also of different kinds."""
     curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 30)), np.pad(bump(40, 0.8), (30, 0))))
-    assert curve[40:70].min() > SpotSettings().floor
+    assert curve[40:70].min() > SpotSettings().levels[0]
     (_, first_end), (second_start, _) = found(curve)
     assert 50 <= first_end < second_start <= 58
 
@@ -167,7 +164,7 @@ def test_two_touching_expressions_are_two() -> None:
 def test_a_trough_ends_the_first_expression_at_once() -> None:
     """The first of two touching expressions is final as soon as the curve rises again."""
     curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 30)), np.pad(bump(40, 0.8), (30, 0))))
-    first = next(d for d in live(*curves(curve)) if d.phase == "offset")
+    first = next(d for d in live(curves(curve)) if d.phase == "offset")
     assert first.decided < 20 + 50  # before the second apex
 
 
@@ -191,7 +188,7 @@ def test_what_is_held_beyond_the_longest_is_reported_once() -> None:
 
 
 def test_a_thousand_touching_bumps() -> None:
-    """A thousand expressions without a neutral tick between them are a thousand events, in constant memory."""
+    """A thousand expressions without a neutral tick between them are a thousand events."""
     curve = quiet(np.tile(bump(40, 0.9), 1000) + 0.15)
     spotter, seen, widest = Spotter(), 0, 0
     for score in scores_of(*curves(curve)):
@@ -211,7 +208,7 @@ def test_a_thousand_touching_bumps() -> None:
 )
 def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: str) -> None:
     """An announced onset that turns out to be no expression is taken back and says why."""
-    phases = live(*curves(curve, micro=micro))
+    phases = live(curves(curve, micro=micro))
     assert phases[0].phase == "onset"
     assert (phases[-1].phase, phases[-1].reason) == ("cancelled", reason)
 
@@ -219,7 +216,7 @@ def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: s
 def test_flicker_is_announced_once_per_refractory_time() -> None:
     """After a cancelled onset none is announced early for ``refractory`` ticks."""
     flicker = np.tile([0.9, 0.9, 0.9, 0.0, 0.0], 60)
-    onsets = [d.decided for d in live(*curves(flicker)) if d.phase == "onset"]
+    onsets = [d.decided for d in live(curves(flicker)) if d.phase == "onset"]
     assert len(onsets) > 1
     assert min(b - a for a, b in itertools.pairwise(onsets)) >= SpotSettings().refractory
 

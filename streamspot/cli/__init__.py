@@ -36,7 +36,8 @@ def _common(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and native libraries' messages; anywhere on the line.")
+        bool,
+        typer.Option("--debug", help="Show tracebacks and native libraries' messages; anywhere on the line."),
     ] = False,
 ) -> None:
     """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""

@@ -116,11 +116,11 @@ MARKS: dict[tuple[Phase, Kind], str] = {
     ("onset", "macro"): "▲",
     ("apex", "macro"): "◆",
     ("offset", "macro"): "▼",
-    ("cancelled", "macro"): "╳",
+    ("cancelled", "macro"): "✕",
     ("onset", "micro"): "△",
     ("apex", "micro"): "◇",
     ("offset", "micro"): "▽",
-    ("cancelled", "micro"): "╳",
+    ("cancelled", "micro"): "✕",
 }
 
 
@@ -159,7 +159,7 @@ def time_axis(window: Window, label: str) -> str:
     """Return ``window.width`` characters of axis: seconds before the newest, ``label`` at the right."""
     row = ["─"] * window.width
     step = next((s for s in (1, 2, 5, 10, 20) if s / window.seconds_per_cell >= 11), 60)
-    free = window.width - len(label) - 2
+    free = window.width - len(label) - 3
     for count in range(1, 60):
         text = f" -{count * step} s "
         start = window.width - 1 - round(count * step / window.seconds_per_cell) - len(text) // 2
@@ -168,6 +168,6 @@ def time_axis(window: Window, label: str) -> str:
         if start + len(text) <= free:
             row[start : start + len(text)] = text
             free = start
-    if len(label) + 1 <= window.width:
-        row[window.width - len(label) - 1 :] = f" {label}"
+    if len(label) + 2 <= window.width:
+        row[window.width - len(label) - 2 :] = f" {label} "
     return "".join(row)

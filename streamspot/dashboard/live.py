@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -29,11 +30,13 @@ class Dashboard:
 
     It draws in a thread of its own at most 8 times a second, on the alternate screen, and writes only the
     lines that changed. Should drawing fail, the run goes on without it. Meanwhile file descriptor 2 leads to
-    a log file, unless a console is given.
+    a log file: to ``quiet`` if that is given, to one of its own if neither ``quiet`` nor ``console`` is.
 
     Args:
         telemetry: What to show.
-        console: Where to draw; None for the process's terminal.
+        console: Where to draw; None for the terminal of ``quiet``.
+        quiet: Already entered; the dashboard keeps its log bounded, tells its path and leaves ending it to
+            whoever began it.
         rate: Updates a second, in (0, 8].
 
     Example:
@@ -41,27 +44,37 @@ class Dashboard:
         ...     run()
     """
 
-    def __init__(self, telemetry: Telemetry, *, console: Console | None = None, rate: float = 6.0) -> None:
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        console: Console | None = None,
+        quiet: QuietStderr | None = None,
+        rate: float = 6.0,
+    ) -> None:
         self._telemetry = telemetry
         self._given = console
+        self._quiet = quiet
+        self._own: QuietStderr | None = None
         self._period = 1.0 / min(max(rate, 0.1), 8.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dashboard", daemon=True)
-        self._quiet: QuietStderr | None = None
         self._console: Console
         self._before: list[Line] = []
         self._size = (0, 0)
         self._painted = 0.0
         self._started = 0.0
+        self._failed = False
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
-        if self._given is None:
-            self._quiet = QuietStderr().__enter__()
-            self._console = self._quiet.console
-        else:
+        if self._given is None and self._quiet is None:
+            self._own = self._quiet = QuietStderr().__enter__()
+        if self._given is not None:
             self._console = self._given
-        with contextlib.suppress(OSError, ValueError):
+        elif self._quiet is not None:
+            self._console = self._quiet.console
+        with self._harmless():
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
         self._thread.start()
@@ -71,24 +84,23 @@ class Dashboard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=1.0)
+        self._thread.join(timeout=0.5)
         try:
-            self._leave()
-        except (OSError, ValueError):
-            pass  # the terminal is gone
+            # A thread that still writes means a terminal that has stopped reading: writing would hang the run.
+            if not self._thread.is_alive():
+                with self._harmless():
+                    self._leave()
         finally:
-            if self._quiet is not None:
-                self._quiet.__exit__(kind, error, trace)
+            if self._own is not None:
+                self._own.__exit__(kind, error, trace)
 
     def _loop(self) -> None:
         while True:
             began = time.monotonic()
-            try:
+            with self._harmless():
                 self._draw()
-            except Exception:  # noqa: BLE001  # a picture is never worth a run
-                traceback.print_exc(file=sys.stderr)
-                return
-            if self._stop.wait(max(self._period - (time.monotonic() - began), self._period / 2)):
+            rest = max(self._period - (time.monotonic() - began), self._period / 2)
+            if self._failed or self._stop.wait(rest):
                 return
 
     def _picture(self, width: int, height: int) -> list[Line]:
@@ -114,13 +126,31 @@ class Dashboard:
         self._before, self._size = lines, size
         self._console.print(Segments(output), end="", crop=False)
 
+    def _give_up(self, error: Exception) -> None:
+        self._failed = True
+        traceback.print_exc(file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):
+            self._console.set_alt_screen(False)
+            self._console.show_cursor(True)
+            where = f"; details in {self._quiet.path}" if self._quiet is not None else ""
+            text = f"The dashboard stopped ({error!r}), the run goes on{where}."
+            self._console.print(text, markup=False, highlight=False)
+
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Let nothing that goes wrong while drawing reach the run."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self._give_up(error)
+
     def _leave(self) -> None:
         console = self._console
         console.set_alt_screen(False)
         console.show_cursor(True)
         width, height = terminal_size(console)
         output: list[Segment] = []
-        for line in self._picture(width, max(min(height - 2, 30), 1)):
+        for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):
             output += [*line, Segment.line()]
         console.print(Segments(output), end="", crop=False)
         console.print(summary(self._telemetry), style="bold", markup=False, highlight=False)
@@ -135,7 +165,7 @@ def summary(telemetry: Telemetry) -> str:
     text = f"{telemetry.frames} frames, {telemetry.dropped} dropped, {count} event{'' if count == 1 else 's'}"
     broker = telemetry.broker
     if broker.state != "none":
-        text += f", {broker.acknowledged} delivered to {broker.address}"
+        text += f", {broker.acknowledged} acknowledged by {broker.address}"
         if broker.queued:
             text += f", {broker.queued} still queued"
     return text + "."

@@ -36,6 +36,7 @@ from streamspot.dashboard.text import (
     elide,
     ends,
     fit,
+    length,
     run,
     timing,
     wrap,
@@ -43,7 +44,7 @@ from streamspot.dashboard.text import (
 from streamspot.telemetry import STAGES, BrokerState, Telemetry
 from streamspot.types import TICK_RATE, Event
 
-NOTICE = "observing: people in view should know · facial movement is measured, never emotion"
+NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
 _STATE = {"macro": (MARKS["apex", "macro"], MACRO), "micro": (MARKS["apex", "micro"], MICRO)}
@@ -52,7 +53,7 @@ _BROKER: dict[BrokerState, tuple[str, Style]] = {
     "connecting": ("◌", PLAIN),
     "online": ("●", CALM),
     "retrying": ("◐", MACRO),
-    "refused": ("╳", ALARM),
+    "refused": ("✕", ALARM),
     "stopped": ("○", DIM),
 }
 _PIECES = re.compile("\u2800+|[^\u2800]+")
@@ -62,21 +63,26 @@ def header(telemetry: Telemetry, elapsed: float, width: int) -> list[Line]:
     """Return two lines: what is observed and for how long; and what the people in view should know."""
     policy = "every frame" if telemetry.policy == "every" else "latest frame"
     state = "finished" if telemetry.finished else "live" if telemetry.live else "replay"
-    right = [run(f"{state} {clock(telemetry.pts, 1)}", BOLD), run(f" · session {clock(elapsed, 0)} ", DIM)]
+    right = [run(f"{state} {clock(telemetry.pts, 1)}", BOLD), run(f" · up {clock(elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
-    tail = f" · {policy}" + (f" · {telemetry.model}" if telemetry.model else "")
-    room = width - 14 - sum(len(segment.text) for segment in right) - 2
-    source = elide(telemetry.source or "no source yet", max(room - len(tail), 16, room // 2))
-    tail = tail if len(source) + len(tail) <= room else f" · {policy}" if len(source) + 14 <= room else ""
+    room = width - length(left) - length(right) - 1
+    source, policy = telemetry.source or "no source yet", f" · {policy}"
+    tail = f"{policy} · {telemetry.model}"
+    if not telemetry.model or len(source) + len(tail) > room:
+        tail = policy if room - len(policy) >= min(len(source), 20) else ""
+    source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
     sign = run(" ○ " if telemetry.finished else " ◉ ", DIM if telemetry.finished else ALARM)
-    return [first, fit([sign, run(NOTICE, DIM)], width)]
+    notice = "".join(NOTICE) if 3 + len("".join(NOTICE)) <= width else NOTICE[0]
+    return [first, fit([sign, run(notice, DIM)], width)]
 
 
 def hint(telemetry: Telemetry, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
     if telemetry.frames:
-        title, text = "nobody in view", "Face the camera, come closer, and have the light in front of you."
+        title, text = "nobody in view", "No face is found in this part of the recording."
+        if telemetry.live:
+            text = "Face the camera, come closer, and have the light in front of you."
     else:
         title, text = "starting", f"Waiting for the first frame of {telemetry.source or 'the source'}."
     inner = width - 2
@@ -103,18 +109,19 @@ def face_panel(face: FaceNow, telemetry: Telemetry, width: int, height: int) -> 
     marks, owner = mark_row(spans(face.marks), window)
     styles = [(CALM if face.visible else DIM) if span is None else _span_style(span) for span in owner]
     body = [[run(" " * GUTTER), *_runs(marks, styles)]]
-    lines = threshold_dots(telemetry.thresholds, rows)
+    lines = threshold_dots(telemetry.thresholds if rows >= 3 else (), rows)
+    middle = rows // 2
     for row, text in enumerate(braille(window.samples(face.scores), columns, rows)):
         dot, value = lines.get(row, (" ", 0.0))
-        label = f"{value:.2f}" if value else {0: "1.0", rows - 1: "0.0"}.get(row, "")
-        if not label and rows >= 7 and row == rows // 2:
+        label = f"{value:.2f}".removesuffix("0") if value else {0: "1.0", rows - 1: "0.0"}.get(row, "")
+        if not label and rows >= 7 and row == middle and not {middle - 1, middle + 1} & lines.keys():
             label = "0.5"
         body.append([run(f"{label:>4} ", DIM), *_graph(text, styles, dot)])
     if face.visible:
         sign, style = _STATE.get(face.state, ("·", DIM))
         state = run(f"  {sign} {face.state}" + (f" {last.intensity:.2f}" if last else ""), style)
     else:
-        state = run("  ╳ face lost" + (f" {face.silent:.0f} s ago" if face.silent >= 1 else ""), ALARM)
+        state = run("  ✕ face lost" + (f" {face.silent:.0f} s ago" if face.silent >= 1 else ""), ALARM)
     note = [run(f" look-ahead {telemetry.look_ahead / TICK_RATE:.2f} s", DIM)] if telemetry.look_ahead else []
     axis = time_axis(window, clock(last.pts + face.silent if last else telemetry.pts, 1))
     foot = [run("─" * GUTTER + axis + "─", FRAME)]
@@ -153,20 +160,21 @@ def _graph(text: str, styles: Sequence[Style], dot: str) -> Line:
 def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]:
     """Return the last events, newest first; columns that do not fit are left out, the least needed first."""
     inner = width - 2
+    alone = len({event.face for event in events}) < 2
     columns = [
-        # heading, cells, priority (lower stays longer)
+        # heading, cells, priority (the highest is left out first)
         ("time", 9, 0),
-        ("face", 4, 1),
-        ("kind", 7, 0),
-        ("phase", 9, 0),
-        ("lasted", 7, 2),
-        ("peak", 4, 3),
-        ("decided", 8, 4),
+        ("face", 4, 9 if alone else 1),
+        ("kind", 5, 0),
+        ("phase", 8, 0),
+        ("lasted", 6, 2),
+        ("peak", 4, 4),
+        ("decided", 7, 3),
     ]
     while len(columns) > 1 and sum(size + 1 for _, size, _ in columns) + 1 > inner:
         columns.remove(max(columns, key=lambda column: column[2]))
     spare = inner - sum(size + 1 for _, size, _ in columns) - 1
-    gap = " " * min(1 + spare // len(columns), 4)
+    gap = " " * min(1 + spare // len(columns), 6)
     body: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size, _ in columns), DIM)]]
     for event in list(reversed(events))[: height - 3]:
         at, lasted, late = timing(event)
@@ -175,8 +183,8 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
         text = {
             "time": (clock(at), bold),
             "face": (str(event.face), PLAIN),
-            "kind": (("━ " if event.kind == "macro" else "┄ ") + event.kind, style),
-            "phase": (f"{MARKS[event.phase, event.kind]} {event.phase}"[:9], style),
+            "kind": (event.kind, style),
+            "phase": (f"{MARKS[event.phase, event.kind]} {event.phase}"[:8], style),
             "lasted": ("" if lasted is None else f"{lasted:.2f} s", bold),
             "peak": (f"{event.intensity:.2f}", PLAIN),
             "decided": (f"+{late:.2f} s", PLAIN),
@@ -194,7 +202,7 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
             body[-1] = [*fit(line, used), run(event.reason, DIM)]
     if len(body) == 1:
         body += [[], [run(" no expression yet", DIM)]]
-    legend = "─ ▲ onset  ◆ apex  ▼ offset · filled macro, hollow micro ".ljust(0)
+    legend = "─ ▲ onset  ◆ apex  ▼ offset · filled macro, hollow micro "
     foot = [run(legend, FRAME)] if inner > len(legend) else None
     return box([run("events", BOLD)], [], body, width, height, foot)
 
@@ -215,29 +223,27 @@ def pipeline_panel(telemetry: Telemetry, messages: Sequence[str], width: int, he
 def _rate(telemetry: Telemetry, inner: int) -> list[Line]:
     nominal = telemetry.nominal_fps
     slow = telemetry.live and nominal is not None and telemetry.frames > 60 and telemetry.fps < 0.9 * nominal
-    rate: Line = [run(f" {telemetry.fps:.1f}", ALARM if slow else BOLD), run(" fps")]
-    if nominal:
-        rate.append(run(f" of {nominal:g}", DIM))
-        if not telemetry.live and telemetry.fps > 1.1 * nominal:
-            rate.append(run(f"  {telemetry.fps / nominal:.1f} x real time", DIM))
+    rate: Line = [run(f" {telemetry.fps:.1f}", ALARM if slow else BOLD)]
+    rate += [run(f" of {nominal:g}", DIM)] if nominal else []
+    rate.append(run(" fps"))
     if slow:
         rate.append(run("  ! too slow", ALARM))
+    elif nominal and not telemetry.live and telemetry.fps > 1.1 * nominal:
+        rate.append(run(f"  {telemetry.fps / nominal:.1f} x real time", DIM))
     lost = telemetry.dropped
-    counts = [
-        run(f" {telemetry.frames}"),
-        run(" frames · ", DIM),
-        run(f"{lost}", ALARM if lost else PLAIN),
+    losses = [
+        run(f" {lost}", ALARM if lost > 0.01 * telemetry.frames else PLAIN),
         run(" dropped · ", DIM),
         run(f"{telemetry.faceless}"),
-        run(" no face", DIM),
+        run(" without face", DIM),
     ]
-    return [fit(rate, inner), fit(counts, inner)]
+    return [ends(rate, [run(f"{telemetry.frames}"), run(" frames ", DIM)], inner), fit(losses, inner)]
 
 
 def _latency(telemetry: Telemetry, inner: int) -> list[Line]:
     stages = [(name, *telemetry.stages[name].quantiles()) for name in STAGES if name in telemetry.stages]
     scale = max((p99 for _, _, p99 in stages), default=0.0)
-    size = inner - 25
+    size = inner - 26
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
     for name, p50, p99 in stages:
         style = BOLD if name == "total" else PLAIN
@@ -249,20 +255,25 @@ def _latency(telemetry: Telemetry, inner: int) -> list[Line]:
 def _broker(telemetry: Telemetry, inner: int, height: int) -> list[Line]:
     broker = telemetry.broker
     sign, style = _BROKER[broker.state]
-    title = [RULE, run("broker", BOLD), run(elide(f" {broker.address}", inner - 11), DIM)]
+    title = [RULE, run("broker", BOLD), run(f" {_short(broker.address, inner - 11)}", DIM)]
     if broker.state == "none":
-        return [title, [run(" ○ none: events stay on this machine", DIM)]]
-    state = [
-        run(f" {sign} {broker.state}", style),
-        run(f" · {broker.acknowledged}"),
-        run(" delivered · ", DIM),
-    ]
+        return [title, [run(" ○ none, nothing is published", DIM)]]
+    word = " acknowledged · " if inner >= 44 else " acked · "
+    state = [run(f" {sign} {broker.state}", style), run(f" · {broker.acknowledged}"), run(word, DIM)]
     state += [run(f"{broker.queued}", MACRO if broker.queued else PLAIN), run(" queued", DIM)]
-    room = max(min(height - 2 - 11, 3), 0)
+    room = max(min(height - 2 - 12, 3), 0)
     return [title, state, *([run(f" {line}", ALARM)] for line in wrap(broker.error, inner - 2)[:room])]
 
 
-def footer(messages: Sequence[str], log: str, width: int) -> Line:
-    """Return the last line: the newest warning, or how to end; and where native libraries' messages went."""
-    left = [run(f" ! {messages[-1]}", MACRO)] if messages else [run(" Ctrl-C ends the run", DIM)]
+def _short(address: str, width: int) -> str:
+    return address if len(address) <= width else elide(address.rpartition("://")[2], width)
+
+
+def footer(telemetry: Telemetry, messages: Sequence[str], log: str, width: int) -> Line:
+    """Return the last line: what is wrong, or how to end; and where native libraries' messages went."""
+    left = [run(" Ctrl-C ends the run", DIM)]
+    if telemetry.broker.error and telemetry.broker.state in {"retrying", "refused"}:
+        left = [run(" ✕ " + elide(telemetry.broker.error, width - 4), ALARM)]
+    elif messages:
+        left = [run(" ! " + elide(messages[-1], width - 4), MACRO)]
     return ends(left, [run(f"native messages: {log} ", DIM)] if log else [], width)

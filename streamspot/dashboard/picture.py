@@ -38,19 +38,20 @@ def picture(
     events, messages = copied(telemetry.events), copied(telemetry.messages)
     if width < WIDE or height < TALL:
         lines = _small(telemetry, faces, events, messages, elapsed, width, height)
+        lines = [fit(line, width) for line in [*lines, *([] for _ in range(height))][:height]]
     else:
-        lower = min(max(13 + bool(telemetry.broker.error), (height - 3) * 2 // 5), height - 3 - 4)
+        lower = min(max(13, (height - 3) * 2 // 5), height - 3 - 4)
         upper = height - 3 - lower
-        right = min(max(34, width * 3 // 10), 56)
+        right = min(max(36, width * 36 // 100), 90)
         lines = [
             *header(telemetry, elapsed, width),
             *_faces(telemetry, faces, width, upper),
             *beside(
                 events_panel(events, width - right, lower), pipeline_panel(telemetry, messages, right, lower)
             ),
-            footer(messages, log, width),
+            footer(telemetry, messages, log, width),
         ]
-    return [fit(line, width) for line in [*lines, *([] for _ in range(height))][:height]]
+    return lines
 
 
 def _faces(telemetry: Telemetry, faces: list[FaceNow], width: int, height: int) -> list[Line]:
@@ -82,10 +83,12 @@ def _small(  # noqa: PLR0917
     broker = telemetry.broker
     status = f" {telemetry.fps:.1f} fps · {telemetry.dropped} dropped · broker {broker.state}"
     lines = header(telemetry, elapsed, width)[: 2 if height >= 10 else 1]
-    tail: list[Line] = [[run(plain(event))] for event in events[-max(1, min(height // 4, 4)) :]]
+    tail: list[Line] = [
+        [run(_shortened(plain(event), width))] for event in events[-max(1, min(height // 4, 4)) :]
+    ]
     tail.append(ends([run(status, DIM)], [], width))
     if broker.error or messages:
-        tail.append(footer([broker.error or messages[-1]], "", width))
+        tail.append(footer(telemetry, messages, "", width))
     room = height - len(lines) - len(tail)
     if width >= 20 and room >= 4:
         lines += face_panel(faces[0], telemetry, width, room) if faces else hint(telemetry, width, room)
@@ -93,6 +96,13 @@ def _small(  # noqa: PLR0917
         state = faces[0].state if faces[0].visible else "face lost"
         lines.append([run(elide(f" face {faces[0].track} {state}", width))])
     return [*lines, *tail]
+
+
+def _shortened(text: str, width: int) -> str:
+    """Leave out the last columns that do not fit."""
+    while len(text) > width and "  " in text:
+        text = text.rpartition("  ")[0].rstrip()
+    return text
 
 
 def plain(event: Event) -> str:

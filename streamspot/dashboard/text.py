@@ -28,7 +28,7 @@ CALM: Final = Style(color="#1b9e8a")
 MACRO: Final = Style(color="#c87a00")
 MICRO: Final = Style(color="#3a86d8")
 ALARM: Final = Style(color="#d7263d", bold=True)
-FRAME: Final = Style(color="#808080", dim=True)
+FRAME: Final = Style(color="#808080")
 KIND: Final[dict[Kind, Style]] = {"macro": MACRO, "micro": MICRO}
 
 
@@ -49,10 +49,11 @@ def fit(line: Line, width: int) -> Line:
     fitted: Line = []
     left = width
     for segment in line:
-        size = cell_len(segment.text)
+        text = segment.text
+        size = len(text) if text.isascii() else cell_len(text)
         if size > left:
             if left > 0:
-                fitted.append(Segment(set_cell_size(segment.text, left), segment.style))
+                fitted.append(Segment(set_cell_size(text, left), segment.style))
             return fitted
         fitted.append(segment)
         left -= size
@@ -97,7 +98,13 @@ def box(  # noqa: PLR0917
         foot: Replaces the bottom edge between the corners.
     """
     inner = width - 2
-    top = ends([run("─ ", FRAME), *title, run(" ", FRAME)], [*note, run(" ─", FRAME)], inner, "─", FRAME)
+    top = ends(
+        [run("─ ", FRAME), *title, run(" ", FRAME)],
+        [*note, run(" ─", FRAME)] if note else [],
+        inner,
+        "─",
+        FRAME,
+    )
     lines = [[run("╭", FRAME), *top, run("╮", FRAME)]]
     for row in range(height - 2):
         line = body[row] if row < len(body) else []
@@ -150,5 +157,5 @@ def bar(p50: float, p99: float, scale: float, width: int) -> str:
         return " " * max(width, 0)
     heavy = min(round(2 * width * p50 / scale), 2 * width)  # in halves of a cell
     thin = max(min(round(width * p99 / scale), width), (heavy + 1) // 2)
-    text = "━" * (heavy // 2) + ("╸" if heavy % 2 else "")
+    text = "━" * (heavy // 2) + ("" if heavy % 2 == 0 else "╾" if thin > heavy // 2 + 1 else "╸")
     return (text + "─" * (thin - len(text))).ljust(width)

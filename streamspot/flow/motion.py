@@ -15,8 +15,10 @@ from streamspot.flow.regions import Layout
 from streamspot.flow.ticks import TickGrid
 from streamspot.types import Face, Frame, RegionMotion
 
-_POOL = 7
-"""Side of the box, in crop pixels, over which the flow of a region is averaged."""
+_REACH = 3
+"""The flow of a region is averaged over a box that reaches so many crop pixels to every side."""
+
+_BOX = np.arange(-_REACH, _REACH + 1)
 
 _ANCHOR_SECONDS = 0.2
 """Time constant of the complementary filter: flow says what is faster, landmarks what lasts."""
@@ -87,9 +89,10 @@ class MotionExtractor:
 
     def _moved(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the regions' own motion ``(R, 2)`` between two crops of the same transform."""
-        field = cv2.blur(self._flow(before, after), (_POOL, _POOL))
-        column, row = np.clip(np.rint(self._at[:, :2]), 0, CROP - 1).astype(np.intp).T
-        flow = np.nan_to_num(field[row, column]) / np.float32(CROP_EYES)  # (26 + R, 2)
+        field = self._flow(before, after)
+        column, row = np.clip(np.rint(self._at[:, :2]), _REACH, CROP - 1 - _REACH).astype(np.intp).T
+        boxes = field[row[:, None, None] + _BOX[:, None], column[:, None, None] + _BOX]  # (26 + R, 7, 7, 2)
+        flow = np.nan_to_num(boxes.mean((1, 2))) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
         head, spread = fit_rigid(basis[: len(RIGID)], flow[: len(RIGID)])
         self._quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
@@ -107,31 +110,21 @@ _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 
 
 def _cut(image: NDArray[np.uint8], transform: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the grey ``(160, 160)`` crop; a face much larger than it is averaged, not sampled."""
-    scale = float(np.hypot(transform[0, 0], transform[0, 1]))
-    shrink = int(1.0 / max(scale, 1e-3))
-    if shrink >= 2:
-        image, transform = _shrunk(image, transform, shrink)
-    crop = cv2.warpAffine(
-        image, transform, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY))
+    """Return the grey ``(160, 160)`` crop; a face larger than it is averaged over pixels, not sampled."""
+    corners = _CORNERS @ cv2.invertAffineTransform(transform).T  # (4, 2)
+    by = max(1, int(1.0 / max(float(np.hypot(transform[0, 0], transform[0, 1])), 1e-3)))
+    size = np.array(image.shape[1::-1])
+    first = np.clip(np.floor(corners.min(0)) - 1, 0, size - by).astype(int)
+    last = np.clip(np.ceil(corners.max(0)) + 2, first + by, size).astype(int)
+    last -= (last - first) % by
+    part = cv2.cvtColor(image[first[1] : last[1], first[0] : last[0]], cv2.COLOR_BGR2GRAY)
+    if by > 1:
+        part = cv2.resize(part, (part.shape[1] // by, part.shape[0] // by), interpolation=cv2.INTER_AREA)
+    # the centre of pixel i of the part lies at first + by * (i + 1/2) - 1/2
+    turn = transform[:, :2]
+    shift = transform[:, 2] + turn @ (first + (by - 1) / 2)
+    warp = np.concatenate([turn * by, shift[:, None]], axis=1)
+    return np.asarray(cv2.warpAffine(part, warp, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE))
 
 
-def _shrunk(
-    image: NDArray[np.uint8], transform: NDArray[np.float32], by: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return the part of the picture under the crop, averaged over squares of ``by`` pixels."""
-    inverse = cv2.invertAffineTransform(transform)
-    corners = np.array([[0, 0, 1], [CROP, 0, 1], [0, CROP, 1], [CROP, CROP, 1]]) @ inverse.T  # (4, 2)
-    height, width = image.shape[:2]
-    left, top = np.clip(np.floor(corners.min(0)), 0, [width - by, height - by]).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(0)), [left + by, top + by], [width, height]).astype(int)
-    columns, rows = (right - left) // by, (bottom - top) // by
-    part = image[top : top + rows * by, left : left + columns * by]
-    small = cv2.resize(part, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
-    # a small pixel's centre lies at by * (i + 1/2) - 1/2 of the old ones
-    offset = np.array([left, top]) + (by - 1) / 2
-    turn = transform[:, :2] * by
-    shift = transform[:, 2] + transform[:, :2] @ offset
-    return small, np.concatenate([turn, shift[:, None]], axis=1).astype(np.float32)
+_CORNERS = np.array([[0, 0, 1], [CROP, 0, 1], [0, CROP, 1], [CROP, CROP, 1]], np.float32)

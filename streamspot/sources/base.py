@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
@@ -63,9 +63,12 @@ def slug(text: str, default: str = "source") -> str:
 
 
 def redact(address: str) -> str:
-    """Return ``address`` without user, password, query and fragment: all places where secrets stand."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """Return ``address`` without user, password, query and fragment: all places where secrets stand.
+
+    A password may hold any character, unescaped too, so everything before the last ``@`` goes.
+    """
+    scheme, separator, rest = address.partition("://")
+    return scheme + separator + re.split(r"[?#]", rest.rpartition("@")[2])[0]
 
 
 def fresh_identity(kind: str) -> str:
@@ -156,7 +159,7 @@ def read_options(text: str, allowed: dict[str, type], what: str) -> dict[str, An
             known = ", ".join(allowed)
             raise SourceError(f"{what} has no option {key!r}; choose from {known}")
         try:
-            options[key] = _value(value, allowed[key])
+            options[key] = _value(key, value, allowed[key])
         except ValueError:
             example = {int: "3", float: "30", tuple: "640x480"}[allowed[key]]
             raise SourceError(
@@ -165,13 +168,13 @@ def read_options(text: str, allowed: dict[str, type], what: str) -> dict[str, An
     return options
 
 
-def _value(text: str, kind: type) -> float | tuple[int, int]:
+def _value(key: str, text: str, kind: type) -> float | tuple[int, int]:
     if kind is tuple:
         width, height = (int(part) for part in text.split("x"))
         if min(width, height) < 1:
             raise ValueError(text)
         return width, height
     number = kind(text)
-    if not math.isfinite(number) or number < 0:
+    if not math.isfinite(number) or number < 0 or (key == "fps" and not 0.01 <= number <= 10_000):
         raise ValueError(text)
     return int(number) if kind is int else float(number)

@@ -1,4 +1,4 @@
-"""From the intensity curve to expressions: exact online spotting, and the offline decoder that loops over it."""
+"""From the intensity curve to expressions, exactly and online; the offline decoder is the loop over it."""
 
 from streamspot.spotting.online import Spotter, decode, scores_of
 from streamspot.spotting.settings import SpotSettings

@@ -13,12 +13,14 @@ from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 class Spotter:
     """Turns the scores of one segment, tick by tick, into phases of expressions.
 
-    Every expression is seen as onset → apex → offset, or as onset → [apex] → cancelled, under one number. The
-    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come ``outer_ticks`` ticks after
-    the curve has fallen to the floor at the latest, and as soon as the curve has risen again out of a trough.
+    Every expression is seen as onset → apex → offset or as onset → [apex] → cancelled, under one number. The
+    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come at the latest when
+    the curve has been at the floor for ``outer_ticks`` ticks, and as soon as it has risen again out of a
+    trough.
 
-    A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a new
-    spotter. Memory and time per tick do not grow with the stream: nothing older than ``longest`` ticks is kept.
+    A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a
+    new spotter. Memory and time per tick do not grow with the stream: nothing older than the longest
+    macro-expression is kept.
 
     Example:
         >>> spotter = Spotter()
@@ -33,10 +35,18 @@ class Spotter:
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
         self._settings = settings or SpotSettings()
+        self._floor = self._settings.levels[0]
+        self._onset_level = on_grid(self._settings.onset_level)
         self._context: deque[float] = deque(maxlen=self._settings.outer_ticks)
         self._hill: Hill | None = None
         self._open = False  # a hill that is not open waits for its right margin
-        self._peak = self._valley = 0
+        self._recent: deque[float] = deque(
+            (0.0,) * self._settings.trough_window, self._settings.trough_window
+        )
+        self._sum = 0.0  # of the recent intensities; exact, as they are on a grid
+        self._top = 0  # place of the hill's highest value
+        self._peak = self._valley = -1.0  # of the moving mean
+        self._valley_tick = 0
         self._above = 0  # ticks in a row above the onset's level
         self._quiet_until: int | None = None
         self._numbers = 0
@@ -48,7 +58,9 @@ class Spotter:
         settings = self._settings
         self._now = score.tick
         intensity = on_grid(score.intensity)
-        if intensity <= settings.floor:
+        self._sum += intensity - self._recent[0]
+        self._recent.append(intensity)
+        if intensity <= self._floor:
             return self._neutral(intensity)
         out: list[Detection] = []
         hill = self._hill
@@ -58,20 +70,21 @@ class Spotter:
             hill = self._begin(score.tick, tuple(self._context))
             self._context.clear()
         values = hill.values
-        place = len(values)
         values.append(intensity)
         hill.macro.append(_probability(score.macro))
         hill.micro.append(_probability(score.micro))
-        self._above = self._above + 1 if intensity > settings.onset_level else 0
+        if intensity > values[self._top]:
+            self._top = len(values) - 1
+        self._above = self._above + 1 if intensity > self._onset_level else 0
 
-        if intensity < values[self._valley]:
-            self._valley = place
-        elif self._valley > self._peak and settings.trough(
-            values[self._peak], values[self._valley], intensity
-        ):
+        mean = self._sum / settings.trough_window
+        if settings.trough(self._peak, self._valley, mean):
             hill = self._divide(hill, out)
-        elif intensity > values[self._peak]:
-            self._peak = self._valley = place
+            self._peak = self._valley = mean
+        elif mean > self._peak:
+            self._peak = self._valley = mean
+        elif mean < self._valley:
+            self._valley, self._valley_tick = mean, score.tick
         self._announce(hill, intensity, out)
         if len(hill.values) >= settings.longest:
             self._judge(hill, (), out)
@@ -82,9 +95,10 @@ class Spotter:
         """End the segment.
 
         Args:
-            reason: None at the end of a recording: an expression still above the floor ends with the last tick
-                and is judged like any other. Otherwise why the segment broke off (face lost, gap): such an
-                expression is cancelled with this reason; one that only waited for its outer margin is judged.
+            reason: None at the end of a recording: an expression still above the floor ends with the last
+                tick and is judged like any other. Otherwise why the segment broke off (face lost, gap):
+                such an expression is cancelled with this reason, while one that only waited for its outer
+                margin is judged.
         """
         out: list[Detection] = []
         hill, self._hill = self._hill, None
@@ -111,33 +125,38 @@ class Spotter:
     def _begin(self, start: int, before: tuple[float, ...], *, rest: bool = False) -> Hill:
         self._hill = hill = Hill(start, before, rest)
         self._open = True
-        self._peak = self._valley = self._above = 0
+        self._peak = self._valley = -1.0
+        self._top = self._above = 0
         return hill
 
     def _divide(self, hill: Hill, out: list[Detection]) -> Hill:
-        """End the hill at its trough, whose lowest tick belongs to neither side; the last tick is the new peak."""
-        cut = self._valley
-        right = self._begin(hill.start + cut + 1, (hill.values[cut],))
+        """End the hill at the trough's lowest tick, which belongs to neither side."""
+        settings, values = self._settings, hill.values
+        last = self._valley_tick - hill.start
+        window = values[max(0, last + 1 - settings.trough_window) : last + 1]
+        cut = last + 1 - len(window) + window.index(min(window))
+        trough = (values[cut],)
+        right = self._begin(hill.start + cut + 1, trough)
         right.values, right.macro, right.micro = (
-            hill.values[cut + 1 :],
+            values[cut + 1 :],
             hill.macro[cut + 1 :],
             hill.micro[cut + 1 :],
         )
-        trough = (hill.values[cut],)
-        del hill.values[cut:]
+        del values[cut:]
         self._judge(hill, trough, out)
-        self._peak = self._valley = len(right.values) - 1
-        level = self._settings.onset_level
-        while self._above < len(right.values) and right.values[-1 - self._above] > level:
+        self._top = right.values.index(max(right.values))
+        for value in reversed(right.values):
+            if value <= self._onset_level:
+                break
             self._above += 1
         return right
 
     def _announce(self, hill: Hill, intensity: float, out: list[Detection]) -> None:
         """Announce onset and apex of the open hill once they are confirmed."""
         early, settings = self._early, self._settings
-        if hill.rest or not hill.values:
+        if hill.rest:
             return
-        peak = self._peak
+        peak = self._top
         if early is None:
             if self._above < settings.onset_ticks or not self._open:
                 return
@@ -159,20 +178,20 @@ class Spotter:
             out.append(self._early)
 
     def _guess(self, hill: Hill) -> Kind:
-        peak = self._peak
+        peak = self._top
         brief = len(hill.values) <= self._settings.micro_ticks[1]
         return "micro" if brief and hill.micro[peak] > hill.macro[peak] else "macro"
 
     def _foot(self, hill: Hill) -> int:
         """Return the tick at which the curve last rose above half of its peak: the onset as first seen."""
-        half, place = hill.values[self._peak] / 2, self._peak
+        half, place = hill.values[self._top] / 2, self._top
         while place and hill.values[place - 1] > half:
             place -= 1
         return hill.start + place
 
     def _judge(self, hill: Hill, after: Sequence[float], out: list[Detection]) -> None:
         """Append every phase that the closed hill still owes."""
-        if hill.rest or not hill.values:
+        if hill.rest:
             return
         proposals, reason = propose(hill, after, self._settings)
         for proposal in select(proposals, self._settings):

@@ -1,8 +1,8 @@
-"""The decoder of the GIM paper (§3.6.3) for one hill of the curve: proposals, contrast, soft-NMS, filters, NMS.
+"""The decoder of the GIM paper (§3.6.3) for one hill of the curve: proposals, contrast, soft-NMS, NMS.
 
-A hill is a stretch above the floor that no trough divides. Hills do not overlap, so intersections over union
-across them are 0 and neither soft-NMS nor NMS crosses from one to the next: decoding hill by hill is decoding the
-whole recording.
+A hill is a stretch above the floor that no trough divides. Hills do not overlap, so intersections over
+union across them are 0 and neither soft-NMS nor NMS crosses from one to the next: decoding hill by hill is
+decoding the whole recording.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Hill:
 
     Attributes:
         start: Tick of the first value.
-        before: Intensities just before, at most ``outer_ticks``; none at the recording's start or after a cut.
+        before: Intensities just before, at most ``outer_ticks``; none at the recording's start or after
+            a cut.
         rest: The remainder of an expression that was cut: never an expression itself.
         values: Intensities.
         macro: Probabilities of a macro-expression, one a value.
@@ -87,14 +88,14 @@ def runs(values: Sequence[float], threshold: float) -> Iterator[tuple[int, int]]
 def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple[list[Proposal], str]:
     """Return the admissible proposals of a hill, and why there is none.
 
-    The contrast is Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that exist: a margin
-    ends at the next hill (the trough between two is in both margins) and at the ends of the recording, and is
-    not wider than ``outer_ticks``. Without any outer tick the outer mean is 0. Lengths and scores are filtered
-    before soft-NMS: what cannot be reported shall not weaken what can.
+    The contrast is Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that exist: a
+    margin ends at the next hill (the trough between two is in both margins) and at the ends of the recording,
+    and is not wider than ``outer_ticks``. Without any outer tick the outer mean is 0. Lengths and scores are
+    filtered before soft-NMS: what cannot be reported shall not weaken what can.
     """
     values, lead = hill.values, len(hill.before)
     total = (0.0, *accumulate((*hill.before, *values, *after)))
-    spans = dict.fromkeys(span for level in settings.thresholds for span in runs(values, level))
+    spans = dict.fromkeys(span for level in settings.levels for span in runs(values, level))
     found: list[Proposal] = []
     kind_seen = length_seen = False
     for first, last in spans:

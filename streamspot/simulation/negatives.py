@@ -1,0 +1,208 @@
+"""Everything that moves a face without being an expression, and everything that a camera adds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.simulation import courses, units
+from streamspot.simulation.courses import Rng
+from streamspot.simulation.person import Person
+from streamspot.simulation.scenario import Scenario
+
+Array = NDArray[np.float32]
+
+
+def _add(position: Array, start: int, course: Array, pattern: Array) -> None:
+    """Add a pattern (R, 2) times its course to the positions (T, R, 2) from a tick on."""
+    end = min(len(position), start + len(course))
+    if end > start:
+        position[start:end] += course[: end - start, None, None] * pattern
+
+
+def _starts(rng: Rng, ticks: int, rate: float) -> NDArray[np.int64]:
+    """Return at which ticks something begins that happens so often a minute."""
+    return rng.integers(0, max(ticks, 1), rng.poisson(rate * ticks / 1800))
+
+
+def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Array:
+    """Return the positions (T, R, 2) due to lids, gaze, speech, chewing, head and hands."""
+    position = np.zeros((ticks, len(person.layout), 2), np.float32)
+    _eyes(rng, person, scenario, position)
+    _mouth(rng, person, scenario, position)
+    _head(rng, person, scenario, position)
+    _hands(rng, person, scenario, position)
+    return position
+
+
+def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
+    depth = rng.uniform(0.005, 0.06)
+    for start in _starts(rng, len(position), scenario.blinks * rng.uniform(0.3, 2)):
+        lids = person.part("lid", 0, depth * rng.uniform(0.7, 1.2))
+        for part in ("outer", "mid", "inner"):
+            lids += person.part(part, 0, depth * rng.uniform(-0.05, 0.2))
+        lids += person.part("cheek", 0, -depth * rng.uniform(0, 0.15))
+        course = courses.blink(rng)
+        # the correction by landmarks lets part of the way back come late
+        late = rng.uniform(0, 0.6) * np.exp(-np.arange(30) / rng.uniform(3, 12))
+        tail = np.concatenate((course, np.zeros(30, np.float32)))
+        tail[len(course) - 1 : len(course) + 29] += late.astype(np.float32)
+        _add(position, int(start), tail, lids)
+    for start in _starts(rng, len(position), scenario.gazes * rng.uniform(0, 2)):
+        rise, stay = int(rng.integers(1, 5)), int(rng.integers(5, 90))
+        course = np.concatenate((courses.ease(rise), np.ones(stay), 1 - courses.ease(rise))).astype(
+            np.float32
+        )
+        eyes = person.part("lid", 0, rng.normal(0, 0.015))
+        eyes[:, 0] += np.where(np.abs(eyes[:, 1]) > 0, rng.normal(0, 0.005), 0)
+        for part in ("outer", "mid", "inner"):
+            eyes += person.part(part, 0, rng.normal(0, 0.003))
+        _add(position, int(start), course, eyes)
+
+
+def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
+    layout = person.layout
+    jaw, wide = units.pattern(26, layout), units.pattern(20, layout)
+    pout, lips = units.pattern(18, layout), units.pattern(24, layout)
+    loud = rng.uniform(0.1, 0.6)
+    often = scenario.speech * (8 if rng.random() < 0.2 else 1)
+    for start in _starts(rng, len(position), often):
+        ticks = int(rng.integers(12, 240))
+        said = courses.speech(rng, ticks)
+        sizes = loud * np.array([rng.uniform(0.5, 1), *rng.uniform(0.05, 0.3, 2), rng.uniform(0.1, 0.5)])
+        moves = np.einsum("tk,k,krc->trc", said, sizes, np.stack((jaw, wide, pout, lips)))
+        end = min(len(position), int(start) + ticks)
+        position[start:end] += person.shape(moves.astype(np.float32))[: end - start]
+        if rng.random() < 0.5:  # brows and head accompany speech a little
+            beat = courses.knots(rng, end - int(start), 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.008))
+            _add(position, int(start), beat * np.hanning(len(beat)).astype(np.float32), person.pitch)
+    for start in _starts(rng, len(position), scenario.chewing):
+        ticks = int(rng.integers(60, 400))
+        t = np.arange(ticks) / 30
+        course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
+        _add(position, int(start), course.astype(np.float32), person.shape(jaw * rng.uniform(0.1, 0.6)))
+
+
+def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
+    size = float(np.exp(rng.normal(np.log(0.04), 0.7)))
+    for start in _starts(rng, len(position), scenario.turns * rng.uniform(0, 2.5)):
+        nodding = rng.random() < 0.35
+        ticks = int(rng.integers(20, 90) if nodding else rng.integers(10, 200))
+        make = courses.nod if nodding else courses.swing
+        small = 0.4 if nodding else 1.0
+        for residual in (person.yaw, person.pitch):
+            course = make(rng, ticks) * np.float32(rng.normal(0, size * small))
+            _add(position, int(start), course, residual)
+    slow = courses.knots(rng, len(position), rng.uniform(60, 200), 2) * np.float32(rng.uniform(0, 0.012))
+    position += slow[:, :1, None] * person.yaw + slow[:, 1:, None] * person.pitch
+
+
+def _hands(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
+    groups = (
+        ("outer", "mid", "inner"),
+        ("lid", "cheek"),
+        ("corner", "lower", "chin"),
+        ("chin",),
+        ("nostril", "upper"),
+    )
+    for start in _starts(rng, len(position), scenario.hands):
+        parts = groups[rng.integers(len(groups))]
+        side = rng.choice((-1, 0, 1))
+        hit = np.array(
+            [
+                p in parts and (s in (0, side) or side == 0)
+                for p, s in zip(person.parts, person.sides, strict=True)
+            ]
+        )
+        ticks = int(rng.integers(20, 150))
+        jumps = rng.standard_normal((ticks, 1, 2)) * (rng.random((ticks, 1, 1)) < rng.uniform(0.03, 0.2))
+        own = rng.standard_normal((ticks, len(hit), 2)) * (rng.random((ticks, 1, 1)) < 0.1) * 0.3
+        fade = np.exp(-np.arange(60) / rng.uniform(3, 12))
+        course = np.stack([np.convolve(c, fade) for c in (jumps + own).reshape(ticks, -1).T], 1)
+        course = course.reshape(-1, len(hit), 2) * rng.uniform(0.02, 0.12) * hit[:, None]
+        end = min(len(position), int(start) + len(course))
+        position[start:end] += course[: end - start].astype(np.float32)
+
+
+def measured(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Array:
+    """Return the positions as a camera and the flow stage would report them, noise and all, (T, R, 2)."""
+    ticks, regions, _ = position.shape
+    level = float(np.exp(rng.normal(0, 0.5)))
+    kinds = np.array(
+        [
+            1.3 if part in ("corner", "lower", "chin") else 0.6 if part == "lid" else 1.0
+            for part in person.parts
+        ]
+    )
+    size = (kinds * np.exp(rng.normal(0, 0.2, regions)))[:, None].astype(np.float32)
+    walk = rng.standard_normal((ticks, regions, 2), dtype=np.float32) * (
+        size * np.float32(scenario.noise * level)
+    )
+    walk += rng.standard_normal((ticks, 1, 2), dtype=np.float32) * np.float32(scenario.noise * level * 0.4)
+    walk += _glitches(rng, scenario, ticks, regions)
+    slow = np.concatenate(
+        [
+            courses.knots(rng, ticks, every, 2 * regions + 4)
+            for every in (5.0, float(rng.uniform(20, 60)), 150.0)
+        ],
+        1,
+    ).reshape(ticks, 3, -1)
+    slow *= np.array([0.25, 0.6, 0.6], np.float32)[:, None] * np.float32(scenario.wander * level)
+    own = slow[:, :, : 2 * regions].sum(1).reshape(ticks, regions, 2) * size
+    common = slow[:, :, 2 * regions :].sum(1)
+    shared = common[:, None, :2] + common[:, None, 2:] * person.sides[:, None]
+    leak = 1.0 if scenario.drift else float(np.exp(-1 / rng.uniform(4, 12)))
+    noisy = position + _leaky(walk, leak) + 0.6 * own + 0.6 * shared
+    return _sampled(rng, noisy.astype(np.float32))
+
+
+def _glitches(rng: Rng, scenario: Scenario, ticks: int, regions: int) -> Array:
+    """Return rare gross errors of single regions (T, R, 2); the one after takes most of it back."""
+    out = np.zeros((ticks, regions, 2), np.float32)
+    for start in _starts(rng, ticks - 1, scenario.glitches):
+        region = rng.integers(regions)
+        jump = (rng.standard_t(2, 2) * 0.01).clip(-0.15, 0.15)
+        out[start, region] += jump
+        out[start + 1, region] -= jump * rng.uniform(0, 1)
+    return out
+
+
+def _leaky(steps: Array, keep: float) -> Array:
+    """Return x[n] = keep · x[n-1] + steps[n] along the first axis, block by block."""
+    block = 64
+    lag = np.arange(block)[:, None] - np.arange(block)[None]
+    kernel = np.where(lag >= 0, keep ** np.maximum(lag, 0), 0).astype(np.float32)
+    carry = (keep ** (np.arange(block) + 1)).astype(np.float32)[:, None]
+    flat = steps.reshape(len(steps), -1)
+    out = np.empty_like(flat)
+    last = np.zeros(flat.shape[1], np.float32)
+    for start in range(0, len(flat), block):
+        part = flat[start : start + block]
+        out[start : start + block] = kernel[: len(part), : len(part)] @ part + carry[: len(part)] * last
+        last = out[start + len(part) - 1]
+    return out.reshape(steps.shape)
+
+
+def _sampled(rng: Rng, position: Array) -> Array:
+    """Return the positions seen through a camera's own frame rate, with lost frames, back on the ticks."""
+    ticks = len(position)
+    if ticks < 3:
+        return position
+    rate = float(rng.choice((15, 20, 24, 25, 30, 30, 30, 60)))
+    frames = np.arange(0, ticks - 1, min(1.0, 30 / rate) if rate > 30 else 30 / rate)
+    lost = rng.choice((0, 0, 0.01, 0.05))
+    keep = rng.random(len(frames)) >= lost
+    keep[0] = keep[-1] = True
+    frames = frames[keep]
+    left = frames.astype(np.int64)
+    part = (frames - left).astype(np.float32)[:, None, None]
+    seen = position[left] * (1 - part) + position[left + 1] * part
+    if rng.random() < 0.2:  # coarse flow
+        step = np.float32(rng.uniform(0.0005, 0.003))
+        seen = np.round(seen / step) * step
+    now = np.arange(ticks, dtype=np.float32)
+    at = np.clip(np.searchsorted(frames, now, side="right") - 1, 0, len(frames) - 2)
+    share = np.clip((now - frames[at]) / (frames[at + 1] - frames[at]), 0, 1).astype(np.float32)[
+        :, None, None
+    ]
+    return np.asarray(seen[at] * (1 - share) + seen[at + 1] * share, np.float32)

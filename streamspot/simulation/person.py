@@ -1,0 +1,80 @@
+"""One simulated person before one camera: how their face moves, and what the measurement makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.flow.regions import Layout
+from streamspot.simulation import units
+from streamspot.simulation.courses import Rng
+
+Array = NDArray[np.float32]
+
+_UPPER = ("outer", "mid", "inner")
+
+
+class Person:
+    """Gains, asymmetry, pose and error patterns, drawn once for a recording.
+
+    Args:
+        rng: Source of chance.
+        layout: Regions measured.
+    """
+
+    def __init__(self, rng: Rng, layout: Layout) -> None:
+        self.layout = layout
+        self.parts, self.sides = units.parts_of(layout)
+        count = len(layout)
+        self._gain = float(np.exp(rng.normal(0, 0.2)))
+        self._own = np.exp(rng.normal(0, 0.25, (count, 1))).astype(np.float32)
+        roll, yaw = rng.normal(0, 0.07), rng.normal(0, 0.2)
+        self._turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]], np.float32)
+        self._near = np.where(self.sides * yaw > 0, np.cos(yaw), 1.0)[:, None].astype(np.float32)
+        self._leak_down, self._leak_up = rng.uniform(0, 0.45), rng.uniform(-0.12, 0.06)
+        upper = np.array([part in _UPPER for part in self.parts])
+        self._upper, self._lower = upper, ~upper
+        self.yaw, self.pitch = self._residuals(rng)
+
+    def _residuals(self, rng: Rng) -> tuple[Array, Array]:
+        """Return what a turn and a nod leave in each region (R, 2), the model being not quite the head."""
+        groups = {part: rng.normal(0, 1, 2) for part in units.PARTS}
+        for part in _UPPER:
+            groups[part] = 0.7 * groups["mid"] + 0.3 * groups[part] + (0.5, 0)
+        yaw = np.array([groups[part] for part in self.parts], np.float32)
+        pitch = np.array([groups[part][::-1] for part in self.parts], np.float32)
+        yaw[:, 0] = np.abs(yaw[:, 0]) * (1 + rng.normal(0, 0.25, len(yaw)))
+        yaw[:, 1] *= 0.4 * self.sides
+        pitch[:, 0] *= 0.2 * self.sides
+        pitch[:, 1] += rng.normal(0, 0.2, len(yaw))
+        return yaw / np.abs(yaw).max(), pitch / np.abs(pitch).max()
+
+    def shape(self, moved: Array) -> Array:
+        """Return displacements (…, R, 2) as this face and this camera show them."""
+        moved = moved * (self._gain * self._own * self._near)
+        leak = np.zeros_like(moved)
+        if self._upper.any() and self._lower.any():
+            above = moved[..., self._upper, :].mean(-2, keepdims=True)
+            below = moved[..., self._lower, :].mean(-2, keepdims=True)
+            leak[..., self._lower, :] -= np.float32(self._leak_down) * above
+            leak[..., self._upper, :] -= np.float32(self._leak_up) * below
+        return np.asarray((moved + leak) @ self._turn, np.float32)
+
+    def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
+        """Return the displacement (R, 2) of these units together, in this instance's own proportions."""
+        total = np.zeros((len(self.layout), 2), np.float32)
+        for unit in chosen:
+            total += units.pattern(unit, self.layout) * np.float32(rng.uniform(0.5, 1.2))
+        weaker = rng.uniform(0, 0.25) if rng.random() < 0.12 else rng.uniform(0.75, 1)
+        side = rng.choice((-1, 1))
+        total[self.sides == side] *= np.float32(weaker)
+        if weaker < 0.5:
+            total[self.sides == 0] *= np.float32(0.7)
+        return self.shape(total)
+
+    def part(self, name: str, outwards: float, down: float) -> Array:
+        """Return the displacement (R, 2) of one part on both sides."""
+        out = np.zeros((len(self.layout), 2), np.float32)
+        of = np.array([part == name for part in self.parts])
+        out[of, 0], out[of, 1] = outwards * self.sides[of], down
+        return out

@@ -1,0 +1,44 @@
+"""How often what happens, and how large it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Rates are expected numbers a minute, sizes inter-ocular distances.
+
+    Each recording draws its own around them.
+
+    Attributes:
+        expressions: Expressions of the busy recordings.
+        idle: Share of recordings without any expression.
+        micro: Share of expressions that are micro.
+        touching: Share of expressions that follow the one before without a pause.
+        blinks: Blinks.
+        gazes: Shifts of gaze.
+        speech: Bouts of speech.
+        chewing: Bouts of chewing.
+        turns: Turns, nods and shakes of the head that leave a residual.
+        hands: Moments in which something covers or brushes a part of the face.
+        noise: Flow noise a tick, standard deviation.
+        wander: Slow error of the position, standard deviation.
+        drift: Whether positions wander off without bound, as flow that no landmark corrects does.
+        glitches: Gross errors of a region's flow.
+    """
+
+    expressions: float = 9.0
+    idle: float = 0.25
+    micro: float = 0.3
+    touching: float = 0.15
+    blinks: float = 15.0
+    gazes: float = 8.0
+    speech: float = 2.0
+    chewing: float = 0.3
+    turns: float = 3.0
+    hands: float = 0.7
+    noise: float = 0.0009
+    wander: float = 0.005
+    drift: bool = False
+    glitches: float = 4.0

@@ -1,0 +1,185 @@
+"""Recordings of simulated motion with their truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.flow.regions import layout as layout_named
+from streamspot.simulation import courses, negatives, units
+from streamspot.simulation.courses import Rng
+from streamspot.simulation.person import Person
+from streamspot.simulation.scenario import Scenario
+from streamspot.types import Kind
+
+Array = NDArray[np.float32]
+
+MICRO_TICKS = 15
+"""A micro-expression lasts at most half a second."""
+
+_ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
+"""Share of the peak from which, and down to which, an annotator sees an expression."""
+
+_FLOOR = {"macro": 0.035, "micro": 0.012}
+"""Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One expression.
+
+    Attributes:
+        onset: First tick.
+        apex: Tick of the strongest expression.
+        offset: Last tick (inclusive).
+        kind: Macro or micro.
+        point: Tick an annotator would have marked, drawn around the apex.
+    """
+
+    onset: int
+    apex: int
+    offset: int
+    kind: Kind
+    point: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Simulated motion and its truth.
+
+    Attributes:
+        motion: (T, R, 2) float32, displacement since the last tick, in inter-ocular distances.
+        intensity: (T,) float32 in [0, 1]: 0 when neutral, 0.6 to 1 from onset to offset.
+        classes: (T, 2) float32, 1 where a macro- or micro-expression is on.
+        instances: In order of their onsets; they do not overlap.
+    """
+
+    motion: Array
+    intensity: Array
+    classes: Array
+    instances: tuple[Instance, ...]
+
+
+def simulate(
+    seed: int, ticks: int = 900, *, layout: str = "face17", scenario: Scenario | None = None
+) -> Recording:
+    """Return the recording of that seed: one person, one camera, chance expressions and disturbances.
+
+    Args:
+        seed: The same seed gives the same recording.
+        ticks: Length T, at least 2.
+        layout: Name of a region layout.
+        scenario: How often what happens.
+
+    Raises:
+        SettingsError: There is no such layout.
+    """
+    regions, scenario = layout_named(layout), scenario or Scenario()
+    rng = np.random.default_rng((seed, 0x57A7))
+    person = Person(rng, regions)
+    position = negatives.body(rng, person, scenario, ticks)
+    intensity = np.zeros(ticks, np.float32)
+    classes = np.zeros((ticks, 2), np.float32)
+    instances = []
+    if rng.random() >= scenario.idle:
+        for instance, course in _expressions(rng, person, scenario, position):
+            inside = slice(instance.onset, instance.offset + 1)
+            intensity[inside] = 0.6 + 0.4 * course
+            classes[inside, 0 if instance.kind == "macro" else 1] = 1
+            instances.append(instance)
+    _open_gaps(intensity, instances)
+    measured = negatives.measured(rng, person, scenario, position)
+    motion = np.diff(measured, axis=0, prepend=measured[:1])
+    return Recording(motion, intensity, classes, tuple(instances))
+
+
+def _expressions(
+    rng: Rng, person: Person, scenario: Scenario, position: Array
+) -> list[tuple[Instance, Array]]:
+    """Add expressions to the positions; return each with its activation from onset to offset."""
+    out = []
+    rate = scenario.expressions * rng.uniform(0.4, 2)
+    micro = scenario.micro * rng.uniform(0, 2)
+    favourite = _units(rng)
+    start = int(rng.exponential(1800 / rate))
+    while start < len(position) - 20:
+        kind: Kind = "micro" if rng.random() < micro else "macro"
+        chosen = favourite if rng.random() < 0.4 else _units(rng)
+        course, face = _course(rng, kind), person.face(rng, chosen)
+        peak = float(np.abs(face).max())
+        strength = (
+            rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
+        )
+        face *= np.float32(max(strength, _FLOOR[kind] * rng.uniform(1, 2) / max(peak, 1e-6)))
+        end = min(len(position), start + len(course))
+        course = course[: end - start]
+        position[start:end] += course[:, None, None] * face
+        if kind == "macro" and len(course) > 40 and rng.random() < 0.25:
+            _second(rng, person, position[start:end])
+        instance = _instance(rng, start, course, kind)
+        if instance is not None:
+            out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
+        touching = rng.random() < scenario.touching
+        pause = int(rng.integers(-2, 4)) if touching else int(6 + rng.exponential(1800 / rate))
+        start = max(end + pause, (instance.offset + 4) if instance else end)
+    return out
+
+
+def _units(rng: Rng) -> tuple[int, ...]:
+    """Draw units that act together, now and then at random."""
+    if rng.random() < 0.12:
+        known = list(units.UNITS)
+        return tuple(known[i] for i in rng.choice(len(known), rng.integers(1, 4), replace=False))
+    weights = np.array([weight for weight, _ in units.COMBINATIONS])
+    return units.COMBINATIONS[rng.choice(len(weights), p=weights / weights.sum())][1]
+
+
+def _course(rng: Rng, kind: Kind) -> Array:
+    if kind == "micro":
+        total = int(rng.integers(8, MICRO_TICKS + 5))
+        rise = max(2, round(total * rng.uniform(0.25, 0.5)))
+        hold = int(rng.integers(0, 4))
+        return courses.expression(rng, rise, hold, max(3, total - rise - hold))
+    rise = int(np.clip(np.exp(rng.normal(np.log(9), 0.45)), 4, 30))
+    fall = int(np.clip(rise * np.exp(rng.normal(0.25, 0.4)), 5, 50))
+    hold = int(np.clip(np.exp(rng.normal(np.log(12), 1.0)), 0, 240))
+    if rng.random() < 0.08:
+        hold = int(rng.integers(60, 240))
+    return courses.expression(rng, rise, max(hold, MICRO_TICKS + 3 - rise - fall), fall)
+
+
+def _second(rng: Rng, person: Person, position: Array) -> None:
+    """Let further units come and go within an expression; they belong to it."""
+    rise, fall = int(rng.integers(5, 12)), int(rng.integers(5, 14))
+    room = len(position) - rise - fall
+    if room < 2:
+        return
+    hold = int(rng.integers(0, room))
+    start = int(rng.integers(0, room - hold + 1))
+    course = courses.expression(rng, rise, hold, fall)
+    face = person.face(rng, _units(rng)) * np.float32(rng.uniform(0.2, 0.8))
+    position[start : start + len(course)] += course[:, None, None] * face
+
+
+def _instance(rng: Rng, start: int, course: Array, kind: Kind) -> Instance | None:
+    """Return the instance that an annotator would write down, None if too little of it was seen."""
+    apex = int(course.argmax())
+    after = course[apex:] < _OFFSET_LEVEL
+    onset = int((course >= _ONSET_LEVEL).argmax())
+    offset = apex + int(after.argmax()) - 1 if after.any() else len(course) - 1
+    if offset - onset < 4:
+        return None
+    reach = min(apex - onset, offset - apex)
+    point = apex if reach < 1 else apex + int(np.clip(rng.normal(0, 0.5), -1, 1) * reach)
+    return Instance(start + onset, start + apex, start + offset, kind, start + point)
+
+
+def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
+    """Let the curve dip where one expression follows another, so that they stay two."""
+    for before, after in pairwise(instances):
+        if after.onset - before.offset < 5:
+            middle = (before.offset + after.onset) // 2
+            intensity[middle - 1 : middle + 2] = 0.0

@@ -1,0 +1,149 @@
+"""How far facial action units move each region: our own table, in inter-ocular distances.
+
+The numbers follow the appearance changes that the Facial Action Coding System (Ekman, Friesen and Hager,
+2002) describes for each unit at its strongest; their sizes were set beside what the flow stage measures on
+posed expressions. They are typical, not anybody's: every simulated person has gains of their own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.flow.regions import Layout
+
+Array = NDArray[np.float32]
+
+PARTS = ("outer", "mid", "inner", "lid", "cheek", "nostril", "corner", "upper", "lower", "chin")
+"""Kinds of region; all but the last three come in pairs."""
+
+# unit → part → (outwards, down)
+UNITS: dict[int, dict[str, tuple[float, float]]] = {
+    1: {"inner": (0.005, -0.08), "mid": (0.005, -0.05), "outer": (0, -0.015), "lid": (0, -0.008)},
+    2: {"inner": (0.005, -0.03), "mid": (0.01, -0.07), "outer": (0.012, -0.08), "lid": (0, -0.008)},
+    4: {
+        "inner": (-0.035, 0.05),
+        "mid": (-0.025, 0.045),
+        "outer": (-0.01, 0.03),
+        "lid": (-0.004, 0.012),
+        "nostril": (0, -0.006),
+    },
+    5: {"lid": (0, -0.04), "mid": (0, -0.012), "outer": (0, -0.01), "inner": (0, -0.008)},
+    6: {
+        "cheek": (0.02, -0.05),
+        "lid": (0, 0.012),
+        "outer": (0, 0.018),
+        "mid": (0, 0.01),
+        "corner": (0.005, -0.015),
+    },
+    7: {"lid": (0, 0.028), "cheek": (0, -0.01), "outer": (0, 0.005)},
+    9: {
+        "nostril": (0.012, -0.05),
+        "inner": (-0.015, 0.035),
+        "mid": (-0.01, 0.03),
+        "outer": (0, 0.012),
+        "upper": (0, -0.035),
+        "cheek": (0, -0.03),
+        "lid": (0, 0.012),
+    },
+    10: {"upper": (0, -0.06), "nostril": (0.015, -0.03), "cheek": (0.006, -0.022), "corner": (0.005, -0.02)},
+    12: {
+        "corner": (0.12, -0.12),
+        "upper": (0, -0.06),
+        "lower": (0, -0.015),
+        "cheek": (0.045, -0.055),
+        "nostril": (0.032, -0.03),
+        "lid": (0, 0.012),
+    },
+    14: {"corner": (0.04, -0.005), "cheek": (0.015, -0.008), "upper": (0, 0.006)},
+    15: {"corner": (0.018, 0.07), "lower": (0, 0.02), "chin": (0, 0.02), "cheek": (0.003, 0.015)},
+    16: {"lower": (0, 0.06), "chin": (0, 0.025), "corner": (0, 0.01)},
+    17: {"chin": (0, -0.08), "lower": (0, -0.06), "upper": (0, -0.025), "corner": (-0.005, 0.015)},
+    18: {"corner": (-0.09, 0), "upper": (0, -0.012), "lower": (0, 0.012), "cheek": (-0.015, 0.003)},
+    20: {"corner": (0.09, 0.03), "cheek": (0.02, 0.01), "lower": (0, 0.02), "chin": (0, 0.01)},
+    23: {"corner": (-0.03, 0.003), "upper": (0, 0.015), "lower": (0, -0.02), "chin": (0, -0.01)},
+    24: {"corner": (-0.035, 0.003), "upper": (0, 0.03), "lower": (0, -0.035), "chin": (0, -0.02)},
+    25: {"upper": (0, -0.015), "lower": (0, 0.05), "chin": (0, 0.01)},
+    26: {"lower": (0, 0.2), "chin": (0, 0.17), "corner": (-0.01, 0.07), "cheek": (-0.004, 0.014)},
+    27: {
+        "lower": (0, 0.38),
+        "chin": (0, 0.3),
+        "corner": (-0.035, 0.13),
+        "cheek": (-0.008, 0.02),
+        "upper": (0, 0.005),
+        "mid": (0, 0.01),
+    },
+    28: {"lower": (0, -0.06), "upper": (0, 0.05), "chin": (0, -0.03), "corner": (-0.01, 0.005)},
+}
+
+COMBINATIONS: tuple[tuple[float, tuple[int, ...]], ...] = (
+    (2.0, (12,)),
+    (3.0, (6, 12)),
+    (3.0, (6, 12, 25)),
+    (1.0, (6, 12, 26)),
+    (1.0, (12, 14)),
+    (3.0, (1, 2)),
+    (1.0, (1,)),
+    (1.0, (2,)),
+    (1.0, (1, 2, 5)),
+    (1.0, (1, 2, 5, 26)),
+    (1.0, (1, 2, 27)),
+    (3.0, (4,)),
+    (2.0, (4, 7)),
+    (0.7, (4, 5, 7, 23)),
+    (0.7, (4, 24)),
+    (1.0, (9,)),
+    (0.7, (4, 9)),
+    (0.7, (9, 10, 17)),
+    (0.7, (9, 10, 25)),
+    (1.0, (10,)),
+    (0.7, (10, 17)),
+    (1.0, (14,)),
+    (1.0, (15,)),
+    (1.0, (15, 17)),
+    (0.7, (1, 4)),
+    (0.7, (1, 4, 15)),
+    (0.5, (1, 2, 4, 5, 20, 25)),
+    (1.0, (17,)),
+    (0.7, (18,)),
+    (1.0, (20,)),
+    (0.7, (20, 25)),
+    (0.7, (23,)),
+    (1.0, (24,)),
+    (1.0, (25, 16)),
+    (2.0, (26,)),
+    (2.0, (27,)),
+    (0.5, (28,)),
+    (0.7, (6, 7)),
+)
+"""Units that act together, with how often they do."""
+
+
+def split(name: str) -> tuple[str, int]:
+    """Return the part and the side (-1 left in the image, 0 middle, 1 right) of a region's name."""
+    words = name.split("_")
+    side = -1 if "left" in words else 1 if "right" in words else 0
+    part = next(word for word in (*reversed(words),) if word in PARTS or word in ("mouth", "brow"))
+    return ("corner" if part == "mouth" else part), side
+
+
+def parts_of(layout: Layout) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the part of each region and its side (-1 left in the image, 0 middle, 1 right)."""
+    pairs = [split(name) for name in layout.names]
+    return [part for part, _ in pairs], np.array([side for _, side in pairs])
+
+
+def pattern(unit: int, layout: Layout) -> Array:
+    """Return the displacement (R, 2) of a unit at its strongest, on both sides."""
+    parts, sides = parts_of(layout)
+    out = np.array([UNITS[unit].get(part, (0.0, 0.0)) for part in parts], np.float32)
+    out[:, 0] *= sides
+    return out
+
+
+def mirror(layout: Layout) -> NDArray[np.int64]:
+    """Return for each region the number of the one across the face (itself in the middle)."""
+    names = list(layout.names)
+    swap = {"left": "right", "right": "left"}
+    other = ["_".join(swap.get(word, word) for word in name.split("_")) for name in names]
+    return np.array([names.index(name) for name in other])

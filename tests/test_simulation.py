@@ -1,0 +1,158 @@
+"""Promises of the simulator: repeatable, true to its labels, like a face, and fast enough to train on."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamspot.errors import SettingsError
+from streamspot.flow.regions import LAYOUTS, layout
+from streamspot.model import Model, ModelConfig
+from streamspot.simulation import Recording, Scenario, simulate
+from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
+from streamspot.training.simulated import Recipe, augment, evaluate, matched, runs, train
+
+QUIET = Scenario(
+    blinks=0, gazes=0, speech=0, chewing=0, turns=0, hands=0, glitches=0, noise=0.0, wander=0.0, idle=0.0
+)
+
+
+def same(one: Recording, other: Recording) -> bool:
+    """Tell whether two recordings are equal to the last bit."""
+    return (
+        np.array_equal(one.motion, other.motion)
+        and np.array_equal(one.intensity, other.intensity)
+        and one.instances == other.instances
+    )
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_a_seed_is_a_recording(name):
+    """The same seed gives the same recording, another seed another one."""
+    assert same(simulate(3, 600, layout=name), simulate(3, 600, layout=name))
+    assert not same(simulate(3, 600, layout=name), simulate(4, 600, layout=name))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**9), ticks=st.integers(2, 1500), name=st.sampled_from(list(LAYOUTS)))
+def test_labels_are_consistent(seed, ticks, name):
+    """Instances are ordered, apart and inside; curve and classes say what they say; nothing is infinite."""
+    one = simulate(seed, ticks, layout=name)
+    assert one.motion.shape == (ticks, len(layout(name)), 2)
+    assert one.motion.dtype == np.float32
+    assert np.isfinite(one.motion).all()
+    assert 0 <= one.intensity.min() <= one.intensity.max() <= 1 + 1e-6
+    last = -1
+    inside = np.zeros(ticks, bool)
+    for instance in one.instances:
+        assert last < instance.onset <= instance.apex <= instance.offset < ticks
+        assert instance.onset <= instance.point <= instance.offset
+        assert instance.kind == "macro" or instance.offset - instance.onset < 18
+        inside[instance.onset : instance.offset + 1] = True
+        last = instance.offset
+    assert not one.intensity[~inside].any()
+    np.testing.assert_array_equal(one.classes.sum(1), inside)
+
+
+def test_an_expression_moves_the_face_and_nothing_else_does():
+    """Without disturbances there is motion during expressions only, and it is not negligible."""
+    seen = 0
+    for seed in range(20):
+        one = simulate(seed, layout="face17", scenario=QUIET)
+        position = one.motion.cumsum(0)
+        far = np.abs(position).max((1, 2))
+        for instance in one.instances:
+            assert far[instance.onset : instance.offset + 1].max() > 0.005
+            seen += 1
+    assert seen > 40
+
+
+def test_a_neutral_face_is_never_labelled():
+    """A scenario without expressions has none, whatever else happens."""
+    for seed in range(10):
+        one = simulate(seed, scenario=Scenario(idle=1.0))
+        assert not one.instances
+        assert not one.intensity.any()
+        assert np.abs(one.motion).max() > 0
+
+
+def test_held_expressions_are_simulated():
+    """Training sees expressions held far beyond the network's window."""
+    lengths = [i.offset - i.onset for seed in range(60) for i in simulate(seed).instances]
+    assert max(lengths) > 150
+
+
+def test_the_noise_is_that_of_the_measured_clips():
+    """A resting region jitters by about a thousandth of the inter-ocular distance a tick, as measured."""
+    spread = [1.48 * np.median(np.abs(simulate(seed).motion)) for seed in range(30)]
+    assert 0.0005 < np.median(spread) < 0.002
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_patterns_are_symmetric(name):
+    """Every unit moves both halves of the face alike before a person's own asymmetry."""
+    across = mirror(layout(name))
+    for unit in UNITS:
+        moved = pattern(unit, layout(name))
+        np.testing.assert_allclose(moved[across] * [-1, 1], moved, atol=1e-7)
+
+
+def test_combinations_name_known_units():
+    """No combination holds a unit without a pattern."""
+    assert {unit for _, units in COMBINATIONS for unit in units} <= set(UNITS)
+
+
+def test_an_unknown_layout_is_refused():
+    """A layout that does not exist is named."""
+    with pytest.raises(SettingsError, match="paper11"):
+        simulate(0, layout="paper11")
+
+
+def test_simulation_is_faster_than_life():
+    """A minute is simulated in well under a second, also on a busy machine."""
+    simulate(0)
+    started = time.process_time()
+    for seed in range(6):
+        simulate(seed)
+    assert 180 / (time.process_time() - started) > 500
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 100))
+def test_augmentation_keeps_shapes_and_ranges(seed):
+    """Mirrored, warped and blinded recordings are still recordings."""
+    one = simulate(seed, 300)
+    targets = np.column_stack((one.intensity, one.classes))
+    across = mirror(layout("face17"))
+    motion, changed = augment(np.random.default_rng(seed), one.motion, targets, across)
+    assert motion.shape == one.motion.shape
+    assert changed.shape == targets.shape
+    assert motion.dtype == changed.dtype == np.float32
+    assert 0 <= changed.min() <= changed.max() <= 1 + 1e-6
+
+
+def test_runs_and_matches():
+    """A run is inclusive, at least four ticks long, and matches one truth at most."""
+    curve = np.zeros(60, np.float32)
+    curve[10:20] = curve[30:33] = curve[50:] = 0.9
+    assert runs(curve) == [(10, 19), (50, 59)]
+    truth = simulate(5, scenario=QUIET).instances
+    spans = [(one.onset, one.offset) for one in truth]
+    assert matched(spans, truth) == {i: i for i in range(len(truth))}
+    assert len(matched(spans + spans, truth)) == len(truth)
+
+
+def test_training_is_repeatable(tmp_path):
+    """The same recipe gives the same weights, and they score like any others."""
+    config = ModelConfig(name="tiny", layout="paper10", width=8, dilations=(1, 4, 16))
+    recipe = Recipe(recordings=8, ticks=200, steps=4, batch=4)
+    first, second = train(config, recipe), train(config, recipe)
+    held_out = [simulate(99, 300, layout="paper10")]
+    assert evaluate(first, held_out) == evaluate(second, held_out)
+    assert 0 <= evaluate(first, held_out)["mse"] <= 1
+    first.save(tmp_path / "tiny.safetensors")
+    assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
