@@ -88,14 +88,14 @@ def test_clip_is_cheap_and_can_be_ended():
     """A picture costs a few milliseconds, and ``close`` ends the clip at the next one."""
     clip = open_source("synthetic:fps=60")
     costs = []
-    last = time.perf_counter()
+    last = time.thread_time()
     for frame in clip.frames():
-        costs.append(time.perf_counter() - last)
-        last = time.perf_counter()
+        costs.append(time.thread_time() - last)
+        last = time.thread_time()
         if frame.index == 100:
             clip.close()
     assert frame.index == 100
-    assert np.median(costs) < 0.02  # 2 ms on an idle core
+    assert np.median(costs) < 0.02  # 2 to 5 ms here
 
 
 def test_face_mesh_sees_the_movements():
