@@ -729,6 +729,26 @@ def test_camera_that_goes_away_is_opened_again(trouble):
     assert source.fps == 30
 
 
+def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
+    """However often a hung camera is opened anew, only a few threads are left behind."""
+    monkeypatch.setattr("streamspot.sources.live._LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("streamspot.sources.live._REOPENING_S", 0.0)
+    opened = []
+
+    def opening():
+        opened.append(1)
+        return _Camera([_picture(0)] * (len(opened) == 1) + [60.0]), ""
+
+    source = LiveSource(Origin("fake", "fake", opening, 0.05, ""))
+    before = threading.active_count()
+    feed = FrameFeed(source)
+    assert feed.get(2) is not None
+    time.sleep(1.2)
+    assert 2 <= len(opened) <= 3
+    assert threading.active_count() - before <= 4
+    feed.close()
+
+
 def test_camera_is_given_back():
     """Closing the feed of a working camera releases the device."""
     camera = _Camera([_picture(0)] * 500)

@@ -21,7 +21,10 @@ from streamspot.types import Frame
 
 _FIRST_PICTURE_S = 15.0
 """Cameras take seconds to start, and an address has ten to answer."""
+_REOPENING_S = 3.0
 _LONGEST_PAUSE_S = 8.0
+_MOST_HUNG = 3
+"""Threads that may be left behind at once: a driver that hangs for hours must not eat the memory."""
 
 
 class Capture(Protocol):
@@ -99,8 +102,14 @@ class LiveSource:
         count = 0
         pause = 0.25
         lost: float | None = None
+        readers: list[_Reader] = []
         while not self._closed.is_set():
+            readers = [reader for reader in readers if reader.alive]
+            if len(readers) >= _MOST_HUNG:
+                self._closed.wait(pause)
+                continue
             reader = _Reader(self._origin.open)
+            readers.append(reader)
             try:
                 for picture in self._pictures(reader, started=count > 0):
                     if lost is not None:
@@ -121,7 +130,7 @@ class LiveSource:
                 return
             if not count:
                 raise reader.error or SourceError(
-                    f"{self.name} opens but gives no picture; close other programs that use it and try again"
+                    f"{self.name} gives no picture; check that it is switched on and that no other program uses it"
                 )
             if lost is None:
                 lost = time.monotonic()
@@ -137,7 +146,11 @@ class LiveSource:
 
     def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:
         """Yield what ``reader`` reads until it ends or stalls."""
-        patience = max(_FIRST_PICTURE_S, self._origin.stall) if not started else 2 * self._origin.stall + 3
+        patience = (
+            max(_FIRST_PICTURE_S, self._origin.stall)
+            if not started
+            else 2 * self._origin.stall + _REOPENING_S
+        )
         last = time.monotonic()
         while not self._closed.is_set():
             try:
@@ -162,7 +175,13 @@ class _Reader:
         self.fps: float | None = None
         self._open = opener
         self._stop = threading.Event()
-        threading.Thread(target=self._run, name="camera", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs, hung or not."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let the thread end after its present ``read``; it then gives the device back."""
