@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streamspot.bench import bench as measure
 from streamspot.console import QuietStderr
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
@@ -86,6 +85,8 @@ def bench(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Measure what a frame costs, beside MediaPipe FaceMesh alone on the same frames."""
+    from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
+
     with QuietStderr():
         result = measure(source, weights=weights, frames=frames)
     if output is not None:

@@ -125,12 +125,11 @@ class Timeline:
 
     def stamp(self, seconds: float) -> float:
         """Return the time in seconds of the next picture, which its container places at ``seconds``."""
-        if not math.isfinite(seconds):
-            seconds = -self._offset if self._offset else 0.0
+        sane = math.isfinite(seconds) and abs(seconds) < 1e9
         if self._offset is None:
-            self._offset = -seconds
+            self._offset = -seconds if sane else 0.0
             return 0.0
-        pts = seconds + self._offset
+        pts = seconds + self._offset if sane else self._last
         if pts > self._last:
             self._advanced = True
         elif not self._advanced:

@@ -222,7 +222,7 @@ class Clock:
         self._device = math.inf
 
     def stamp(self, arrived: float, device: float) -> float:
-        """Return the time of a picture that came at ``arrived`` s and that its device puts at ``device`` s."""
+        """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
         pts = device + self._offset
         if math.isfinite(device):
             if device > self._device and abs(pts - arrived) < 1.0:

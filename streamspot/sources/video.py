@@ -29,7 +29,11 @@ def open_capture(address: str, *, network: bool) -> Any:
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS]
         return cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
-    return capture if capture.isOpened() else cv2.VideoCapture(address, cv2.CAP_ANY)
+    if not capture.isOpened():
+        capture = cv2.VideoCapture(address, cv2.CAP_ANY)
+    # On by default before OpenCV 4.11, off since.
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
 
 
 def nominal_fps(capture: Any) -> float | None:
