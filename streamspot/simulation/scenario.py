@@ -34,11 +34,11 @@ class Scenario:
     touching: float = 0.15
     blinks: float = 15.0
     gazes: float = 8.0
-    speech: float = 2.0
+    speech: float = 3.0
     chewing: float = 0.3
     turns: float = 3.0
     hands: float = 0.7
     noise: float = 0.0009
-    wander: float = 0.005
+    wander: float = 0.006
     drift: bool = False
     glitches: float = 4.0

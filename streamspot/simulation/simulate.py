@@ -26,6 +26,9 @@ _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 _FLOOR = {"macro": 0.035, "micro": 0.012}
 """Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
 
+_JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
+"""An opening mouth alone is speech unless it opens this wide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -101,19 +104,20 @@ def _expressions(
 ) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
     out = []
-    rate = scenario.expressions * rng.uniform(0.4, 2)
+    rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng)
     start = int(rng.exponential(1800 / rate))
     while start < len(position) - 20:
         kind: Kind = "micro" if rng.random() < micro else "macro"
-        chosen = favourite if rng.random() < 0.4 else _units(rng)
+        chosen = favourite if rng.random() < 0.5 else _units(rng)
         course, face = _course(rng, kind), person.face(rng, chosen)
         peak = float(np.abs(face).max())
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
         )
-        face *= np.float32(max(strength, _FLOOR[kind] * rng.uniform(1, 2) / max(peak, 1e-6)))
+        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
+        face *= np.float32(max(strength, floor * rng.uniform(1, 1.8) / max(peak, 1e-6)))
         end = min(len(position), start + len(course))
         course = course[: end - start]
         position[start:end] += course[:, None, None] * face
