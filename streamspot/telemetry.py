@@ -26,9 +26,12 @@ class Latency:
     def __init__(self) -> None:
         self._ring = np.zeros(512)
         self.count = 0
+        self.last = 0.0
+        """The newest duration, s."""
 
     def add(self, seconds: float) -> None:
         """Take one duration in seconds."""
+        self.last = seconds
         self._ring[self.count % len(self._ring)] = seconds
         self.count += 1
 

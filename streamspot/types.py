@@ -72,6 +72,21 @@ class RegionMotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """One tick of one face's motion, or the end of its segment.
+
+    Attributes:
+        face: Track number.
+        motion: What moved; None where the segment ends.
+        reason: Why it ended ("face lost"), None at the regular end of the source.
+    """
+
+    face: int
+    motion: RegionMotion | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """What the network says of one tick; it is known ``look_ahead`` ticks later.
 

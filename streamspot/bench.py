@@ -1,0 +1,153 @@
+"""What a frame costs: each stage, the whole pipeline, and the yardstick of MediaPipe FaceMesh alone.
+
+Both are given the same frames in the same process, a frame each in turn and in alternating order, so that a
+machine that slows down slows both; ratios are therefore worth more than milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamspot import __version__
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow.regions import layout
+from streamspot.interpreter import Interpreter, Session
+from streamspot.model import Model
+from streamspot.observer import Observer
+from streamspot.sources import FrameFeed, open_source
+from streamspot.telemetry import Telemetry
+from streamspot.types import Frame
+
+_WARM_UP = 30
+"""Frames before anything is measured."""
+
+SIZE = (640, 480)
+
+
+def bench(
+    source: str = "synthetic", *, weights: str = "streamspot-base", frames: int = 600, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure one stream frame by frame and many streams at once.
+
+    Args:
+        source: Where the frames come from; they are brought to 640 x 480.
+        weights: Network to run.
+        frames: How many frames to measure.
+        device: For the single stream.
+
+    Returns:
+        Machine, per-stage and end-to-end latency in milliseconds (p50, p99), FaceMesh alone, the ratio of the
+        medians and the median of the ratios, and the throughput of the network for many streams.
+
+    Raises:
+        StreamspotError: The source or the weights cannot be used, or the source is too short.
+    """
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    model = Model.load(weights, device=device)
+    pictures = _pictures(source, frames + _WARM_UP)
+    telemetry = Telemetry()
+    observer = Observer(FaceTracker(make_detector(1), 1), layout(model.config.layout), telemetry)
+    interpreter = Interpreter(model, Session("bench", "bench", 0.0, datetime.now(UTC)), telemetry)
+    alone = make_detector(1)
+    ours, theirs, stages = [], [], []
+    try:
+        for number, frame in enumerate(pictures):
+            for turn in (number % 2, 1 - number % 2):
+                started = time.perf_counter()
+                if turn:
+                    alone(frame)
+                    theirs.append(time.perf_counter() - started)
+                else:
+                    for sighting in observer.push(frame):
+                        interpreter.push(sighting)
+                    ours.append(time.perf_counter() - started)
+            stages.append([telemetry.stages[name].last for name in ("face", "flow", "model", "spotting")])
+    finally:
+        observer.close()
+        alone.close()
+    mine, yardstick = np.array(ours[_WARM_UP:]), np.array(theirs[_WARM_UP:])
+    parts = np.array(stages[_WARM_UP:]).T
+    return {
+        "streamspot": __version__,
+        "weights": model.config.name,
+        "look_ahead": model.config.look_ahead,
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "protocol": f"{len(mine)} frames of {source} at {SIZE[0]}x{SIZE[1]}, one thread, turn by turn",
+        "stages_ms": {
+            name: _quantiles(part)
+            for name, part in zip(("face", "flow", "model", "spotting"), parts, strict=True)
+        },
+        "frame_ms": _quantiles(mine),
+        "facemesh_alone_ms": _quantiles(yardstick),
+        "ratio_of_medians": round(float(np.median(mine) / np.median(yardstick)), 3),
+        "ratio_of_means": round(float(mine.mean() / yardstick.mean()), 3),
+        "frames_per_second": round(float(1.0 / mine.mean()), 1),
+        "many_streams": _many_streams(weights),
+    }
+
+
+def _pictures(source: str, count: int) -> list[Frame]:
+    """Return so many frames at 640 x 480, repeating a short source back and forth."""
+    with FrameFeed(open_source(source)) as feed:
+        taken = list(islice(feed, count))
+    if len(taken) < 2:
+        from streamspot.errors import SourceError  # noqa: PLC0415
+
+        raise SourceError(f"{source} has {len(taken)} frames; a benchmark needs at least 2")
+    there_and_back = taken + taken[-2:0:-1]
+    return [
+        Frame(i, i / 30, 0, cv2.resize(there_and_back[i % len(there_and_back)].image, SIZE))
+        for i in range(count)
+    ]
+
+
+def _many_streams(weights: str) -> list[dict[str, Any]]:
+    """Measure the network's step for growing numbers of streams on every device there is."""
+    rows = []
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        model = Model.load(weights, device=device)
+        for streams in (1, 8, 64, 256):
+            state = model.new_state(streams)
+            motion = torch.zeros(streams, model.config.regions, 2, device=model.device)
+            durations = []
+            for _ in range(120):
+                started = time.perf_counter()
+                model.step(motion, state)
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                durations.append(time.perf_counter() - started)
+            steady = np.array(durations[20:])
+            rows.append(
+                {
+                    "device": device,
+                    "streams": streams,
+                    "step_ms": _quantiles(steady),
+                    "ticks_per_second": round(streams / float(np.median(steady))),
+                }
+            )
+    return rows
+
+
+def _quantiles(seconds: NDArray[np.float64]) -> dict[str, float]:
+    p50, p99 = np.quantile(seconds * 1e3, (0.5, 0.99))
+    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,73 @@
+"""The command line: what a user types, and the one sentence that answers a mistake."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from streamspot import __version__
+from streamspot.cli import inspect, live
+from streamspot.errors import StreamspotError
+
+app = typer.Typer(
+    name="streamspot",
+    help="Facial-expression spotting as a live stream: onset, apex and offset events of facial movement.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"streamspot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show tracebacks and native libraries' messages; anywhere on the line."),
+    ] = False,
+) -> None:
+    """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""
+
+
+live.register(app)
+inspect.register(app)
+
+
+def main() -> None:
+    """Run the command line; a mistake ends in one sentence on stderr and an exit code that is not 0."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+        os.environ["STREAMSPOT_DEBUG"] = "1"
+    try:
+        app()
+    except StreamspotError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"streamspot: {error}", file=sys.stderr)  # noqa: T201 - the answer
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        if debug:
+            traceback.print_exc()
+        print(  # noqa: T201 - the answer
+            f"streamspot: unexpected {type(error).__name__}: {error}; "
+            "run again with --debug and report what it shows",
+            file=sys.stderr,
+        )
+        sys.exit(70)

@@ -1,0 +1,127 @@
+"""The commands that look at a machine: cameras, doctor, schema, bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamspot.console import QuietStderr
+from streamspot.doctor import examine
+from streamspot.errors import SettingsError
+from streamspot.sources.cameras import list_cameras
+
+_SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failure": "[red]✗[/]"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(cameras)
+    app.command()(doctor)
+    app.command()(schema)
+    app.command()(bench)
+
+
+def cameras(
+    *,
+    measured: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Read each camera for a moment to measure its fps.")
+    ] = True,
+) -> None:
+    """List the cameras of this machine, their modes and the frame rate they really give."""
+    with QuietStderr():
+        found = list_cameras(measure=measured)
+    if not found:
+        typer.echo("No camera found: plug one in and check that your user may read /dev/video*.")
+        raise typer.Exit(1)
+    table = Table("index", "path", "name", "modes: size, format, declared and measured fps", box=None)
+    for camera in found:
+        modes = [
+            f"{m.width}x{m.height} {m.pixels} {'?' if m.nominal is None else f'{m.nominal:g}'} {m.measured:.1f}"
+            for m in camera.modes
+        ]
+        table.add_row(str(camera.index), camera.path, camera.name, "\n".join(modes) or "not opened")
+    Console().print(table)
+
+
+def doctor(
+    weights: Annotated[str, typer.Option(help="Weights to try.")] = "streamspot-base",
+    broker: Annotated[str | None, typer.Option(help="Broker to try.")] = None,
+) -> None:
+    """Check everything a run needs and name the remedy of what is missing."""
+    console = Console(highlight=False)
+    failed = False
+    with QuietStderr():
+        for finding in examine(weights, broker):
+            console.print(f"{_SIGNS[finding.verdict]} [bold]{finding.what}[/]: ", end="")
+            console.print(finding.detail, markup=False)
+            failed |= finding.verdict == "failure"
+    if failed:
+        raise typer.Exit(1)
+
+
+def schema(
+    form: Annotated[
+        str, typer.Argument(help="json (JSON Schema of an event) or asyncapi (topics).")
+    ] = "json",
+) -> None:
+    """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
+    from streamspot.events import asyncapi, json_schema  # noqa: PLC0415
+
+    documents = {"json": json_schema, "asyncapi": asyncapi}
+    if form not in documents:
+        raise SettingsError(f"there is no schema {form!r}; choose json or asyncapi")
+    typer.echo(json.dumps(documents[form](), indent=2))
+
+
+def bench(
+    source: Annotated[str, typer.Option(help="Where the frames come from.")] = "synthetic",
+    weights: Annotated[str, typer.Option(help="Weights to run.")] = "streamspot-base",
+    frames: Annotated[int, typer.Option(min=10, help="How many frames to measure.")] = 600,
+    output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Measure what a frame costs, beside MediaPipe FaceMesh alone on the same frames."""
+    from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
+
+    with QuietStderr():
+        result = measure(source, weights=weights, frames=frames)
+    if output is not None:
+        try:
+            output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(
+                f"{output} cannot be written ({error.strerror}); name another file"
+            ) from error
+    _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table("", "p50 ms", "p99 ms", box=None, title=result["protocol"], title_justify="left")
+    rows = {
+        **result["stages_ms"],
+        "whole frame": result["frame_ms"],
+        "FaceMesh alone": result["facemesh_alone_ms"],
+    }
+    for name, value in rows.items():
+        table.add_row(name, f"{value['p50']:.2f}", f"{value['p99']:.2f}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"ratio to FaceMesh alone: {result['ratio_of_medians']:.2f} (medians), "
+        f"{result['ratio_of_means']:.2f} (means); {result['frames_per_second']:.0f} frames a second on one core"
+    )
+    many = Table("device", "streams", "step p50 ms", "p99 ms", "ticks a second", box=None)
+    for row in result["many_streams"]:
+        step = row["step_ms"]
+        many.add_row(
+            row["device"],
+            str(row["streams"]),
+            f"{step['p50']:.2f}",
+            f"{step['p99']:.2f}",
+            f"{row['ticks_per_second']:,}",
+        )
+    console.print(many)

@@ -1,0 +1,134 @@
+"""The terminal: who may draw on it, and where native libraries' chatter goes meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+
+LOG_BYTES = 1 << 20
+"""The log of native messages never grows far beyond one mebibyte."""
+
+
+def _screen() -> int:
+    """Return the descriptor to draw on: stderr, which leaves stdout to data, unless only stdout is one."""
+    return 1 if os.isatty(1) and not os.isatty(2) else 2
+
+
+def can_draw(console: Console | None = None) -> bool:
+    """Tell whether a dashboard makes sense there: a terminal that can place the cursor and show braille.
+
+    Args:
+        console: Where it would be drawn; None for the terminal of the process, as ``QuietStderr`` chooses it.
+    """
+    console = Console(stderr=_screen() == 2) if console is None else console
+    return (
+        console.is_terminal
+        and not console.is_dumb_terminal
+        and not console.legacy_windows
+        and console.encoding.lower().replace("-", "") == "utf8"
+        and os.environ.get("TERM", "") != "linux"  # the kernel's own console has no braille in its font
+    )
+
+
+def terminal_size(console: Console) -> tuple[int, int]:
+    """Return (columns, rows) of the terminal behind ``console``, whatever the standard streams point to."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        size = os.get_terminal_size(console.file.fileno())
+        if size.columns > 0 and size.lines > 0:
+            return size.columns, size.lines
+    return console.width, console.height
+
+
+def log_path() -> Path:
+    """Return where messages of native libraries go: ``$XDG_STATE_HOME/streamspot/native.log``."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "streamspot" / "native.log"
+
+
+class QuietStderr:
+    """Keeps file descriptor 2 out of the picture: while entered it leads to a bounded log file.
+
+    MediaPipe, OpenCV and FFmpeg write there from C and C++, which no Python-level redirection catches. A
+    plain file and not a pipe: a full pipe would stop a library that holds the interpreter lock. The
+    descriptor is restored however the block ends.
+
+    Attributes:
+        path: The log. If it cannot be written it is replaced by one in the temporary directory.
+        console: Draws on a private copy of the real stderr, or of stdout when only that is a terminal.
+
+    Example:
+        >>> with QuietStderr() as quiet:
+        ...     quiet.console.print("still visible")  # doctest: +SKIP
+    """
+
+    def __init__(self, path: Path | None = None, *, limit: int = LOG_BYTES) -> None:
+        self.path = log_path() if path is None else path
+        self.console: Console
+        self._limit = limit
+        self._saved = -1
+        self._start = 0
+        self._terminal: TextIO
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
+        log = self._open()
+        try:
+            self._start = os.fstat(log).st_size
+            self._saved = os.dup(2)
+            self._terminal = os.fdopen(os.dup(_screen()), "w", encoding="utf-8", errors="replace")
+            self.console = Console(file=self._terminal, highlight=False, markup=False, emoji=False)
+            os.dup2(log, 2)
+        finally:
+            os.close(log)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
+        with contextlib.suppress(OSError, ValueError):
+            self._terminal.close()
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was caught since the block began."""
+        with contextlib.suppress(OSError):
+            return self.path.stat().st_size > self._start
+        return False
+
+    def trim(self) -> None:
+        """Forget the older half of a log that outgrew its limit; call it now and then."""
+        with contextlib.suppress(OSError):
+            if self.path.stat().st_size <= self._limit:
+                return
+            with self.path.open("rb+") as log:  # written with O_APPEND: the writer follows a truncation
+                log.seek(-(self._limit // 2), os.SEEK_END)
+                tail = log.read()
+                log.seek(0)
+                log.write(tail)
+                log.truncate()
+            self._start = 0
+
+    def _open(self) -> int:
+        for path in (self.path, Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log"):
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self.path = path
+                started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                os.write(log, f"--- streamspot, process {os.getpid()}, {started}\n".encode())
+                return log
+        self.path = Path(os.devnull)
+        return os.open(os.devnull, os.O_WRONLY)

@@ -1,0 +1,173 @@
+"""Curves in braille: the intensity as an area, the announced expressions as a line of marks above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.types import TICK_RATE, Kind, Phase, Score
+
+BLANK = "\u2800"
+_LEFT = np.array([0x00, 0x40, 0x44, 0x46, 0x47], np.uint32)  # 0..4 dots from the bottom of the left column
+_RIGHT = np.array([0x00, 0x80, 0xA0, 0xB0, 0xB8], np.uint32)
+_DOT = ("⡀", "⠄", "⠂", "⠁")  # one dot, lowest first: a threshold line in an empty cell
+
+
+def braille(curve: NDArray[np.float64], width: int, height: int) -> list[str]:
+    """Draw a curve as a filled area, newest sample at the right edge, fixed range 0 to 1.
+
+    Each character holds 2 samples side by side and 4 levels. A sample above zero lights at least one dot;
+    zero, NaN and what the curve is too short for stay blank; values outside the range are clipped to it.
+
+    Args:
+        curve: ``(N,)`` intensities, oldest first, one per half character; the last ``2 * width`` are drawn.
+        width: Characters in a row, at least 1.
+        height: Rows, at least 1.
+
+    Returns:
+        ``height`` strings of ``width`` characters of U+2800..U+28FF, top row first.
+    """
+    values = np.clip(np.nan_to_num(np.asarray(curve, np.float64)[-2 * width :], nan=0.0), 0.0, 1.0)
+    dots = np.rint(values * (4 * height)).astype(np.int64)
+    dots = np.where(values > 0.0, np.maximum(dots, 1), 0)
+    dots = np.concatenate([np.zeros(2 * width - len(dots), np.int64), dots])  # (2W,)
+    above = 4 * np.arange(height - 1, -1, -1)[:, None]  # dots below each row, (H, 1)
+    filled = np.clip(dots[None, :] - above, 0, 4)  # (H, 2W)
+    codes = 0x2800 + _LEFT[filled[:, 0::2]] + _RIGHT[filled[:, 1::2]]  # (H, W)
+    return [row.astype("<u4").tobytes().decode("utf-32-le") for row in codes]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The stretch of time a graph shows: ``2 * width`` samples of ``pool`` ticks each, ending at ``edge``.
+
+    Samples lie on a fixed grid of ticks, so that a scrolling curve keeps its shape.
+    """
+
+    edge: int
+    width: int
+    pool: int
+
+    @classmethod
+    def ending_at(cls, edge: int, width: int, seconds: float = 12.0) -> Window:
+        """Choose the finest grid at which ``width`` characters hold ``seconds`` of curve."""
+        pool = max(1, int(np.ceil(seconds * TICK_RATE / (2 * width))))
+        return cls(edge, width, pool)
+
+    @property
+    def seconds_per_cell(self) -> float:
+        """Seconds that one character spans."""
+        return 2 * self.pool / TICK_RATE
+
+    def sample(self, tick: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sample in which each tick lies, ``2 * width - 1`` for the newest."""
+        return tick // self.pool - self.edge // self.pool + 2 * self.width - 1
+
+    def cell(self, tick: int) -> int:
+        """Return the character in which a tick lies; outside ``range(width)`` when out of sight."""
+        return (tick // self.pool - self.edge // self.pool + 2 * self.width - 1) // 2
+
+    def samples(self, scores: Sequence[Score]) -> NDArray[np.float64]:
+        """Return ``(2 * width,)`` intensities, the highest of each sample's ticks, NaN without any."""
+        values = np.full(2 * self.width, np.nan)
+        recent = scores[-(2 * self.width + 1) * self.pool :]
+        if recent:
+            index = self.sample(np.array([score.tick for score in recent], np.int64))
+            level = np.array([score.intensity for score in recent], np.float64)
+            seen = (index >= 0) & (index < len(values))
+            np.fmax.at(values, index[seen], level[seen])
+        return values
+
+
+@dataclass(slots=True)
+class Span:
+    """One announced expression as far as it is known, in ticks."""
+
+    onset: int
+    kind: Kind
+    apex: int | None = None
+    offset: int | None = None
+    cancelled: bool = False
+
+
+def spans(marks: Iterable[tuple[int, Phase, Kind]]) -> list[Span]:
+    """Join announced marks to expressions; a mark whose onset has been forgotten stands for itself."""
+    found: list[Span] = []
+    for tick, phase, kind in marks:
+        running = bool(found) and found[-1].offset is None
+        if phase == "onset" or not running:
+            if running:
+                found[-1].offset = tick
+            found.append(Span(tick, kind))
+        span = found[-1]
+        span.kind = kind
+        if phase == "apex":
+            span.apex = tick
+        elif phase in {"offset", "cancelled"}:
+            span.offset = tick
+            span.cancelled = phase == "cancelled"
+    return found
+
+
+MARKS: dict[tuple[Phase, Kind], str] = {
+    ("onset", "macro"): "▲",
+    ("apex", "macro"): "◆",
+    ("offset", "macro"): "▼",
+    ("cancelled", "macro"): "✕",
+    ("onset", "micro"): "△",
+    ("apex", "micro"): "◇",
+    ("offset", "micro"): "▽",
+    ("cancelled", "micro"): "✕",
+}
+
+
+def mark_row(found: Sequence[Span], window: Window) -> tuple[str, list[Span | None]]:
+    """Draw expressions as brackets: ``▲━━◆━━━▼`` macro, ``△┄◇┄▽`` micro, an open one to the right edge.
+
+    Returns:
+        The ``window.width`` characters, and for each of them the expression it belongs to.
+    """
+    row = [" "] * window.width
+    owner: list[Span | None] = [None] * window.width
+    for span in found:
+        first = window.cell(span.onset)
+        last = window.width - 1 if span.offset is None else window.cell(span.offset)
+        line = "╌" if span.cancelled else "━" if span.kind == "macro" else "┄"
+        for cell in range(max(first, 0), min(last + 1, window.width)):
+            row[cell], owner[cell] = line, span
+        ends: list[tuple[Phase, int | None]] = [("onset", span.onset), ("apex", span.apex)]
+        ends.append(("cancelled" if span.cancelled else "offset", span.offset))
+        for phase, tick in ends:
+            if tick is not None and 0 <= (cell := window.cell(tick)) < window.width:
+                row[cell], owner[cell] = MARKS[phase, span.kind], span
+    return "".join(row), owner
+
+
+def threshold_dots(thresholds: Iterable[float], height: int) -> dict[int, tuple[str, float]]:
+    """Return, for each row (0 at the top) that holds a threshold, its dot character and its value."""
+    rows: dict[int, tuple[str, float]] = {}
+    for value in thresholds:
+        dot = int(np.clip(round(value * 4 * height) - 1, 0, 4 * height - 1))
+        rows.setdefault(height - 1 - dot // 4, (_DOT[dot % 4], value))
+    return rows
+
+
+def time_axis(window: Window, label: str) -> str:
+    """Return ``window.width`` characters of axis: seconds before the newest, ``label`` at the right."""
+    row = ["─"] * window.width
+    step = next((s for s in (1, 2, 5, 10, 20) if s / window.seconds_per_cell >= 11), 60)
+    free = window.width - len(label) - 3
+    for count in range(1, 60):
+        text = f" -{count * step} s "
+        start = window.width - 1 - round(count * step / window.seconds_per_cell) - len(text) // 2
+        if start < 0:
+            break
+        if start + len(text) <= free:
+            row[start : start + len(text)] = text
+            free = start
+    if len(label) + 2 <= window.width:
+        row[window.width - len(label) - 2 :] = f" {label} "
+    return "".join(row)

@@ -1,0 +1,1 @@
+"""Data sets: one on-disk form, and readers of the official layouts."""

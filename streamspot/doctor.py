@@ -1,0 +1,178 @@
+"""Checks of everything a run needs, each with its remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from streamspot.errors import StreamspotError
+
+Verdict = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check.
+
+    Attributes:
+        what: What was checked.
+        verdict: ``ok``, ``warning`` (a run is possible) or ``failure``.
+        detail: What was found and, unless it is fine, the remedy.
+    """
+
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+def examine(weights: str = "streamspot-base", broker: str | None = None) -> Iterator[Finding]:
+    """Yield a finding for everything that a run needs.
+
+    Args:
+        weights: Name or file of the weights to try.
+        broker: Address to try; None leaves the broker out.
+    """
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("Python", _python),
+        ("packages", _packages),
+        ("face mesh", _face),
+        ("weights", lambda: _weights(weights)),
+        ("device", _device),
+        ("camera", _camera),
+        ("state folder", _state),
+        ("terminal", _terminal),
+    ]
+    if broker is not None:
+        checks.append(("broker", lambda: _broker(broker)))
+    for what, check in checks:
+        try:
+            yield check()
+        except StreamspotError as error:
+            yield Finding(what, "failure", str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a machine is a finding
+            yield Finding(what, "failure", f"{type(error).__name__}: {error}")
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= (3, 13):
+        return Finding(
+            "Python", "warning", f"{version}; FaceMesh needs 3.12 or earlier, so a face model file is fetched"
+        )
+    return Finding("Python", "ok", version)
+
+
+def _packages() -> Finding:
+    names = ("torch", "mediapipe", "opencv-contrib-python", "numpy", "aiomqtt", "rich")
+    found = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    both = {d.name.lower() for d in importlib.metadata.distributions()} >= {
+        "opencv-python",
+        "opencv-contrib-python",
+    }
+    if both:
+        return Finding(
+            "packages",
+            "failure",
+            "opencv-python and opencv-contrib-python overwrite each other; pip uninstall opencv-python and "
+            "reinstall opencv-contrib-python",
+        )
+    return Finding("packages", "ok", ", ".join(found))
+
+
+def _face() -> Finding:
+    import numpy as np  # noqa: PLC0415
+
+    from streamspot.face.detectors import make_detector  # noqa: PLC0415
+    from streamspot.types import Frame  # noqa: PLC0415
+
+    detector = make_detector(1)
+    try:
+        detector(Frame(0, 0.0, 0, np.zeros((480, 640, 3), np.uint8)))
+    finally:
+        detector.close()
+    return Finding("face mesh", "ok", f"MediaPipe {detector.name} runs")
+
+
+def _weights(name: str) -> Finding:
+    from streamspot.model import Model  # noqa: PLC0415
+
+    model = Model.load(name, device="cpu")
+    delay = model.config.look_ahead / model.config.tick_rate
+    return Finding(
+        "weights",
+        "ok",
+        f"{model.config.name}: {model.config.regions} regions, {model.parameters:,} parameters, "
+        f"look-ahead {model.config.look_ahead} ticks ({delay:.2f} s)",
+    )
+
+
+def _device() -> Finding:
+    import torch  # noqa: PLC0415
+
+    if torch.cuda.is_available():
+        return Finding("device", "ok", f"CUDA: {torch.cuda.get_device_name(0)}")
+    return Finding("device", "ok", f"CPU with {os.cpu_count()} cores; one stream needs no more")
+
+
+def _camera() -> Finding:
+    from streamspot.sources.cameras import list_cameras  # noqa: PLC0415
+
+    cameras = list_cameras()
+    if not cameras:
+        return Finding(
+            "camera", "warning", "none found; plug one in, or stream a file with --source clip.mp4"
+        )
+    return Finding("camera", "ok", ", ".join(f"{camera.index}: {camera.name}" for camera in cameras))
+
+
+def _state() -> Finding:
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"streamspot")
+    except OSError as error:
+        return Finding(
+            "state folder",
+            "failure",
+            f"{folder} cannot be written ({error.strerror}); set XDG_STATE_HOME to a folder that can",
+        )
+    free = shutil.disk_usage(folder).free
+    if free < 100 << 20:
+        return Finding(
+            "state folder", "warning", f"{folder} has {free >> 20} MiB left; the journal needs room"
+        )
+    return Finding("state folder", "ok", f"{folder}, {free >> 30} GiB free")
+
+
+def _terminal() -> Finding:
+    from rich.console import Console  # noqa: PLC0415
+
+    from streamspot.console import can_draw  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    if can_draw(console):
+        return Finding("terminal", "ok", f"{console.width} x {console.height}, the dashboard can be drawn")
+    return Finding("terminal", "warning", "no UTF-8 terminal here; events come as plain lines")
+
+
+def _broker(url: str) -> Finding:
+    import asyncio  # noqa: PLC0415
+
+    from streamspot.sinks.broker import Broker, Dialler  # noqa: PLC0415
+
+    broker = Broker.parse(url)
+
+    async def try_it() -> None:
+        async with Dialler(broker).connect():
+            pass
+
+    asyncio.run(try_it())
+    return Finding("broker", "ok", f"{broker.address} answers")

@@ -1,0 +1,109 @@
+"""Detections against annotated expressions: one-to-one, per class, in order of score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from streamspot.datasets.recording import KINDS, Instance
+from streamspot.types import Detection, Kind
+
+Protocol = Literal["strict", "paper"]
+
+IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Hits and misses; the counts of several recordings add up.
+
+    Attributes:
+        tp: Detections that found an expression.
+        fp: Detections that found none.
+        fn: Expressions that were not found.
+        apex_error: Sum of |detected - annotated apex| over the true positives, ticks.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    apex_error: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the sum, field by field."""
+        return Counts(
+            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.apex_error + other.apex_error
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of detections that found an expression, 0 without detections."""
+        return self.tp / max(1, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """Share of expressions that were found, 0 without expressions."""
+        return self.tp / max(1, self.tp + self.fn)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, 0 if nothing was found."""
+        return 2 * self.tp / max(1, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def mean_apex_error(self) -> float | None:
+        """Mean absolute apex error of the true positives in ticks, None without one."""
+        return self.apex_error / self.tp if self.tp else None
+
+
+def iou(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:
+    """Return the overlap of a detection with an expression, intersection over union (Eq. 17).
+
+    ``strict`` counts frames, both ends inclusive. ``paper`` does what the paper's code does: the detection
+    ends one behind its last frame, the expression at it, and lengths are end - start.
+
+    Raises:
+        ValueError: The detection has no offset yet.
+    """
+    if detection.offset is None:
+        raise ValueError("only finished detections can be compared with an expression")
+    extra = 1 if protocol == "strict" else 0
+    stop, end = detection.offset + 1, instance.offset + extra
+    shared = min(stop, end) - max(detection.onset, instance.onset)
+    whole = max(stop, end) - min(detection.onset, instance.onset)
+    return max(0.0, shared / whole)
+
+
+def match(
+    detections: Sequence[Detection], instances: Sequence[Instance], kind: Kind, protocol: Protocol = "strict"
+) -> tuple[Counts, list[tuple[Detection, Instance | None]]]:
+    """Match the detections of one class in one recording with its expressions.
+
+    In order of score (ties: onset first) each detection takes the free expression that it overlaps most, if
+    by at least half.
+
+    Returns:
+        The counts, and each detection with what it found.
+    """
+    free = [i for i in instances if i.kind == kind]
+    total, found, error = len(free), 0, 0
+    pairs: list[tuple[Detection, Instance | None]] = []
+    mine = sorted((d for d in detections if d.kind == kind), key=lambda d: (-d.score, d.onset))
+    for detection in mine:
+        best = max(free, key=lambda i: iou(detection, i, protocol), default=None)
+        if best is None or iou(detection, best, protocol) < IOU:
+            pairs.append((detection, None))
+            continue
+        free.remove(best)
+        found += 1
+        error += abs((detection.onset if detection.apex is None else detection.apex) - best.apex)
+        pairs.append((detection, best))
+    return Counts(found, len(mine) - found, total - found, error), pairs
+
+
+def count(
+    detections: Sequence[Detection], instances: Sequence[Instance], protocol: Protocol = "strict"
+) -> dict[Kind, Counts]:
+    """Count both classes of one recording."""
+    return {kind: match(detections, instances, kind, protocol)[0] for kind in KINDS}

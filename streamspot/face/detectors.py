@@ -1,0 +1,179 @@
+"""MediaPipe's two face meshes behind one call: picture in, landmarks of every face out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import urllib.request
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.errors import ModelError
+from streamspot.types import Frame
+
+# MediaPipe's C++ logs go to the terminal unless told before it is first imported.
+os.environ.setdefault("GLOG_minloglevel", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+LANDMARKER_URL = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker"
+    "/face_landmarker/float16/1/face_landmarker.task"
+)
+LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+
+_LANDMARK_BYTES = 17
+"""A ``NormalizedLandmark`` on the wire: tag and length, then x, y, z, each a tag and four bytes."""
+
+
+class FaceDetector(Protocol):
+    """What finds faces; stateful, to be fed the frames of one stream in order."""
+
+    name: str
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        """Return for each face its landmarks ``(468 or 478, 3)``: x, y in pixels, z in the same unit."""
+        ...
+
+    def close(self) -> None:
+        """Free the native graph."""
+        ...
+
+
+class FaceMesh:
+    """MediaPipe FaceMesh, whose weights lie in the wheel up to mediapipe 0.10.21.
+
+    Args:
+        faces: Most faces to find.
+    """
+
+    name = "FaceMesh"
+
+    def __init__(self, faces: int = 1) -> None:
+        from mediapipe.python.solutions.face_mesh import FaceMesh as Graph  # noqa: PLC0415 - takes two seconds
+
+        self._graph = Graph(max_num_faces=faces, refine_landmarks=False)
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        """Return the landmarks of every face, ``(468, 3)`` each."""
+        found = self._graph.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)).multi_face_landmarks
+        height, width = frame.image.shape[:2]
+        scale = np.array([width, height, width], np.float32)
+        return [_parse(face) * scale for face in found or ()]
+
+    def close(self) -> None:
+        """Free the native graph."""
+        self._graph.close()
+
+
+def _parse(face: object) -> NDArray[np.float32]:
+    """Read ``(N, 3)`` normalised landmarks off the wire format: twenty times faster than attribute access."""
+    wire = np.frombuffer(face.SerializeToString(), np.uint8)  # type: ignore[attr-defined]
+    count = len(face.landmark)  # type: ignore[attr-defined]
+    if wire.size != count * _LANDMARK_BYTES:  # a release that also sends visibility or presence
+        return np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32)  # type: ignore[attr-defined]
+    fields = wire.reshape(count, _LANDMARK_BYTES)[:, 2:].reshape(count, 3, 5)[:, :, 1:]
+    return np.ascontiguousarray(fields).view("<f4")[..., 0].astype(np.float32)
+
+
+class FaceLandmarker:
+    """MediaPipe Tasks' FaceLandmarker in VIDEO mode, which drops no frame.
+
+    Args:
+        faces: Most faces to find.
+        model: The ``.task`` file; None takes the cached one, fetched once from its publisher and checked.
+
+    Raises:
+        ModelError: The file is missing or damaged, or could not be fetched.
+    """
+
+    name = "FaceLandmarker"
+
+    def __init__(self, faces: int = 1, model: Path | None = None) -> None:
+        import mediapipe as mp  # noqa: PLC0415 - takes two seconds
+        from mediapipe.tasks import python as tasks  # noqa: PLC0415
+        from mediapipe.tasks.python import vision  # noqa: PLC0415
+
+        path = model or fetch_landmarker()
+        if not path.is_file():
+            raise ModelError(f"there is no face model at {path}; give the path of a face_landmarker.task")
+        self._mp = mp
+        options = vision.FaceLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+            running_mode=vision.RunningMode.VIDEO,
+            num_faces=faces,
+        )
+        try:
+            self._graph = vision.FaceLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{path} is not a usable face landmarker model; fetch face_landmarker.task anew"
+            ) from error
+        self._last_ms = -1
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        """Return the landmarks of every face, ``(478, 3)`` each."""
+        picture = self._mp.Image(
+            image_format=self._mp.ImageFormat.SRGB, data=cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
+        )
+        # the graph wants strictly increasing whole milliseconds; a 2,000 fps clip has several frames in one
+        self._last_ms = max(self._last_ms + 1, round(frame.pts * 1000))
+        height, width = frame.image.shape[:2]
+        scale = np.array([width, height, width], np.float32)
+        found = self._graph.detect_for_video(picture, self._last_ms).face_landmarks
+        return [np.array([(p.x, p.y, p.z) for p in face], np.float32) * scale for face in found]
+
+    def close(self) -> None:
+        """Free the native graph."""
+        self._graph.close()
+
+
+def fetch_landmarker() -> Path:
+    """Return the cached FaceLandmarker model, fetching it once from its publisher.
+
+    Raises:
+        ModelError: It cannot be fetched, or is not the file it should be.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "streamspot"
+    path = cache / "face_landmarker.task"
+    if not path.is_file():
+        try:
+            with urllib.request.urlopen(LANDMARKER_URL, timeout=30) as answer:
+                content = answer.read()
+        except OSError as error:
+            raise ModelError(
+                f"the face model could not be fetched from {LANDMARKER_URL} ({error}); "
+                "fetch it by hand and give its path with --face-model"
+            ) from error
+        cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != LANDMARKER_SHA256:
+        raise ModelError(
+            f"{path} is not the face model it should be (its sha256 differs); delete it and run again"
+        )
+    return path
+
+
+def has_face_mesh() -> bool:
+    """Tell whether this MediaPipe still has FaceMesh."""
+    try:
+        return importlib.util.find_spec("mediapipe.python.solutions.face_mesh") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def make_detector(faces: int = 1, model: Path | None = None) -> FaceDetector:
+    """Return FaceMesh where this MediaPipe has it and no model file is named, FaceLandmarker otherwise.
+
+    Raises:
+        ModelError: The model file is missing or damaged.
+    """
+    if model is None and has_face_mesh():
+        return FaceMesh(faces)
+    return FaceLandmarker(faces, model)

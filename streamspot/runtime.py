@@ -1,0 +1,300 @@
+"""A running stream: capture and analysis in threads of their own, results handed to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from streamspot.config import RunSettings, load_settings
+from streamspot.errors import SettingsError
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow.regions import layout
+from streamspot.interpreter import Interpreter, Session
+from streamspot.model import Model
+from streamspot.observer import Observer
+from streamspot.recording import Recorder, Recording, is_recording
+from streamspot.sources import EndOfStream, FrameFeed, open_source
+from streamspot.spotting import SpotSettings
+from streamspot.telemetry import Telemetry
+from streamspot.types import Event, Frame, Score, Sighting
+
+_AHEAD = 256
+"""Batches the analysis may be ahead of the sinks; then a recording waits and a camera drops frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one frame brought to light.
+
+    Attributes:
+        scores: (face, score) of every tick that is now judged.
+        events: Phases announced, in order.
+    """
+
+    scores: list[tuple[int, Score]]
+    events: list[Event]
+
+
+class Run:
+    """One source from its first frame to its last, an asynchronous iterator of batches.
+
+    Opening it opens the source and loads the weights, so that everything a user may have got wrong is said
+    before anything starts. Leaving it ends capture and analysis within a second, whatever hangs.
+
+    Args:
+        settings: What to run.
+        telemetry: Kept current; a new one if None.
+
+    Raises:
+        StreamspotError: The source, the weights or the settings cannot be used.
+
+    Example:
+        >>> async with Run(settings) as run:  # doctest: +SKIP
+        ...     async for batch in run:
+        ...         print(batch.events)
+    """
+
+    def __init__(self, settings: RunSettings, telemetry: Telemetry | None = None) -> None:
+        self.settings = settings
+        self.telemetry = telemetry or Telemetry()
+        self._model = Model.load(settings.weights, device=settings.device)
+        self._spotting = SpotSettings.from_sensitivity(settings.sensitivity)
+        self._recording: Recording | None = None
+        self._feed: FrameFeed | None = None
+        path = Path(settings.source)
+        if is_recording(path):
+            self._recording = Recording(path)
+            if self._recording.layout != self._model.config.layout:
+                raise SettingsError(
+                    f"{path} was recorded for the region layout {self._recording.layout}, but the weights "
+                    f"{self._model.config.name} need {self._model.config.layout}; choose others with --weights"
+                )
+            self.stream, name, live, fps = self._recording.session.stream, path.name, False, None
+            if settings.record is not None:
+                raise SettingsError(f"{path} is a recording already; copy it, or leave --record out")
+        else:
+            source = open_source(settings.source)
+            self._identity = source.identity
+            self.stream, name, live, fps = (
+                settings.stream or source.stream,
+                source.name,
+                source.live,
+                source.fps,
+            )
+            self._source = source
+        self._policy = settings.policy or ("latest" if live else "every")
+        self._stop = threading.Event()
+        self._room = threading.Semaphore(_AHEAD)
+        self._batches: asyncio.Queue[Batch | BaseException | None] = asyncio.Queue()
+        self._thread = threading.Thread(target=self._work, name="analysis", daemon=True)
+        self._pace: deque[float] = deque(maxlen=4096)
+        view = self.telemetry
+        view.source, view.live, view.policy, view.nominal_fps = name, live, self._policy, fps
+        view.model, view.look_ahead = self._model.config.name, self._model.config.look_ahead
+        view.thresholds = (self._spotting.thresholds[0], self._spotting.onset_level)
+
+    async def __aenter__(self) -> Self:
+        """Start capture and analysis."""
+        self._loop = asyncio.get_running_loop()
+        if self._recording is None:
+            speed = None if self.settings.speed == "max" else float(self.settings.speed)
+            self._feed = FrameFeed(self._source, policy=self._policy, speed=speed)
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End both."""
+        self.stop()
+        await asyncio.to_thread(self._thread.join, 0.9)
+
+    def stop(self) -> None:
+        """Ask the run to end; open expressions come out as cancelled, then the iteration ends."""
+        self._stop.set()
+
+    def __aiter__(self) -> Self:
+        """Iterate over the batches."""
+        return self
+
+    async def __anext__(self) -> Batch:
+        """Return the next batch; raises the StreamspotError that ended the run, if one did."""
+        batch = await self._batches.get()
+        self._room.release()
+        if batch is None:
+            raise StopAsyncIteration
+        if isinstance(batch, BaseException):
+            raise batch
+        return batch
+
+    def _work(self) -> None:
+        outcome: BaseException | None = None
+        try:
+            with ExitStack() as stack:
+                steps = self._replay() if self._recording is not None else self._watch(stack)
+                for batch in steps:
+                    self._hand(batch)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
+            outcome = error
+        finally:
+            self.telemetry.finished = True
+            self._give(outcome)
+
+    def _hand(self, batch: Batch) -> None:
+        while not self._room.acquire(timeout=0.1):
+            if self._stop.is_set() and not batch.events:
+                return
+        self._give(batch)
+
+    def _give(self, batch: Batch | BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._batches.put_nowait, batch)
+        except RuntimeError:  # the loop has been closed: nobody listens any more
+            self._stop.set()
+
+    def _replay(self) -> Iterator[Batch]:
+        """Yield a recording of region motion."""
+        recording = self._recording
+        assert recording is not None  # noqa: S101 - for the type checker
+        interpreter = Interpreter(self._model, recording.session, self.telemetry, self._spotting)
+        open_faces: set[int] = set()
+        for sighting in recording.sightings():
+            if self._stop.is_set():
+                yield _interpret(
+                    interpreter, [Sighting(face, None, "stopped") for face in sorted(open_faces)]
+                )
+                return
+            if sighting.motion is None:
+                open_faces.discard(sighting.face)
+            else:
+                open_faces.add(sighting.face)
+                self.telemetry.pts = sighting.motion.pts
+            yield _interpret(interpreter, [sighting])
+
+    def _watch(self, stack: ExitStack) -> Iterator[Batch]:
+        """Yield the batches of a source of frames."""
+        feed = self._feed
+        assert feed is not None  # noqa: S101 - for the type checker
+        stack.callback(feed.close)
+        detector = make_detector(self.settings.faces, self.settings.face_model)
+        tracker = FaceTracker(detector, self.settings.faces)
+        observer = Observer(
+            tracker, layout(self._model.config.layout), self.telemetry, flow=self.settings.flow
+        )
+        stack.callback(observer.close)
+        interpreter: Interpreter | None = None
+        recorder: Recorder | None = None
+        while not self._stop.is_set():
+            asked = time.perf_counter()
+            try:
+                frame = feed.get(0.2)
+            except EndOfStream:
+                break
+            self._note(feed)
+            if frame is None:
+                continue
+            started = time.perf_counter()
+            self.telemetry.stages["read"].add(started - asked)
+            if interpreter is None:
+                session = self._session(frame)
+                interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
+                if self.settings.record is not None:
+                    recorder = Recorder(self.settings.record, session, self._model.config.layout)
+                    stack.enter_context(recorder)
+            sightings = observer.push(frame)
+            if recorder is not None:
+                recorder.extend(sightings)
+            batch = _interpret(interpreter, sightings)
+            self._measure(frame, started)
+            yield batch
+        if interpreter is not None:
+            sightings = observer.finish("stopped" if self._stop.is_set() else None)
+            if recorder is not None:
+                recorder.extend(sightings)
+            yield _interpret(interpreter, sightings)
+
+    def _session(self, first: Frame) -> Session:
+        """Name the run: after what determines its events if it can be run again, after the hour if not."""
+        age = (time.monotonic_ns() - first.captured_ns) / 1e9
+        start = datetime.now(UTC) - timedelta(seconds=age)
+        name = self.settings.session
+        if name is None:
+            key = repr(
+                (self._identity, self._model.config, self._spotting, self.settings.faces, self._policy)
+            )
+            name = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return Session(name, self.stream, first.pts, start)
+
+    def _note(self, feed: FrameFeed) -> None:
+        self.telemetry.dropped = feed.dropped
+        while feed.messages:
+            self.telemetry.messages.append(feed.messages.popleft())
+
+    def _measure(self, frame: Frame, started: float) -> None:
+        now = time.perf_counter()
+        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if self.telemetry.live else 0.0
+        self.telemetry.stages["total"].add(waited or now - started)
+        self.telemetry.frames += 1
+        self.telemetry.pts = frame.pts
+        self._pace.append(now)
+        while now - self._pace[0] > 2.0:
+            self._pace.popleft()
+        if len(self._pace) > 1:
+            self.telemetry.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
+
+
+def _interpret(interpreter: Interpreter, sightings: list[Sighting]) -> Batch:
+    scores: list[tuple[int, Score]] = []
+    events: list[Event] = []
+    for sighting in sightings:
+        judged, announced = interpreter.push(sighting)
+        scores += [(sighting.face, score) for score in judged]
+        events += announced
+    return Batch(scores, events)
+
+
+async def stream(source: str = "0", **settings: Any) -> AsyncIterator[Event]:
+    """Yield the expression events of a source as they are decided.
+
+    Args:
+        source: As for ``streamspot run --source``.
+        **settings: Any other setting of :class:`streamspot.config.RunSettings` that concerns the analysis.
+
+    Raises:
+        StreamspotError: The source, the weights or a setting cannot be used.
+
+    Example:
+        >>> async for event in streamspot.stream("clip.mp4"):  # doctest: +SKIP
+        ...     print(event.phase, event.kind, event.onset.pts)
+    """
+    async with Run(load_settings({"source": source, **settings})) as run:
+        async for batch in run:
+            for event in batch.events:
+                yield event
+
+
+def watch(source: str, callback: Callable[[Event], None], **settings: Any) -> None:
+    """Call back with every expression event of a source, until it ends.
+
+    Args:
+        source: As for ``streamspot run --source``.
+        callback: Called in this thread, in order.
+        **settings: As for :func:`stream`.
+
+    Raises:
+        StreamspotError: The source, the weights or a setting cannot be used.
+    """
+
+    async def consume() -> None:
+        async for event in stream(source, **settings):
+            callback(event)
+
+    asyncio.run(consume())

@@ -1,0 +1,52 @@
+"""A broker inside this process, for a first look without setting anything up; not for production."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+from streamspot.errors import BrokerError, SettingsError
+
+
+@contextlib.asynccontextmanager
+async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Run an MQTT 3.1.1 broker on this machine's loopback and yield its address.
+
+    Args:
+        host: Where to listen.
+        port: 0 takes a free one.
+
+    Raises:
+        SettingsError: The package amqtt is missing.
+        BrokerError: The port is taken.
+    """
+    try:
+        from amqtt.broker import Broker  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise SettingsError(
+            "the embedded broker needs the package amqtt; install it with: pip install 'streamspot[demo]'"
+        ) from None
+    for name in ("amqtt", "transitions"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if not port:
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            port = probe.getsockname()[1]
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    try:
+        await broker.start()
+    except Exception as error:  # noqa: BLE001  (amqtt wraps whatever happened)
+        raise BrokerError(
+            f"the demo broker cannot listen on {host}:{port} ({error}); choose another"
+        ) from None
+    try:
+        yield f"mqtt://{host}:{port}"
+    finally:
+        await broker.shutdown()

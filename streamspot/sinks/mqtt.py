@@ -1,0 +1,353 @@
+"""Events to an MQTT broker: journal first, then one message in flight at QoS 1 until the broker has it.
+
+Topics, below ``streamspot/<node>``: ``status`` (retained: ``online``, ``stopped``, ``offline``; the last by
+will) and for each stream ``status``, ``event``, ``state`` (retained), ``intensity`` (QoS 0, batched),
+``stats``, ``error`` and, to be written by others, ``set``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from streamspot.errors import BrokerError, SettingsError
+from streamspot.events import CONTENT_TYPE, dumps, encode, topic_name
+from streamspot.sinks.broker import Broker, Connection, Dialler, RefusedError, backoff, quiet_loop, redacted
+from streamspot.sinks.commands import Command, parse
+from streamspot.sinks.journal import Journal
+from streamspot.telemetry import Latency, Telemetry
+from streamspot.types import Event, Score
+
+_BATCH = 0.1  # s between two messages of curve
+_REPEAT = 10.0  # s after which state and stats are said again
+_FACES = 16  # faces kept in the state, the newest ones
+_JSON = "application/json"
+
+
+@dataclass(slots=True)
+class _FaceState:
+    state: str = "neutral"
+    expression: str | None = None
+    since: float | None = None
+    intensity: float = 0.0
+
+
+class MqttSink:
+    """Delivers events to a broker, whatever happens to the broker in between.
+
+    ``event`` returns once the event is in the journal; a task of its own publishes. On leaving, what is still
+    queued gets ``drain`` seconds; the rest goes out when the same journal is opened again.
+
+    Args:
+        url: Address of the broker, see ``Broker.parse``.
+        node: Name of this machine or installation; its own for each process.
+        stream: Name of the source.
+        journal: Folder of the journal.
+        telemetry: Its ``broker`` is kept current here; the rest goes into ``stats``.
+        on_command: Called, in the event loop, with each command that arrives.
+        drain: Seconds to wait for the broker on leaving.
+        fsync: Policy of the journal.
+
+    Raises:
+        SettingsError: The address or the journal cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        node: str,
+        stream: str,
+        journal: Path,
+        telemetry: Telemetry,
+        on_command: Callable[[Command], None] | None = None,
+        drain: float = 3.0,
+        fsync: float = 1.0,
+    ) -> None:
+        broker = Broker.parse(url)
+        broker.tls()
+        self._dialler = Dialler(broker)
+        self._node, self._stream = topic_name(node), topic_name(stream)
+        self._base = f"streamspot/{self._node}"
+        self._journal = Journal(journal, fsync=fsync)
+        self._telemetry = telemetry
+        self._view = telemetry.broker
+        self._view.address = broker.address
+        self._on_command = on_command
+        self._drain = drain
+        self._faces: dict[int, _FaceState] = {}
+        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
+        self._curve: deque[tuple[int, Score]] = deque(maxlen=1000)
+        self._errors: deque[str] = deque(maxlen=20)
+        self._changed = True
+        self._queued = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._open = contextlib.ExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._open.enter_context(self._journal)
+        self._open.enter_context(quiet_loop())
+        self._note()
+        self._tasks = [
+            asyncio.create_task(self._run(), name="mqtt"),
+            asyncio.create_task(self._sync(), name="mqtt-journal"),
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._queued.set()
+        run = self._tasks[0]
+        try:
+            await asyncio.wait({run}, timeout=self._drain)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=1.0)
+            self._note()
+            self._view.state = "stopped"
+            self._open.close()
+
+    @property
+    def remaining(self) -> int:
+        """Events that the broker does not have yet."""
+        return self._journal.queued
+
+    async def event(self, event: Event) -> None:
+        """Take an event; it survives the death of this process when this returns."""
+        self._journal.append(encode(event, node=self._node))
+        if self._journal.fsync == 0:
+            await self._journal.sync()
+        self._note()
+        self._queued.set()
+        ongoing = event.phase in {"onset", "apex"}
+        face = self._face(event.face)
+        face.state = event.kind if ongoing else "neutral"
+        face.expression = event.expression if ongoing else None
+        face.since = event.onset.pts if ongoing else None
+        self._changed = True
+
+    def score(self, face: int, score: Score) -> None:
+        """Take one tick of a face's curve; the oldest are dropped while the broker is away."""
+        self._curve.append((face, score))
+        self._face(face).intensity = score.intensity
+
+    def error(self, message: str) -> None:
+        """Tell subscribers of ``…/error`` a sentence; without credentials, and the last 20 only."""
+        self._errors.append(redacted(message))
+
+    def control(self, *, paused: bool, sensitivity: float) -> None:
+        """Show, in the retained state, what the last commands have led to."""
+        self._controls = {"paused": paused, "sensitivity": sensitivity}
+        self._changed = True
+
+    def _topic(self, name: str) -> str:
+        return f"{self._base}/{self._stream}/{name}"
+
+    def _face(self, number: int) -> _FaceState:
+        if number not in self._faces:
+            self._faces[number] = _FaceState()
+            self._changed = True
+            if len(self._faces) > _FACES:
+                del self._faces[min(self._faces)]
+        return self._faces[number]
+
+    def _note(self) -> None:
+        self._view.queued = self._journal.queued
+        if self._journal.error and self._journal.error != self._view.error:
+            self._view.error = self._journal.error
+            self.error(self._journal.error)
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(self._journal.fsync or 1.0)
+            await self._journal.sync()
+            self._note()
+
+    async def _run(self) -> None:
+        """Connect, deliver, and begin again whenever that ends."""
+        self._view.state = "connecting"
+        attempt = 0
+        while True:
+            closing = self._closing.is_set()
+            try:
+                async with self._dialler.connect(will=(f"{self._base}/status", b"offline")) as connection:
+                    await self._birth(connection)
+                    attempt = 0
+                    self._view.state, self._view.error = "online", self._journal.error
+                    await _first(
+                        self._deliver(connection), self._listen(connection), self._report(connection)
+                    )
+                    await self._farewell(connection)
+                    return
+            except BrokerError as error:
+                attempt += 1
+                refused = isinstance(error, RefusedError)
+                self._view.state = "refused" if refused else "retrying"
+                self._view.error = str(error)
+                if closing:
+                    return
+                with contextlib.suppress(TimeoutError):  # leaving cuts the wait short, for one last attempt
+                    await asyncio.wait_for(self._closing.wait(), 30.0 if refused else backoff(attempt))
+
+    async def _birth(self, connection: Connection) -> None:
+        """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
+        await connection.client.subscribe(self._topic("set"), qos=1)
+        await self._publish_state(connection)
+        await connection.publish(self._topic("status"), b"online", retain=True)
+        await connection.publish(f"{self._base}/status", b"online", retain=True)
+
+    async def _farewell(self, connection: Connection) -> None:
+        self._faces.clear()
+        await self._publish_state(connection)
+        await connection.publish(self._topic("status"), b"stopped", retain=True)
+        await connection.publish(f"{self._base}/status", b"stopped", retain=True)
+
+    async def _deliver(self, connection: Connection) -> None:
+        """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
+        while True:
+            self._queued.clear()
+            while (payload := self._journal.peek()) is not None:
+                topic = f"{json.loads(payload)['source']}/event"
+                await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                self._journal.ack(payload)
+                self._view.acknowledged += 1
+                self._note()
+            if self._closing.is_set():
+                return
+            await self._queued.wait()
+
+    async def _listen(self, connection: Connection) -> None:
+        async for message in connection.client.messages:
+            if message.retain or not isinstance(message.payload, bytes):
+                continue  # a command from before is none for now
+            try:
+                command = parse(message.payload)
+            except SettingsError as error:
+                self.error(str(error))
+            else:
+                if self._on_command is not None:
+                    self._on_command(command)
+
+    async def _report(self, connection: Connection) -> None:
+        said = time.monotonic()
+        await self._publish_stats(connection)
+        while True:
+            await asyncio.sleep(_BATCH)
+            due = time.monotonic() - said >= _REPEAT
+            if self._curve:
+                await connection.publish(
+                    self._topic("intensity"), self._curves(), qos=0, kind=_JSON, expiry=5
+                )
+            if self._changed or due:
+                await self._publish_state(connection)
+            while self._errors:
+                message = dumps({"time": _now(), "message": self._errors[0]})
+                await connection.publish(self._topic("error"), message, kind=_JSON)
+                self._errors.popleft()
+            if due:
+                said = time.monotonic()
+                await self._publish_stats(connection)
+
+    async def _publish_state(self, connection: Connection) -> None:
+        self._changed = False
+        faces = {
+            str(number): {
+                "state": face.state,
+                "expression": face.expression,
+                "since": face.since,
+                "intensity": face.intensity,
+            }
+            for number, face in sorted(self._faces.items())
+        }
+        payload = dumps({"time": _now(), **self._controls, "faces": faces})
+        await connection.publish(self._topic("state"), payload, retain=True, kind=_JSON)
+
+    async def _publish_stats(self, connection: Connection) -> None:
+        payload = dumps({"time": _now(), **statistics(self._telemetry), "lost": self._journal.lost})
+        await connection.publish(self._topic("stats"), payload, kind=_JSON, expiry=60)
+
+    def _curves(self) -> bytes:
+        faces: dict[str, dict[str, list[float]]] = {}
+        while self._curve:
+            number, score = self._curve.popleft()
+            curve = faces.setdefault(
+                str(number), {"tick": [], "pts": [], "intensity": [], "macro": [], "micro": []}
+            )
+            for name, values in curve.items():
+                values.append(getattr(score, name))
+        return dumps({"time": _now(), "faces": faces})
+
+
+def statistics(telemetry: Telemetry) -> dict[str, Any]:
+    """Return what a running stream knows of itself, latencies in milliseconds, without credentials."""
+    return {
+        "source": redacted(telemetry.source),
+        "model": telemetry.model,
+        "look_ahead": telemetry.look_ahead,
+        "fps": telemetry.fps,
+        "pts": telemetry.pts,
+        "frames": telemetry.frames,
+        "dropped": telemetry.dropped,
+        "faceless": telemetry.faceless,
+        "latency_ms": {name: _milliseconds(stage) for name, stage in telemetry.stages.items()},
+        "queued": telemetry.broker.queued,
+        "acknowledged": telemetry.broker.acknowledged,
+    }
+
+
+def _milliseconds(stage: Latency) -> dict[str, float]:
+    p50, p99 = stage.quantiles()
+    return {"p50": round(1e3 * p50, 3), "p99": round(1e3 * p99, 3)}
+
+
+async def resend(url: str, journal: Path, *, since: str = "") -> int:
+    """Publish again what a journal holds, beside a running stream, and return how many events that were.
+
+    Args:
+        url: Address of the broker.
+        journal: Folder of the journal.
+        since: RFC 3339 time in UTC; earlier events are left out.
+
+    Raises:
+        BrokerError: The broker cannot be reached or went away.
+        SettingsError: There is no such journal.
+    """
+    if not journal.is_dir():  # noqa: ASYNC240
+        raise SettingsError(f"there is no journal {journal}; name the folder that the stream was run with")
+    count = 0
+    with quiet_loop():
+        async with Dialler(Broker.parse(url)).connect() as connection:
+            for payload in Journal.read(journal, since):
+                await connection.publish(f"{json.loads(payload)['source']}/event", payload, kind=CONTENT_TYPE)
+                count += 1
+    return count
+
+
+async def _first(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run parts until the first ends or fails, then cancel the others."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,92 @@
+"""A folder of pictures, read in natural order at a declared rate."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import file_identity, new_messages, slug
+from streamspot.types import Frame
+
+_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts ``img2`` before ``img10``."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in parts]
+
+
+class ImageFolder:
+    """The pictures of a folder as a video.
+
+    Args:
+        folder: Its bmp, jpeg, pgm, png, ppm, tiff and webp files are read; nothing else in it.
+        fps: Frames a second to assume.
+
+    Raises:
+        SourceError: The folder holds no pictures.
+    """
+
+    def __init__(self, folder: Path, *, fps: float = 30.0) -> None:
+        self.name = str(folder)
+        self.stream = slug(folder.resolve().name, "images")
+        self.live = False
+        self.fps: float | None = fps
+        self.messages = new_messages()
+        self._rate = fps
+        self._closed = False
+        try:
+            files = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()]
+        except OSError as error:
+            raise SourceError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
+        if not files:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
+            raise SourceError(f"{folder} holds no pictures; give a folder of {kinds} files")
+        self._files = sorted(files, key=lambda path: (natural(path.name), path.name))
+        digest = hashlib.sha256(f"{fps:g}".encode())
+        for path in self._files:
+            digest.update(f"{path.name}:{path.stat().st_size};".encode())
+        for path in (self._files[0], self._files[-1]):
+            digest.update(file_identity(path).encode())
+        self.identity = f"images:{self.stream}:{len(files)}:{digest.hexdigest()[:32]}"
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
+
+        Raises:
+            SourceError: None of them can be read.
+        """
+        bad: list[str] = []
+        for index, path in enumerate(self._files):
+            if self._closed:
+                return
+            try:
+                data = np.fromfile(path, np.uint8)
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+            except (OSError, cv2.error):
+                image = None
+            if image is None:
+                bad.append(path.name)
+                continue
+            yield Frame(index, index / self._rate, time.monotonic_ns(), np.asarray(image, np.uint8))
+        if len(bad) == len(self._files):
+            raise SourceError(
+                f"none of the {len(bad)} pictures in {self.name} can be decoded; check that they are whole"
+            )
+        if bad:
+            self.messages.append(
+                f"{len(bad)} of {len(self._files)} pictures in {self.name} are damaged and were left out, "
+                f"first {bad[0]}"
+            )
+
+    def close(self) -> None:
+        """End ``frames`` after the picture that is being read."""
+        self._closed = True

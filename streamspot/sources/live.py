@@ -1,0 +1,294 @@
+"""Cameras and network streams: supervised, reopened when they stall or go away."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import as_bgr, fresh_identity, new_messages
+from streamspot.sources.video import nominal_fps
+from streamspot.types import Frame
+
+_FIRST_PICTURE_S = 15.0
+"""Cameras take seconds to start, and an address has ten to answer."""
+_LONGEST_PAUSE_S = 8.0
+
+
+class Capture(Protocol):
+    """What is used of ``cv2.VideoCapture``."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Block for the next picture."""
+        ...
+
+    def get(self, prop: int) -> float:
+        """Return a property."""
+        ...
+
+    def release(self) -> None:
+        """Give the device back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where live pictures come from, and how to get at them.
+
+    Attributes:
+        name: For people, without user and password.
+        stream: Short name fit for a topic.
+        open: Returns an opened capture and what to tell the user about it, or raises SourceError.
+        stall: Seconds without a picture after which it is opened anew.
+        slow: What helps when it gives fewer pictures than it promised.
+    """
+
+    name: str
+    stream: str
+    open: Callable[[], tuple[Capture, str]]
+    stall: float
+    slow: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    arrived_ns: int
+    stamp: float
+    image: NDArray[np.uint8]
+    held: bool
+    """The reader had to wait for its consumer before it took this picture."""
+
+
+class LiveSource:
+    """Pictures of a camera or a network stream, on this computer's monotonic clock.
+
+    A capture that stalls, ends or fails is abandoned and opened anew, with growing pauses, until ``close``;
+    the time line goes on. Each ``read`` happens in a thread that can be left behind, for drivers hang.
+
+    Args:
+        origin: What to open, and how.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self.name = origin.name
+        self.stream = origin.stream
+        self.live = True
+        self.fps: float | None = None
+        self.identity = fresh_identity("live")
+        self.messages = new_messages()
+        self._closed = threading.Event()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield pictures as they come, until ``close``.
+
+        Raises:
+            SourceError: The very first attempt gave no picture.
+        """
+        clock = Clock()
+        health = _Health(self._origin)
+        count = 0
+        pause = 0.25
+        lost: float | None = None
+        while not self._closed.is_set():
+            reader = _Reader(self._origin.open)
+            try:
+                for picture in self._pictures(reader, started=count > 0):
+                    if lost is not None:
+                        self.messages.append(f"{self.name} is back after {time.monotonic() - lost:.0f} s")
+                        lost = None
+                    if reader.greeting:
+                        self.fps = reader.fps
+                        self.messages.append(reader.greeting)
+                        reader.greeting = ""
+                    pause = 0.25
+                    pts = clock.stamp(picture.arrived_ns / 1e9, picture.stamp)
+                    self.messages.extend(health.check(picture, pts, self.fps))
+                    yield Frame(count, pts, picture.arrived_ns, picture.image)
+                    count += 1
+            finally:
+                reader.stop()
+            if self._closed.is_set():
+                return
+            if not count:
+                raise reader.error or SourceError(
+                    f"{self.name} opens but gives no picture; close other programs that use it and try again"
+                )
+            if lost is None:
+                lost = time.monotonic()
+                self.messages.append(f"{self.name} has stopped giving pictures; trying to open it again")
+            clock.restart()
+            health.restart()
+            self._closed.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def close(self) -> None:
+        """End ``frames`` within a tenth of a second."""
+        self._closed.set()
+
+    def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:
+        """Yield what ``reader`` reads until it ends or stalls."""
+        patience = max(_FIRST_PICTURE_S, self._origin.stall) if not started else 2 * self._origin.stall + 3
+        last = time.monotonic()
+        while not self._closed.is_set():
+            try:
+                picture = reader.pictures.get(timeout=0.05)
+            except queue.Empty:
+                if time.monotonic() - last > patience:
+                    return
+                continue
+            if picture is None:
+                return
+            yield picture
+            patience, last = self._origin.stall, time.monotonic()
+
+
+class _Reader:
+    """One life of a capture, in a thread that is left behind when a ``read`` does not return."""
+
+    def __init__(self, opener: Callable[[], tuple[Capture, str]]) -> None:
+        self.pictures: queue.Queue[_Picture | None] = queue.Queue(maxsize=2)
+        self.error: SourceError | None = None
+        self.greeting = ""
+        self.fps: float | None = None
+        self._open = opener
+        self._stop = threading.Event()
+        threading.Thread(target=self._run, name="camera", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the thread end after its present ``read``; it then gives the device back."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            capture, self.greeting = self._open()
+        except SourceError as error:
+            self.error = error
+            self._put(None)
+            return
+        try:
+            self.fps = nominal_fps(capture)
+            held = False
+            while not self._stop.is_set():
+                ok, image = capture.read()
+                arrived = time.monotonic_ns()
+                if not ok or image is None:
+                    break
+                stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+                held = self._put(_Picture(arrived, stamp, as_bgr(image), held))
+        except (cv2.error, OSError) as error:
+            self.error = SourceError(f"the capture failed ({error}); unplug the camera and plug it in again")
+        finally:
+            capture.release()
+            self._put(None)
+
+    def _put(self, item: _Picture | None) -> bool:
+        """Hand on ``item``; return whether the consumer kept us waiting."""
+        waited = False
+        while not self._stop.is_set():
+            try:
+                self.pictures.put(item, timeout=0.0 if not waited else 0.1)
+            except queue.Full:
+                waited = True
+            else:
+                break
+        return waited
+
+
+class Clock:
+    """Times of pictures in seconds since the first, strictly increasing.
+
+    The device's own stamps have no jitter from the transport and the scheduler, so they are used, moved to
+    this computer's clock, while they increase and stay within a second of the arrival.
+    """
+
+    def __init__(self) -> None:
+        self._start: float | None = None
+        self._offset = 0.0
+        self._device = math.inf
+        self._last = -math.inf
+
+    def restart(self) -> None:
+        """Forget the device's clock: it was opened anew."""
+        self._device = math.inf
+
+    def stamp(self, arrived: float, device: float) -> float:
+        """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
+        pts = device + self._offset
+        if math.isfinite(device):
+            if device > self._device and abs(pts - arrived) < 1.0:
+                # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
+                self._offset += (arrived - pts) / 500
+            else:
+                self._offset = arrived - device
+                pts = arrived
+            self._device = device
+        else:
+            pts = arrived
+        if self._start is None:
+            self._start = pts
+        self._last = max(pts - self._start, self._last + 1e-4)
+        return self._last
+
+
+@dataclass(slots=True)
+class _Health:
+    """Notices, three seconds at a time, too few, dark or frozen pictures; and a change of size."""
+
+    origin: Origin
+    _began: float | None = None
+    _count: int = -1
+    _held: bool = False
+    _frozen: bool = True
+    _warm: bool = False
+    _told: set[str] = field(default_factory=set)
+    _thumb: NDArray[np.uint8] | None = None
+    _size: tuple[int, int] | None = None
+
+    def restart(self) -> None:
+        """Forget the present three seconds."""
+        self._began = None
+        self._warm = False
+
+    def check(self, picture: _Picture, pts: float, nominal: float | None) -> Iterator[str]:
+        """Take the next picture and yield what the user should know, each trouble once while it lasts."""
+        height, width = picture.image.shape[:2]
+        if self._size not in (None, (width, height)):
+            yield f"{self.origin.name}: the picture is now {width}x{height}"
+        self._size = (width, height)
+        thumb = picture.image[::16, ::16]
+        if self._began is None:
+            self._began, self._count, self._held, self._frozen = pts, -1, False, True
+        else:
+            self._frozen = self._frozen and self._thumb is not None and np.array_equal(thumb, self._thumb)
+        self._thumb = thumb.copy()
+        self._count += 1
+        self._held = self._held or picture.held
+        if pts - self._began < 3.0:
+            return
+        fps = self._count / (pts - self._began)
+        # The first seconds are no measure: exposure settles, buffers fill.
+        slow = self._warm and not self._held and nominal is not None and fps < 0.9 * nominal
+        yield from self._tell(
+            "slow", slow, f"gives {fps:.0f} fps instead of {nominal or 0:.0f}: {self.origin.slow}"
+        )
+        light = float(thumb.mean())
+        yield from self._tell(
+            "dark", light < 40, f"gives a dark picture (brightness {light:.0f} of 255): add light"
+        )
+        yield from self._tell("frozen", self._frozen, "repeats the same picture: check the camera")
+        self._began, self._warm = None, True
+
+    def _tell(self, trouble: str, present: bool, text: str) -> Iterator[str]:
+        if present and trouble not in self._told:
+            yield f"{self.origin.name} {text}"
+        (self._told.add if present else self._told.discard)(trouble)

@@ -1,0 +1,186 @@
+"""Pictures from standard input: JPEG or PNG files one after the other (MJPEG), or raw pixels.
+
+Either way the rate is declared, not measured, so that the same bytes always give the same time line::
+
+    ffmpeg -i clip.mp4 -f image2pipe -c:v mjpeg - | streamspot run --source "-?fps=25"
+    ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 - | streamspot run --source "-?size=640x480&fps=25"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import fresh_identity, new_messages
+from streamspot.types import Frame
+
+_CHUNK = 1 << 18
+_LARGEST = 1 << 26
+"""No picture has more bytes; a stream without an end of picture for that long is not one of pictures."""
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_START = re.compile(re.escape(_JPEG) + b"|" + re.escape(_PNG))
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_DECLARED_FPS = 30.0
+
+
+class StandardInput:
+    """Pictures piped into the program.
+
+    Args:
+        size: Width and height of raw BGR pictures, 3 bytes a pixel; None for JPEG or PNG.
+        fps: Frames a second that the pictures stand for, 30 by default.
+        read: Returns up to that many bytes, none at the end; file descriptor 0 by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        read: Callable[[int], bytes] | None = None,
+    ) -> None:
+        self.name = "standard input"
+        self.stream = "stdin"
+        self.live = False
+        self.fps: float | None = fps or _DECLARED_FPS
+        self.identity = fresh_identity("stdin")
+        self.messages = new_messages()
+        self._rate = fps or _DECLARED_FPS
+        self._size = size
+        # Not sys.stdin: a thread that is left behind in its read would hold its lock and abort the exit.
+        self._read = read or (lambda count: os.read(0, count))
+        self._terminal = read is None and os.isatty(0)
+        self._closed = False
+        if fps is None:
+            self.messages.append(
+                'standard input is taken to be 30 fps; say --source "-?fps=25" when it is not'
+            )
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
+
+        Raises:
+            SourceError: Standard input is a terminal, or holds no picture.
+        """
+        if self._terminal:
+            raise SourceError(
+                "standard input is a terminal; pipe pictures into the program, or give another source"
+            )
+        bad = count = 0
+        for index, image in enumerate(self._raw(*self._size) if self._size else self._encoded()):
+            if image is None:
+                bad += 1
+                continue
+            yield Frame(index, index / self._rate, time.monotonic_ns(), image)
+            count += 1
+        if self._closed:
+            return
+        if not count:
+            wanted = "raw BGR pictures of the size given" if self._size else "JPEG or PNG pictures"
+            raise SourceError(
+                f"standard input holds no {wanted}; for raw pixels say --source '-?size=640x480&fps=30'"
+            )
+        if bad:
+            self.messages.append(
+                f"{bad} of {bad + count} pictures on standard input were damaged and left out"
+            )
+
+    def close(self) -> None:
+        """End ``frames`` after the bytes that are being read."""
+        self._closed = True
+
+    def _raw(self, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+        need = width * height * 3
+        data = bytearray()
+        while not self._closed:
+            chunk = self._read(min(need - len(data), _CHUNK))
+            if not chunk:
+                if data:
+                    self.messages.append(
+                        f"standard input ended within a picture ({len(data)} of {need} bytes)"
+                    )
+                return
+            data += chunk
+            if len(data) == need:
+                yield np.frombuffer(bytes(data), np.uint8).reshape(height, width, 3)
+                data.clear()
+
+    def _encoded(self) -> Iterator[NDArray[np.uint8] | None]:
+        """Yield each picture, None for one that cannot be decoded."""
+        data = bytearray()
+        while not self._closed:
+            chunk = self._read(_CHUNK)
+            if not chunk:
+                if _START.search(data):
+                    self.messages.append("standard input ended within a picture")
+                return
+            data += chunk
+            while (start := _START.search(data)) is not None:
+                del data[: start.start()]
+                length = (_jpeg_length if data.startswith(_JPEG) else _png_length)(data)
+                if length is None:
+                    break
+                if not length:
+                    del data[:2]  # the next picture may begin inside what this one claims
+                    yield None
+                    continue
+                yield _decode(bytes(data[:length]))
+                del data[:length]
+            else:
+                del data[: max(0, len(data) - len(_PNG) + 1)]
+            if len(data) > _LARGEST:
+                raise SourceError("standard input holds a picture without an end; send JPEG or PNG pictures")
+
+
+def _decode(data: bytes) -> NDArray[np.uint8] | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _jpeg_length(data: bytearray) -> int | None:
+    """Return the length of the JPEG that ``data`` begins with, None before its end has come, 0 if damaged.
+
+    Segments are stepped over by their lengths: a thumbnail inside one has an end-of-image marker of its own.
+    """
+    at = 2
+    while at + 4 <= len(data) or data[at : at + 2] == b"\xff\xd9":
+        if data[at] != 0xFF:
+            return 0
+        marker = data[at + 1]
+        if marker == 0xD9:
+            return at + 2
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:  # noqa: PLR1714 - a range stands among them
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == 0xD8:
+            return 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        if marker == 0xDA:
+            end = _MARKER_AFTER_SCAN.search(data, at)
+            if end is None:
+                return None
+            at = end.start()
+    return None
+
+
+def _png_length(data: bytearray) -> int | None:
+    """Return the length of the PNG that ``data`` begins with, None before its end has come, 0 if damaged."""
+    at = len(_PNG)
+    while at + 12 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if size > _LARGEST:
+            return 0
+        at += 12 + size
+        if kind == b"IEND" and at <= len(data):
+            return at
+    return None

@@ -1,0 +1,173 @@
+"""What decides that a rise of the curve is an expression, and of which kind."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from streamspot.errors import SettingsError
+from streamspot.types import Kind
+
+_GRID = 1 << 20
+
+_RANGES = (
+    (("outer_ticks", "trough_window", "onset_ticks"), 1, 1000),
+    (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
+    (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
+    (("class_floor", "class_weight", "overlap", "trough_share"), 0, 1),
+    (("refractory",), 0, 1_000_000),
+)
+
+
+def on_grid(value: float) -> float:
+    """Return the value clipped to [0, 1] on a grid of 2⁻²⁰, and 0 for anything that is not finite.
+
+    Sums of such values are exact in double precision, so that neither the order of a summation nor the
+    library that does it can change an event.
+    """
+    if 0.0 < value <= 1.0:
+        return round(value * _GRID) / _GRID
+    return 1.0 if 1.0 < value < float("inf") else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpotSettings:
+    """How intensity curves are decoded; the defaults are those of the GIM paper unless a reason is given.
+
+    At 30 ticks a second a run of n ticks lasts (n - 1) / 30 s from its first to its last tick.
+
+    Attributes:
+        thresholds: Intensities whose runs are proposed as expressions, ascending. The lowest one is the
+            floor: where the curve does not exceed it, the face is neutral.
+        class_floor: A run is proposed for each kind whose probability at the run's apex exceeds this
+            (0.5 in §3.6.3).
+        macro_ticks: Least and greatest length of a macro-expression. A run is shorter than its expression: it
+            begins above the floor and may end at a trough, hence 10 where the paper's code has 15. The
+            greatest length is also where a held expression is cut: it is reported once, and what follows
+            until the curve next touches the floor or a trough is not an expression of its own. Sixty seconds,
+            so that a long smile is one event; the paper's code has 240.
+        micro_ticks: The same for a micro-expression, "less than half a second": n ≤ 15, and one for the
+            annotators' rounding (CAS(ME)² has micro-expressions of 16 frames). Where the two ranges overlap
+            the class probability decides.
+        macro_score: Least ``score + class_weight · class probability`` of a macro-expression.
+        micro_score: The same of a micro-expression.
+        class_weight: Weight of the class probability in that sum (0.2 in the paper's code).
+        outer_margin: Width of each outer margin of the contrast, as a share of the length (1/4 in Eq. 15).
+        outer_ticks: Widest margin. It bounds how long a closed expression waits for its outer right side.
+        soft_nms_sigma: Width of Gaussian soft-NMS among proposals of one kind (0.3 in the paper's code).
+        overlap: Of two detections with a greater intersection over union the worse is dropped, whatever
+            their kinds. 0: no two reported expressions overlap, for one face does one thing at a time; the
+            paper's class-wise 0.5 reports nested runs several times.
+        trough_window: The curve is searched for troughs after a moving mean over so many ticks, so that
+            jitter does not divide a held smile.
+        trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
+        trough_depth: … and at least this deep.
+        onset_level: The onset is announced once the curve …
+        onset_ticks: … has exceeded this level for so many ticks and a kind is clear.
+        apex_margin: The apex is announced once the curve has fallen by this much from its highest value.
+        refractory: For so many ticks after a cancelled expression no onset is announced early; final events
+            are never held back.
+    """
+
+    thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    class_floor: float = 0.5
+    macro_ticks: tuple[int, int] = (10, 1800)
+    micro_ticks: tuple[int, int] = (6, 16)
+    macro_score: float = 0.4
+    micro_score: float = 0.4
+    class_weight: float = 0.2
+    outer_margin: float = 0.25
+    outer_ticks: int = 8
+    soft_nms_sigma: float = 0.3
+    overlap: float = 0.0
+    trough_window: int = 3
+    trough_share: float = 0.3
+    trough_depth: float = 0.1
+    onset_level: float = 0.4
+    onset_ticks: int = 2
+    apex_margin: float = 0.1
+    refractory: int = 15
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            SettingsError: One is impossible.
+        """
+        levels = (0.0, *self.thresholds, 1.0)
+        if len(levels) < 3 or any(low >= high for low, high in itertools.pairwise(levels)):
+            raise SettingsError(f"thresholds {self.thresholds} must ascend strictly between 0 and 1")
+        for name in ("macro_ticks", "micro_ticks"):
+            least, greatest = getattr(self, name)
+            if not 1 <= least <= greatest <= self.longest:
+                raise SettingsError(
+                    f"{name} {least}, {greatest} must be a least and a greatest length between 1 and the "
+                    f"longest macro-expression, {self.longest} ticks"
+                )
+        for names, least, greatest in _RANGES:
+            for name in names:
+                if not least <= getattr(self, name) <= greatest:
+                    raise SettingsError(
+                        f"{name} {getattr(self, name)} must lie between {least:g} and {greatest:g}"
+                    )
+
+    @classmethod
+    def from_sensitivity(cls, sensitivity: float, **overrides: Any) -> SpotSettings:
+        """Map one number to thresholds, scores and the level of the early onset.
+
+        Example:
+            >>> SpotSettings.from_sensitivity(0.5) == SpotSettings()
+            True
+
+        Args:
+            sensitivity: In [0, 1]: 0 reports only what is plain, 1 also what is faint, 0.5 gives the
+                defaults. From 0 to 1 every threshold sinks by 0.2, the least scores by 0.4 and the onset's
+                level by 0.3.
+            **overrides: Settings that are taken as they are.
+
+        Raises:
+            SettingsError: The sensitivity is not in [0, 1], or an override is unknown or impossible.
+        """
+        if not 0 <= sensitivity <= 1:
+            raise SettingsError(f"the sensitivity {sensitivity} must lie between 0 and 1")
+        unknown = sorted(set(overrides) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise SettingsError(
+                f"there is no spotting setting {unknown[0]!r}; see SpotSettings for the names"
+            )
+        plain, less = cls(), 0.5 - sensitivity
+        mapped: dict[str, Any] = {
+            "thresholds": tuple(round(level + 0.2 * less, 6) for level in plain.thresholds),
+            "macro_score": round(plain.macro_score + 0.4 * less, 6),
+            "micro_score": round(plain.micro_score + 0.4 * less, 6),
+            "onset_level": round(plain.onset_level + 0.3 * less, 6),
+        }
+        return cls(**(mapped | overrides))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The thresholds on the intensities' grid: a curve that equals one does not exceed it."""
+        return tuple(map(on_grid, self.thresholds))
+
+    @property
+    def longest(self) -> int:
+        """Ticks at which a held expression is cut."""
+        return self.macro_ticks[1]
+
+    def margin(self, length: int) -> int:
+        """Return how many ticks each outer margin of a run of that length has."""
+        return min(max(1, round(self.outer_margin * length)), self.outer_ticks)
+
+    def lengths(self, kind: Kind) -> tuple[int, int]:
+        """Return the least and greatest length of a kind in ticks."""
+        return self.macro_ticks if kind == "macro" else self.micro_ticks
+
+    def least_score(self, kind: Kind) -> float:
+        """Return the least score of a kind, its class probability weighed in."""
+        return self.macro_score if kind == "macro" else self.micro_score
+
+    def trough(self, peak: float, valley: float, now: float) -> bool:
+        """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""
+        lower = min(peak, now)
+        return lower - valley >= max(self.trough_share * lower, self.trough_depth)

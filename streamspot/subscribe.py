@@ -1,0 +1,171 @@
+"""Receive events from a broker: ``async for received in subscribe("mqtt://host")``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiomqtt
+
+from streamspot.errors import BrokerError, StreamspotError
+from streamspot.events import decode
+from streamspot.sinks.broker import Broker, Connection, Dialler, backoff, quiet_loop
+from streamspot.types import Event
+
+_SESSIONS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as it arrived, for the first time.
+
+    Attributes:
+        event: What happened.
+        node: Which machine or installation says so.
+        missed: How many events of this session and stream, directly before this one, have not arrived.
+    """
+
+    event: Event
+    node: str
+    missed: int
+
+
+class Seen:
+    """Remembers which numbers have come, in memory that grows with gaps and not with time."""
+
+    def __init__(self) -> None:
+        self._spans: list[list[int]] = []  # inclusive, ascending, never touching
+
+    def add(self, number: int) -> int | None:
+        """Return how many numbers are missing directly before this new one; None if it came before.
+
+        Before the first number nothing counts as missing.
+        """
+        spans = self._spans
+        for place in range(len(spans) - 1, -1, -1):
+            low, high = spans[place]
+            if low <= number <= high:
+                return None
+            if number > high:
+                break
+        else:
+            place = -1
+        missing = number - spans[place][1] - 1 if place >= 0 else 0
+        following = spans[place + 1][0] if place + 1 < len(spans) else None
+        if missing == 0 and place >= 0:
+            spans[place][1] = number
+        else:
+            place += 1
+            spans.insert(place, [number, number])
+        if following == number + 1:
+            spans[place][1] = spans.pop(place + 1)[1]
+        del spans[:-1000]
+        return missing
+
+
+class Subscription:
+    """Events of a broker, each once, in the order of arrival; see ``subscribe``."""
+
+    def __init__(self, dialler: Dialler, topic: str) -> None:
+        self._dialler = dialler
+        self._topic = topic
+        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()
+        self._open: contextlib.AsyncExitStack | None = None
+        self._connection: Connection
+        self.duplicates = 0
+        self.refused = 0
+
+    async def __aenter__(self) -> Self:
+        await self._connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._disconnect()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Received:
+        if self._open is None:
+            await self._connect()
+        while True:
+            try:
+                message = await anext(self._connection.client.messages)
+            except aiomqtt.MqttError:
+                await self._reconnect()
+                continue
+            received = self._take(message)
+            if received is not None:
+                return received
+
+    def _take(self, message: aiomqtt.Message) -> Received | None:
+        if not message.topic.matches(self._topic):
+            return None  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
+        try:
+            event = decode(message.payload if isinstance(message.payload, bytes | str) else b"")
+        except StreamspotError:
+            self.refused += 1
+            return None
+        node = str(message.topic).split("/")[1]
+        key = (node, event.session, event.stream)
+        seen = self._seen.setdefault(key, Seen())
+        self._seen.move_to_end(key)
+        if len(self._seen) > _SESSIONS:
+            self._seen.popitem(last=False)
+        missed = seen.add(event.seq)
+        if missed is None:
+            self.duplicates += 1
+            return None
+        return Received(event, node, missed)
+
+    async def _connect(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(quiet_loop())
+            self._connection = await stack.enter_async_context(self._dialler.connect())
+            await self._connection.client.subscribe(self._topic, qos=1)
+            self._open = stack.pop_all()
+
+    async def _disconnect(self) -> None:
+        stack, self._open = self._open, None
+        if stack is not None:
+            with contextlib.suppress(BrokerError, aiomqtt.MqttError):
+                await stack.aclose()
+
+    async def _reconnect(self) -> None:
+        await self._disconnect()
+        attempt = 0
+        while True:
+            try:
+                await self._connect()
+            except BrokerError:
+                attempt += 1
+                await asyncio.sleep(backoff(attempt))
+            else:
+                return
+
+
+def subscribe(url: str, *, node: str = "+", stream: str = "+", client_id: str | None = None) -> Subscription:
+    """Return the events of a broker as an asynchronous iterator: duplicates dropped, gaps counted, for ever.
+
+    ``async with subscribe(url) as events`` is connected and subscribed from its first line on and disconnects
+    at the end; a bare ``async for`` connects at the first step. A connection that breaks is made anew.
+
+    Args:
+        url: ``mqtt[s]://[user@]host[:port]`` or ``ws[s]://…``; password from STREAMSPOT_MQTT_PASSWORD.
+        node: Only this machine or installation.
+        stream: Only this source.
+        client_id: A name of your own makes the broker keep events for you while you are away.
+
+    Raises:
+        BrokerError: The first connection fails (on entering or at the first step).
+        SettingsError: The address makes no sense.
+    """
+    broker = Broker.parse(url)
+    dialler = Dialler(broker) if client_id is None else Dialler(broker, client_id, persistent=True)
+    return Subscription(dialler, f"streamspot/{node}/{stream}/event")

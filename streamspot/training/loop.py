@@ -1,0 +1,184 @@
+"""The training loop: one network, the recordings of the training subjects, one time stamp an expression."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamspot.datasets.recording import Recording
+from streamspot.errors import DataError
+from streamspot.evaluation.search import Scores
+from streamspot.model.network import Network, Output
+from streamspot.training.batches import Batch, augment, batches, mirror_order
+from streamspot.training.losses import Targets, known_neutral, lowest_neutral, total_loss
+from streamspot.training.pseudo import Points, label
+from streamspot.training.settings import TrainSettings
+
+OnEpoch = Callable[[int, Network, float], None]
+"""Called after each epoch with its number, the network that would be kept, and the mean loss."""
+
+_NEUTRAL_BIAS = -3.0
+"""Faces are neutral most of the time: the intensity starts at 0.05, not at 0.5."""
+
+
+class Trainer:
+    """Trains one network on some recordings.
+
+    Args:
+        recordings: The training subjects' recordings.
+        settings: Every choice.
+        layout: Name of the region layout.
+        name: Name of the model.
+        device: Where to compute.
+
+    Raises:
+        DataError: No recording has an expression.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        settings: TrainSettings,
+        *,
+        layout: str,
+        name: str = "unnamed",
+        device: str = "cpu",
+    ) -> None:
+        if not any(r.instances for r in recordings):
+            raise DataError(
+                "no recording for training has an expression; add point labels to annotations.csv"
+            )
+        self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
+        torch.manual_seed(settings.seed)
+        regions = recordings[0].motion.shape[1]
+        self.network = Network(settings.network.config(name, layout, regions))
+        nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
+        self.network.to(self.device)
+        self.kept = Network(self.network.config).to(self.device)
+        self.kept.load_state_dict(self.network.state_dict())
+        self._order = mirror_order(layout)
+        self._rng = np.random.default_rng(settings.seed)
+        self._generator = torch.Generator().manual_seed(settings.seed)
+        self._optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self._centres = torch.zeros(2, settings.network.width, device=self.device)
+        self._reach = _reach(settings).to(self.device)
+        self._steps = 0
+
+    def run(self, on_epoch: OnEpoch | None = None) -> Network:
+        """Train and return the network to keep, in evaluation mode."""
+        settings = self.settings
+        for epoch in range(settings.epochs):
+            self.network.train()
+            losses = [self._step(epoch, part, batch) for part, batch in self._batches()]
+            self.kept.eval()
+            if on_epoch is not None:
+                on_epoch(epoch, self.kept, float(np.mean(losses)))
+        return self.kept.eval()
+
+    def _batches(self) -> list[tuple[float, Batch]]:
+        """Return the batches of one epoch, each with its place in it."""
+        settings = self.settings
+        ahead = settings.network.look_ahead
+        found = list(batches(self.recordings, settings.crop, settings.batch, ahead, self._rng))
+        return [(i / len(found), batch) for i, batch in enumerate(found)]
+
+    def _step(self, epoch: int, part: float, batch: Batch) -> float:
+        """Take one step and return its loss."""
+        settings = self.settings
+        rate = _rate((epoch + part) / settings.epochs) * settings.learning_rate
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        unit = 1 / settings.network.input_scale
+        motion = augment(batch.motion, settings.augment, self._order, unit, self._generator).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            output = _float(self.network(motion))
+        points = batch.points.to(self.device)
+        inside = batch.inside.to(self.device)
+        self._follow_centres(output.intermediate, points)
+        labels = label(
+            output.intensity,
+            output.intermediate,
+            points,
+            epoch=epoch,
+            settings=settings.labels,
+            generator=self._generator,
+            centres=self._centres,
+        )
+        if settings.loss.negatives == "lowest":
+            neutral = lowest_neutral(output.intensity, labels, inside)
+        elif settings.labels.kind == "full":
+            neutral = inside
+        else:
+            neutral = known_neutral(points, inside, self._reach)
+        loss = total_loss(output, Targets(labels, neutral, inside), settings.loss, self._generator)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimiser.step()
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the kept weights towards the current ones."""
+        self._steps += 1
+        decay = min(self.settings.average, (1 + self._steps) / (10 + self._steps))
+        if not self.settings.average:
+            decay = 0.0
+        for kept, now in zip(self.kept.parameters(), self.network.parameters(), strict=True):
+            kept.lerp_(now, 1 - decay)
+        for old, new in zip(self.kept.buffers(), self.network.buffers(), strict=True):
+            old.copy_(new)
+
+    @torch.no_grad()
+    def _follow_centres(self, features: Tensor, points: Points) -> None:
+        """Keep a running mean of X at the points of each class (Table 3, class-wise)."""
+        if self.settings.labels.kind != "classwise":
+            return
+        seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
+        for kind in range(2):
+            mine = seen.kind == kind
+            if mine.any():
+                mean = features[seen.crop[mine], seen.tick[mine]].float().mean(0)
+                self._centres[kind].lerp_(mean, 0.1)
+
+
+def _float(output: Output) -> Output:
+    """Return the output in float32, in which losses are computed."""
+    return Output(
+        output.intensity.float(), output.classes.float(), output.features.float(), output.intermediate.float()
+    )
+
+
+def _rate(progress: float) -> float:
+    """Return the share of the highest learning rate: up for 15 % of the run, then down as a cosine."""
+    if progress < 0.15:
+        return 0.01 + 0.99 * progress / 0.15
+    return 0.02 + 0.49 * (1 + math.cos(math.pi * (progress - 0.15) / 0.85))
+
+
+def _reach(settings: TrainSettings) -> Tensor:
+    """Return how far before and after a point a tick may belong to its expression, (2, 2)."""
+    labels, margin = settings.labels, settings.loss.margin
+    if labels.kind == "window":
+        return torch.tensor([[b + m, a + m] for (b, a), m in zip(labels.window, margin, strict=True)])
+    return torch.tensor([[d // 2 + m, d // 2 + m] for d, m in zip(labels.duration, margin, strict=True)])
+
+
+@torch.no_grad()
+def predict(network: Network, recordings: Sequence[Recording]) -> dict[str, Scores]:
+    """Return intensity and class probabilities of every tick, ``(T, 3)`` float32 by name of the recording."""
+    device = next(network.parameters()).device
+    network.eval()
+    scores: dict[str, Scores] = {}
+    for recording in recordings:
+        output = network(torch.from_numpy(recording.motion)[None].to(device))
+        table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
+        scores[recording.name] = table.float().cpu().numpy()
+    return scores

@@ -1,0 +1,138 @@
+"""Runs a cross-validation in several processes, with progress bars and time left; interrupted, it goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streamspot.datasets.recording import Dataset
+from streamspot.datasets.store import load
+from streamspot.errors import SettingsError
+from streamspot.training.crossval import (
+    Run,
+    collect,
+    execute,
+    fingerprint,
+    open_folder,
+    pending,
+    plan,
+    write_results,
+)
+from streamspot.training.settings import TrainSettings
+
+_worker: dict[str, Any] = {}
+
+
+def crossval(
+    data: Path,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    jobs: int = 1,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Cross-validate and write ``out/results.json``.
+
+    Whatever ``out`` already holds of the same data and settings is used; each run depends on its settings
+    and seed alone, so the result is the same whether the work was interrupted or not.
+
+    Args:
+        data: Folder with ``features.npz`` and ``annotations.csv``.
+        out: Folder for results.
+        settings: Every choice.
+        jobs: Processes, each computing on one core.
+        console: Where the progress is shown; nowhere if None.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        DataError: The data cannot be used.
+        SettingsError: ``jobs`` is not positive, or ``out`` belongs to other data or settings.
+    """
+    if jobs < 1:
+        raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
+    started = time.perf_counter()
+    dataset = load(data, seed=settings.seed)
+    runs = plan(dataset.subjects, settings.groups)
+    folder = open_folder(out, fingerprint(dataset, settings))
+    todo = pending(runs, folder)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        disable=console is None,
+        refresh_per_second=4,
+    )
+    with bar:
+        whole = bar.add_task(f"{len(runs)} trainings", total=len(runs) * settings.epochs)
+        bar.advance(whole, (len(runs) - len(todo)) * settings.epochs)
+        if jobs == 1:
+            for run in todo:
+                execute(run, dataset, settings, folder, lambda _key, _epoch: bar.advance(whole))
+        else:
+            _in_processes(
+                todo, data, dataset, settings, folder, jobs=jobs, advance=lambda: bar.advance(whole)
+            )
+    results = collect(dataset, settings, folder, seconds=time.perf_counter() - started)
+    write_results(out, results)
+    return results
+
+
+def _in_processes(
+    todo: Sequence[Run],
+    data: Path,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    jobs: int,
+    advance: Callable[[], None],
+) -> None:
+    """Work off the runs, the longest first."""
+    context = multiprocessing.get_context("spawn")
+    ticks: multiprocessing.Queue[str | None] = context.Queue()
+
+    def drain() -> None:
+        while ticks.get() is not None:
+            advance()
+
+    listener = threading.Thread(target=drain, daemon=True)
+    listener.start()
+    ordered = sorted(todo, key=lambda run: sum(len(r.motion) for r in dataset.of(run.held_out)))
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (data, settings, folder, ticks))
+    try:
+        for done in as_completed([pool.submit(_work, run) for run in ordered]):
+            done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        ticks.put(None)
+        listener.join(1)
+
+
+def _start_worker(data: Path, settings: TrainSettings, folder: Path, ticks: Any) -> None:
+    """Load the data once a process."""
+    dataset = load(data, seed=settings.seed)
+    _worker.update(dataset=dataset, settings=settings, folder=folder, ticks=ticks)
+
+
+def _work(run: Run) -> str:
+    execute(
+        run,
+        _worker["dataset"],
+        _worker["settings"],
+        _worker["folder"],
+        lambda key, _: _worker["ticks"].put(key),
+    )
+    return run.key

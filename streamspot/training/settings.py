@@ -1,0 +1,204 @@
+"""Every choice of a training run; a YAML file in ``configs/`` names the ones that differ from the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from streamspot.errors import SettingsError
+from streamspot.model.config import ModelConfig
+from streamspot.spotting.settings import SpotSettings
+
+Labels = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
+Overlap = Literal["random", "higher", "lower", "latest"]
+Pair = tuple[int, int]
+"""One number for macro-, one for micro-expressions."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSettings(_Settings):
+    """What the network is made of; see ``ModelConfig``."""
+
+    encoder: Literal["causal", "transformer"] = "causal"
+    look_ahead: Literal[0, 4, 8, 16] = 8
+    width: int = Field(default=48, ge=1, le=1024)
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    input_scale: float = Field(default=30.0, gt=0)
+
+    def config(self, name: str, layout: str, regions: int) -> ModelConfig:
+        """Return the network's own configuration."""
+        return ModelConfig(name=name, layout=layout, regions=regions, **self.model_dump())
+
+
+class LabelSettings(_Settings):
+    """How one time stamp an expression becomes a label for every tick.
+
+    Attributes:
+        kind: ``gim`` (Eq. 1-5); ``hard`` (1 in GIM's range), ``cosine`` (similarity to the apex) and
+            ``classwise`` (Gaussian round the class's mean) are Table 3's; ``window`` is 1 in a fixed window
+            round the point; ``full`` takes annotated onsets and offsets, the upper bound.
+        overlap: Which label a tick keeps when two of one class meet (Table 4); ``latest`` is what the
+            official
+            code does.
+        duration: k_c, usual length in ticks.
+        hard_reach: k_s1, reach of the hard labels of stage 1.
+        soft_reach: k_s2, reach of the Gaussians of stage 2.
+        stretch: δ, factor from the rough to the labelled length.
+        clamp: Bounds of the labelled length for macro and micro, as in the official code; None is the paper.
+        theta: θ at the start and at the end of its decrease.
+        theta_epochs: Epoch at which θ reaches its end.
+        stages: Epochs of stage 1 and of stage 2.
+        window: Ticks before and after the point for macro and for micro (``window`` only).
+    """
+
+    kind: Labels = "gim"
+    overlap: Overlap = "random"
+    duration: Pair = (32, 16)
+    hard_reach: Pair = (5, 3)
+    soft_reach: Pair = (4, 2)
+    stretch: float = Field(default=1.2, gt=0)
+    clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
+    theta: tuple[float, float] = (0.8, 0.5)
+    theta_epochs: int = Field(default=30, ge=1)
+    stages: Pair = (1, 4)
+    window: tuple[Pair, Pair] = ((12, 16), (7, 6))
+
+
+class LossSettings(_Settings):
+    """What is minimised.
+
+    Attributes:
+        intensity: Loss of the intensity (Table 2): squared error or binary cross-entropy.
+        negatives: ``lowest`` takes as many ticks of lowest intensity as there are labelled ones (Eq. 6);
+            ``known`` takes every tick that is too far from any point to belong to an expression.
+        margin: Ticks beyond a label that are neither expression nor ``known`` neutral, for macro and micro.
+        expression_weight: Weight of a labelled tick against a neutral one; 1 is Eq. 9.
+        micro_weight: Additional weight of a tick of a micro-expression.
+        action: Weight of the class loss (Eq. 13).
+        joint: Whether the class loss judges class times intensity (Eq. 12) or the class alone, where an
+            expression shows.
+        smooth: λ1 (Eq. 11).
+        norm: λ2 (Eq. 10, as a mean over ticks).
+        contrast: λ3 of the mean over anchors (Eq. 7).
+        temperature: τ (Eq. 7).
+    """
+
+    intensity: Literal["mse", "bce"] = "bce"
+    negatives: Literal["lowest", "known"] = "known"
+    margin: Pair = (12, 6)
+    expression_weight: float = Field(default=5.0, gt=0)
+    micro_weight: float = Field(default=2.0, gt=0)
+    action: float = Field(default=0.5, ge=0)
+    joint: bool = False
+    smooth: float = Field(default=0.0, ge=0)
+    norm: float = Field(default=0.0, ge=0)
+    contrast: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.5, gt=0)
+
+
+class AugmentSettings(_Settings):
+    """How recordings are varied.
+
+    Attributes:
+        mirror: Whether half of them are mirrored.
+        scale: Deviation of the logarithm of a factor on all motion.
+        drop_region: Share of regions that see nothing.
+        noise: Deviation of added motion, in units of the network's input.
+    """
+
+    mirror: bool = True
+    scale: float = Field(default=0.2, ge=0)
+    drop_region: float = Field(default=0.1, ge=0, lt=1)
+    noise: float = Field(default=0.02, ge=0)
+
+
+class TrainSettings(_Settings):
+    """A whole training run.
+
+    Attributes:
+        method: ``gim``, or a re-implemented baseline of the paper's Table 1: ``lac``, ``hrpro``, ``tspnet``;
+            or ``window``, the rule without learning: a fixed window round the peaks of motion.
+        network: What is trained.
+        labels: From points to labels.
+        loss: What is minimised.
+        augment: How recordings are varied.
+        epochs: Passes over the data.
+        batch: Crops a step.
+        crop: Ticks a crop; 0 takes whole recordings.
+        learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a cosine.
+        weight_decay: Of AdamW.
+        average: Decay of the running mean of the weights, which is what is kept; 0 keeps the last.
+        precision: ``bf16`` computes the network in bfloat16.
+        seed: Of weights, order, augmentation and sampled points.
+        spotting: Decoder settings that differ from ``SpotSettings``; crossval chooses the least scores
+            itself. groups: Groups of subjects for that choice, see ``crossval``.
+    """
+
+    method: Literal["gim", "lac", "hrpro", "tspnet", "window"] = "gim"
+    network: NetworkSettings = NetworkSettings()
+    labels: LabelSettings = LabelSettings()
+    loss: LossSettings = LossSettings()
+    augment: AugmentSettings = AugmentSettings()
+    epochs: int = Field(default=15, ge=1)
+    batch: int = Field(default=16, ge=1)
+    crop: int = Field(default=1024, ge=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    average: float = Field(default=0.98, ge=0, lt=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = Field(default=0, ge=0)
+    spotting: dict[str, Any] = Field(default_factory=dict)
+    groups: int = Field(default=5, ge=3)
+
+    @field_validator("spotting")
+    @classmethod
+    def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the decoder does not know."""
+        SpotSettings.from_sensitivity(0.5, **_tuples(values))
+        return values
+
+    @property
+    def decoder(self) -> SpotSettings:
+        """The decoder's settings."""
+        return SpotSettings.from_sensitivity(0.5, **_tuples(self.spotting))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def load_settings(path: Path | None, **override: Any) -> TrainSettings:
+    """Read settings from YAML; keys given as arguments win, None leaves the file's.
+
+    Raises:
+        SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise SettingsError(f"there is no {path}; configs/ holds ready ones") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[0]
+            raise SettingsError(f"{path} is not valid YAML ({reason}); configs/ holds examples") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds no keys; configs/ holds examples")
+    values |= {key: value for key, value in override.items() if value is not None}
+    try:
+        return TrainSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        where = "" if path is None else f" in {path}"
+        raise SettingsError(
+            f"the setting {key}{where} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+        ) from None

@@ -1,0 +1,107 @@
+"""A real mosquitto for the tests, on a free loopback port, stopped in every way a broker can stop."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from streamspot.types import Event, Moment, Phase
+
+LOSSLESS = "autosave_on_changes true\nautosave_interval 1\n"
+"""What docs/mqtt.md tells the administrator of a lossless consumer to write."""
+
+
+def free_port() -> int:
+    """Return a TCP port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """Context manager of a mosquitto process; skips the test where there is none."""
+
+    def __init__(
+        self, folder: Path, *, settings: str = "", listener: str = "", anonymous: bool = True
+    ) -> None:
+        self.binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        if self.binary is None:
+            pytest.skip("mosquitto is not installed; apt-get install mosquitto")
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.log = folder / "mosquitto.log"
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\n{listener}"
+            f"allow_anonymous {str(anonymous).lower()}\n"
+            f"persistence true\npersistence_location {folder}/\nmax_queued_messages 100000\n"
+            f"user root\n{settings}"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(signal.SIGKILL)
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.binary), "-c", str(self._config)], stdout=log, stderr=log
+            )
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        pytest.fail(f"mosquitto does not listen: {self.log.read_text()[-500:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it and wait until it is gone."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(how)
+            self.process.wait(10)
+            self.process = None
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal, SIGSTOP for instance."""
+        assert self.process is not None
+        self.process.send_signal(which)
+
+
+def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", session: str = "s1") -> Event:
+    """Return an event as a stream makes it, three phases to an expression."""
+    onset = Moment(10 * seq, 10 * seq, seq / 3, "2026-11-22T10:00:00.000000Z")
+    later = Moment(10 * seq + 9, 10 * seq + 9, seq / 3 + 0.3, "2026-11-22T10:00:00.300000Z")
+    return Event(
+        session=session,
+        stream=stream,
+        face=0,
+        expression=f"{session}/{stream}/0/{seq}",
+        phase=phase,
+        kind="macro",
+        seq=seq,
+        onset=onset,
+        apex=later,
+        offset=later if phase == "offset" else None,
+        intensity=0.75,
+        score=0.5,
+        decided_at=later,
+        look_ahead=8,
+        model="test",
+        reason="it came to nothing" if phase == "cancelled" else None,
+    )

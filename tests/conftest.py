@@ -1,0 +1,49 @@
+"""What tests share: the optional development data, a portrait, a folder of state of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamspot.sources.synthetic import Synthetic
+from streamspot.types import Frame
+
+
+def pytest_configure() -> None:
+    """Keep native libraries from taking every core and every line of the terminal."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("GLOG_minloglevel", "2")
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test its own journal and log folders and no settings from the environment."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    for name in list(os.environ):
+        if name.startswith("STREAMSPOT_") and name != "STREAMSPOT_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder of development data, or skip where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("STREAMSPOT_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("the development data (research licence, not distributed) is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Frame:
+    """Return one frame with one face."""
+    return next(iter(Synthetic.parse("synthetic:noise=0").frames()))
+
+
+@pytest.fixture
+def nobody() -> Frame:
+    """Return one frame without a face."""
+    return Frame(0, 0.0, 0, np.full((480, 640, 3), 90, np.uint8))

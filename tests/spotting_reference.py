@@ -1,0 +1,203 @@
+"""The decoder again, over whole arrays and by brute force, and the curves for the comparison."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.spotting import SpotSettings
+from streamspot.types import Detection, Kind
+
+Array = NDArray[np.float64]
+Found = tuple[float, float, Kind, int, int, int]
+"""Confidence, score, kind, first, apex, last."""
+KINDS: tuple[Kind, Kind] = ("macro", "micro")
+
+
+def decode_reference(intensity: Array, macro: Array, micro: Array, settings: SpotSettings) -> list[Detection]:
+    """Return what ``decode`` must return, apart from ``number`` and ``decided``, which are 0."""
+    a = np.where(np.isfinite(intensity), intensity, 0.0)
+    a = np.round(np.clip(a, 0, 1) * 2**20) / 2**20
+    p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
+    return [
+        Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
+        for hill in hills(a, settings)
+        for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
+    ]
+
+
+def thresholds(settings: SpotSettings) -> Array:
+    """Return the thresholds, rounded as the intensities are."""
+    return np.round(np.array(settings.thresholds) * 2**20) / 2**20
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first and last index of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
+    return [(int(s), int(e) - 1) for s, e in edges.reshape(-1, 2)]
+
+
+def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
+    """Return first and last tick of each hill and the ends of the ticks that its margins may use."""
+    width = settings.trough_window
+    smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
+    components = runs(a > thresholds(settings)[0])
+    out = []
+    for number, (start, end) in enumerate(components):
+        left = components[number - 1][1] + 1 if number else 0
+        free_right = components[number + 1][0] - 1 if number + 1 < len(components) else len(a) - 1
+        first, smooth_from, rest = start, start, False
+        while first <= end:
+            stop, why, valley = next_end(a, smooth, (first, smooth_from, end), settings)
+            last = stop - 1 if why == "trough" else stop
+            if not rest and last >= first:
+                out.append((first, last, left, free_right if why == "floor" else stop))
+            rest = why == "cut"
+            first = stop + 1
+            left, smooth_from = (stop, valley) if why == "trough" else (first, first)
+    return out
+
+
+def next_end(
+    a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
+) -> tuple[int, str, int]:
+    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the valley of the mean."""
+    first, smooth_from, end = span
+    for now in range(first, end + 1):
+        seen = smooth[smooth_from : now + 1]
+        if len(seen) > 2:
+            lower = np.minimum(np.maximum.accumulate(seen[:-2]), seen[-1])
+            deep = lower - seen[1:-1] >= np.maximum(settings.trough_share * lower, settings.trough_depth)
+            if deep.any():
+                top = int(np.argmax(seen[:-1]))
+                valley = smooth_from + top + int(np.argmin(seen[top:-1]))
+                begin = max(first, valley + 1 - settings.trough_window)
+                return begin + int(np.argmin(a[begin : valley + 1])), "trough", valley
+        if now - first + 1 == settings.macro_ticks[1]:
+            return now, "cut", now
+    return end, "floor", end
+
+
+def detect(
+    a: Array, p: dict[str, Array], hill: tuple[int, int, int, int], settings: SpotSettings
+) -> list[Found]:
+    """Return the detections of one hill."""
+    start, end, free_left, free_right = hill
+    spans = {
+        (start + s, start + e) for level in thresholds(settings) for s, e in runs(a[start : end + 1] > level)
+    }
+    limits = {"macro": settings.macro_ticks, "micro": settings.micro_ticks}
+    least = {"macro": settings.macro_score, "micro": settings.micro_score}
+    pool: list[Found] = []
+    for s, e in spans:
+        length = e - s + 1
+        apex = s + int(np.argmax(a[s : e + 1]))
+        m = int(min(max(1, np.rint(settings.outer_margin * length)), settings.outer_ticks))
+        outer = np.concatenate((a[max(s - m, free_left) : s], a[e + 1 : min(e + m, free_right) + 1]))
+        score = float(a[s : e + 1].mean() - (outer.mean() if outer.size else 0.0))
+        for kind in KINDS:
+            prob = float(p[kind][apex])
+            confidence = score + settings.class_weight * prob
+            fits = limits[kind][0] <= length <= limits[kind][1]
+            if prob > settings.class_floor and fits and confidence >= least[kind]:
+                pool.append((confidence, score, kind, s, apex, e))
+    pool = sorted(pool, key=rank)[:64]
+    decayed: list[Found] = []
+    while pool:
+        pool.sort(key=rank)
+        best = pool.pop(0)
+        decayed.append(best)
+        pool = [
+            (x[0] * math.exp(-(iou(x, best) ** 2) / settings.soft_nms_sigma), *x[1:])
+            if x[2] == best[2]
+            else x
+            for x in pool
+        ]
+    kept: list[Found] = []
+    for x in decayed:
+        if x[0] >= least[x[2]] and max((iou(x, y) for y in kept), default=0.0) <= settings.overlap:
+            kept.append(x)
+    return sorted(kept, key=lambda x: (x[3], x[5], x[2]))
+
+
+def rank(x: Found) -> tuple[float, int, int, str]:
+    """Order by confidence, then the earlier, the longer, the macro-expression."""
+    return -x[0], x[3], -x[5], x[2]
+
+
+def iou(x: Found, y: Found) -> float:
+    """Return intersection over union of two closed intervals of ticks."""
+    one, two = set(range(x[3], x[5] + 1)), set(range(y[3], y[5] + 1))
+    return len(one & two) / len(one | two)
+
+
+def bump(length: int, top: float) -> Array:
+    """Return a Gaussian rise and fall over ``length`` ticks that has 0.14 of its top at both ends."""
+    return top * np.exp(-0.5 * np.linspace(-2, 2, length) ** 2)
+
+
+def _walk(rng: np.random.Generator, ticks: int) -> Array:
+    return np.clip(rng.uniform(0, 1) + np.cumsum(rng.normal(0, rng.uniform(0.01, 0.2), ticks)), 0, 1)
+
+
+def _smooth(rng: np.random.Generator, ticks: int) -> Array:
+    width = int(rng.integers(2, 20))
+    noise = np.convolve(rng.normal(0, 1, ticks + width), np.ones(width) / np.sqrt(width), "valid")[:ticks]
+    return np.clip(rng.uniform(0, 0.7) + rng.uniform(0.1, 0.5) * noise, 0, 1)
+
+
+def _steps(rng: np.random.Generator, ticks: int) -> Array:
+    """Only tenths: every threshold is hit exactly, every plateau is a tie."""
+    return np.repeat(rng.integers(0, 11, ticks), rng.integers(1, 12, ticks))[:ticks] / 10
+
+
+def _white(rng: np.random.Generator, ticks: int) -> Array:
+    return rng.uniform(0, 1, ticks)
+
+
+def _spikes(rng: np.random.Generator, ticks: int) -> Array:
+    return np.where(rng.uniform(0, 1, ticks) < 0.05, rng.uniform(0.1, 1, ticks), 0.0)
+
+
+def _constant(rng: np.random.Generator, ticks: int) -> Array:
+    return np.full(ticks, rng.choice([0.0, 0.2, 0.3, 0.45, 0.8, 1.0]))
+
+
+def _bumps(rng: np.random.Generator, ticks: int) -> Array:
+    curve = np.zeros(ticks + 200)
+    at = int(rng.integers(0, 30))
+    while at < ticks:
+        length = int(rng.integers(5, 80))
+        curve[at : at + length] = np.maximum(curve[at : at + length], bump(length, rng.uniform(0.2, 1)))
+        at += int(length * rng.uniform(0.4, 1.5)) + 1
+    return np.clip(curve[:ticks] + rng.normal(0, rng.choice([0, 0.02, 0.1]), ticks), 0, 1)
+
+
+def _broken(rng: np.random.Generator, ticks: int) -> Array:
+    curve = _bumps(rng, ticks)
+    wrong = rng.choice([np.nan, np.inf, -np.inf, -3.0, 7.0, 5e-324], ticks)
+    return np.where(rng.uniform(0, 1, ticks) < 0.02, wrong, curve)
+
+
+SHAPES = (_walk, _smooth, _steps, _white, _spikes, _constant, _bumps, _broken)
+
+SETTINGS = (
+    SpotSettings(),
+    SpotSettings(macro_ticks=(10, 60)),
+    SpotSettings.from_sensitivity(1, class_floor=0.2),
+    SpotSettings(overlap=0.5, macro_score=0.1, micro_score=0.1, class_floor=0, micro_ticks=(1, 20)),
+)
+
+
+def random_curves(seed: int) -> tuple[Array, Array, Array]:
+    """Return intensity and class probabilities, ``(T,)`` each; the seed decides shape and length."""
+    rng = np.random.default_rng(seed)
+    ticks = int(rng.integers(1, 400))
+    intensity = SHAPES[seed % len(SHAPES)](rng, ticks)
+    macro = np.clip(np.repeat(rng.uniform(-0.2, 1.2, ticks), 7)[:ticks], 0, 1)
+    micro = 1 - macro if rng.uniform() < 0.5 else np.clip(rng.uniform(-0.2, 1.2, ticks), 0, 1)
+    if rng.uniform() < 0.1:
+        macro = np.where(rng.uniform(0, 1, ticks) < 0.1, np.nan, macro)
+    return intensity, macro, micro

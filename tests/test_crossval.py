@@ -1,0 +1,129 @@
+"""Leave-one-subject-out: resumable, and judged by networks that never saw the subject."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_data import write_small
+
+from streamspot.datasets.store import load
+from streamspot.errors import SettingsError
+from streamspot.training.crossval import deal, plan
+from streamspot.training.runner import crossval
+from streamspot.training.settings import TrainSettings, load_settings
+
+TINY: dict[str, Any] = {
+    "epochs": 7,
+    "crop": 256,
+    "batch": 4,
+    "groups": 3,
+    "network": {"width": 8, "dilations": [1, 4]},
+}
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from streamspot.training.runner import crossval
+from streamspot.training.settings import load_settings
+crossval(Path(sys.argv[1]), Path(sys.argv[2]), load_settings(Path(sys.argv[3])))
+"""
+
+
+def _timeless(path: Path) -> dict[str, Any]:
+    results = json.loads((path / "results.json").read_text())
+    return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}
+
+
+def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None:
+    """Killing crossval at any moment and starting it again gives the results of an undisturbed run."""
+    data = write_small(tmp_path / "data", subjects=4)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(TINY))
+    crossval(data, tmp_path / "whole", load_settings(settings))
+    command = [sys.executable, "-c", SCRIPT, str(data), str(tmp_path / "broken"), str(settings)]
+    folds = tmp_path / "broken" / "folds"
+    process = subprocess.Popen(command)
+    try:
+        limit = time.monotonic() + 60
+        while len(list(folds.glob("[!.]*.npz"))) < 2 and time.monotonic() < limit:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "broken" / "results.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in folds.glob("[!.]*.npz")}
+    crossval(data, tmp_path / "broken", load_settings(settings))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert _timeless(tmp_path / "broken") == _timeless(tmp_path / "whole")
+
+
+def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
+    """Two processes give the results of one, also at 25 fps."""
+    data = write_small(tmp_path / "data", subjects=4, fps=25.0)
+    settings = TrainSettings.model_validate(TINY)
+    crossval(data, tmp_path / "one", settings)
+    results = crossval(data, tmp_path / "two", settings, jobs=2)
+    assert _timeless(tmp_path / "one") == _timeless(tmp_path / "two")
+    for protocol in ("strict", "paper"):
+        for kind in ("macro", "micro", "overall"):
+            assert {"tp", "fp", "fn", "precision", "recall", "f1", "apex_error"} <= set(results[protocol][kind])
+    assert {"configuration", "seed", "commit", "wall_s"} <= set(results)
+
+
+def test_no_subject_has_a_part_in_its_own_judgement(tmp_path: Path) -> None:
+    """A subject is held out of the network that judges it and of all that its decoder settings rest on."""
+    subjects = load(write_small(tmp_path, subjects=9)).subjects
+    runs, groups = plan(subjects, 4), deal(subjects, 4)
+    assert sorted(s for group in groups for s in group) == list(subjects)
+    assert [run.held_out for run in runs if run.outer] == [(s,) for s in subjects]
+    held = {run.key: set(run.held_out) for run in runs if not run.outer}
+    for a in range(4):
+        for b in range(a + 1, 4):
+            assert held[f"inner-{a}-{b}"] == set(groups[a]) | set(groups[b])
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
+    """Folds of other settings are never mixed in."""
+    data = write_small(tmp_path / "data", subjects=4, frames=200)
+    quick = TINY | {"epochs": 1}
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(quick))
+    with pytest.raises(SettingsError, match="other data or settings"):
+        crossval(data, tmp_path / "out", TrainSettings.model_validate(quick | {"seed": 1}))
+
+
+def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
+    """Impossible requests end in one sentence."""
+    data = write_small(tmp_path / "data", subjects=2, frames=200)
+    with pytest.raises(SettingsError, match="too few"):
+        crossval(data, tmp_path / "out", TrainSettings())
+    with pytest.raises(SettingsError, match="--jobs 0"):
+        crossval(data, tmp_path / "out", TrainSettings(), jobs=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epoch: 3", "epoch"),
+        ("loss: {smoooth: 1}", "loss.smoooth"),
+        ("epochs: 0", "epochs"),
+        ("spotting: {threshold: 1}", "threshold"),
+        ("[1, 2]", "no keys"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    """An unknown key or impossible value is an error that names it."""
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings(path)

@@ -1,0 +1,139 @@
+"""Promises of the face stage: who is who, and what happens when a face goes, comes back or cannot be found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamspot.errors import ModelError
+from streamspot.face.align import CROP_EYES, alignment, inter_ocular, to_crop
+from streamspot.face.detectors import FaceLandmarker, FaceMesh, _parse, has_face_mesh, make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.types import Frame
+
+
+class Scripted:
+    """A detector that says what it is told."""
+
+    name = "scripted"
+
+    def __init__(self, script: list[list[NDArray[np.float32]]]) -> None:
+        self._script = iter(script)
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        return next(self._script)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def mesh(x: float, y: float = 200.0, size: float = 60.0) -> NDArray[np.float32]:
+    """Return a mesh whose eyes are ``size`` apart around (x, y)."""
+    points = np.random.default_rng(0).normal(0, size / 2, (468, 3)) + np.array([x, y, 0])
+    for vertex, side in ((33, -0.5), (133, -0.5), (362, 0.5), (263, 0.5)):
+        points[vertex] = (x + side * size, y, 0)
+    return points.astype(np.float32)
+
+
+def frames(count: int, step: float = 1 / 30) -> list[Frame]:
+    """Return frames without pictures."""
+    return [Frame(i, i * step, 0, np.zeros((4, 4, 3), np.uint8)) for i in range(count)]
+
+
+def test_two_people_keep_their_numbers_when_the_detector_swaps_them():
+    """The order in which faces are found does not matter."""
+    a, b = mesh(100), mesh(400)
+    tracker = FaceTracker(Scripted([[a, b], [b, a], [mesh(395), mesh(104)]]), faces=2)
+    for frame in frames(3):
+        faces = tracker.track(frame)
+        assert [face.track for face in faces] == [0, 1]
+        assert faces[0].landmarks[33, 0] < faces[1].landmarks[33, 0]
+
+
+def test_a_short_loss_keeps_the_number_and_a_long_one_does_not():
+    """Half a second without a face ends its track."""
+    there = mesh(100)
+    tracker = FaceTracker(Scripted([[there], [], [there], *[[]] * 20, [there]]))
+    seen = [[face.track for face in tracker.track(frame)] for frame in frames(24)]
+    assert seen[0] == seen[2] == [0]
+    assert seen[-1] == [1]
+
+
+def test_somebody_else_at_the_other_side_is_somebody_else():
+    """A face that jumps across the picture is a new person."""
+    tracker = FaceTracker(Scripted([[mesh(100)], [mesh(500)]]))
+    numbers = [tracker.track(frame)[0].track for frame in frames(2)]
+    assert numbers == [0, 1]
+
+
+def test_the_largest_faces_win_and_faces_too_small_or_broken_are_left_out():
+    """With --faces 1 the person in front is followed; a face of a few pixels and NaN landmarks never are."""
+    broken = mesh(300)
+    broken[5] = np.nan
+    tracker = FaceTracker(Scripted([[mesh(100, size=30), mesh(400, size=80), mesh(200, size=5), broken]]))
+    (face,) = tracker.track(frames(1)[0])
+    assert inter_ocular(face.landmarks) == pytest.approx(80)
+
+
+def test_the_aligned_crop_has_level_eyes_at_a_fixed_distance():
+    """However near and tilted a face is, its crop is the same size and upright."""
+    tilted = mesh(100)
+    turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]], np.float32) * 3
+    tilted[:, :2] = tilted[:, :2] @ turn.T
+    aligned = to_crop(alignment(tilted), tilted)
+    assert inter_ocular(aligned) == pytest.approx(CROP_EYES, rel=1e-4)
+    assert aligned[33, 1] == pytest.approx(aligned[263, 1], abs=1e-2)
+
+
+@pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")
+def test_face_mesh_finds_the_portrait_and_nobody_in_an_empty_room(portrait: Frame, nobody: Frame):
+    """The bundled weights find a face where there is one."""
+    detector = FaceMesh(1)
+    try:
+        (found,) = detector(portrait)
+        assert found.shape == (468, 3)
+        assert 40 < inter_ocular(found) < 200
+        assert detector(nobody) == []
+    finally:
+        detector.close()
+
+
+@pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")
+def test_landmarks_read_off_the_wire_are_the_library_s_own(portrait: Frame):
+    """The fast reader gives the values that attribute access gives."""
+    detector = FaceMesh(1)
+    try:
+        (face,) = detector._graph.process(portrait.image[..., ::-1].copy()).multi_face_landmarks
+        np.testing.assert_array_equal(
+            _parse(face), np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32)
+        )
+    finally:
+        detector.close()
+
+
+def test_face_landmarker_and_face_mesh_agree(data: Path, portrait: Frame):
+    """Whichever MediaPipe is installed, the landmarks are the same points to within a tenth of the eyes' distance."""
+    landmarker = FaceLandmarker(1, data / "face_models" / "face_landmarker.task")
+    try:
+        (found,) = landmarker(portrait)
+        landmarker(portrait)  # the same time stamp again must not upset the graph
+    finally:
+        landmarker.close()
+    assert found.shape == (478, 3)
+    other = make_detector(1)
+    (reference,) = other(portrait)
+    other.close()
+    apart = np.hypot(*(found[:468, :2] - reference[:468, :2]).T)
+    assert np.median(apart) < 0.1 * inter_ocular(reference)
+
+
+def test_a_face_model_that_is_missing_or_damaged_is_named(tmp_path: Path):
+    """The path and the remedy stand in the sentence."""
+    with pytest.raises(ModelError, match=r"no\.task"):
+        make_detector(1, tmp_path / "no.task")
+    (tmp_path / "bad.task").write_bytes(b"nonsense")
+    with pytest.raises(ModelError, match=r"bad\.task"):
+        make_detector(1, tmp_path / "bad.task")

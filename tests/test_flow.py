@@ -1,0 +1,88 @@
+"""Promises of the motion stage: what a head does is not an expression, and no frame rate hides in the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamspot.errors import SettingsError
+from streamspot.flow.dense import make_flow
+from streamspot.flow.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.flow.regions import LAYOUTS, layout
+from streamspot.flow.ticks import TickGrid
+from streamspot.types import TICK_RATE
+
+MESH = np.random.default_rng(5).normal(0.0, 0.6, (478, 3)).astype(np.float32)
+
+
+def test_an_unknown_layout_is_answered_with_the_known_ones():
+    """A mistyped layout names the choices."""
+    with pytest.raises(SettingsError, match="paper10"):
+        layout("paper11")
+
+
+def test_every_layout_begins_with_the_ten_regions_of_the_paper():
+    """Weights for the paper's regions can be fed from any layout by leaving columns out."""
+    ten = LAYOUTS["paper10"].vertices
+    assert len(ten) == 10
+    assert all(other.vertices[:10] == ten for other in LAYOUTS.values())
+
+
+@given(
+    st.lists(st.floats(0.002, 0.4), min_size=2, max_size=60),
+    st.floats(0.0, 5.0),
+)
+def test_any_frame_rate_gives_the_same_ticks(steps: list[float], origin: float):
+    """A curve that is linear in time comes out linear on the 30 Hz grid, however its frames are spaced."""
+    grid = TickGrid(origin)
+    times = origin + np.concatenate([[0.0], np.cumsum(steps)])
+    seen = []
+    for index, at in enumerate(times):
+        value = np.array([3.0 * (at - origin)], np.float32)
+        seen += [(tick, pts, float(v[0])) for tick, pts, _, v in grid.push(float(at), index, value)]
+    ticks = [tick for tick, _, _ in seen]
+    assert ticks == list(range(int((times[-1] - origin) * TICK_RATE + 1e-6) + 1))
+    for tick, pts, value in seen:
+        assert pts == pytest.approx(origin + tick / TICK_RATE)
+        assert value == pytest.approx(3.0 * tick / TICK_RATE, abs=1e-4)
+
+
+def _turned(mesh: np.ndarray, yaw: float, pitch: float) -> np.ndarray:
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    return mesh @ turn.T.astype(np.float32)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(-0.4, 0.4), st.floats(0.5, 2.0))
+def test_a_turned_or_nearer_head_is_no_expression(yaw: float, pitch: float, scale: float):
+    """A mesh that only turns, nods, nears or shifts keeps the positions of its reference pose."""
+    vertices = np.array(LAYOUTS["face17"].vertices)
+    normalise = PoseNormaliser(MESH)
+    rest = normalise(MESH, vertices)
+    moved = normalise(_turned(MESH, yaw, pitch) * np.float32(scale) + 7.0, vertices)
+    np.testing.assert_allclose(moved, rest, atol=1e-3)
+
+
+def test_the_flow_of_a_turning_head_is_explained_though_a_hand_covers_it():
+    """A small rotation is found exactly from the flow at rigid points, a third of which a hand has moved."""
+    points = MESH[RIGID]
+    flow = (_turned(points, 0.02, -0.015) - points)[:, :2]
+    basis = rigid_basis(points)
+    covered = flow.copy()
+    covered[::3] += 0.5
+    head, _ = fit_rigid(basis, covered)
+    left = np.abs(flow - basis @ head)
+    left[::3] = 0
+    assert left.max() < 2e-3
+
+
+@pytest.mark.parametrize("name", ["dis", "farneback", "tvl1"])
+def test_every_flow_measures_a_shift_in_pixels(name: str):
+    """A picture shifted by two pixels to the right has a flow of +2 in x, whichever method is chosen."""
+    noise = np.random.default_rng(0).random((40, 40)).astype(np.float32)
+    picture = (np.kron(noise, np.ones((4, 4))) * 255).astype(np.uint8)
+    field = make_flow(name)(picture, np.roll(picture, 2, axis=1))
+    assert np.median(field[20:-20, 20:-20, 0]) == pytest.approx(2.0, abs=0.3)
+    assert np.median(field[20:-20, 20:-20, 1]) == pytest.approx(0.0, abs=0.3)

@@ -1,0 +1,356 @@
+"""Promises about MQTT in calm weather: against mosquitto and against the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto, free_port, make_event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamspot.errors import BrokerError, SettingsError
+from streamspot.events import encode
+from streamspot.sinks.broker import Broker, Dialler, RefusedError, backoff, redacted
+from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.sinks.embedded import embedded_broker
+from streamspot.sinks.files import IntensityCsv, JsonLines
+from streamspot.sinks.mqtt import MqttSink, resend
+from streamspot.subscribe import Seen, Subscription, subscribe
+from streamspot.telemetry import Telemetry
+from streamspot.types import Score
+
+
+@pytest.fixture(params=["mosquitto", "mosquitto-5", "embedded"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Give the address of each kind of broker in turn."""
+    if "mosquitto" in request.param:
+        with Mosquitto(tmp_path) as broker:
+            yield broker.url + "?version=5" * request.param.endswith("5")
+    else:
+        async with embedded_broker() as address:
+            yield address
+
+
+async def take(events: Subscription, count: int) -> list[int]:
+    """Return the numbers of that many events, which arrive within seconds."""
+    async with asyncio.timeout(10):
+        return [(await anext(events)).event.seq for _ in range(count)]
+
+
+@contextlib.asynccontextmanager
+async def messages(url: str, topic: str) -> AsyncIterator[asyncio.Queue[tuple[str, bytes, bool]]]:
+    """Collect (topic, payload, retained) of every message, as any MQTT client would."""
+    queue: asyncio.Queue[tuple[str, bytes, bool]] = asyncio.Queue()
+    async with Dialler(Broker.parse(url)).connect() as connection:
+        await connection.client.subscribe(topic, qos=1)
+
+        async def collect() -> None:
+            async for message in connection.client.messages:
+                assert isinstance(message.payload, bytes)
+                queue.put_nowait((str(message.topic), message.payload, bool(message.retain)))
+
+        task = asyncio.create_task(collect())
+        try:
+            yield queue
+        finally:
+            task.cancel()
+
+
+async def test_events_arrive_in_order_with_the_bytes_of_the_log(url: str, tmp_path: Path):
+    """A subscriber gets every event once, in order; the JSON-lines file holds the same bytes."""
+    telemetry = Telemetry()
+    log = tmp_path / "events.jsonl"
+    sent = [make_event(number) for number in range(40)]
+    async with messages(url, "streamspot/#") as raw, subscribe(url) as events:
+        async with (
+            MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry) as sink,
+            JsonLines(log, node="n") as lines,
+        ):
+            for event in sent:
+                await sink.event(event)
+                await lines.event(event)
+            assert await take(events, 40) == list(range(40))
+        payloads = [payload for topic, payload, _ in list(raw._queue) if topic == "streamspot/n/cam/event"]
+    assert log.read_bytes().splitlines() == payloads
+    assert telemetry.broker.acknowledged == 40
+    assert telemetry.broker.queued == sink.remaining == 0
+    assert telemetry.broker.state == "stopped"
+
+
+async def test_leaving_delivers_the_rest(url: str, tmp_path: Path):
+    """A short clip may end before the connection stands; its events arrive all the same."""
+    async with subscribe(url) as events:
+        async with MqttSink(
+            url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()
+        ) as sink:
+            for number in range(20):
+                await sink.event(make_event(number))
+        assert sink.remaining == 0
+        assert await take(events, 20) == list(range(20))
+
+
+async def test_what_a_dead_broker_missed_goes_out_at_the_next_start(tmp_path: Path):
+    """Events of a run without a broker wait in the journal; the program says how many."""
+    with Mosquitto(tmp_path) as broker:
+        broker.stop()
+        telemetry = Telemetry()
+        sink = MqttSink(
+            broker.url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry, drain=0.3
+        )
+        async with sink:
+            for number in range(5):
+                await sink.event(make_event(number))
+        assert sink.remaining == telemetry.broker.queued == 5
+        assert f"mqtt://127.0.0.1:{broker.port}" in telemetry.broker.error
+        broker.start()
+        async with subscribe(broker.url) as events:
+            sink = MqttSink(broker.url, node="n", stream="b", journal=tmp_path / "j", telemetry=Telemetry())
+            async with sink:
+                await sink.event(make_event(0, stream="b"))
+                assert await take(events, 6) == [0, 1, 2, 3, 4, 0]
+
+
+async def test_status_is_online_then_stopped_and_offline_only_by_will(url: str, tmp_path: Path):
+    """The retained status tells a clean end from a death."""
+    async with messages(url, "streamspot/n/status") as status:
+        async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()):
+            async with asyncio.timeout(5):
+                assert (await status.get())[1] == b"online"
+        async with asyncio.timeout(5):
+            assert (await status.get())[1] == b"stopped"
+    async with messages(url, "streamspot/n/cam/status") as late, asyncio.timeout(5):
+        while (item := await late.get())[0] != "streamspot/n/cam/status":
+            pass  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
+        assert item[1:] == (b"stopped", True)
+
+
+async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path: Path):
+    """Beside the events a subscriber finds what goes on now, the curve, the figures and the troubles."""
+    telemetry = Telemetry(source="rtsp://user:secret@camera/1", model="m")
+    async with messages(url, "streamspot/#") as raw:
+        async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry) as sink:
+            await sink.event(make_event(0, "onset"))
+            for tick in range(30):
+                sink.score(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1))
+            sink.error("the camera rtsp://user:secret@camera/1 stalls; check the cable")
+            sink.control(paused=True, sensitivity=2.0)
+            found: dict[str, list[bytes]] = {}
+            async with asyncio.timeout(10):
+                while not {"state", "intensity", "stats", "error", "event"} <= set(found) or not any(
+                    json.loads(payload)["faces"] for payload in found["state"]
+                ):
+                    topic, payload, _ = await raw.get()
+                    found.setdefault(topic.rsplit("/", 1)[-1], []).append(payload)
+        async with asyncio.timeout(10):
+            while (item := await raw.get())[1] != b"stopped":
+                found.setdefault(item[0].rsplit("/", 1)[-1], []).append(item[1])
+    states = [json.loads(payload) for payload in found["state"]]
+    busy = next(state for state in states if state["faces"])
+    assert busy["paused"] is True
+    assert busy["sensitivity"] == 2.0
+    assert busy["faces"]["0"]["state"] == "macro"
+    assert busy["faces"]["0"]["expression"] == "s1/cam/0/0"
+    assert states[-1]["faces"] == {}
+    curve = json.loads(found["intensity"][0])["faces"]["0"]
+    assert curve["tick"] == list(range(30))
+    assert set(curve["intensity"]) == {0.5}
+    assert json.loads(found["stats"][0])["model"] == "m"
+    assert b"secret" not in b"".join(payload for payloads in found.values() for payload in payloads)
+    assert b"camera/1 stalls" in found["error"][0]
+
+
+async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp_path: Path):
+    """``…/set`` pauses, resumes, sets and labels; anything else comes back as a sentence on ``…/error``."""
+    got: asyncio.Queue[Command] = asyncio.Queue()
+    sink = MqttSink(
+        url,
+        node="n",
+        stream="cam",
+        journal=tmp_path / "j",
+        telemetry=Telemetry(),
+        on_command=got.put_nowait,
+    )
+    topic = "streamspot/n/cam/set"
+    async with (
+        Dialler(Broker.parse(url)).connect() as connection,
+        messages(url, "streamspot/+/+/error") as errors,
+    ):
+        await connection.publish(topic, b'{"command":"pause"}', retain=True)  # from before: must be ignored
+        async with messages(url, "streamspot/n/status") as status, sink, asyncio.timeout(10):
+            await status.get()
+            await connection.publish(topic, b'{"command":"resume"}')
+            await connection.publish(topic, b'{"command":"sensitivity","value":1.5}')
+            await connection.publish(topic, b'{"command":"label","value":"micro"}')
+            await connection.publish(topic, b"{}")
+            assert await got.get() == Resume()
+            assert await got.get() == Sensitivity(1.5)
+            assert await got.get() == Label("micro")
+            assert "is no command" in json.loads((await errors.get())[1])["message"]
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_command_payload_breaks_the_parser(payload: bytes):
+    """Whatever is sent to ``…/set`` is a command or one sentence."""
+    with contextlib.suppress(SettingsError):
+        parse(payload)
+
+
+@pytest.mark.parametrize("value", [0, 11, True, "1", None, [1], 1e999])
+def test_an_impossible_sensitivity_is_refused(value: object):
+    """Only numbers from 0.1 to 10 get through."""
+    with pytest.raises(SettingsError, match="sensitivity"):
+        parse(json.dumps({"command": "sensitivity", "value": value}).encode())
+    assert parse(b'{"command":"pause"}') == Pause()
+
+
+async def test_a_subscriber_drops_duplicates_and_counts_gaps(url: str):
+    """Events repeated by QoS 1 or resent arrive once, gaps are told, strangers' messages passed over."""
+    async with subscribe(url) as events, Dialler(Broker.parse(url)).connect() as connection:
+        for number in (0, 1, 1, 0, 4, 3, 4):
+            await connection.publish("streamspot/n/cam/event", encode(make_event(number), node="n"))
+            await connection.publish("streamspot/n/cam/event", b"garbage")
+        got = []
+        async with asyncio.timeout(5):
+            got = [await anext(events) for _ in range(4)]
+        assert [(item.event.seq, item.missed, item.node) for item in got] == [
+            (0, 0, "n"),
+            (1, 0, "n"),
+            (4, 2, "n"),
+            (3, 1, "n"),
+        ]
+        assert events.duplicates == 2
+
+
+@given(st.lists(st.integers(0, 40)))
+def test_seen_numbers_are_never_taken_twice(numbers: list[int]):
+    """Whatever the order, each number is new exactly once and the gap before it is right."""
+    seen, model = Seen(), set[int]()
+    for number in numbers:
+        missing = seen.add(number)
+        if number in model:
+            assert missing is None
+        else:
+            below = [other for other in model if other < number]
+            assert missing == (number - max(below) - 1 if below else 0)
+        model.add(number)
+
+
+async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_path: Path):
+    """An analyst who was away gets the past once more; those who have it drop it."""
+    async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()) as sink:
+        for number in range(3):
+            await sink.event(make_event(number))
+        async with asyncio.timeout(5):
+            while sink.remaining:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        async with subscribe(url) as events:
+            assert await resend(url, tmp_path / "j") == 3
+            assert await resend(url, tmp_path / "j", since="2027") == 0
+            assert await take(events, 3) == [0, 1, 2]
+    with pytest.raises(SettingsError, match="no journal"):
+        await resend(url, tmp_path / "nowhere")
+
+
+async def test_nobody_there_is_one_sentence():
+    """A subscriber without a broker learns which address does not answer."""
+    port = free_port()
+    with pytest.raises(BrokerError, match=f":{port} is not there"):
+        async with subscribe(f"mqtt://127.0.0.1:{port}"):
+            pass
+
+
+async def test_wrong_credentials_are_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Bad credentials are told from a missing broker; the password appears nowhere."""
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD", "hunter2")
+    with Mosquitto(tmp_path, anonymous=False) as broker:
+        url = broker.url.replace("//", "//me@")
+        with pytest.raises(RefusedError, match="refuses us") as caught:
+            async with subscribe(url):
+                pass
+        assert "hunter2" not in str(caught.value) + repr(Broker.parse(url))
+
+
+def test_a_password_in_the_address_is_refused_without_repeating_it():
+    """An address with a password would stand in the process list: the message says where to put it."""
+    with pytest.raises(SettingsError, match="STREAMSPOT_MQTT_PASSWORD") as caught:
+        Broker.parse("mqtt://me:hunter2@host")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host", "mqtt://", "mqtt://host:port", "mqtt://h?x=1", "mqtt://h?version=4", "mqtt://h?cafile=a"],
+)
+def test_an_impossible_address_is_one_sentence(url: str):
+    """Every wrong address names itself and the remedy."""
+    with pytest.raises(SettingsError, match=";"):
+        Broker.parse(url)
+
+
+def test_addresses_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Scheme, default port, user and password file are understood; the address shown has no credentials."""
+    (tmp_path / "password").write_text("from file\n")
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD_FILE", str(tmp_path / "password"))
+    broker = Broker.parse("wss://robo%40lab@broker.example/ws")
+    assert (broker.port, broker.user, broker.password, broker.path) == (443, "robo@lab", "from file", "/ws")
+    assert broker.address == "wss://broker.example:443"
+    assert Broker.parse("localhost").address == "mqtt://localhost:1883"
+    assert Broker.parse("mqtts://[::1]").address == "mqtts://[::1]:8883"
+    assert redacted("rtsp://a:b@c/d and mqtt://e@f") == "rtsp://c/d and mqtt://f"
+
+
+@given(st.integers(1, 10_000))
+def test_waiting_grows_to_a_minute_and_no_further(attempt: int):
+    """However long a broker is away, it is tried again within a minute."""
+    assert 0 < backoff(attempt) <= 60
+
+
+async def test_the_demo_broker_names_the_missing_package(monkeypatch: pytest.MonkeyPatch):
+    """Without the extra the user is told what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "amqtt.broker", None)
+    with pytest.raises(SettingsError, match=r"pip install 'streamspot\[demo\]'"):
+        async with embedded_broker():
+            pass
+
+
+async def test_the_demo_broker_names_a_taken_port():
+    """A second broker on one port is one sentence."""
+    async with embedded_broker() as url:
+        with pytest.raises(BrokerError, match="choose another"):
+            async with embedded_broker(port=int(url.rsplit(":", 1)[1])):
+                pass
+
+
+async def test_the_curve_as_csv(tmp_path: Path):
+    """The file has the documented columns and a row for each tick."""
+    async with IntensityCsv(tmp_path / "curve.csv") as csv:
+        csv.score(0, Score(3, 0.1, 4, 0.5, 0.25, 0.125))
+        await csv.event(make_event(0))
+    assert (tmp_path / "curve.csv").read_text() == (
+        "tick,pts,intensity,macro,micro\n3,0.100000,0.500000,0.250000,0.125000\n"
+    )
+    with pytest.raises(SettingsError, match="name another"):
+        async with IntensityCsv(tmp_path / "nowhere" / "curve.csv"):
+            pass
+
+
+async def test_two_runs_write_the_same_bytes(tmp_path: Path):
+    """The log of the same events is the same file, apart from what the wall clock says."""
+    for name, time in (("a", "2026-11-22T10:00:00.000000Z"), ("b", "2027-01-01T00:00:00.000000Z")):
+        async with JsonLines(tmp_path / name, node="n") as lines:
+            for number in range(5):
+                event = make_event(number)
+                moment = dataclasses.replace(event.decided_at, time=time)
+                await lines.event(dataclasses.replace(event, decided_at=moment))
+    first, second = ((tmp_path / name).read_text() for name in "ab")
+    assert first != second
+    assert (
+        first.replace("2026-11-22T10:00:00.000000Z", "2027-01-01T00:00:00.000000Z").splitlines()[0][:200]
+        == second.splitlines()[0][:200]
+    )

@@ -1,0 +1,302 @@
+"""Spotting: the live events are the offline decoder's, sooner."""
+
+from __future__ import annotations
+
+import doctest
+import itertools
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spotting_reference import SETTINGS, Array, bump, decode_reference, random_curves
+
+import streamspot.spotting.online as spotting_online
+import streamspot.spotting.settings as spotting_settings
+from streamspot.errors import SettingsError
+from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
+from streamspot.types import Detection
+
+
+def curves(intensity: Array, *, micro: bool = False) -> tuple[Array, Array, Array]:
+    """Give every tick the same, certain kind."""
+    sure, never = np.full(len(intensity), 0.9), np.full(len(intensity), 0.1)
+    return (intensity, never, sure) if micro else (intensity, sure, never)
+
+
+def live(
+    recording: tuple[Array, Array, Array],
+    how: SpotSettings | None = None,
+    *,
+    reason: str | None = None,
+    start: int = 0,
+) -> list[Detection]:
+    """Return every phase, early ones included."""
+    spotter = Spotter(how)
+    pushed = [found for score in scores_of(*recording, start=start) for found in spotter.push(score)]
+    return pushed + spotter.finish(reason)
+
+
+def found(intensity: Array, **how: bool) -> list[tuple[int, int]]:
+    """Return onset and offset of each expression with the default settings."""
+    return [(d.onset, d.offset or 0) for d in decode(scores_of(*curves(intensity, **how)))]
+
+
+def quiet(*parts: Array | float, around: int = 20) -> Array:
+    """Join parts with neutral ticks before and after."""
+    return np.concatenate([np.zeros(around), *map(np.atleast_1d, parts), np.zeros(around)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 10**6), how=st.sampled_from(SETTINGS))
+def test_online_equals_offline(seed: int, how: SpotSettings) -> None:
+    """The final events are those of an independent whole-array decoder, whatever the curve."""
+    recording = random_curves(seed)
+    finals = [replace(d, number=0, decided=0) for d in live(recording, how) if d.phase == "offset"]
+    assert finals == decode_reference(*recording, how)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    values=st.lists(
+        st.sampled_from([0.0, 0.2, 0.2000001, 0.5, 0.8, 1.0]) | st.floats(0, 1) | st.just(math.nan),
+        max_size=120,
+    ),
+    how=st.sampled_from(SETTINGS),
+    micro=st.booleans(),
+)
+def test_any_numbers_are_decoded_alike(values: list[float], how: SpotSettings, micro: bool) -> None:
+    """Numbers chosen to be awkward (on a threshold, NaN, alone) are decoded as by the whole-array decoder."""
+    recording = curves(np.array(values, dtype=float), micro=micro)
+    finals = [replace(d, number=0, decided=0) for d in decode(scores_of(*recording), how)]
+    assert finals == decode_reference(*recording, how)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    how=st.sampled_from(SETTINGS),
+    reason=st.none() | st.just("face lost"),
+    start=st.sampled_from([0, 7, 10**6]),
+)
+def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: str | None, start: int) -> None:
+    """Each number is seen as onset, at most one apex, then one offset or cancelled, in time's order."""
+    phases = live(random_curves(seed), how, reason=reason, start=start)
+    stories: dict[int, list[Detection]] = {}
+    for detection in phases:
+        stories.setdefault(detection.number, []).append(detection)
+    assert list(stories) == list(range(len(stories)))
+    for story in stories.values():
+        assert [d.phase for d in story] in (
+            ["onset", "apex", "offset"], ["onset", "apex", "cancelled"], ["onset", "cancelled"],
+        )  # fmt: skip
+        assert (story[-1].reason is None) == (story[-1].phase == "offset")
+    assert [d.decided for d in phases] == sorted(d.decided for d in phases)
+    for d in phases:
+        assert start <= d.onset <= (d.onset if d.apex is None else d.apex) <= d.decided
+        if d.phase == "offset":
+            assert d.apex is not None
+            assert d.offset is not None
+            assert d.onset <= d.apex <= d.offset <= d.decided
+            assert -1 <= d.score <= d.intensity <= 1
+        else:
+            assert d.offset is None
+    finals = [d for d in phases if d.phase == "offset"]
+    if how.overlap == 0:
+        assert all(a.offset < b.onset for a, b in itertools.pairwise(finals))  # type: ignore[operator]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), at=st.integers(0, 399), how=st.sampled_from(SETTINGS))
+def test_a_reset_cancels_only_what_is_open(seed: int, at: int, how: SpotSettings) -> None:
+    """When the face is lost, finals are those decided without the reset up to then, plus closed ones."""
+    recording = tuple(part[:at] for part in random_curves(seed))
+    lost, ended = live(recording, how, reason="face lost"), live(recording, how)
+    finals = [d for d in lost if d.phase == "offset"]
+    assert finals == [d for d in ended if d.phase == "offset"][: len(finals)]
+    assert all(d.reason != "face lost" for d in lost[:-1])
+    open_now = bool(len(recording[0])) and bool(recording[0][-1] > how.levels[0])
+    if lost and lost[-1].reason == "face lost":
+        assert open_now
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), how=st.sampled_from(SETTINGS), cut=st.integers(0, 399))
+def test_the_past_is_never_revised(seed: int, how: SpotSettings, cut: int) -> None:
+    """What was announced up to a tick does not depend on what follows."""
+    recording = random_curves(seed)
+    head, whole = Spotter(how), live(recording, how)
+    early = [d for score in itertools.islice(scores_of(*recording), cut) for d in head.push(score)]
+    assert early == whole[: len(early)]
+
+
+def test_finals_come_within_the_margin() -> None:
+    """A final event follows the curve's fall to the floor after at most ``outer_ticks`` ticks."""
+    how = SpotSettings()
+    for length in range(8, 120):
+        phases = live(curves(quiet(np.full(length, 0.9)), micro=length < 15))
+        last = phases[-1]
+        assert last.phase == "offset"
+        assert last.offset == 20 + length - 1
+        assert last.decided - last.offset == min(max(1, round(length / 4)), how.outer_ticks)
+
+
+def test_onset_and_apex_come_early() -> None:
+    """A user hears of the onset during the rise and of the apex during the fall."""
+    phases = live(curves(quiet(bump(60, 0.9))))
+    onset, apex, offset = phases
+    assert (onset.phase, apex.phase, offset.phase) == ("onset", "apex", "offset")
+    assert onset.decided < apex.apex == offset.apex < apex.decided < offset.decided  # type: ignore[operator]
+
+
+def test_two_touching_expressions_are_two() -> None:
+    """A trough that does not reach the floor separates two expressions, also of different kinds."""
+    curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 30)), np.pad(bump(40, 0.8), (30, 0))))
+    assert curve[40:70].min() > SpotSettings().levels[0]
+    (_, first_end), (second_start, _) = found(curve)
+    assert 50 <= first_end < second_start <= 58
+
+    curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 10)), np.pad(bump(16, 0.9), (34, 0))))
+    late = np.arange(len(curve)) >= 54
+    kinds = [d.kind for d in decode(scores_of(curve, np.where(late, 0.1, 0.9), np.where(late, 0.9, 0.1)))]
+    assert kinds == ["macro", "micro"]
+
+
+def test_a_trough_ends_the_first_expression_at_once() -> None:
+    """The first of two touching expressions is final as soon as the curve rises again."""
+    curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 30)), np.pad(bump(40, 0.8), (30, 0))))
+    first = next(d for d in live(curves(curve)) if d.phase == "offset")
+    assert first.decided < 20 + 50  # before the second apex
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_held_smile_is_one(seed: int) -> None:
+    """Jitter on a plateau does not split a smile, held for two seconds or for a minute."""
+    rng = np.random.default_rng(seed)
+    for held in (60, 1700):
+        plateau = np.clip(0.75 + rng.normal(0, 0.04, held), 0, 1)
+        (span,) = found(quiet(bump(20, 0.75)[:10], plateau, bump(20, 0.75)[10:]))
+        assert abs(span[0] - 22) <= 5
+        assert abs(span[1] - (20 + held + 18)) <= 5
+
+
+def test_what_is_held_beyond_the_longest_is_reported_once() -> None:
+    """An expression beyond ``macro_ticks`` ends there; the next one counts again."""
+    curve = quiet(np.full(5000, 0.8), np.zeros(30), bump(40, 0.9))
+    first, second = found(curve)
+    assert first == (20, 20 + 1800 - 1)
+    assert second[0] > 5050
+
+
+def test_a_thousand_touching_bumps() -> None:
+    """A thousand expressions without a neutral tick between them are a thousand events."""
+    curve = quiet(np.tile(bump(40, 0.9), 1000) + 0.15)
+    spotter, seen, widest = Spotter(), 0, 0
+    for score in scores_of(*curves(curve)):
+        seen += sum(d.phase == "offset" for d in spotter.push(score))
+        widest = max(widest, len(spotter._hill.values) if spotter._hill else 0)
+    assert seen + len(spotter.finish()) // 3 == 1000
+    assert widest < 100
+
+
+@pytest.mark.parametrize(
+    ("curve", "micro", "reason"),
+    [
+        (quiet(np.full(4, 0.9)), False, "too short or too long"),
+        (quiet(np.full(25, 0.9)), True, "too short or too long"),
+        (np.concatenate([np.full(30, 0.195), np.full(20, 0.41), np.full(30, 0.195)]), False, "too weak"),
+    ],
+)
+def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: str) -> None:
+    """An announced onset that turns out to be no expression is taken back and says why."""
+    phases = live(curves(curve, micro=micro))
+    assert phases[0].phase == "onset"
+    assert (phases[-1].phase, phases[-1].reason) == ("cancelled", reason)
+
+
+def test_flicker_is_announced_once_per_refractory_time() -> None:
+    """After a cancelled onset none is announced early for ``refractory`` ticks."""
+    flicker = np.tile([0.9, 0.9, 0.9, 0.0, 0.0], 60)
+    onsets = [d.decided for d in live(curves(flicker)) if d.phase == "onset"]
+    assert len(onsets) > 1
+    assert min(b - a for a, b in itertools.pairwise(onsets)) >= SpotSettings().refractory
+
+
+def test_one_event_where_both_kinds_fit() -> None:
+    """A run that could be of either kind is reported once, as the more probable."""
+    curve = quiet(np.full(16, 0.9))
+    ones = np.ones(len(curve))
+    (one,) = decode(scores_of(curve, 0.7 * ones, 0.8 * ones))
+    assert one.kind == "micro"
+    (one,) = decode(scores_of(curve, 0.8 * ones, 0.7 * ones))
+    assert one.kind == "macro"
+
+
+def test_a_tick_is_cheap_and_stays_so() -> None:
+    """A tick costs at most 50 µs in the median, as much in the tenth minute as in the first."""
+    curve = np.tile(np.concatenate([quiet(bump(40, 0.9)), quiet(bump(14, 0.7))]), 150)
+    spotter, spent = Spotter(), []
+    for score in scores_of(*curves(curve)):
+        begin = time.perf_counter()
+        spotter.push(score)
+        spent.append(time.perf_counter() - begin)
+    assert np.median(spent) <= 50e-6
+    assert np.median(spent[-1800:]) <= 2 * np.median(spent[:1800]) + 1e-6
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_memory_is_bounded_by_the_longest_expression(seed: int) -> None:
+    """Nothing older than the longest admissible expression is kept, whatever the curve does."""
+    spotter = Spotter(SpotSettings(macro_ticks=(10, 60)))
+    for score in scores_of(*random_curves(seed)):
+        spotter.push(score)
+        assert spotter._hill is None or len(spotter._hill.values) <= 60
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    """What the docstrings show is what happens."""
+    for module in (spotting_online, spotting_settings):
+        assert doctest.testmod(module).failed == 0
+
+
+def test_sensitivity_is_monotonic_and_neutral_in_the_middle() -> None:
+    """More sensitivity lowers thresholds and scores; a half changes nothing."""
+    assert SpotSettings.from_sensitivity(0.5) == SpotSettings()
+    steps = [SpotSettings.from_sensitivity(s) for s in np.linspace(0, 1, 11)]
+    for less, more in itertools.pairwise(steps):
+        assert all(b < a for a, b in zip(less.thresholds, more.thresholds, strict=True))
+        assert more.macro_score < less.macro_score
+        assert more.micro_score < less.micro_score
+        assert more.onset_level < less.onset_level
+    assert SpotSettings.from_sensitivity(0.9, apex_margin=0.3).apex_margin == 0.3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"thresholds": (0.5, 0.3)}, "0.5"),
+        ({"thresholds": ()}, "thresholds"),
+        ({"macro_ticks": (20, 10)}, "20"),
+        ({"micro_ticks": (6, 5000)}, "5000"),
+        ({"outer_ticks": 0}, "outer_ticks"),
+        ({"soft_nms_sigma": 0.0}, "soft_nms_sigma"),
+        ({"class_floor": 1.5}, "1.5"),
+        ({"macro_score": math.nan}, "nan"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, object], named: str) -> None:
+    """An impossible setting is refused in a sentence that names the value."""
+    with pytest.raises(SettingsError, match=named):
+        SpotSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_impossible_sensitivity_is_refused() -> None:
+    """So are a sensitivity beyond its range and a setting that does not exist."""
+    with pytest.raises(SettingsError, match=r"1\.5"):
+        SpotSettings.from_sensitivity(1.5)
+    with pytest.raises(SettingsError, match="volume"):
+        SpotSettings.from_sensitivity(0.5, volume=11)
