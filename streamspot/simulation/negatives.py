@@ -14,7 +14,7 @@ Array = NDArray[np.float32]
 
 
 def _add(position: Array, start: int, course: Array, pattern: Array) -> None:
-    """Add a pattern (R, 2) times its course to the positions (T, R, 2) from a tick on; it may begin before 0."""
+    """Add a pattern (R, 2) times its course to the positions (T, R, 2) from a tick on, maybe before 0."""
     course, start = course[max(0, -start) :], max(0, start)
     end = min(len(position), start + len(course))
     if end > start:
