@@ -50,9 +50,7 @@ def main() -> None:
             truth[row["clip"]].append((int(row["onset"]), int(row["offset"])))
     result = {}
     for clip in sorted(path for path in options.folder.iterdir() if path.suffix in SUFFIXES):
-        events, seconds = asyncio.run(
-            events_of(clip, options.weights, options.faces, options.sensitivity)
-        )
+        events, seconds = asyncio.run(events_of(clip, options.weights, options.faces, options.sensitivity))
         seen = [(e.onset.frame, e.offset.frame, e) for e in events if e.phase == "offset" and e.offset]
         left, false = list(truth[clip.name]), []
         for onset, offset, event in seen:
