@@ -168,11 +168,11 @@ def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, ho
     lines += [f"  ticks from the detected offset to its event: median {np.median(wait):.0f}, max {max(wait)}"]
     for kind in KINDS:
         n, late, off = counts[kind], delay[kind] or [0], apex_error[kind] or [0]
+        recall, precision = n["right"] / n["truths"], n["right"] / max(1, n["found"])
         lines.append(
-            f"  {kind}: recall {n['right'] / n['truths']:.3f}, precision {n['right'] / max(1, n['found']):.3f},"
-            f" onset before the apex {n['early'] / max(1, n['right']):.2f}, apex error {np.mean(off):.1f}, ticks"
-            f" from the annotated offset to its event: median {np.median(late):.0f},"
-            f" p95 {np.quantile(late, 0.95):.0f}, max {max(late)}"
+            f"  {kind}: recall {recall:.3f}, precision {precision:.3f}, apex error {np.mean(off):.1f},"
+            f" onset before the apex {n['early'] / max(1, n['right']):.2f}, ticks from the annotated offset"
+            f" to its event: median {np.median(late):.0f}, p95 {np.quantile(late, 0.95):.0f}, max {max(late)}"
         )
     return "\n".join(lines)
 

@@ -32,7 +32,7 @@ class Scripted:
 
 def mesh(x: float, y: float = 200.0, size: float = 60.0) -> NDArray[np.float32]:
     """Return a mesh whose eyes are ``size`` apart around (x, y)."""
-    points = np.random.default_rng(0).normal(0, size / 2, (468, 3)).astype(np.float32) + (x, y, 0)
+    points = np.random.default_rng(0).normal(0, size / 2, (468, 3)) + np.array([x, y, 0])
     for vertex, side in ((33, -0.5), (133, -0.5), (362, 0.5), (263, 0.5)):
         points[vertex] = (x + side * size, y, 0)
     return points.astype(np.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spotting_reference import SETTINGS, Array, bump, decode_reference, random_curves
 
+import streamspot.spotting.online as spotting_online
+import streamspot.spotting.settings as spotting_settings
 from streamspot.errors import SettingsError
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
 from streamspot.types import Detection
@@ -173,7 +177,7 @@ def test_a_held_smile_is_one(seed: int) -> None:
     """Jitter on a plateau does not split a smile, held for two seconds or for a minute."""
     rng = np.random.default_rng(seed)
     for held in (60, 1700):
-        plateau = np.clip(0.75 + rng.normal(0, 0.04, held), 0, 1)
+        plateau = np.clip(0.75 + rng.normal(0, 0.05, held), 0, 1)
         (span,) = found(quiet(bump(20, 0.75)[:10], plateau, bump(20, 0.75)[10:]))
         assert abs(span[0] - 22) <= 5
         assert abs(span[1] - (20 + held + 18)) <= 5
@@ -229,6 +233,34 @@ def test_one_event_where_both_kinds_fit() -> None:
     assert one.kind == "micro"
     (one,) = decode(scores_of(curve, 0.8 * ones, 0.7 * ones))
     assert one.kind == "macro"
+
+
+def test_a_tick_is_cheap_and_stays_so() -> None:
+    """A tick costs at most 50 µs in the median, as much in the tenth minute as in the first."""
+    curve = np.tile(np.concatenate([quiet(bump(40, 0.9)), quiet(bump(14, 0.7))]), 150)
+    spotter, spent = Spotter(), []
+    for score in scores_of(*curves(curve)):
+        begin = time.perf_counter()
+        spotter.push(score)
+        spent.append(time.perf_counter() - begin)
+    assert np.median(spent) <= 50e-6
+    assert np.median(spent[-1800:]) <= 2 * np.median(spent[:1800]) + 1e-6
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_memory_is_bounded_by_the_longest_expression(seed: int) -> None:
+    """Nothing older than the longest admissible expression is kept, whatever the curve does."""
+    spotter = Spotter(SpotSettings(macro_ticks=(10, 60)))
+    for score in scores_of(*random_curves(seed)):
+        spotter.push(score)
+        assert spotter._hill is None or len(spotter._hill.values) <= 60
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    """What the docstrings show is what happens."""
+    for module in (spotting_online, spotting_settings):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_sensitivity_is_monotonic_and_neutral_in_the_middle() -> None:

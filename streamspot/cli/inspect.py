@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streamspot.bench import bench as measure
 from streamspot.console import QuietStderr
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
@@ -71,7 +70,7 @@ def schema(
     ] = "json",
 ) -> None:
     """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
-    from streamspot.events import asyncapi, json_schema  # noqa: PLC0415
+    from streamspot.contract import asyncapi, json_schema  # noqa: PLC0415
 
     documents = {"json": json_schema, "asyncapi": asyncapi}
     if form not in documents:
@@ -86,6 +85,8 @@ def bench(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Measure what a frame costs, beside MediaPipe FaceMesh alone on the same frames."""
+    from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
+
     with QuietStderr():
         result = measure(source, weights=weights, frames=frames)
     if output is not None:

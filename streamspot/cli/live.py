@@ -11,7 +11,7 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,6 @@ from streamspot.dashboard import Dashboard, PlainLines
 from streamspot.dashboard.picture import plain
 from streamspot.errors import BrokerError
 from streamspot.events import encode
-from streamspot.runtime import Run
 from streamspot.sinks import Sink
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
@@ -30,6 +29,9 @@ from streamspot.sources.base import slug
 from streamspot.subscribe import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event
+
+if TYPE_CHECKING:
+    from streamspot.runtime import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +50,8 @@ def run(
         ),
     ] = None,
     broker: Annotated[
-        str | None, typer.Option(help="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none.")
+        str | None,
+        typer.Option(help="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none."),
     ] = None,
     events: Annotated[
         str | None, typer.Option(help="Write events as JSON lines to this file, - for stdout.")
@@ -105,6 +108,8 @@ def run(
 
 async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
     """Run one stream into every sink that the settings name."""
+    from streamspot.runtime import Run  # noqa: PLC0415 - torch takes seconds to import
+
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         screen = _screen(stack, telemetry, draw=draw, stdout_taken=settings.events == "-")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
+import stat
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import cv2
@@ -76,6 +78,15 @@ def fresh_identity(kind: str) -> str:
     return f"{kind}:{uuid.uuid4().hex}"
 
 
+def kind_of(path: str | Path) -> Literal["file", "folder", "other"] | None:
+    """Return what stands at ``path``, None when nothing does or it may not be seen; raises nothing."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path makes another path of some strange names
+    except (OSError, ValueError):
+        return None
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
 def file_identity(path: Path) -> str:
     """Return an identity of a file's content: name, size and a hash of its first and last MiB."""
     size = path.stat().st_size
@@ -125,12 +136,11 @@ class Timeline:
 
     def stamp(self, seconds: float) -> float:
         """Return the time in seconds of the next picture, which its container places at ``seconds``."""
-        if not math.isfinite(seconds):
-            seconds = -self._offset if self._offset else 0.0
+        sane = math.isfinite(seconds) and abs(seconds) < 1e9
         if self._offset is None:
-            self._offset = -seconds
+            self._offset = -seconds if sane else 0.0
             return 0.0
-        pts = seconds + self._offset
+        pts = seconds + self._offset if sane else self._last
         if pts > self._last:
             self._advanced = True
         elif not self._advanced:

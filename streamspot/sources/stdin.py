@@ -127,6 +127,10 @@ class StandardInput:
                 length = (_jpeg_length if data.startswith(_JPEG) else _png_length)(data)
                 if length is None:
                     break
+                if not length:
+                    del data[:2]  # the next picture may begin inside what this one claims
+                    yield None
+                    continue
                 yield _decode(bytes(data[:length]))
                 del data[:length]
             else:
@@ -144,14 +148,14 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
 
 
 def _jpeg_length(data: bytearray) -> int | None:
-    """Return the bytes of the JPEG that ``data`` begins with, None while its end has not come.
+    """Return the length of the JPEG that ``data`` begins with, None before its end has come, 0 if damaged.
 
     Segments are stepped over by their lengths: a thumbnail inside one has an end-of-image marker of its own.
     """
     at = 2
     while at + 4 <= len(data) or data[at : at + 2] == b"\xff\xd9":
         if data[at] != 0xFF:
-            return at  # damaged: what follows is searched for the next picture
+            return 0
         marker = data[at + 1]
         if marker == 0xD9:
             return at + 2
@@ -159,7 +163,7 @@ def _jpeg_length(data: bytearray) -> int | None:
             at += 1 if marker == 0xFF else 2
             continue
         if marker == 0xD8:
-            return at  # the picture before was cut short
+            return 0
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
         if marker == 0xDA:
             end = _MARKER_AFTER_SCAN.search(data, at)
@@ -170,12 +174,12 @@ def _jpeg_length(data: bytearray) -> int | None:
 
 
 def _png_length(data: bytearray) -> int | None:
-    """Return the bytes of the PNG that ``data`` begins with, None while its end has not come."""
+    """Return the length of the PNG that ``data`` begins with, None before its end has come, 0 if damaged."""
     at = len(_PNG)
     while at + 12 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         if size > _LARGEST:
-            return at
+            return 0
         at += 12 + size
         if kind == b"IEND" and at <= len(data):
             return at

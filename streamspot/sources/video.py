@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Timeline, as_bgr, file_identity, new_messages, redact, slug
+from streamspot.sources.base import Timeline, as_bgr, file_identity, kind_of, new_messages, redact, slug
 from streamspot.types import Frame
 
 NETWORK_TIMEOUT_MS = 10_000
@@ -29,7 +29,11 @@ def open_capture(address: str, *, network: bool) -> Any:
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS]
         return cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
-    return capture if capture.isOpened() else cv2.VideoCapture(address, cv2.CAP_ANY)
+    if not capture.isOpened():
+        capture = cv2.VideoCapture(address, cv2.CAP_ANY)
+    # On by default before OpenCV 4.11, off since.
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
 
 
 def nominal_fps(capture: Any) -> float | None:
@@ -127,11 +131,12 @@ class VideoFile:
         )
 
     def _check(self, path: Path) -> None:
-        if not path.exists():
+        kind = kind_of(path)
+        if kind is None:
             raise SourceError(
                 f"there is no file {self.name}; check the path, or see streamspot run --help for sources"
             )
-        if not path.is_file():
+        if kind != "file":
             raise SourceError(f"{self.name} is not a regular file; give a video file or a folder of pictures")
         try:
             with path.open("rb") as file:

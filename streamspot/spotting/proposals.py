@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from streamspot.spotting.settings import SpotSettings
@@ -159,5 +159,4 @@ def _decayed(proposal: Proposal, by: Proposal, settings: SpotSettings) -> Propos
     iou = proposal.iou(by)
     if not iou:
         return proposal
-    confidence = proposal.confidence * math.exp(-iou * iou / settings.soft_nms_sigma)
-    return Proposal(proposal.kind, proposal.first, proposal.apex, proposal.last, proposal.score, confidence)
+    return replace(proposal, confidence=proposal.confidence * math.exp(-iou * iou / settings.soft_nms_sigma))

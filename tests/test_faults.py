@@ -1,0 +1,403 @@
+"""Promises about foul weather: whatever happens to the broker or to us, no event is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from brokers import LOSSLESS, Mosquitto, free_port, make_event
+
+from streamspot.sinks.journal import Journal
+from streamspot.sinks.mqtt import MqttSink, resend
+from streamspot.subscribe import Subscription, subscribe
+from streamspot.telemetry import Telemetry
+
+COUNT = 400
+BREAK, MEND = 120, 220  # events between which the broker is disturbed
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the wait for an answer from four seconds to one, to keep the tests short."""
+    monkeypatch.setattr("streamspot.sinks.broker.TIMEOUT", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No fault may write over the dashboard: nothing is logged as an error."""
+    yield
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def a_sink(url: str, folder: Path, telemetry: Telemetry, drain: float = 3.0) -> MqttSink:
+    """Return the sink under test."""
+    return MqttSink(url, node="n", stream="cam", journal=folder / "j", telemetry=telemetry, drain=drain)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for something that has to happen."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def collect(events: Subscription, into: list[int]) -> None:
+    """Gather numbers for ever, as a robot would."""
+    async for received in events:
+        into.append(received.event.seq)  # noqa: PERF401
+
+
+async def storm(
+    broker: Mosquitto,
+    folder: Path,
+    disturb: Callable[[], Awaitable[None]],
+    restore: Callable[[], Awaitable[None]],
+) -> tuple[list[int], Telemetry]:
+    """Send COUNT events through a disturbance; return the numbers a persistent subscriber saw and the telemetry."""
+    telemetry, got = Telemetry(), list[int]()
+    async with subscribe(broker.url, client_id="robot") as events:
+        robot = asyncio.create_task(collect(events, got))
+        async with a_sink(broker.url, folder, telemetry) as sink:
+            for number in range(COUNT):
+                if number == BREAK:
+                    await disturb()
+                if number == MEND:
+                    await restore()
+                await sink.event(make_event(number))
+                await asyncio.sleep(0.004)
+            await until(lambda: not sink.remaining)
+            with contextlib.suppress(TimeoutError):
+                await until(lambda: len(got) == COUNT, 2.0)
+            assert telemetry.broker.state == "online"
+        robot.cancel()
+    return got, telemetry
+
+
+@pytest.mark.parametrize("fault", ["SIGTERM", "SIGSTOP", "SIGKILL"])
+async def test_a_broker_that_goes_and_comes_loses_nothing(fault: str, tmp_path: Path):
+    """Restarted, frozen or killed (with the two documented settings): every event once, in order."""
+    with Mosquitto(tmp_path, settings=LOSSLESS) as broker:
+
+        async def disturb() -> None:
+            if fault == "SIGSTOP":
+                broker.signal(signal.SIGSTOP)
+            else:
+                broker.stop(signal.Signals[fault])
+
+        async def restore() -> None:
+            if fault == "SIGSTOP":
+                await asyncio.sleep(2.0)
+                broker.signal(signal.SIGCONT)
+            else:
+                broker.start()
+
+        got, telemetry = await storm(broker, tmp_path, disturb, restore)
+    assert got == list(range(COUNT))
+    assert telemetry.broker.acknowledged == COUNT
+
+
+async def test_a_killed_broker_that_forgot_everything_is_made_good_by_resend(tmp_path: Path):
+    """Without persistence a killed broker forgets who subscribed; the journal has it all, ``resend`` repeats it."""
+    with Mosquitto(tmp_path, settings="persistence false\n") as broker:
+
+        async def disturb() -> None:
+            broker.stop(signal.SIGKILL)
+
+        async def restore() -> None:
+            broker.start()
+
+        got, _ = await storm(broker, tmp_path, disturb, restore)
+        assert got == sorted(got)
+        missing = set(range(COUNT)) - set(got)
+        async with subscribe(broker.url) as events:
+            robot = asyncio.create_task(collect(events, got))
+            assert await resend(broker.url, tmp_path / "j") == COUNT
+            await until(lambda: missing <= set(got))
+            robot.cancel()
+    assert set(got) == set(range(COUNT))
+
+
+async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp_path: Path):
+    """The will of a connection the broker has not noticed to be dead never hides that we are back."""
+    with Mosquitto(tmp_path) as broker:
+        async with a_sink(broker.url, tmp_path, telemetry := Telemetry()) as sink:
+            await until(lambda: telemetry.broker.state == "online")
+            broker.signal(signal.SIGSTOP)
+            await sink.event(make_event(0))
+            await until(lambda: telemetry.broker.state == "retrying")
+            broker.signal(signal.SIGCONT)
+            await until(lambda: not sink.remaining)
+            await asyncio.sleep(0.5)
+            assert await retained(broker, "streamspot/n/status") == "online"
+        assert await retained(broker, "streamspot/n/status") == "stopped"
+        command = [sys.executable, "-c", PUBLISHER, broker.url, str(tmp_path / "k"), "1"]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        await until_retained(broker, "online")
+        process.kill()
+        await process.wait()
+        await until_retained(broker, "offline")
+
+
+async def until_retained(broker: Mosquitto, status: str) -> None:
+    """Wait until the broker shows that status of the node."""
+    async with asyncio.timeout(10):
+        while await retained(broker, "streamspot/n/status") != status:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def retained(broker: Mosquitto, topic: str) -> str:
+    """Return the retained payload of a topic."""
+    async with subscribe(broker.url) as events, asyncio.timeout(5):
+        client = events._connection.client
+        await client.subscribe(topic)
+        message = await anext(client.messages)
+        assert isinstance(message.payload, bytes)
+        return message.payload.decode()
+
+
+async def test_a_broker_that_accepts_and_never_answers_is_given_up_and_tried_again(tmp_path: Path):
+    """A dead peer behind an open port neither blocks the stream nor leaks sockets."""
+    connections = 0
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+        connections -= 1
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with a_sink(url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+        for number in range(10):
+            await sink.event(make_event(number))
+        await until(lambda: telemetry.broker.state == "retrying")
+        assert "no answer" in telemetry.broker.error or "timed out" in telemetry.broker.error
+        await asyncio.sleep(2.5)
+        assert connections <= 1
+    assert sink.remaining == 10
+    server.close()
+
+
+async def test_refused_credentials_say_so_and_are_mended_without_a_restart(tmp_path: Path):
+    """Bad credentials show as ``refused``; once the administrator lets us in, everything arrives."""
+    with Mosquitto(tmp_path, anonymous=False) as broker:
+        async with a_sink(broker.url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(0))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "refuses us" in telemetry.broker.error
+        assert sink.remaining == 1
+        broker.stop()
+    with Mosquitto(tmp_path) as broker:
+        async with subscribe(broker.url) as events, a_sink(broker.url, tmp_path, Telemetry()):
+            async with asyncio.timeout(5):
+                assert (await anext(events)).event.seq == 0
+
+
+async def test_a_topic_the_broker_forbids_is_told_on_mqtt_5(tmp_path: Path):
+    """An access rule that swallows events is no acknowledgement: they stay in the journal, the error is shown."""
+    (tmp_path / "acl").write_text(
+        "topic readwrite streamspot/n/status\ntopic readwrite streamspot/n/cam/status\n"
+    )
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+        url = f"{broker.url}?version=5"
+        async with a_sink(url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(0))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "access rules" in telemetry.broker.error
+        assert sink.remaining == 1
+
+
+async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Path):
+    """While the journal cannot be written the events still go out, and ``…/error`` says what to do."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: ASYNC221
+        pytest.skip("mounting a small tmpfs is not allowed here; run as root")
+    try:
+        with Mosquitto(tmp_path) as broker:
+            got: list[int] = []
+            async with subscribe(broker.url) as events, subscribe(broker.url) as errors:
+                await errors._connection.client.subscribe("streamspot/n/cam/error", qos=1)
+                robot = asyncio.create_task(collect(events, got))
+                async with a_sink(broker.url, disk, telemetry := Telemetry()) as sink:
+                    for number in range(COUNT):
+                        await sink.event(make_event(number))
+                        await asyncio.sleep(0.002)
+                    assert "not writable" in telemetry.broker.error
+                    await until(lambda: len(got) == COUNT)
+                    async with asyncio.timeout(5):
+                        while True:
+                            message = await anext(errors._connection.client.messages)
+                            if str(message.topic).endswith("/error"):
+                                break
+                    assert isinstance(message.payload, bytes)
+                    assert b"No space left" in message.payload
+                    assert sink.remaining == 0
+                robot.cancel()
+        assert got == list(range(COUNT))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: ASYNC221
+
+
+PUBLISHER = """
+import asyncio, sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+from brokers import make_event
+from streamspot.sinks.mqtt import MqttSink
+from streamspot.telemetry import Telemetry
+
+async def main(url, folder, first):
+    sink = MqttSink(url, node="n", stream="cam", journal=Path(folder), telemetry=Telemetry())
+    async with sink:
+        for number in range(first, 10**6):
+            await sink.event(make_event(number))
+            print(number, flush=True)
+            await asyncio.sleep(0.002)
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+"""Reports each event on standard output, as any other sink would, once the journal has it."""
+
+
+async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[list[int], list[int]]:
+    """Kill -9 a publisher at random moments; return the numbers it reported and those a subscriber got."""
+    reported, got = [], list[int]()
+    async with subscribe(url) as events:
+        robot = asyncio.create_task(collect(events, got))
+        for _ in range(times):
+            command = [sys.executable, "-c", PUBLISHER, url, str(folder / "j"), str(len(reported))]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            assert process.stdout is not None
+            lines = [await process.stdout.readline()]
+            await asyncio.sleep(random.uniform(0, 0.1))
+            process.kill()
+            lines += (await process.stdout.read()).splitlines()
+            await process.wait()
+            reported += [int(line) for line in lines if line.strip()]
+        async with a_sink(url, folder, Telemetry()) as sink:
+            await until(lambda: not sink.remaining)
+        await until(lambda: set(reported) <= set(got), 5.0)
+        robot.cancel()
+    return reported, got
+
+
+async def test_kill_9_between_journal_and_publish_loses_nothing_reported(tmp_path: Path):
+    """Whenever we are killed: what any sink was told arrives at the subscriber, after the restart at the latest."""
+    with Mosquitto(tmp_path) as broker:
+        reported, got = await killed_again_and_again(broker.url, tmp_path, 4)
+    assert reported
+    assert set(reported) <= set(got)
+
+
+@pytest.mark.slow
+async def test_kill_9_a_hundred_times(tmp_path: Path):
+    """The same, a hundred times."""
+    with Mosquitto(tmp_path) as broker:
+        reported, got = await killed_again_and_again(broker.url, tmp_path, 100)
+    assert set(reported) <= set(got)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """Make an authority, a server's and a client's certificate, and a second authority nobody trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is missing; apt-get install openssl")
+    folder = tmp_path / "pki"
+    folder.mkdir()
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ("ca", "other"):
+        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes"]
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.pem",
+            *subject,
+        )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("server", "client"):
+        openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            f"/CN={name}",
+        )
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-out", f"{name}.pem", "-days", "2", "-extfile", "names"),
+        )
+    return folder
+
+
+async def test_tls_with_a_client_certificate_and_a_wrong_authority(tmp_path: Path, certificates: Path):
+    """Encrypted both ways it delivers; a certificate of an unknown authority is refused in one sentence."""
+    files = f"cafile {certificates}/ca.pem\ncertfile {certificates}/server.pem\nkeyfile {certificates}/server.key\n"
+    with Mosquitto(tmp_path, listener=files + "require_certificate true\n") as broker:
+        mine = f"certfile={certificates}/client.pem&keyfile={certificates}/client.key"
+        url = f"mqtts://127.0.0.1:{broker.port}?cafile={certificates}"
+        async with subscribe(f"{url}/ca.pem&{mine}") as events:
+            async with a_sink(f"{url}/ca.pem&{mine}", tmp_path, Telemetry()) as sink:
+                for number in range(20):
+                    await sink.event(make_event(number))
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
+        async with a_sink(f"{url}/other.pem&{mine}", tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(20))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "cannot be trusted" in telemetry.broker.error
+            assert "cafile" in telemetry.broker.error
+        assert sink.remaining == 1
+
+
+async def test_websockets_carry_the_same_events(tmp_path: Path):
+    """Where only the web's ports are open, ``ws://`` delivers too."""
+    port = free_port()
+    with Mosquitto(tmp_path, settings=f"listener {port} 127.0.0.1\nprotocol websockets\n") as broker:
+        async with subscribe(broker.url) as events:
+            async with a_sink(f"ws://127.0.0.1:{port}", tmp_path, Telemetry()) as sink:
+                for number in range(20):
+                    await sink.event(make_event(number))
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
+
+
+async def test_a_journal_left_behind_is_complete_after_every_fault(tmp_path: Path):
+    """The journal holds every event in order, delivered or not, and nothing but events."""
+    port = free_port()
+    async with a_sink(f"mqtt://127.0.0.1:{port}", tmp_path, Telemetry(), drain=0.1) as sink:
+        for number in range(50):
+            await sink.event(make_event(number))
+    from streamspot.events import decode
+
+    assert [decode(payload).seq for payload in Journal.read(tmp_path / "j")] == list(range(50))
