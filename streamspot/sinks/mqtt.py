@@ -90,7 +90,7 @@ class MqttSink:
         self._notes: deque[Note] = deque(maxlen=200)
         self._drain = drain
         self._faces: dict[int, _FaceState] = {}
-        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
+        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 0.5}
         self._curve: deque[tuple[int, Score]] = deque(maxlen=1000)
         self._errors: deque[str] = deque(maxlen=20)
         self._changed = True
