@@ -50,7 +50,7 @@ def speech(rng: Rng, ticks: int) -> Array:
     rate = rng.uniform(2, 7)
     slow = knots(rng, ticks, 30 / rate * 2.2, 4)
     fast = knots(rng, ticks, 30 / rate / 1.6, 4)
-    jaw = np.maximum(fast[:, 0] * 0.8 + slow[:, 0] * 0.5 + 0.4, 0)
+    jaw = np.maximum(fast[:, 0] * 0.7 + slow[:, 0] * 0.7 + 0.4, 0)
     rest = fast[:, 1:] * 0.7 + slow[:, 1:] * 0.5
     fade = min(6, ticks // 3)
     envelope = np.ones(ticks, np.float32)

@@ -14,15 +14,16 @@ Array = NDArray[np.float32]
 
 
 def _add(position: Array, start: int, course: Array, pattern: Array) -> None:
-    """Add a pattern (R, 2) times its course to the positions (T, R, 2) from a tick on."""
+    """Add a pattern (R, 2) times its course to the positions (T, R, 2) from a tick on, maybe before 0."""
+    course, start = course[max(0, -start) :], max(0, start)
     end = min(len(position), start + len(course))
     if end > start:
         position[start:end] += course[: end - start, None, None] * pattern
 
 
 def _starts(rng: Rng, ticks: int, rate: float) -> NDArray[np.int64]:
-    """Return at which ticks something begins that happens so often a minute."""
-    return rng.integers(0, max(ticks, 1), rng.poisson(rate * ticks / 1800))
+    """Return at which ticks something begins that happens so often a minute; it may be under way at 0."""
+    return rng.integers(-60, max(ticks, 1), rng.poisson(rate * (ticks + 60) / 1800))
 
 
 def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Array:
@@ -64,18 +65,19 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     layout = person.layout
     jaw, wide = units.pattern(26, layout), units.pattern(20, layout)
     pout, lips = units.pattern(18, layout), units.pattern(24, layout)
-    loud = rng.uniform(0.1, 0.6)
-    often = scenario.speech * (8 if rng.random() < 0.2 else 1)
+    loud = rng.uniform(0.06, 0.4)
+    often = scenario.speech * (6 if rng.random() < 0.3 else 0.5)
     for start in _starts(rng, len(position), often):
         ticks = int(rng.integers(12, 240))
         said = courses.speech(rng, ticks)
         sizes = loud * np.array([rng.uniform(0.5, 1), *rng.uniform(0.05, 0.3, 2), rng.uniform(0.1, 0.5)])
         moves = np.einsum("tk,k,krc->trc", said, sizes, np.stack((jaw, wide, pout, lips)))
-        end = min(len(position), int(start) + ticks)
-        position[start:end] += person.shape(moves.astype(np.float32))[: end - start]
+        shown = person.shape(moves.astype(np.float32))[max(0, -start) :]
+        end = min(len(position), max(0, int(start)) + len(shown))
+        position[max(0, start) : end] += shown[: end - max(0, start)]
         if rng.random() < 0.5:  # brows and head accompany speech a little
-            beat = courses.knots(rng, end - int(start), 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.008))
-            _add(position, int(start), beat * np.hanning(len(beat)).astype(np.float32), person.pitch)
+            beat = courses.knots(rng, ticks, 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.008))
+            _add(position, int(start), beat * np.hanning(ticks).astype(np.float32), person.pitch)
     for start in _starts(rng, len(position), scenario.chewing):
         ticks = int(rng.integers(60, 400))
         t = np.arange(ticks) / 30
@@ -120,20 +122,20 @@ def _hands(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
         fade = np.exp(-np.arange(60) / rng.uniform(3, 12))
         course = np.stack([np.convolve(c, fade) for c in (jumps + own).reshape(ticks, -1).T], 1)
         course = course.reshape(-1, len(hit), 2) * rng.uniform(0.02, 0.12) * hit[:, None]
-        end = min(len(position), int(start) + len(course))
-        position[start:end] += course[: end - start].astype(np.float32)
+        course, first = course[max(0, -start) :], max(0, int(start))
+        end = min(len(position), first + len(course))
+        position[first:end] += course[: end - first].astype(np.float32)
+
+
+_JITTER = {"corner": 1.2, "lower": 1.2, "chin": 1.7, "lid": 0.6, "nostril": 0.65}
+"""How much more or less than the others these parts jitter."""
 
 
 def measured(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Array:
     """Return the positions as a camera and the flow stage would report them, noise and all, (T, R, 2)."""
     ticks, regions, _ = position.shape
     level = float(np.exp(rng.normal(0, 0.5)))
-    kinds = np.array(
-        [
-            1.3 if part in ("corner", "lower", "chin") else 0.6 if part == "lid" else 1.0
-            for part in person.parts
-        ]
-    )
+    kinds = np.array([_JITTER.get(part, 1.0) for part in person.parts])
     size = (kinds * np.exp(rng.normal(0, 0.2, regions)))[:, None].astype(np.float32)
     walk = rng.standard_normal((ticks, regions, 2), dtype=np.float32) * (
         size * np.float32(scenario.noise * level)
@@ -147,19 +149,22 @@ def measured(rng: Rng, person: Person, scenario: Scenario, position: Array) -> A
         ],
         1,
     ).reshape(ticks, 3, -1)
-    slow *= np.array([0.25, 0.6, 0.6], np.float32)[:, None] * np.float32(scenario.wander * level)
+    slow *= np.array([0.2, 0.6, 0.9], np.float32)[:, None] * np.float32(scenario.wander * level)
     own = slow[:, :, : 2 * regions].sum(1).reshape(ticks, regions, 2) * size
     common = slow[:, :, 2 * regions :].sum(1)
     shared = common[:, None, :2] + common[:, None, 2:] * person.sides[:, None]
     leak = 1.0 if scenario.drift else float(np.exp(-1 / rng.uniform(4, 12)))
     noisy = position + _leaky(walk, leak) + 0.6 * own + 0.6 * shared
+    if rng.random() < 0.5:  # the first fit to a face settles
+        fade = np.exp(-np.arange(ticks) / rng.uniform(3, 25))[:, None, None]
+        noisy += fade * rng.standard_normal((1, regions, 2)) * (size * rng.uniform(0, 0.015))
     return _sampled(rng, noisy.astype(np.float32))
 
 
 def _glitches(rng: Rng, scenario: Scenario, ticks: int, regions: int) -> Array:
     """Return rare gross errors of single regions (T, R, 2); the one after takes most of it back."""
     out = np.zeros((ticks, regions, 2), np.float32)
-    for start in _starts(rng, ticks - 1, scenario.glitches):
+    for start in np.maximum(_starts(rng, ticks - 1, scenario.glitches), 0):
         region = rng.integers(regions)
         jump = (rng.standard_t(2, 2) * 0.01).clip(-0.15, 0.15)
         out[start, region] += jump

@@ -15,7 +15,7 @@ class Scenario:
         expressions: Expressions of the busy recordings.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
-        touching: Share of expressions that follow the one before without a pause.
+        touching: Share of expressions that the next one follows without a pause.
         blinks: Blinks.
         gazes: Shifts of gaze.
         speech: Bouts of speech.
@@ -31,14 +31,14 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
-    touching: float = 0.15
+    touching: float = 0.2
     blinks: float = 15.0
     gazes: float = 8.0
-    speech: float = 2.0
+    speech: float = 3.0
     chewing: float = 0.3
     turns: float = 3.0
     hands: float = 0.7
     noise: float = 0.0009
-    wander: float = 0.005
+    wander: float = 0.006
     drift: bool = False
     glitches: float = 4.0
