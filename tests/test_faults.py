@@ -144,7 +144,15 @@ async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp
             await asyncio.sleep(0.5)
             assert await retained(broker, "streamspot/n/status") == "online"
         assert await retained(broker, "streamspot/n/status") == "stopped"
-        command = [sys.executable, "-c", PUBLISHER, broker.url, str(tmp_path / "k"), "1"]
+        command = [
+            sys.executable,
+            "-c",
+            PUBLISHER,
+            broker.url,
+            str(tmp_path / "k"),
+            "1",
+            str(Path(__file__).parent),
+        ]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         await process.stdout.readline()
@@ -259,7 +267,7 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
 
 PUBLISHER = """
 import asyncio, sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, sys.argv[4])
 from pathlib import Path
 from brokers import make_event
 from streamspot.sinks.mqtt import MqttSink
@@ -285,6 +293,7 @@ async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[li
         robot = asyncio.create_task(collect(events, got))
         for _ in range(times):
             command = [sys.executable, "-c", PUBLISHER, url, str(folder / "j"), str(len(reported))]
+            command.append(str(Path(__file__).parent))
             process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
             assert process.stdout is not None
             lines = [await process.stdout.readline()]
