@@ -236,6 +236,7 @@ class Dialler:
 
     @contextlib.asynccontextmanager
     async def _connection(self, will: tuple[str, bytes] | None) -> AsyncIterator[Connection]:
+        await self._reach()
         web = self.broker.scheme in {"ws", "wss"}
         client = aiomqtt.Client(
             self.broker.host,
@@ -271,6 +272,17 @@ class Dialler:
             paho._sock_close()  # noqa: SLF001
             if client._disconnected.done():  # noqa: SLF001
                 client._disconnected.exception()  # noqa: SLF001
+
+    async def _reach(self) -> None:
+        """Fail now if nobody listens: aiomqtt connects in a thread that nothing could interrupt."""
+        host, port = self.broker.host, self.broker.port
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise aiomqtt.MqttError(reason or "no answer") from None
+        writer.close()
 
     def _session(self) -> dict[str, Any]:
         if not self.broker.v5:
