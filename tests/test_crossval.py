@@ -85,7 +85,8 @@ def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
 def test_no_subject_has_a_part_in_its_own_judgement(tmp_path: Path) -> None:
     """A subject is held out of the network that judges it and of all that its decoder settings rest on."""
     subjects = load(write_small(tmp_path, subjects=9)).subjects
-    runs, groups = plan(subjects, 4), deal(subjects, 4)
+    settings = TrainSettings(groups=4)
+    runs, groups = plan(subjects, settings), deal(subjects, 4)
     assert sorted(s for group in groups for s in group) == list(subjects)
     assert [run.held_out for run in runs if run.outer] == [(s,) for s in subjects]
     held = {run.key: set(run.held_out) for run in runs if not run.outer}
@@ -129,3 +130,13 @@ def test_settings_that_do_not_exist_are_refused(tmp_path: Path, text: str, said:
     path.write_text(text)
     with pytest.raises(SettingsError, match=said):
         load_settings(path)
+
+
+def test_folds_and_the_pooled_choice(tmp_path: Path) -> None:
+    """Fewer folds hold every subject out exactly once; the pooled choice needs no further training."""
+    data = write_small(tmp_path / "data", subjects=5, frames=200)
+    settings = TrainSettings.model_validate(TINY | {"epochs": 1, "folds": 2, "choice": "pooled"})
+    runs = plan(load(data).subjects, settings)
+    assert sorted(s for run in runs for s in run.held_out) == [f"s{i}" for i in range(5)]
+    assert len(runs) == 2
+    assert crossval(data, tmp_path / "out", settings)["subjects"] == 5

@@ -156,6 +156,8 @@ class TrainSettings(_Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = Field(default=0, ge=0)
     spotting: dict[str, Any] = Field(default_factory=dict)
+    folds: int = Field(default=0, ge=0)
+    choice: Literal["nested", "pooled"] = "nested"
     groups: int = Field(default=5, ge=3)
 
     @field_validator("spotting")
