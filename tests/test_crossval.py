@@ -17,6 +17,7 @@ from small_data import write_small
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.training.crossval import deal, plan
+from streamspot.training.report import write_report
 from streamspot.training.runner import crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
@@ -31,6 +32,7 @@ TINY: dict[str, Any] = {
 SCRIPT = """
 import sys
 from pathlib import Path
+from streamspot.training.report import write_report
 from streamspot.training.runner import crossval
 from streamspot.training.settings import load_settings
 crossval(Path(sys.argv[1]), Path(sys.argv[2]), load_settings(Path(sys.argv[3])))
@@ -140,3 +142,15 @@ def test_folds_and_the_pooled_choice(tmp_path: Path) -> None:
     assert sorted(s for run in runs for s in run.held_out) == [f"s{i}" for i in range(5)]
     assert len(runs) == 2
     assert crossval(data, tmp_path / "out", settings)["subjects"] == 5
+
+
+def test_the_report_stands_alone(tmp_path: Path) -> None:
+    """The HTML report holds tables, curves and traces and loads nothing from anywhere."""
+    data = write_small(tmp_path / "data", subjects=4, frames=200)
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(TINY | {"epochs": 1, "choice": "pooled"}))
+    text = write_report(data, tmp_path / "out").read_text()
+    assert text.count("<svg") == 2 + 4
+    assert "Strict protocol" in text
+    assert "Paper protocol" in text
+    assert "<script" not in text
+    assert "<img" not in text
