@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamspot.model.network import Output
-from streamspot.training.pseudo import Points
+from streamspot.training.points import Points
 from streamspot.training.settings import LossSettings
 
 SMALL = 1e-6
