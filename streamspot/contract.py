@@ -182,6 +182,21 @@ def _topics() -> dict[str, _Topic]:
             "A trouble and its remedy, one sentence.",
             _object({"time": _TIME, "message": {"type": "string"}}),
         ),
+        "hri": _Topic(
+            stream + "hri",
+            "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
+            _object(
+                {
+                    "header": _object(
+                        {"stamp": _object({"sec": count, "nanosec": count}), "frame_id": {"type": "string"}}
+                    ),
+                    "expression": {"enum": ["neutral", *get_args(Kind)]},
+                    "valence": {"const": 0},
+                    "arousal": {"const": 0},
+                    "confidence": unit,
+                }
+            ),
+        ),
         "set": _Topic(stream + "set", "A command.", {**_object(command), "required": ["command"]}),
     }
 

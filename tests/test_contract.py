@@ -14,6 +14,7 @@ from brokers import Mosquitto, make_event
 
 from streamspot.contract import asyncapi, json_schema, write
 from streamspot.events import decode, encode
+from streamspot.sinks.bridges import Ros
 from streamspot.sinks.broker import Broker, Dialler
 from streamspot.sinks.mqtt import MqttSink
 from streamspot.telemetry import Telemetry
@@ -73,7 +74,14 @@ async def test_everything_published_is_in_the_contract_and_private(tmp_path: Pat
     with Mosquitto(tmp_path) as broker:
         async with Dialler(Broker.parse(broker.url)).connect() as connection:
             await connection.client.subscribe("streamspot/#", qos=1)
-            sink = MqttSink(broker.url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry)
+            sink = MqttSink(
+                broker.url,
+                node="n",
+                stream="cam",
+                journal=tmp_path / "j",
+                telemetry=telemetry,
+                bridges=[Ros("n", "cam")],
+            )
             async with sink:
                 for number in range(20):
                     await sink.event(make_event(number, "onset" if number % 2 else "offset"))
