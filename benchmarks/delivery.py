@@ -1,8 +1,9 @@
 """Measure delivery over a loopback mosquitto: latency from detection to subscriber, throughput, memory.
 
-Protocol: publisher (journal, MQTT at QoS 1, one message in flight) and subscriber (duplicates dropped, decoded)
-share one process and one event loop; mosquitto is a process of its own on this machine. Latency runs from just
-before the sink is handed the event to the moment the subscriber's iterator yields it. Usage:
+Protocol: publisher (journal, MQTT at QoS 1, one message in flight), mosquitto and subscriber (duplicates dropped,
+decoded) are three processes of one machine. Latency runs, on the machine's monotonic clock, from just before the
+sink is handed the event to the moment the subscriber's iterator yields it. Memory is what the publisher's resident
+set grew between the first fifth and the end of a load; CPU is the publisher's, per event. Usage:
 
     python benchmarks/delivery.py [--seconds 20] [--json FILE]
 """
@@ -15,6 +16,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ import numpy as np
 import psutil
 
 from streamspot.sinks.mqtt import MqttSink
-from streamspot.subscribe import Subscription, subscribe
+from streamspot.subscribe import subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment
 
@@ -37,61 +39,69 @@ def an_event(seq: int, stream: str) -> Event:
     )
 
 
-async def paced(
-    sink: MqttSink, events: Subscription, stream: str, rate: float, seconds: float
-) -> tuple[list[float], float]:
-    """Send at a rate; return the latencies in seconds and the rate reached."""
-    sent: dict[int, float] = {}
-    latencies: list[float] = []
-    count = int(rate * seconds)
-
-    async def receive() -> None:
+async def receive(url: str, stream: str, count: int) -> None:
+    """Print the arrival times of that many events, as a process of its own."""
+    times = np.zeros(count)
+    async with subscribe(url, stream=stream) as events:
+        print("ready", flush=True)
         async for received in events:
-            latencies.append(time.perf_counter() - sent.pop(received.event.seq))
-            if len(latencies) == count:
-                return
-
-    task = asyncio.create_task(receive())
-    start = time.perf_counter()
-    for number in range(count):
-        await asyncio.sleep(max(start + number / rate - time.perf_counter(), 0))
-        sent[number] = time.perf_counter()
-        await sink.event(an_event(number, stream))
-    await task
-    return latencies, count / (time.perf_counter() - start)
+            times[received.event.seq] = time.monotonic()
+            if received.event.seq == count - 1:
+                break
+    print(json.dumps(times.tolist()))
 
 
 async def measure(url: str, folder: Path, rate: float, seconds: float, fsync: float) -> dict[str, float]:
     """Run one load; return its figures."""
-    stream = f"r{rate:.0f}f{fsync:.0f}"
-    process = psutil.Process()
-    async with subscribe(url, stream=stream) as events:
-        sink = MqttSink(
-            url, node="bench", stream=stream, journal=folder / stream, telemetry=Telemetry(), fsync=fsync
-        )
-        async with sink:
-            half = process.memory_info().rss
-            latencies, reached = await paced(sink, events, stream, rate, seconds)
-            grown = process.memory_info().rss - half
-    p50, p99 = (1e3 * float(value) for value in np.quantile(latencies, (0.5, 0.99)))
+    stream, count = f"r{rate:.0f}f{fsync:.0f}", int(rate * seconds)
+    command = [sys.executable, __file__, "--receive", url, stream, str(count)]
+    robot = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, limit=2**26)
+    assert robot.stdout is not None  # noqa: S101
+    await robot.stdout.readline()
+    process, telemetry, sent = psutil.Process(), Telemetry(), np.zeros(count)
+    folder = folder / stream
+    async with MqttSink(
+        url, node="bench", stream=stream, journal=folder, telemetry=telemetry, fsync=fsync
+    ) as sink:
+        while telemetry.broker.state != "online":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        start, cpu, memory = time.monotonic(), time.process_time(), 0
+        for number in range(count):
+            await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
+            sent[number] = time.monotonic()
+            await sink.event(an_event(number, stream))
+            if number == count // 5:
+                memory = process.memory_info().rss
+        arrived = np.array(json.loads(await robot.stdout.readline()))
+        cpu, memory = time.process_time() - cpu, process.memory_info().rss - memory
+    await robot.wait()
+    latency = 1e3 * (arrived - sent)
     return {
         "rate": rate,
         "fsync_s": fsync,
-        "reached": round(reached, 1),
-        "events": len(latencies),
-        "p50_ms": round(p50, 2),
-        "p99_ms": round(p99, 2),
-        "max_ms": round(1e3 * max(latencies), 2),
-        "memory_mb": round(grown / 2**20, 2),
+        "reached": round(count / (arrived.max() - start), 1),
+        "events": count,
+        "p50_ms": round(float(np.quantile(latency, 0.5)), 2),
+        "p99_ms": round(float(np.quantile(latency, 0.99)), 2),
+        "max_ms": round(float(latency.max()), 2),
+        "cpu_ms": round(1e3 * cpu / count, 3),
+        "memory_mb": round(memory / 2**20, 2),
     }
 
 
 def main() -> None:
     """Start mosquitto, run the loads, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each load")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--receive", nargs=3, metavar=("URL", "STREAM", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.receive:
+        url, stream, count = options.receive
+        asyncio.run(receive(url, stream, int(count)))
+        return
     binary = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin")
     if binary is None:
         raise SystemExit("mosquitto is not installed; apt-get install mosquitto")
@@ -100,7 +110,9 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        (folder / "conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+        (folder / "conf").write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+        )
         with subprocess.Popen([binary, "-c", str(folder / "conf")], stderr=subprocess.DEVNULL) as broker:  # noqa: S603
             try:
                 time.sleep(0.5)
@@ -110,6 +122,8 @@ def main() -> None:
                 ]
             finally:
                 broker.terminate()
+    load = ", ".join(f"{value:.1f}" for value in psutil.getloadavg())
+    print(f"{psutil.cpu_count()} cores, load averages {load}")
     columns = list(results[0])
     print("  ".join(f"{column:>9}" for column in columns))
     for result in results:

@@ -198,7 +198,8 @@ class Run:
                 frame = feed.get(0.2)
             except EndOfStream:
                 break
-            self._note(feed)
+            finally:
+                self._note(feed)
             if frame is None:
                 continue
             started = time.perf_counter()
@@ -235,6 +236,7 @@ class Run:
 
     def _note(self, feed: FrameFeed) -> None:
         self.telemetry.dropped = feed.dropped
+        self.telemetry.nominal_fps = feed.source.fps
         while feed.messages:
             self.telemetry.messages.append(feed.messages.popleft())
 

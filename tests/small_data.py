@@ -16,7 +16,9 @@ _BESIDE = Path(__file__).parents[2] / "shared" / "data"
 REAL = Path(os.environ.get("STREAMSPOT_DATA", _BESIDE)) / "casme2_flow"
 
 
-def write_small(folder: Path, *, subjects: int = 5, videos: int = 1, frames: int = 360, fps: float = 30.0) -> Path:
+def write_small(
+    folder: Path, *, subjects: int = 5, videos: int = 1, frames: int = 360, fps: float = 30.0
+) -> Path:
     """Write a data set whose expressions are plain rises and falls of all regions."""
     rng = np.random.default_rng(7)
     arrays, annotated = {}, []

@@ -48,33 +48,41 @@ def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0
         free_right = components[number + 1][0] - 1 if number + 1 < len(components) else len(a) - 1
-        first, smooth_from, rest = start, start, False
+        first, begun, rest = start, start, False
         while first <= end:
-            stop, why, valley = next_end(a, smooth, (first, smooth_from, end), settings)
+            stop, why, decided = next_end(a, smooth, (first, begun, end), settings)
             last = stop - 1 if why == "trough" else stop
             if not rest and last >= first:
                 out.append((first, last, left, free_right if why == "floor" else stop))
             rest = why == "cut"
             first = stop + 1
-            left, smooth_from = (stop, valley) if why == "trough" else (first, first)
+            left, begun = (stop, decided) if why == "trough" else (first, first)
     return out
 
 
 def next_end(
     a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
 ) -> tuple[int, str, int]:
-    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and the valley of the mean."""
-    first, smooth_from, end = span
+    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and when that is clear."""
+    first, begun, end = span
+    peak = valley = float(smooth[begun])
+    lowest = begun
     for now in range(first, end + 1):
-        seen = smooth[smooth_from : now + 1]
-        if len(seen) > 2:
-            lower = np.minimum(np.maximum.accumulate(seen[:-2]), seen[-1])
-            deep = lower - seen[1:-1] >= np.maximum(settings.trough_share * lower, settings.trough_depth)
-            if deep.any():
-                top = int(np.argmax(seen[:-1]))
-                valley = smooth_from + top + int(np.argmin(seen[top:-1]))
-                begin = max(first, valley + 1 - settings.trough_window)
-                return begin + int(np.argmin(a[begin : valley + 1])), "trough", valley
+        if now > begun:
+            mean = float(smooth[now])
+            lower = min(peak, mean)
+            if lower - valley >= max(settings.trough_share * lower, settings.trough_depth):
+                left = max(first, lowest + 1 - settings.trough_window)
+                return left + int(np.argmin(a[left : lowest + 1])), "trough", now
+            if mean > peak:
+                peak = valley = mean
+            else:
+                peak += (mean - peak) * (1 / settings.trough_memory)
+                lowest, valley = (
+                    (now, mean)
+                    if mean < valley
+                    else (lowest, valley + (mean - valley) * (1 / settings.trough_memory))
+                )
         if now - first + 1 == settings.macro_ticks[1]:
             return now, "cut", now
     return end, "floor", end

@@ -76,7 +76,9 @@ def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
     assert _timeless(tmp_path / "one") == _timeless(tmp_path / "two")
     for protocol in ("strict", "paper"):
         for kind in ("macro", "micro", "overall"):
-            assert {"tp", "fp", "fn", "precision", "recall", "f1", "apex_error"} <= set(results[protocol][kind])
+            assert {"tp", "fp", "fn", "precision", "recall", "f1", "apex_error"} <= set(
+                results[protocol][kind]
+            )
     assert {"configuration", "seed", "commit", "wall_s"} <= set(results)
 
 

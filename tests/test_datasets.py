@@ -112,7 +112,7 @@ def test_a_fault_is_named_by_file_row_and_remedy(tmp_path: Path, row: str, said:
 
 
 def test_incomplete_annotations_are_completed_and_said(tmp_path: Path) -> None:
-    """A missing offset, an apex outside and an end one behind the last frame are mended as documented, and noted."""
+    """A missing offset, an apex outside and an end one behind the last frame are mended, and noted."""
     data = load(
         _annotated(
             tmp_path,
@@ -162,7 +162,7 @@ def test_motion_that_is_not_finite_is_refused(tmp_path: Path) -> None:
 def test_meta_refuses_unknown_keys(tmp_path: Path) -> None:
     """An unknown key in meta.yaml is an error that names the known ones."""
     (tmp_path / "meta.yaml").write_text("fpss: 25\n")
-    with pytest.raises(DataError, match="fpss is wrong.*layout"):
+    with pytest.raises(DataError, match=r"fpss is wrong.*layout"):
         read_meta(tmp_path / "meta.yaml")
 
 

@@ -177,7 +177,7 @@ def test_a_held_smile_is_one(seed: int) -> None:
     """Jitter on a plateau does not split a smile, held for two seconds or for a minute."""
     rng = np.random.default_rng(seed)
     for held in (60, 1700):
-        plateau = np.clip(0.75 + rng.normal(0, 0.04, held), 0, 1)
+        plateau = np.clip(0.75 + rng.normal(0, 0.05, held), 0, 1)
         (span,) = found(quiet(bump(20, 0.75)[:10], plateau, bump(20, 0.75)[10:]))
         assert abs(span[0] - 22) <= 5
         assert abs(span[1] - (20 + held + 18)) <= 5

@@ -12,6 +12,7 @@ import typer
 from streamspot import __version__
 from streamspot.cli import inspect, live
 from streamspot.errors import StreamspotError
+from streamspot.training.cli import app as training
 
 app = typer.Typer(
     name="streamspot",
@@ -45,6 +46,7 @@ def _common(
 
 live.register(app)
 inspect.register(app)
+app.registered_commands += training.registered_commands
 
 
 def main() -> None:

@@ -108,8 +108,14 @@ def run(
 
 async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
     """Run one stream into every sink that the settings name."""
-    from streamspot.runtime import Run  # noqa: PLC0415 - torch takes seconds to import
+    import cv2  # noqa: PLC0415
+    import torch  # noqa: PLC0415 - takes seconds
 
+    from streamspot.runtime import Run  # noqa: PLC0415
+
+    # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         screen = _screen(stack, telemetry, draw=draw, stdout_taken=settings.events == "-")

@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import CONTENT_TYPE, dumps, encode, topic_name
+from streamspot.sinks.bridges import Bridge, Note
 from streamspot.sinks.broker import Broker, Connection, Dialler, RefusedError, backoff, quiet_loop, redacted
 from streamspot.sinks.commands import Command, parse
 from streamspot.sinks.journal import Journal
@@ -54,6 +55,7 @@ class MqttSink:
         journal: Folder of the journal.
         telemetry: Its ``broker`` is kept current here; the rest goes into ``stats``.
         on_command: Called, in the event loop, with each command that arrives.
+        bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
         fsync: Policy of the journal.
 
@@ -70,6 +72,7 @@ class MqttSink:
         journal: Path,
         telemetry: Telemetry,
         on_command: Callable[[Command], None] | None = None,
+        bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
         fsync: float = 1.0,
     ) -> None:
@@ -83,6 +86,8 @@ class MqttSink:
         self._view = telemetry.broker
         self._view.address = broker.address
         self._on_command = on_command
+        self._bridges = bridges
+        self._notes: deque[Note] = deque(maxlen=200)
         self._drain = drain
         self._faces: dict[int, _FaceState] = {}
         self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
@@ -138,6 +143,8 @@ class MqttSink:
         face.expression = event.expression if ongoing else None
         face.since = event.onset.pts if ongoing else None
         self._changed = True
+        for bridge in self._bridges:
+            self._notes.extend(bridge.event(event))
 
     def score(self, face: int, score: Score) -> None:
         """Take one tick of a face's curve; the oldest are dropped while the broker is away."""
@@ -206,6 +213,8 @@ class MqttSink:
         """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
         await connection.client.subscribe(self._topic("set"), qos=1)
         await self._publish_state(connection)
+        for bridge in self._bridges:
+            self._notes.extendleft(bridge.announce())
         await connection.publish(self._topic("status"), b"online", retain=True)
         await connection.publish(f"{self._base}/status", b"online", retain=True)
 
@@ -225,6 +234,11 @@ class MqttSink:
                 self._journal.ack(payload)
                 self._view.acknowledged += 1
                 self._note()
+            while self._notes:
+                note = self._notes[0]
+                await connection.publish(note.topic, note.payload, retain=note.retain, kind=_JSON)
+                with contextlib.suppress(IndexError):  # dropped meanwhile to make room
+                    self._notes.remove(note)
             if self._closing.is_set():
                 return
             await self._queued.wait()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
+import stat
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import cv2
@@ -74,6 +76,15 @@ def redact(address: str) -> str:
 def fresh_identity(kind: str) -> str:
     """Return an identity that no other run has."""
     return f"{kind}:{uuid.uuid4().hex}"
+
+
+def kind_of(path: str | Path) -> Literal["file", "folder", "other"] | None:
+    """Return what stands at ``path``, None when nothing does or it may not be seen; raises nothing."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path makes another path of some strange names
+    except (OSError, ValueError):
+        return None
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
 
 
 def file_identity(path: Path) -> str:

@@ -228,7 +228,11 @@ def _measure(target: str | int, modes: list[Mode]) -> None:
             if not ok:
                 continue
             mode = Mode(
-                image.shape[1], image.shape[0], _pixels(capture), nominal_fps(capture), count / _MEASURE_S
+                image.shape[1],
+                image.shape[0],
+                _pixels(capture),
+                nominal_fps(capture),
+                count / (time.monotonic() - began),
             )
             if all((mode.width, mode.height) != (other.width, other.height) for other in modes):
                 modes.append(mode)

@@ -21,7 +21,10 @@ from streamspot.types import Frame
 
 _FIRST_PICTURE_S = 15.0
 """Cameras take seconds to start, and an address has ten to answer."""
+_REOPENING_S = 3.0
 _LONGEST_PAUSE_S = 8.0
+_MOST_HUNG = 3
+"""Threads that may be left behind at once: a driver that hangs for hours must not eat the memory."""
 
 
 class Capture(Protocol):
@@ -49,7 +52,7 @@ class Origin:
         stream: Short name fit for a topic.
         open: Returns an opened capture and what to tell the user about it, or raises SourceError.
         stall: Seconds without a picture after which it is opened anew.
-        slow: What helps when it gives fewer pictures than it promised.
+        slow: What helps when it gives fewer pictures than it promised; empty when it promises nothing.
     """
 
     name: str
@@ -99,15 +102,21 @@ class LiveSource:
         count = 0
         pause = 0.25
         lost: float | None = None
+        readers: list[_Reader] = []
         while not self._closed.is_set():
+            readers = [reader for reader in readers if reader.alive]
+            if len(readers) >= _MOST_HUNG:
+                self._closed.wait(pause)
+                continue
             reader = _Reader(self._origin.open)
+            readers.append(reader)
             try:
                 for picture in self._pictures(reader, started=count > 0):
                     if lost is not None:
                         self.messages.append(f"{self.name} is back after {time.monotonic() - lost:.0f} s")
                         lost = None
+                    self.fps = reader.fps if self._origin.slow else None
                     if reader.greeting:
-                        self.fps = reader.fps
                         self.messages.append(reader.greeting)
                         reader.greeting = ""
                     pause = 0.25
@@ -121,7 +130,7 @@ class LiveSource:
                 return
             if not count:
                 raise reader.error or SourceError(
-                    f"{self.name} opens but gives no picture; close other programs that use it and try again"
+                    f"{self.name} gives no picture; check that it is switched on and that no other program uses it"
                 )
             if lost is None:
                 lost = time.monotonic()
@@ -137,7 +146,11 @@ class LiveSource:
 
     def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:
         """Yield what ``reader`` reads until it ends or stalls."""
-        patience = max(_FIRST_PICTURE_S, self._origin.stall) if not started else 2 * self._origin.stall + 3
+        patience = (
+            max(_FIRST_PICTURE_S, self._origin.stall)
+            if not started
+            else 2 * self._origin.stall + _REOPENING_S
+        )
         last = time.monotonic()
         while not self._closed.is_set():
             try:
@@ -162,20 +175,22 @@ class _Reader:
         self.fps: float | None = None
         self._open = opener
         self._stop = threading.Event()
-        threading.Thread(target=self._run, name="camera", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs, hung or not."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let the thread end after its present ``read``; it then gives the device back."""
         self._stop.set()
 
     def _run(self) -> None:
+        capture: Capture | None = None
         try:
             capture, self.greeting = self._open()
-        except SourceError as error:
-            self.error = error
-            self._put(None)
-            return
-        try:
             self.fps = nominal_fps(capture)
             held = False
             while not self._stop.is_set():
@@ -185,10 +200,13 @@ class _Reader:
                     break
                 stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
                 held = self._put(_Picture(arrived, stamp, as_bgr(image), held))
-        except (cv2.error, OSError) as error:
+        except SourceError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             self.error = SourceError(f"the capture failed ({error}); unplug the camera and plug it in again")
         finally:
-            capture.release()
+            if capture is not None:
+                capture.release()
             self._put(None)
 
     def _put(self, item: _Picture | None) -> bool:
@@ -208,36 +226,51 @@ class Clock:
     """Times of pictures in seconds since the first, strictly increasing.
 
     The device's own stamps have no jitter from the transport and the scheduler, so they are used, moved to
-    this computer's clock, while they increase and stay within a second of the arrival.
+    this computer's clock, once they have kept pace with the arrivals for three seconds (some decoders make
+    them up at 25 a second) and while they increase and stay near the arrivals; else the arrival counts.
     """
 
     def __init__(self) -> None:
         self._start: float | None = None
-        self._offset = 0.0
-        self._device = math.inf
         self._last = -math.inf
+        self._device = math.inf
+        self._offset = 0.0
+        self._trusted = False
+        self._first = (0.0, 0.0)
+        self._gaps: list[float] = []
 
     def restart(self) -> None:
         """Forget the device's clock: it was opened anew."""
         self._device = math.inf
+        self._trusted = False
 
     def stamp(self, arrived: float, device: float) -> float:
         """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
-        pts = device + self._offset
-        if math.isfinite(device):
-            if device > self._device and abs(pts - arrived) < 1.0:
-                # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
-                self._offset += (arrived - pts) / 500
-            else:
-                self._offset = arrived - device
-                pts = arrived
-            self._device = device
+        pts = arrived
+        if not (math.isfinite(device) and device > self._device):
+            self._trusted, self._first, self._gaps = False, (arrived, device), []
+        elif self._trusted:
+            pts = device + self._offset
+            # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
+            self._offset += (arrived - pts) / 500
+            if abs(arrived - pts) > 0.5:
+                self._trusted, self._first, self._gaps, pts = False, (arrived, device), [], arrived
         else:
-            pts = arrived
+            self._probe(arrived, device)
+        self._device = device if math.isfinite(device) else math.inf
         if self._start is None:
             self._start = pts
         self._last = max(pts - self._start, self._last + 1e-4)
         return self._last
+
+    def _probe(self, arrived: float, device: float) -> None:
+        """Trust the device's clock when it has run as fast as ours for three seconds."""
+        self._gaps.append(arrived - device)
+        elapsed = arrived - self._first[0]
+        if elapsed >= 3.0:
+            self._trusted = abs((device - self._first[1]) / elapsed - 1) < 0.02
+            self._offset = sum(self._gaps) / len(self._gaps)
+            self._first, self._gaps = (arrived, device), []
 
 
 @dataclass(slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, read_options, redact, slug
+from streamspot.sources.base import Source, kind_of, read_options, redact, slug
 from streamspot.sources.cameras import camera_source
 from streamspot.sources.images import ImageFolder
 from streamspot.sources.live import Capture, LiveSource, Origin
@@ -20,6 +21,7 @@ from streamspot.sources.video import VideoFile, open_capture
 _SCHEMES = ("file", "http", "https", "rtmp", "rtsp", "rtsps", "tcp", "udp")
 _RECORDED = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 _NETWORK_STALL_S = 10.0
+_NOTHING = "no source was given; say 0 for the first camera, a file, an address or synthetic"
 
 
 def open_source(spec: str) -> Source:
@@ -38,23 +40,31 @@ def open_source(spec: str) -> Source:
             option is unknown. What only opening a camera or an address can tell is raised by ``frames``.
     """
     if not spec:
-        raise SourceError("no source was given; say 0 for the first camera, a file, an address or synthetic")
+        raise SourceError(_NOTHING)
     if spec == "synthetic" or spec.startswith("synthetic:"):
         return Synthetic.parse(spec)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", spec)
     if scheme:
         return _address(scheme[1].lower(), spec)
-    base, options = (spec, "") if Path(spec).exists() else spec.partition("?")[::2]
+    base, options = (spec, "") if kind_of(spec) else spec.partition("?")[::2]
     if base == "-":
         return StandardInput(**read_options(options, {"size": tuple, "fps": float}, "standard input"))
-    if base.isdecimal() or base.startswith("/dev/"):
+    if re.fullmatch(r"[0-9]{1,3}", base) or base.startswith("/dev/"):
         return camera_source(base, **read_options(options, {"size": tuple, "fps": float}, f"camera {base}"))
-    path = Path(base).expanduser()
-    if path.is_dir():
-        return ImageFolder(path, **read_options(options, {"fps": float}, f"the folder {base}"))
-    if options and path.exists():
-        raise SourceError(f"{base} is a video and takes no options; leave out ?{options}")
-    return VideoFile(path)
+    return _local(base, options)
+
+
+def _local(name: str, options: str) -> Source:
+    if not name:
+        raise SourceError(_NOTHING)
+    with suppress(RuntimeError, ValueError):  # the home of a user who does not, or cannot, exist
+        name = str(Path(name).expanduser())
+    kind = kind_of(name)
+    if kind == "folder":
+        return ImageFolder(Path(name), **read_options(options, {"fps": float}, f"the folder {name}"))
+    if options and kind:
+        raise SourceError(f"{name} is a video and takes no options; leave out ?{options}")
+    return VideoFile(name)
 
 
 def _address(scheme: str, address: str) -> Source:
@@ -62,13 +72,15 @@ def _address(scheme: str, address: str) -> Source:
         raise SourceError(
             f"addresses that begin with {scheme}:// are unknown; use one of {', '.join(_SCHEMES)}"
         )
-    parts = urlsplit(address)
     if scheme == "file":
-        return open_source(unquote(parts.path))
+        return _local(unquote(address[len("file://") :].removeprefix("localhost")), "")
     try:
+        parts = urlsplit(address)
         host, _port = parts.hostname, parts.port
     except ValueError:
-        raise SourceError(f"the address {redact(address)} is malformed; escape special characters") from None
+        raise SourceError(
+            f"the address {redact(address)} is malformed; check host and port, and escape special characters"
+        ) from None
     if not host:
         raise SourceError(f"the address {redact(address)} names no host; write {scheme}://host/path")
     if Path(parts.path).suffix.lower() in _RECORDED and scheme in {"http", "https"}:
@@ -79,7 +91,8 @@ def _address(scheme: str, address: str) -> Source:
         stream=slug(f"{host}-{tail}" if tail else host),
         open=_opener(address),
         stall=_NETWORK_STALL_S,
-        slow="check the network and the camera's settings",
+        # Over http the decoder invents a rate where the server declares none, which is nearly always.
+        slow="" if scheme.startswith("http") else "check the network and the camera's settings",
     )
     return LiveSource(origin)
 

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Timeline, as_bgr, file_identity, new_messages, redact, slug
+from streamspot.sources.base import Timeline, as_bgr, file_identity, kind_of, new_messages, redact, slug
 from streamspot.types import Frame
 
 NETWORK_TIMEOUT_MS = 10_000
@@ -131,11 +131,12 @@ class VideoFile:
         )
 
     def _check(self, path: Path) -> None:
-        if not path.exists():
+        kind = kind_of(path)
+        if kind is None:
             raise SourceError(
                 f"there is no file {self.name}; check the path, or see streamspot run --help for sources"
             )
-        if not path.is_file():
+        if kind != "file":
             raise SourceError(f"{self.name} is not a regular file; give a video file or a folder of pictures")
         try:
             with path.open("rb") as file:

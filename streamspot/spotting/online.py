@@ -83,8 +83,13 @@ class Spotter:
             self._peak = self._valley = mean
         elif mean > self._peak:
             self._peak = self._valley = mean
-        elif mean < self._valley:
-            self._valley, self._valley_tick = mean, score.tick
+        else:
+            forgotten = 1 / settings.trough_memory
+            self._peak += (mean - self._peak) * forgotten
+            if mean < self._valley:
+                self._valley, self._valley_tick = mean, score.tick
+            else:
+                self._valley += (mean - self._valley) * forgotten
         self._announce(hill, intensity, out)
         if len(hill.values) >= settings.longest:
             self._judge(hill, (), out)

@@ -14,6 +14,7 @@ _GRID = 1 << 20
 _RANGES = (
     (("outer_ticks", "trough_window", "onset_ticks"), 1, 1000),
     (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
+    (("trough_memory",), 1, 1_000_000),
     (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
     (("class_floor", "class_weight", "overlap", "trough_share"), 0, 1),
     (("refractory",), 0, 1_000_000),
@@ -61,6 +62,8 @@ class SpotSettings:
             paper's class-wise 0.5 reports nested runs several times.
         trough_window: The curve is searched for troughs after a moving mean over so many ticks, so that
             jitter does not divide a held smile.
+        trough_memory: Peak and valley of that mean approach the present with this time constant in ticks, so
+            that the extremes of a long plateau, which lie far apart, do not add up to a trough.
         trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
         trough_depth: … and at least this deep.
         onset_level: The onset is announced once the curve …
@@ -82,7 +85,8 @@ class SpotSettings:
     soft_nms_sigma: float = 0.3
     overlap: float = 0.0
     trough_window: int = 3
-    trough_share: float = 0.3
+    trough_memory: float = 30.0
+    trough_share: float = 0.25
     trough_depth: float = 0.1
     onset_level: float = 0.4
     onset_ticks: int = 2

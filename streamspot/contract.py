@@ -1,0 +1,265 @@
+"""The contract with consumers, generated from the types: JSON Schema of an event, AsyncAPI of all topics.
+
+``docs/schema`` holds both as files, which ``python -m streamspot.contract docs/schema`` writes anew; a test keeps
+them current.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from streamspot import __version__
+from streamspot.events import CONTENT_TYPE, DATA_SCHEMA
+from streamspot.types import Event, Kind, Moment, Phase, Score
+
+_RANGES: dict[str, dict[str, int]] = {
+    "intensity": {"minimum": 0, "maximum": 1},
+    "macro": {"minimum": 0, "maximum": 1},
+    "micro": {"minimum": 0, "maximum": 1},
+    "score": {"minimum": -1, "maximum": 1},
+    "face": {"minimum": 0},
+    "seq": {"minimum": 0},
+    "look_ahead": {"minimum": 0},
+}
+_TIME = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC."}
+
+
+def json_schema(*, definitions: str = "#/$defs/") -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of an event as it is published, logged and journalled.
+
+    Args:
+        definitions: Where references to the parts lead.
+    """
+    envelope = {
+        "specversion": {"const": "1.0"},
+        "id": {
+            "type": "string",
+            "description": "Stable: a repeated event has the same; drop what you have seen.",
+        },
+        "source": {
+            "type": "string",
+            "description": "streamspot/<node>/<stream>, the beginning of the topic.",
+        },
+        "type": {"enum": [f"io.streamspot.expression.{phase}.v1" for phase in get_args(Phase)]},
+        "subject": {"type": "string", "description": "The expression; all its phases share it."},
+        "time": {**_TIME, "description": "When the program decided, RFC 3339, UTC."},
+        "datacontenttype": {"const": "application/json"},
+        "dataschema": {"const": DATA_SCHEMA},
+        "data": {"$ref": f"{definitions}Event"},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": DATA_SCHEMA,
+        "title": "streamspot event",
+        "description": "One phase of one facial expression, as a CloudEvent 1.0.",
+        **_object(envelope),
+        "$defs": {
+            "Event": _object_of(Event, definitions),
+            "Moment": _object_of(Moment, definitions),
+        },
+    }
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the AsyncAPI 3.0 document of every topic that streamspot writes or reads."""
+    event = json_schema(definitions="#/components/schemas/")
+    definitions = event.pop("$defs")
+    for key in ("$schema", "$id"):
+        del event[key]
+    topics = _topics()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "streamspot",
+            "version": __version__,
+            "description": "Facial-expression events over MQTT 3.1.1 or 5. No pictures, no emotions.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {name: _channel(topic) for name, topic in topics.items()},
+        "operations": {
+            name: {
+                "action": "receive" if name == "set" else "send",
+                "channel": {"$ref": f"#/channels/{name}"},
+                "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retain}},
+            }
+            for name, topic in topics.items()
+        },
+        "components": {
+            "messages": {
+                name: {
+                    "name": name,
+                    "summary": topic.summary,
+                    "contentType": topic.content,
+                    "payload": {"$ref": "#/components/schemas/CloudEvent"}
+                    if name == "event"
+                    else topic.payload,
+                }
+                for name, topic in topics.items()
+            },
+            "schemas": {"CloudEvent": event, **definitions},
+        },
+    }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Topic:
+    address: str
+    summary: str
+    payload: dict[str, Any]
+    qos: int = 1
+    retain: bool = False
+    content: str = "application/json"
+
+
+def _topics() -> dict[str, _Topic]:
+    stream = "streamspot/{node}/{stream}/"
+    unit = {"type": "number", "minimum": 0, "maximum": 1}
+    status = {"enum": ["online", "stopped", "offline"]}
+    curve = {
+        name: {"type": "array", "items": _schema(hint, "", name)} for name, hint in _hints(Score).items()
+    }
+    del curve["frame"]
+    face = {
+        "state": {"enum": ["neutral", *get_args(Kind)]},
+        "expression": {"type": ["string", "null"]},
+        "since": {"type": ["number", "null"], "description": "Onset, seconds on the source's time line."},
+        "intensity": unit,
+    }
+    number = {"type": "number", "minimum": 0}
+    count = {"type": "integer", "minimum": 0}
+    stats = {"time": _TIME, "source": {"type": "string"}, "model": {"type": "string"}, "look_ahead": count}
+    stats |= {"fps": number, "pts": number, "frames": count, "dropped": count, "faceless": count}
+    stats |= {"latency_ms": _map(_object({"p50": number, "p99": number}))}
+    stats |= {"queued": count, "acknowledged": count, "lost": count}
+    controls = {"paused": {"type": "boolean"}, "sensitivity": {"type": "number"}}
+    command = {
+        "command": {"enum": ["pause", "resume", "sensitivity", "label"]},
+        "value": {
+            "description": "Sensitivity: 0.1 to 10, 1 as trained. Label: macro or micro, at its apex now."
+        },
+    }
+    return {
+        "nodeStatus": _Topic(
+            "streamspot/{node}/status",
+            "Whether the node runs; offline is its will.",
+            status,
+            1,
+            True,
+            "text/plain",
+        ),
+        "streamStatus": _Topic(
+            stream + "status",
+            "Whether the stream runs; valid while the node is online.",
+            status,
+            1,
+            True,
+            "text/plain",
+        ),
+        "event": _Topic(stream + "event", "One phase of one expression.", {}, content=CONTENT_TYPE),
+        "state": _Topic(
+            stream + "state",
+            "What goes on now: on change and every 10 s.",
+            _object({"time": _TIME, **controls, "faces": _map(_object(face))}),
+            retain=True,
+        ),
+        "intensity": _Topic(
+            stream + "intensity",
+            "The curve since the last message, at most ten a second; may be lost.",
+            _object({"time": _TIME, "faces": _map(_object(curve))}),
+            qos=0,
+        ),
+        "stats": _Topic(stream + "stats", "Counters and latencies, every 10 s.", _object(stats)),
+        "error": _Topic(
+            stream + "error",
+            "A trouble and its remedy, one sentence.",
+            _object({"time": _TIME, "message": {"type": "string"}}),
+        ),
+        "hri": _Topic(
+            stream + "hri",
+            "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
+            _object(
+                {
+                    "header": _object(
+                        {"stamp": _object({"sec": count, "nanosec": count}), "frame_id": {"type": "string"}}
+                    ),
+                    "expression": {"enum": ["neutral", *get_args(Kind)]},
+                    "valence": {"const": 0},
+                    "arousal": {"const": 0},
+                    "confidence": unit,
+                }
+            ),
+        ),
+        "set": _Topic(stream + "set", "A command.", {**_object(command), "required": ["command"]}),
+    }
+
+
+def _channel(topic: _Topic) -> dict[str, Any]:
+    name = next(key for key, other in _topics().items() if other.address == topic.address)
+    described = {"node": "Machine or installation.", "stream": "Source."}
+    return {
+        "address": topic.address,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "parameters": {
+            key: {"description": text} for key, text in described.items() if f"{{{key}}}" in topic.address
+        },
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _map(values: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def _object_of(kind: type, definitions: str) -> dict[str, Any]:
+    """Return the schema of a dataclass, described by the ``Attributes`` of its docstring."""
+    text = inspect.getdoc(kind) or ""
+    described = dict(
+        re.findall(r"^    (\w+): (.+(?:\n        .+)*)", text.partition("Attributes:")[2], re.MULTILINE)
+    )
+    properties = {}
+    for name, hint in _hints(kind).items():
+        schema = _schema(hint, definitions, name)
+        properties[name] = {
+            **schema,
+            "description": re.sub(r"``|\n\s*", lambda m: " " if "\n" in m[0] else "", described[name]),
+        }
+    return {"description": text.splitlines()[0], **_object(properties)}
+
+
+def _schema(hint: Any, definitions: str, name: str) -> dict[str, Any]:
+    if get_origin(hint) is types.UnionType:
+        (inner,) = (part for part in get_args(hint) if part is not types.NoneType)
+        return {"anyOf": [_schema(inner, definitions, name), {"type": "null"}]}
+    if get_origin(hint) is Literal:
+        return {"enum": list(get_args(hint))}
+    if hint is Moment:
+        return {"$ref": f"{definitions}Moment"}
+    kind = {str: "string", int: "integer", float: "number"}[hint]
+    return {"type": kind, **_RANGES.get(name, {}), **({"format": "date-time"} if name == "time" else {})}
+
+
+def write(folder: Path) -> None:
+    """Write both documents into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in (("event.schema.json", json_schema()), ("asyncapi.json", asyncapi())):
+        (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/schema"))

@@ -1,0 +1,151 @@
+"""Further messages on the same connection, for systems that expect their own: ROS (hri_msgs), Home Assistant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from streamspot import __version__
+from streamspot.events import dumps, topic_name
+from streamspot.types import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A message beside the events; the newest matters, an old one may be lost."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class Bridge(Protocol):
+    """Says what else is to be published."""
+
+    def announce(self) -> list[Note]:
+        """Return what is said at every new connection."""
+
+    def event(self, event: Event) -> list[Note]:
+        """Return what is said at an event."""
+
+
+class Ros:
+    """``…/<stream>/hri``: JSON in the shape of ``hri_msgs/msg/Expression``, which ika's mqtt_client maps as it is.
+
+    ``expression`` is ``neutral``, ``macro`` or ``micro``: none of the message's emotions is ever claimed, valence
+    and arousal stay 0. ``confidence`` is the intensity, ``header.frame_id`` the face (``face_0``).
+
+    Args:
+        node: As given to the sink.
+        stream: As given to the sink.
+    """
+
+    def __init__(self, node: str, stream: str) -> None:
+        self._topic = f"streamspot/{topic_name(node)}/{topic_name(stream)}/hri"
+
+    def announce(self) -> list[Note]:
+        """Say nothing."""
+        return []
+
+    def event(self, event: Event) -> list[Note]:
+        """Say what the face does from now on."""
+        ongoing = event.phase in {"onset", "apex"}
+        whole, _, fraction = f"{datetime.fromisoformat(event.decided_at.time).timestamp():.6f}".partition(".")
+        message = {
+            "header": {
+                "stamp": {"sec": int(whole), "nanosec": 1000 * int(fraction)},
+                "frame_id": f"face_{event.face}",
+            },
+            "expression": event.kind if ongoing else "neutral",
+            "valence": 0.0,
+            "arousal": 0.0,
+            "confidence": event.intensity if ongoing else 0.0,
+        }
+        return [Note(self._topic, dumps(message))]
+
+
+class HomeAssistant:
+    """Makes the stream appear in Home Assistant (2024.11 or later) by itself, through MQTT discovery.
+
+    A device with: the state of the lowest-numbered face, its intensity, the events, a switch that pauses, and the
+    sensitivity. Everything reads the topics that are there anyway.
+
+    Args:
+        node: As given to the sink.
+        stream: As given to the sink.
+        prefix: Home Assistant's discovery prefix.
+    """
+
+    def __init__(self, node: str, stream: str, *, prefix: str = "homeassistant") -> None:
+        node, stream = topic_name(node), topic_name(stream)
+        self._name = f"{node}_{stream}".replace(".", "_").replace("-", "_")
+        self._title = f"streamspot {node} {stream}"
+        self._node = f"streamspot/{node}"
+        self._stream = f"streamspot/{node}/{stream}"
+        self._topic = f"{prefix}/device/streamspot_{self._name}/config"
+
+    def announce(self) -> list[Note]:
+        """Say, retained, what there is; a restarted Home Assistant finds it."""
+        face = "(value_json.faces | dictsort | map(attribute=1) | list | first | default({}))"
+        state = f"{self._stream}/state"
+        command = {"command_topic": f"{self._stream}/set", "state_topic": state}
+        components = {
+            "state": self._part(
+                "sensor",
+                "Expression",
+                state_topic=state,
+                value_template=f"{{{{ {face}.state | default('neutral') }}}}",
+            ),
+            "intensity": self._part(
+                "sensor",
+                "Intensity",
+                state_topic=state,
+                state_class="measurement",
+                value_template=f"{{{{ {face}.intensity | default(0) | round(3) }}}}",
+            ),
+            "event": self._part(
+                "event",
+                "Event",
+                state_topic=f"{self._stream}/event",
+                event_types=["onset", "apex", "offset", "cancelled"],
+                value_template="{{ {'event_type': value_json.data.phase, 'kind': value_json.data.kind, "
+                "'intensity': value_json.data.intensity} | tojson }}",
+            ),
+            "active": self._part(
+                "switch",
+                "Active",
+                **command,
+                payload_on='{"command":"resume"}',
+                payload_off='{"command":"pause"}',
+                state_on="on",
+                state_off="off",
+                value_template="{{ 'off' if value_json.paused else 'on' }}",
+            ),
+            "sensitivity": self._part(
+                "number",
+                "Sensitivity",
+                **command,
+                min=0.1,
+                max=10,
+                step=0.1,
+                value_template="{{ value_json.sensitivity }}",
+                command_template='{"command":"sensitivity","value":{{ value }}}',
+            ),
+        }
+        config = {
+            "device": {"identifiers": [f"streamspot_{self._name}"], "name": self._title},
+            "origin": {"name": "streamspot", "sw_version": __version__},
+            "availability": [{"topic": f"{place}/status"} for place in (self._node, self._stream)],
+            "availability_mode": "all",
+            "components": components,
+        }
+        return [Note(self._topic, dumps(config), retain=True)]
+
+    def event(self, event: Event) -> list[Note]:  # noqa: ARG002
+        """Say nothing: Home Assistant reads the event's own topic."""
+        return []
+
+    def _part(self, platform: str, name: str, **settings: Any) -> dict[str, Any]:
+        unique = f"streamspot_{self._name}_{name.lower()}"
+        return {"platform": platform, "name": name, "unique_id": unique, **settings}

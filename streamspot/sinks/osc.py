@@ -1,0 +1,126 @@
+"""Expressions to avatars over OSC: VRChat's avatar parameters and the VMC protocol.
+
+OSC is UDP: anything may be lost, and receivers start when they like. So what holds is said again every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from streamspot.errors import SettingsError
+from streamspot.types import Event, Score
+
+_PORTS = {"vrchat": 9000, "vmc": 39539}
+_STEP = 0.05  # s between two looks at what has changed
+_REPEAT = 1.0  # s after which everything is said again
+_GONE = 1.0  # s without a score after which a face has left
+_STATES = {"neutral": 0, "macro": 1, "micro": 2}
+
+
+class OscSink:
+    """Sends the state and the intensity of one face, the lowest-numbered one in view.
+
+    VRChat: ``/avatar/parameters/StreamspotState`` (int: 0 neutral, 1 macro, 2 micro),
+    ``…/StreamspotIntensity`` (float in [0, 1], in steps of 1/255 as avatars synchronise it) and
+    ``…/StreamspotActive`` (bool: a face is in view). VMC: blend shapes ``StreamspotMacro`` and
+    ``StreamspotMicro`` with the intensity.
+
+    Args:
+        url: ``vrchat://host[:9000]`` or ``vmc://host[:39539]``.
+
+    Raises:
+        SettingsError: The address makes no sense, or (on entering) python-osc is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            self._port = parts.port or _PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            raise SettingsError(
+                f"{url!r} is no OSC address; write vrchat://host:9000 or vmc://host:39539"
+            ) from None
+        self._vmc = parts.scheme == "vmc"
+        self._host = parts.hostname or "127.0.0.1"
+        self._states: dict[int, str] = {}
+        self._faces: dict[int, tuple[float, float]] = {}  # when last seen, intensity
+        self._said: dict[str, Any] = {}
+        self._client: Any = None
+        self._task: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        try:
+            from pythonosc.udp_client import SimpleUDPClient  # noqa: PLC0415  (an extra)
+        except ImportError:
+            raise SettingsError(
+                "OSC needs the package python-osc; install it with: pip install 'streamspot[osc]'"
+            ) from None
+        try:
+            self._client = SimpleUDPClient(self._host, self._port)
+        except OSError as error:
+            raise SettingsError(f"there is no host {self._host} ({error.strerror}); name another") from None
+        self._task = asyncio.create_task(self._run(), name="osc")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._faces.clear()
+        self._say(everything=True)
+        self._client.close()
+
+    async def event(self, event: Event) -> None:
+        """Note what the face does from now on."""
+        self._states[event.face] = event.kind if event.phase in {"onset", "apex"} else "neutral"
+        self._faces.setdefault(event.face, (time.monotonic(), event.intensity))
+
+    def score(self, face: int, score: Score) -> None:
+        """Note how strong it is."""
+        self._faces[face] = (time.monotonic(), score.intensity)
+
+    async def _run(self) -> None:
+        said = 0.0
+        while True:
+            now = time.monotonic()
+            for face in [face for face, (seen, _) in self._faces.items() if now - seen > _GONE]:
+                del self._faces[face]
+                self._states.pop(face, None)
+            due = now - said >= _REPEAT
+            said = now if due else said
+            self._say(everything=due)
+            await asyncio.sleep(_STEP)
+
+    def _say(self, *, everything: bool) -> None:
+        """Send what has changed, or everything."""
+        values = dict(self._values())
+        changed = {key: value for key, value in values.items() if everything or self._said.get(key) != value}
+        self._said = values
+        with contextlib.suppress(OSError):  # nobody listens there yet
+            for key, value in changed.items():
+                if self._vmc:
+                    self._client.send_message("/VMC/Ext/Blend/Val", [key, value])
+                else:
+                    self._client.send_message(f"/avatar/parameters/{key}", value)
+            if self._vmc and changed:
+                self._client.send_message("/VMC/Ext/Blend/Apply", [])
+                self._client.send_message("/VMC/Ext/OK", 1)
+
+    def _values(self) -> Iterator[tuple[str, Any]]:
+        face = min(self._faces, default=None)
+        state = "neutral" if face is None else self._states.get(face, "neutral")
+        intensity = 0.0 if face is None else round(255 * min(max(self._faces[face][1], 0), 1)) / 255
+        if self._vmc:
+            yield "StreamspotMacro", intensity if state == "macro" else 0.0
+            yield "StreamspotMicro", intensity if state == "micro" else 0.0
+        else:
+            yield "StreamspotState", _STATES[state]
+            yield "StreamspotIntensity", intensity
+            yield "StreamspotActive", face is not None

@@ -1,0 +1,85 @@
+"""Counters and latencies for Prometheus, to be fetched from this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from streamspot.errors import SettingsError
+from streamspot.telemetry import Telemetry
+
+_HELP = {
+    "frames_total": "counter Frames processed.",
+    "dropped_frames_total": "counter Frames dropped because a newer one was there.",
+    "faceless_frames_total": "counter Frames without a face.",
+    "fps": "gauge Frames processed a second.",
+    "stage_seconds": "gauge Latency of a stage over its last 512 calls.",
+    "broker_online": "gauge 1 while the broker is connected.",
+    "events_queued": "gauge Events the broker does not have yet.",
+    "events_acknowledged_total": "counter Events the broker has acknowledged.",
+}
+
+
+@contextlib.asynccontextmanager
+async def metrics_server(telemetry: Telemetry, port: int, *, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Serve ``http://127.0.0.1:<port>/metrics`` and yield the port.
+
+    Args:
+        telemetry: What is served.
+        port: 0 takes a free one.
+        host: Where to listen.
+
+    Raises:
+        SettingsError: The port is taken.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(5):
+                line = await reader.readline()
+                while await reader.readline() not in {b"\r\n", b"\n", b""}:
+                    pass
+                found = line.split(b" ")[:2] == [b"GET", b"/metrics"]
+                body = metrics(telemetry).encode() if found else b"see /metrics\n"
+                writer.write(
+                    f"HTTP/1.1 {'200 OK' if found else '404 Not Found'}\r\n"
+                    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(answer, host, port, limit=8192)
+    except OSError as error:
+        raise SettingsError(
+            f"port {port} for metrics cannot be used ({error.strerror}); choose another"
+        ) from None
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def metrics(telemetry: Telemetry) -> str:
+    """Return the telemetry in Prometheus' text format."""
+    values: dict[str, list[tuple[str, float]]] = {
+        "frames_total": [("", telemetry.frames)],
+        "dropped_frames_total": [("", telemetry.dropped)],
+        "faceless_frames_total": [("", telemetry.faceless)],
+        "fps": [("", telemetry.fps)],
+        "stage_seconds": [
+            (f'{{stage="{name}",quantile="{quantile}"}}', value)
+            for name, stage in telemetry.stages.items()
+            for quantile, value in zip(("0.5", "0.99"), stage.quantiles(), strict=True)
+        ],
+        "broker_online": [("", telemetry.broker.state == "online")],
+        "events_queued": [("", telemetry.broker.queued)],
+        "events_acknowledged_total": [("", telemetry.broker.acknowledged)],
+    }
+    lines = []
+    for name, samples in values.items():
+        kind, _, text = _HELP[name].partition(" ")
+        lines += [f"# HELP streamspot_{name} {text}", f"# TYPE streamspot_{name} {kind}"]
+        lines += [f"streamspot_{name}{labels} {float(value):.9g}" for labels, value in samples]
+    return "\n".join(lines) + "\n"

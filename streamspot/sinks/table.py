@@ -1,0 +1,132 @@
+"""A log for analysts that only grows: a row an event, as CSV or as Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from streamspot.errors import SettingsError
+from streamspot.types import Event, Moment, Score
+
+_PART = 500  # events, or
+_AGE = 60.0  # s, after which what is in memory becomes a Parquet file
+
+
+class EventTable:
+    """Appends events to a table, from run to run.
+
+    ``events.csv`` is one file, a row with the operating system at once. ``events.parquet`` is a folder of parts,
+    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 events, every
+    minute an event comes, and at the end. Columns are the event's fields, moments spread out: ``onset_tick``,
+    ``onset_frame``, ``onset_pts``, ``onset_time``, ...
+
+    Args:
+        path: Ends in ``.csv`` or ``.parquet``.
+
+    Raises:
+        SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        if self._path.suffix not in {".csv", ".parquet"}:
+            raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
+        self._rows: list[dict[str, Any]] = []
+        self._since = 0.0
+        self._part = 0
+        self._file: io.FileIO | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self._path.suffix == ".csv":
+                self._file = io.FileIO(self._path, "ab")
+            else:
+                import pyarrow.parquet as _  # noqa: F401, PLC0415  (an extra)
+
+                self._path.mkdir(parents=True, exist_ok=True)
+        except ImportError:
+            raise SettingsError(
+                "Parquet needs the package pyarrow; install it with: pip install 'streamspot[parquet]'"
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                f"{self._path} is not writable ({error.strerror}); name another place"
+            ) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write_part()
+        if self._file is not None:
+            self._file.close()
+
+    async def event(self, event: Event) -> None:
+        """Append a row."""
+        row = flat(event)
+        if self._file is not None:
+            self._write(row)
+            return
+        self._since = self._since if self._rows else time.monotonic()
+        self._rows.append(row)
+        if len(self._rows) >= _PART or time.monotonic() - self._since >= _AGE:
+            self._write_part()
+
+    def score(self, face: int, score: Score) -> None:
+        """Ignore the curve."""
+
+    def _write(self, row: dict[str, Any]) -> None:
+        assert self._file is not None  # noqa: S101
+        text = io.StringIO()
+        writer = csv.DictWriter(text, row, lineterminator="\n")
+        if self._file.seek(0, io.SEEK_END) == 0:
+            writer.writeheader()
+        writer.writerow(row)
+        try:
+            self._file.write(text.getvalue().encode())
+        except OSError as error:
+            raise SettingsError(f"{self._path} is not writable ({error.strerror}); free some space") from None
+
+    def _write_part(self) -> None:
+        if not self._rows:
+            return
+        import pyarrow as pa  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415
+
+        kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+        schema = pa.schema([(name, kinds[kind]) for name, kind in _columns().items()])
+        name = f"part-{time.time_ns()}-{self._part:06d}.parquet"
+        self._part += 1
+        table = pa.Table.from_pylist(self._rows, schema=schema)
+        hidden = self._path / f".{name}"
+        parquet.write_table(table, hidden)
+        hidden.rename(self._path / name)  # readers never see half a part
+        self._rows.clear()
+
+
+def _columns() -> dict[str, type]:
+    moment = {"tick": int, "frame": int, "pts": float, "time": str}
+    columns: dict[str, type] = {"session": str, "stream": str, "face": int, "expression": str, "phase": str}
+    columns |= {"kind": str, "seq": int}
+    for name in ("onset", "apex", "offset"):
+        columns |= {f"{name}_{part}": kind for part, kind in moment.items()}
+    columns |= {"intensity": float, "score": float}
+    columns |= {f"decided_at_{part}": kind for part, kind in moment.items()}
+    return columns | {"look_ahead": int, "model": str, "reason": str}
+
+
+def flat(event: Event) -> dict[str, Any]:
+    """Return the event as one row; what is unknown is None."""
+    row: dict[str, Any] = {}
+    for name in _columns():
+        field, _, part = name.rpartition("_")
+        value = getattr(event, name, None)
+        if field in {"onset", "apex", "offset", "decided_at"}:
+            moment: Moment | None = getattr(event, field)
+            value = None if moment is None else getattr(moment, part)
+        row[name] = round(value, 6) if isinstance(value, float) else value
+    return row

@@ -1,0 +1,133 @@
+"""The commands ``train``, ``crossval`` and ``evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from streamspot.training.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
+
+Data = Annotated[
+    Path, typer.Option("--data", help="Folder with features.npz, annotations.csv and perhaps meta.yaml.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML with settings that differ from the default; see configs/."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
+Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
+
+
+@app.command("train")
+def train_command(
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
+    config: Config = None,
+    seed: Seed = None,
+    epochs: Epochs = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    no_ui: Quiet = False,
+) -> None:
+    """Train a model on all subjects of a data set from one time stamp an expression."""
+    from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
+
+    settings = load_settings(config, seed=seed, epochs=epochs)
+    console = Console(stderr=True)
+    with _bar(console, hidden=no_ui) as bar:
+        task = bar.add_task("training", total=settings.epochs)
+
+        def show(_: int, loss: float) -> None:
+            bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
+
+        model = train(data, out, settings, device=device, on_epoch=show)
+    console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
+
+
+@app.command("crossval")
+def crossval_command(
+    *,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for results.json; an interrupted run goes on here.")
+    ],
+    config: Config = None,
+    seed: Seed = None,
+    epochs: Epochs = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
+    no_ui: Quiet = False,
+) -> None:
+    """Judge every subject by a model that never saw it, and write results.json."""
+    from streamspot.training.runner import crossval  # noqa: PLC0415 - torch is slow to import
+
+    console = Console(stderr=True)
+    settings = load_settings(config, seed=seed, epochs=epochs)
+    results = crossval(data, out, settings, jobs=jobs, console=None if no_ui else console)
+    _show(results, console)
+    console.print(f"{out / 'results.json'}")
+    if report:
+        from streamspot.training.report import write_report  # noqa: PLC0415 - an extra
+
+        console.print(f"{write_report(data, out)}")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    data: Data,
+    weights: Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a path.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this JSON file.")] = None,
+    choose: Annotated[
+        bool, typer.Option("--choose", help="Choose the least scores on this very data (optimistic).")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Judge a data set with given weights under the strict protocol and the paper's."""
+    from streamspot.training.train import evaluate  # noqa: PLC0415 - torch is slow to import
+
+    results = evaluate(data, weights, choose=choose, device=device)
+    _show(results, Console(stderr=True))
+    text = json.dumps(results, indent=2, sort_keys=True)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+def _bar(console: Console, *, hidden: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=hidden,
+    )
+
+
+def _show(results: dict[str, Any], console: Console) -> None:
+    """Print both protocols' tables."""
+    for protocol in ("strict", "paper"):
+        table = Table(title=f"{protocol} protocol", title_justify="left")
+        for head in ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error"):
+            table.add_column(head, justify="right")
+        for kind, row in results[protocol].items():
+            low, high = row["f1_interval"]
+            error = "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}"
+            table.add_row(
+                kind,
+                *(str(row[key]) for key in ("tp", "fp", "fn")),
+                *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+                f"{low:.2f}-{high:.2f}",
+                error,
+            )
+        console.print(table)

@@ -1,0 +1,127 @@
+"""Train one model on a whole data set, and judge a data set with any weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamspot.datasets.recording import Dataset
+from streamspot.datasets.store import load
+from streamspot.errors import DataError, ModelError
+from streamspot.evaluation.results import protocols
+from streamspot.evaluation.search import Curves, Scores, choose_scores
+from streamspot.model.model import Model
+from streamspot.spotting.settings import SpotSettings
+from streamspot.training.loop import Trainer
+from streamspot.training.provenance import commit
+from streamspot.training.settings import TrainSettings
+
+
+def train(
+    data: Path,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    device: str = "cpu",
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> Model:
+    """Train on all subjects and write the weights, their configuration and how they came about.
+
+    Args:
+        data: Folder with ``features.npz`` and ``annotations.csv``.
+        out: A ``.safetensors`` file.
+        settings: Every choice.
+        device: ``cpu`` or ``cuda``.
+        on_epoch: Called with the number of each finished epoch and its mean loss.
+
+    Raises:
+        DataError: The data cannot be used.
+        ModelError: The weights cannot be written.
+    """
+    dataset = load(data, seed=settings.seed)
+    trainer = Trainer(dataset.recordings, settings, layout=dataset.layout, name=out.stem, device=device)
+    network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
+    provenance = {
+        "dataset": dataset.name,
+        "subjects": len(dataset.subjects),
+        "supervision": "onsets and offsets" if settings.labels.kind == "full" else "one point an expression",
+        "settings": settings.model_dump(mode="json"),
+        "seed": settings.seed,
+        "commit": commit(),
+        "torch": torch.__version__,
+    }
+    model = Model(network, provenance)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    model.save(out)
+    return model
+
+
+def evaluate(
+    data: Path,
+    weights: str | Path,
+    *,
+    decoder: SpotSettings | None = None,
+    choose: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Judge a data set with given weights.
+
+    Args:
+        data: Folder with ``features.npz`` and ``annotations.csv``.
+        weights: Name of shipped weights, or a path.
+        decoder: Decoder settings; the defaults if None.
+        choose: Choose the least scores on this very data; the result is then optimistic and says so.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        The tables of ``results.json``.
+
+    Raises:
+        DataError: The data cannot be used or has another layout than the weights.
+        ModelError: The weights cannot be used.
+    """
+    dataset = load(data)
+    model = Model.load(weights, device=device)
+    scores = judge(model, dataset)
+    decoder = decoder or SpotSettings()
+    if choose:
+        decoder = choose_scores(dataset.recordings, scores, decoder)
+    curves = Curves(scores, decoder)
+    found = {
+        r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in dataset.recordings
+    }
+    return {
+        **protocols(dataset.recordings, found),
+        "dataset": dataset.name,
+        "weights": model.config.name,
+        "provenance": dict(model.provenance),
+        "decoder": asdict(decoder),
+        "chosen_on_test_data": choose,
+        "commit": commit(),
+    }
+
+
+def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
+    """Return the scores of every recording, ``(T, 3)`` by name.
+
+    Raises:
+        DataError: The layouts differ.
+    """
+    if model.config.layout != dataset.layout:
+        raise DataError(
+            f"{dataset.name} has the region layout {dataset.layout}, {model.config.name} wants "
+            f"{model.config.layout}; extract the data with it or give other weights"
+        )
+    scores: dict[str, Scores] = {}
+    for recording in dataset.recordings:
+        try:
+            output = model.forward(recording.motion[None])
+        except ModelError as error:
+            raise DataError(f"{recording.name} of {dataset.name}: {error}") from None
+        table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
+        scores[recording.name] = table.cpu().numpy()
+    return scores

@@ -1,0 +1,121 @@
+"""Promises of the contract: the documents are current, and what is really published keeps to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from brokers import Mosquitto, make_event
+
+from streamspot.contract import asyncapi, json_schema, write
+from streamspot.events import decode, encode
+from streamspot.sinks.bridges import Ros
+from streamspot.sinks.broker import Broker, Dialler
+from streamspot.sinks.mqtt import MqttSink
+from streamspot.telemetry import Telemetry
+from streamspot.types import Phase, Score
+
+DOCS = Path(__file__).parents[1] / "docs" / "schema"
+
+
+def test_the_committed_documents_are_current(tmp_path: Path):
+    """Whoever reads docs/schema reads what the program does; renew with ``python -m streamspot.contract``."""
+    write(tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_text() == (DOCS / path.name).read_text(), (
+            f"run: python -m streamspot.contract {DOCS}"
+        )
+
+
+@pytest.mark.parametrize("phase", ["onset", "apex", "offset", "cancelled"])
+def test_every_event_satisfies_the_schema(phase: Phase):
+    """A consumer may generate its types from the schema; an event without a field does not pass."""
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    event = json.loads(encode(make_event(3, phase), node="n"))
+    validator.validate(event)
+    for field in event["data"]:
+        spoilt = {**event, "data": {key: value for key, value in event["data"].items() if key != field}}
+        assert not validator.is_valid(spoilt), field
+
+
+def references(value: Any) -> set[str]:
+    """Return every reference in a document."""
+    if isinstance(value, dict):
+        found = {value["$ref"]} if isinstance(value.get("$ref"), str) else set[str]()
+        return found.union(*(references(item) for item in value.values()))
+    if isinstance(value, list):
+        return set[str]().union(*(references(item) for item in value))
+    return set()
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere():
+    """Code generators can follow it from the operation to the last field."""
+    document = asyncapi()
+    for reference in references(document):
+        place: Any = document
+        for key in reference.removeprefix("#/").split("/"):
+            place = place[key]
+    assert set(document["operations"]) == set(document["channels"]) == set(document["components"]["messages"])
+    assert document["asyncapi"] == "3.0.0"
+
+
+async def test_everything_published_is_in_the_contract_and_private(tmp_path: Path):
+    """Each message of a full run stands in the AsyncAPI document and satisfies it; nothing secret is in any."""
+    document = asyncapi()
+    telemetry = Telemetry(source="rtsp://user:hunter2@camera/1", model="m")
+    seen: dict[str, int] = {}
+    with Mosquitto(tmp_path) as broker:
+        async with Dialler(Broker.parse(broker.url)).connect() as connection:
+            await connection.client.subscribe("streamspot/#", qos=1)
+            sink = MqttSink(
+                broker.url,
+                node="n",
+                stream="cam",
+                journal=tmp_path / "j",
+                telemetry=telemetry,
+                bridges=[Ros("n", "cam")],
+            )
+            async with sink:
+                for number in range(20):
+                    await sink.event(make_event(number, "onset" if number % 2 else "offset"))
+                    for tick in range(10):
+                        sink.score(0, Score(10 * number + tick, tick / 30, tick, 0.5, 0.9, 0.1))
+                    await asyncio.sleep(0.02)
+                sink.error("the camera rtsp://user:hunter2@camera/1 stalls; check the cable")
+                await asyncio.sleep(0.3)
+            async with asyncio.timeout(5):
+                async for message in connection.client.messages:
+                    assert isinstance(message.payload, bytes)
+                    check(document, str(message.topic), message.payload, seen)
+                    if message.payload == b"stopped" and str(message.topic) == "streamspot/n/status":
+                        break
+    assert set(seen) == set(document["channels"]) - {"set"}
+    journal = b"".join(path.read_bytes() for path in (tmp_path / "j").iterdir())
+    assert b"hunter2" not in journal
+    assert all(decode(line) for line in journal.splitlines() if line.startswith(b"{"))
+
+
+def check(document: dict[str, Any], topic: str, payload: bytes, seen: dict[str, int]) -> None:
+    """Validate one message against the document; no secret, and nothing long enough to hide a picture in."""
+    (name,) = (
+        name
+        for name, channel in document["channels"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", channel["address"]), topic)
+    )
+    seen[name] = seen.get(name, 0) + 1
+    message = document["components"]["messages"][name]
+    text = payload.decode()
+    value = text if message["contentType"] == "text/plain" else json.loads(text)
+    schema = {**message["payload"], "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(value)
+    assert "hunter2" not in text
+    assert "user" not in text
+    assert not re.search(r"[A-Za-z0-9+/=]{100}", text)
+    assert len(payload) < 16_384

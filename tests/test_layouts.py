@@ -1,0 +1,193 @@
+"""Readers of the official layouts, on small trees with the quirks of the true ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from streamspot.datasets.layouts import read_layout
+from streamspot.errors import DataError, SettingsError
+
+
+def _frames(folder: Path, pattern: str, numbers: range) -> None:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        (folder / pattern.format(number)).touch()
+    (folder / ".DS_Store").touch()
+
+
+def _book(path: Path, **sheets: list[tuple[Any, ...]]) -> None:
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name.replace("__", " "))
+        for row in rows:
+            sheet.append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+
+
+def _samm(folder: Path, *rows: tuple[Any, ...]) -> Path:
+    head = (
+        "Subject",
+        "Filename",
+        "Inducement Code",
+        "Onset",
+        "Apex",
+        "Offset",
+        "Duration",
+        "Type",
+        "AUs",
+        "Notes",
+    )
+    preamble = [("SAMM Long Videos",), *[(None,)] * 7, ("please cite",)]
+    _book(folder / "SAMM_LongVideos_V2_Release.xlsx", Sheet1=[*preamble, head, *rows])
+    _frames(folder / "SAMM_longvideos" / "006_2", "006_2_{:04d}.jpg", range(1, 401))
+    _frames(folder / "SAMM_longvideos" / "007_1", "007_1_{:04d}.jpg", range(1, 51))
+    return folder
+
+
+def test_sammlv_as_released(tmp_path: Path) -> None:
+    """Preamble, 1-based frames, unknown apex, float frames and instance numbers with gaps are understood."""
+    found = read_layout(
+        _samm(
+            tmp_path,
+            ("006", "006_2_1", 2, 101, 151, 201, 101, "Macro", "4", ""),
+            ("006", "006_2_4", 2, 211.4, -1, 251, 41, "Micro - 1/2", "12", ""),
+        ),
+        "sammlv",
+    )
+    first, empty = found.videos
+    assert (first.annotated.name, first.annotated.subject, first.annotated.fps) == ("006_2", "006", 200)
+    assert [(i.kind, i.onset, i.apex, i.offset) for i in first.annotated.instances] == [
+        ("macro", 100, 150, 200),
+        ("micro", 210, 220, 250),
+    ]
+    assert [p.name for p in first.pictures[:2]] == ["006_2_0001.jpg", "006_2_0002.jpg"]
+    assert len(first.pictures) == 400
+    assert empty.annotated.instances == []
+    assert any("row 12" in note and "no apex" in note for note in found.notes)
+
+
+def test_sammlv_faults_name_the_row(tmp_path: Path) -> None:
+    """An instance without its folder is reported by file and row, not dropped."""
+    with pytest.raises(DataError, match=r"Release\.xlsx, row 11: there is no folder for 036_7_4"):
+        read_layout(_samm(tmp_path, ("036", "036_7_4", 2, 1, 5, 9, 9, "Macro", "", "")), "sammlv")
+
+
+def _casme2(folder: Path, *rows: tuple[Any, ...]) -> Path:
+    _book(
+        folder / "CAS(ME)^2code_final.xlsx",
+        Sheet1=list(rows),
+        naming__rule1=[(15, "s15", 1), (16, "s16", 2)],
+        naming__rule2=[("0101", "disgust1"), ("0401", "anger1"), ("0508", "happy5")],
+    )
+    _frames(folder / "rawpic" / "s15" / "15_0101disgustingteeth", "img{:03d}.jpg", range(1, 301))
+    _frames(folder / "rawpic" / "s16" / "16_0401girlcrashing", "img{}.jpg", range(1, 121))
+    return folder
+
+
+def test_casme2_as_released(tmp_path: Path) -> None:
+    """No head row, naming rules, 1-based frames, offset 0 and an apex after the offset are understood."""
+    found = read_layout(
+        _casme2(
+            tmp_path,
+            (1, "disgust1_1", 101, 111, 0, "4", "negative", "macro-expression", "disgust"),
+            (1, "disgust1_2", 201, 240, 214, "12", "positive", "micro-expression", "happiness"),
+        ),
+        "casme2",
+    )
+    first, empty = found.videos
+    assert (first.annotated.name, first.annotated.subject) == ("casme_015_0101", "casme_015")
+    assert [(i.kind, i.onset, i.apex, i.offset) for i in first.annotated.instances] == [
+        ("macro", 100, 110, 120),
+        ("micro", 200, 206, 213),
+    ]
+    assert [p.name for p in empty.pictures[8:11]] == ["img9.jpg", "img10.jpg", "img11.jpg"]
+    assert len(found.notes) == 2
+    assert all("code_final.xlsx, row" in note for note in found.notes)
+
+
+def test_casme2_unknown_code(tmp_path: Path) -> None:
+    """An expression that no naming rule knows is a fault with its row."""
+    with pytest.raises(DataError, match=r"row 1: subject 1 or expression 'sad1_1' is in no naming rule"):
+        read_layout(_casme2(tmp_path, (1, "sad1_1", 1, 2, 3, "", "", "macro-expression", "")), "casme2")
+
+
+def test_casme3_as_released(tmp_path: Path) -> None:
+    """Files that start above 0 and have gaps become positions; apex or offset 0 means unknown."""
+    head = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "Expression type")
+    rows = [
+        ("spNO.1", "a", 10, 15, 30, "4", "", "Macro-expression"),
+        ("spNO.1", "a", 40, 0, 0, "4", "", "Micro-expression"),
+    ]
+    _book(tmp_path / "annotation" / "CAS(ME)3_part_A_v2.xlsx", label=[head, *rows])
+    place = tmp_path / "data" / "part_A" / "spNO.1" / "a" / "color"
+    _frames(place, "{}.jpg", range(5, 105))
+    for gone in (20, 21):
+        (place / f"{gone}.jpg").unlink()
+    video = read_layout(tmp_path, "casme3").videos[0]
+    assert (video.annotated.name, video.annotated.subject, video.annotated.frames) == (
+        "spNO.1_a",
+        "spNO.1",
+        98,
+    )
+    assert [(i.kind, i.onset, i.apex, i.offset) for i in video.annotated.instances] == [
+        ("macro", 5, 10, 23),
+        ("micro", 33, 43, 53),
+    ]
+
+
+def test_casme3_old_excel_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    """The released .xls is named with what to do."""
+    (tmp_path / "CAS(ME)3_part_A_v1.xls").touch()
+    with pytest.raises(DataError, match=r"save it as \.xlsx"):
+        read_layout(tmp_path, "casme3")
+
+
+def test_a_plain_folder(tmp_path: Path) -> None:
+    """Videos and folders of pictures with points.csv; only the point need be known."""
+    (tmp_path / "one.mp4").touch()
+    _frames(tmp_path / "two", "{:04d}.png", range(60))
+    (tmp_path / "points.csv").write_text(
+        "video,subject,kind,point,fps\none.mp4,ann,macro,45,25\none.mp4,ann,micro,90,25\ntwo,bob,,,\n"
+    )
+    one, two = read_layout(tmp_path, "folder").videos
+    assert (one.annotated.name, one.annotated.fps, one.file) == ("one", 25, tmp_path / "one.mp4")
+    assert [(i.kind, i.onset, i.point, i.offset) for i in one.annotated.instances] == [
+        ("macro", 35, 45, 55),
+        ("micro", 85, 90, 95),
+    ]
+    assert two.annotated.instances == []
+    assert len(two.pictures) == 60
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("none.mp4,ann,macro,5", "row 2: there is no video 'none.mp4'"),
+        ("one.mp4,ann,macro,", "row 2: point is ''"),
+        ("one.mp4,ann,smile,5", "row 2: kind is 'smile'"),
+        ("one.mp4,,macro,5", "row 2: there is no video 'one.mp4', or no subject"),
+    ],
+)
+def test_faults_of_points_csv(tmp_path: Path, row: str, said: str) -> None:
+    """A broken points.csv is reported by row."""
+    (tmp_path / "one.mp4").touch()
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{row}\n")
+    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+        read_layout(tmp_path, "folder")
+
+
+def test_unknown_layouts_and_folders(tmp_path: Path) -> None:
+    """An unknown layout and a folder that lacks its annotation end in one sentence."""
+    with pytest.raises(SettingsError, match="casme2, sammlv, casme3, folder"):
+        read_layout(tmp_path, "samm")
+    for layout in ("casme2", "sammlv", "casme3", "folder"):
+        with pytest.raises(DataError, match="there is no"):
+            read_layout(tmp_path, layout)
+    with pytest.raises(DataError, match="there is no folder"):
+        read_layout(tmp_path / "nowhere", "casme2")
