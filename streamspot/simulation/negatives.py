@@ -65,7 +65,7 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     layout = person.layout
     jaw, wide = units.pattern(26, layout), units.pattern(20, layout)
     pout, lips = units.pattern(18, layout), units.pattern(24, layout)
-    loud = float(np.exp(rng.uniform(np.log(0.06), np.log(0.7))))
+    loud = float(np.exp(rng.uniform(np.log(0.06), np.log(0.5))))
     rest = 0.0
     often = scenario.speech * (6 if rng.random() < 0.3 else 0.5)
     for start in np.sort(_starts(rng, len(position), often)):
@@ -88,12 +88,14 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     for start in _starts(rng, len(position), scenario.chewing):
         ticks = int(rng.integers(60, 400))
         t = np.arange(ticks) / 30
+        chew = jaw * np.float32(rng.uniform(0.05, 0.3))
+        chew[:, 0] += np.float32(rng.normal(0, 0.01)) * (np.abs(jaw[:, 1]) > 0.05)
         course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
-        _add(position, int(start), course.astype(np.float32), person.shape(jaw * rng.uniform(0.1, 0.6)))
+        _add(position, int(start), course.astype(np.float32), person.shape(chew))
 
 
 def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    size = float(np.exp(rng.normal(np.log(0.04), 0.7)))
+    size = float(np.exp(rng.normal(np.log(0.045), 0.7)))
     for start in _starts(rng, len(position), scenario.turns * rng.uniform(0, 2.5)):
         nodding = rng.random() < 0.35
         ticks = int(rng.integers(20, 90) if nodding else rng.integers(10, 200))

@@ -205,4 +205,4 @@ def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
     for before, after in pairwise(instances):
         if after.onset - before.offset < 5:
             middle = (before.offset + after.onset) // 2
-            intensity[max(0, middle - 1) : middle + 2] = 0.0
+            intensity[max(0, middle - 1) : middle + 3] = 0.0

@@ -94,7 +94,7 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
     """Train a network on simulated motion.
 
     The loss is the cross-entropy of intensity and classes against the simulation's truth; a tick at an
-    expression's edge or in the gap between two counts double.
+    expression's edge or in the gap between two counts three times.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -120,7 +120,7 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         )
         out = network(motion)
         edge = functional.max_pool1d(targets[..., 0].diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
-        weight = 1 + functional.pad(edge.float(), (1, 0))
+        weight = 1 + 2 * functional.pad(edge.float(), (1, 0))
         intensity = functional.binary_cross_entropy(out.intensity, targets[..., 0], weight)
         classes = functional.binary_cross_entropy(out.classes, targets[..., 1:], weight[..., None])
         loss = intensity + 0.5 * classes
