@@ -25,7 +25,6 @@ from streamspot.face.tracker import FaceTracker
 from streamspot.flow.dense import FlowName
 from streamspot.flow.regions import Layout, layout
 from streamspot.observer import Observer
-from streamspot.recording import Recording, is_recording
 from streamspot.sources.base import file_identity
 from streamspot.sources.video import VideoFile
 from streamspot.telemetry import Telemetry
@@ -87,8 +86,8 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
         SourceError: The file cannot be read.
     """
     name, regions = video.annotated.name, layout(measures.regions)
-    if video.file is not None and is_recording(video.file):
-        return _recorded(video.file, name, regions)
+    if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
+        return recorded
     observer = Observer(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
@@ -108,8 +107,12 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     return _assemble(name, motions, looked, len(regions), remarks)
 
 
-def _recorded(path: Path, name: str, regions: Layout) -> Extracted:
-    """Return what a recording of region motion holds."""
+def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
+    """Return what a recording of region motion holds, None if the file is none."""
+    from streamspot.recording import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
+
+    if not is_recording(path):
+        return None
     recording = Recording(path)
     if recording.layout != regions.name:
         raise DataError(
