@@ -95,7 +95,24 @@ def fingerprint(dataset: Dataset, settings: TrainSettings) -> str:
     return digest.hexdigest()[:16]
 
 
-def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, progress: Progress) -> None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all runs of a cross-validation share.
+
+    Attributes:
+        dataset: The data.
+        settings: Every choice.
+        folder: Where runs leave their results.
+        device: Where networks are trained.
+    """
+
+    dataset: Dataset
+    settings: TrainSettings
+    folder: Path
+    device: str = "cpu"
+
+
+def execute(run: Run, job: Job, progress: Progress) -> None:
     """Train one run and write its scores, whole or not at all.
 
     The file holds ``last/<recording>`` (T, 3) float32 and, for a test subject, ``epoch<e>/<recording>`` as
@@ -103,6 +120,7 @@ def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, p
     """
     torch.set_num_threads(1)
     started = time.perf_counter()
+    dataset, settings = job.dataset, job.settings
     seen = dataset.of([s for s in dataset.subjects if s not in run.held_out])
     unseen = dataset.of(run.held_out)
     kept: dict[str, np.ndarray[Any, Any]] = {}
@@ -113,12 +131,12 @@ def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, p
                 kept[f"epoch{epoch}/{name}"] = scores.astype(np.float16)
         progress(run.key, epoch + 1)
 
-    scorer = train_network(seen, settings, layout=dataset.layout, on_epoch=on_epoch)
+    scorer = train_network(seen, settings, layout=dataset.layout, on_epoch=on_epoch, device=job.device)
     kept |= {f"last/{name}": scores for name, scores in scorer(unseen).items()}
     kept["seconds"] = np.array(time.perf_counter() - started)
-    partial = folder / f".{run.key}.{os.getpid()}.npz"
+    partial = job.folder / f".{run.key}.{os.getpid()}.npz"
     np.savez_compressed(partial, **kept)
-    partial.replace(_file(folder, run))
+    partial.replace(_file(job.folder, run))
 
 
 def _file(folder: Path, run: Run) -> Path:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import Recording
-from streamspot.errors import DataError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
@@ -38,6 +38,7 @@ class Trainer:
 
     Raises:
         DataError: No recording has an expression.
+        SettingsError: The device is not there.
     """
 
     def __init__(
@@ -52,6 +53,10 @@ class Trainer:
         if not any(r.instances for r in recordings):
             raise DataError(
                 "no recording for training has an expression; add point labels to annotations.csv"
+            )
+        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+            raise SettingsError(
+                f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
         torch.manual_seed(settings.seed)

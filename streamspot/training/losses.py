@@ -132,7 +132,9 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
         negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
         return positive + negative
     clear = output.classes.clamp(SMALL, 1 - SMALL)
-    mine = targets.expression.transpose(1, 2)  # (B, T, 2); the weak ticks of an expression are of its class too
+    mine = targets.expression.transpose(
+        1, 2
+    )  # (B, T, 2); the weak ticks of an expression are of its class too
     shown = mine.any(-1, keepdim=True)
     micro = torch.tensor([1.0, settings.micro_weight], device=clear.device)
     each = -(micro * mine * clear.log()) - (~mine) * (1 - clear).log()
