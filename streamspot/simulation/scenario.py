@@ -36,7 +36,7 @@ class Scenario:
     gazes: float = 8.0
     speech: float = 3.0
     chewing: float = 0.3
-    turns: float = 3.0
+    turns: float = 5.0
     hands: float = 0.7
     noise: float = 0.0009
     wander: float = 0.006

@@ -26,7 +26,7 @@ _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 _LEAST_TICKS = 4
 """What is seen for less is no expression."""
 
-_FLOOR = {"macro": 0.035, "micro": 0.012}
+_FLOOR = {"macro": 0.042, "micro": 0.014}
 """Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
 
 _JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
@@ -107,7 +107,7 @@ def _expressions(
 ) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
     out: list[tuple[Instance, Array]] = []
-    rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
+    rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.5)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng)
     start = int(rng.exponential(1800 / rate))
@@ -205,4 +205,4 @@ def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
     for before, after in pairwise(instances):
         if after.onset - before.offset < 5:
             middle = (before.offset + after.onset) // 2
-            intensity[max(0, middle - 1) : middle + 2] = 0.0
+            intensity[max(0, middle - 1) : middle + 3] = 0.0

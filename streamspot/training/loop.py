@@ -15,7 +15,8 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
 from streamspot.training.losses import Targets, known_neutral, lowest_neutral, total_loss
-from streamspot.training.pseudo import Points, label
+from streamspot.training.points import Points
+from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 
 OnEpoch = Callable[[int, Network, float], None]
@@ -138,8 +139,8 @@ class Trainer:
 
     @torch.no_grad()
     def _follow_centres(self, features: Tensor, points: Points) -> None:
-        """Keep a running mean of X at the points of each class (Table 3, class-wise)."""
-        if self.settings.labels.kind != "classwise":
+        """Keep a running mean of X at the points of each class (class-wise, HR-Pro)."""
+        if self.settings.labels.kind not in ("classwise", "hrpro"):
             return
         seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
         for kind in range(2):

@@ -62,7 +62,7 @@ def crossval(
         raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
-    runs = plan(dataset.subjects, settings.groups)
+    runs = plan(dataset.subjects, settings)
     folder = open_folder(out, fingerprint(dataset, settings))
     todo = pending(runs, folder)
     bar = Progress(
