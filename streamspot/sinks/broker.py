@@ -17,6 +17,7 @@ import re
 import secrets
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,6 +265,7 @@ class Dialler:
             published(a, b, mid, reason, properties)  # type: ignore[misc,call-arg]
 
         paho.on_publish = on_publish
+        _write_at_once(paho)
         try:
             async with client:
                 yield connection
@@ -291,6 +293,25 @@ class Dialler:
         if self.persistent:
             properties.SessionExpiryInterval = 7 * 86400
         return {"clean_start": not self.persistent, "properties": properties}
+
+
+def _write_at_once(paho: Any) -> None:
+    """Send a packet in the next step of the loop; aiomqtt waits two more for the socket to say it is writable."""
+    loop, thread, wait = asyncio.get_running_loop(), threading.get_ident(), paho.on_socket_register_write
+
+    def register(client: Any, data: Any, sock: Any) -> None:
+        if threading.get_ident() == thread:
+            loop.call_soon(write, client, data, sock)
+        else:
+            wait(client, data, sock)
+
+    def write(client: Any, data: Any, sock: Any) -> None:
+        with contextlib.suppress(OSError):  # shows again when the loop reads or writes
+            client.loop_write()
+        if client.want_write() and sock.fileno() >= 0:
+            wait(client, data, sock)
+
+    paho.on_socket_register_write = register
 
 
 @contextlib.contextmanager

@@ -119,9 +119,7 @@ class MqttSink:
         try:
             await asyncio.wait({run}, timeout=self._drain)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=1.0)
+            await _end(self._tasks)
             self._note()
             self._view.state = "stopped"
             self._open.close()
@@ -381,9 +379,19 @@ async def _first(*parts: Coroutine[Any, Any, None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are gone: Python 3.11's wait_for swallows a cancellation that meets its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    await asyncio.gather(
+        *tasks, return_exceptions=True
+    )  # takes note of their errors, or the loop would log them
 
 
 def _now() -> str:
