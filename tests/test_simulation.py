@@ -17,7 +17,17 @@ from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
 from streamspot.training.simulated import HELD_OUT, Recipe, augment, evaluate, matched, runs, train
 
 QUIET = Scenario(
-    blinks=0, gazes=0, speech=0, chewing=0, turns=0, hands=0, glitches=0, noise=0.0, wander=0.0, idle=0.0
+    blinks=0,
+    gazes=0,
+    speech=0,
+    fidgets=0,
+    chewing=0,
+    turns=0,
+    hands=0,
+    glitches=0,
+    noise=0.0,
+    wander=0.0,
+    idle=0.0,
 )
 
 

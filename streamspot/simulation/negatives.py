@@ -31,6 +31,7 @@ def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Array:
     position = np.zeros((ticks, len(person.layout), 2), np.float32)
     _eyes(rng, person, scenario, position)
     _mouth(rng, person, scenario, position)
+    _fidgets(rng, person, scenario, position)
     _head(rng, person, scenario, position)
     _hands(rng, person, scenario, position)
     return position
@@ -69,7 +70,7 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     rest = 0.0
     often = scenario.speech * (6 if rng.random() < 0.3 else 0.5)
     for start in np.sort(_starts(rng, len(position), often)):
-        ticks = int(rng.integers(25, 240))
+        ticks = int(rng.integers(15, 240))
         said = courses.speech(rng, ticks)
         sizes = loud * np.array([rng.uniform(0.5, 1), *rng.uniform(0.05, 0.3, 2), rng.uniform(0.1, 0.5)])
         moves = np.einsum("tk,k,krc->trc", said, sizes, np.stack((jaw, wide, pout, lips)))
@@ -92,6 +93,15 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
         chew[:, 0] += np.float32(rng.normal(0, 0.01)) * (np.abs(jaw[:, 1]) > 0.05)
         course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
         _add(position, int(start), course.astype(np.float32), person.shape(chew))
+
+
+def _fidgets(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
+    lips = (16, 17, 18, 23, 24, 25, 26, 28)
+    for start in _starts(rng, len(position), scenario.fidgets * rng.uniform(0, 2)):
+        moved = person.face(rng, tuple(rng.choice(lips, rng.integers(1, 3), replace=False).tolist()))
+        moved *= np.float32(rng.uniform(0.008, 0.03)) / np.abs(moved).max()
+        rise, fall = int(rng.integers(3, 20)), int(rng.integers(3, 40))
+        _add(position, int(start), courses.expression(rng, rise, int(rng.integers(0, 40)), fall), moved)
 
 
 def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
