@@ -26,7 +26,7 @@ from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
 from streamspot.sources.base import slug
-from streamspot.subscribe import Subscription, subscribe
+from streamspot.subscription import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event
 
