@@ -115,9 +115,9 @@ class MqttSink:
     ) -> None:
         self._closing.set()
         self._queued.set()
-        run = self._tasks[0]
-        try:
-            await asyncio.wait({run}, timeout=self._drain)
+        away = self._view.state in {"retrying", "refused"}
+        try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
+            await asyncio.wait({self._tasks[0]}, timeout=min(self._drain, 0.5) if away else self._drain)
         finally:
             await _end(self._tasks)
             self._note()
