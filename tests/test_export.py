@@ -22,6 +22,7 @@ def _model() -> Model:
     return Model(Network(config), device="cpu")
 
 
+@pytest.mark.slow
 def test_the_step_runs_in_onnx(tmp_path: Path) -> None:
     """Another program that feeds motion and state gets the scores of this one, from one file that explains itself."""
     for package in ("onnx", "onnxscript"):

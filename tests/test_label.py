@@ -111,10 +111,15 @@ def test_pictures_play_in_their_own_time(tmp_path: Path, terminal: Terminal) -> 
 def test_the_terminal_is_restored_when_the_program_is_ended(terminal: Terminal) -> None:
     """A termination signal in the middle leaves a terminal that echoes, and the signal's exit code."""
     before = terminal.state()
-    with pytest.raises(SystemExit) as ended, Keys():
-        assert terminal.state() != before
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
+
+    def killed() -> None:
+        with Keys():
+            assert terminal.state() != before
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    with pytest.raises(SystemExit) as ended:
+        killed()
     assert ended.value.code == 143
     assert terminal.state() == before
 

@@ -48,9 +48,9 @@ def _parts(state: Any) -> dict[str, Tensor]:
 def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     """Write the streaming step of so many streams as ONNX, and check it over 300 steps of random motion.
 
-    Inputs are ``motion`` (S, R, 2) in inter-ocular distances a tick and the state, named as in the encoder's
-    state; a stream that has seen nothing has zeros there. Outputs are ``scores`` (S, 3): intensity, macro and
-    micro of the tick ``look_ahead`` ticks ago, and the state to feed next, ``new_…``. The first ``look_ahead``
+    Inputs are ``motion`` (S, R, 2) in inter-ocular distances a tick and the state, ``state_…``; a stream that has
+    seen nothing has zeros there. Outputs are ``scores`` (S, 3): intensity, macro and micro of the tick
+    ``look_ahead`` ticks ago, and the state to feed next in the same order, ``new_…``. The first ``look_ahead``
     scores speak of ticks before the start. The configuration stands in the file's metadata.
 
     Args:
@@ -74,7 +74,7 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
             _Step(model, streams),
             (motion, *state.values()),
             dynamo=True,
-            input_names=["motion", *state],
+            input_names=["motion", *(f"state_{name}" for name in state)],
             output_names=["scores", *(f"new_{name}" for name in state)],
             verbose=False,
         )
@@ -104,7 +104,7 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     state = model.new_state(streams)
-    feed = {name: part.clone().numpy() for name, part in _parts(state).items()}
+    feed = {f"state_{name}": part.clone().numpy() for name, part in _parts(state).items()}
     rng = np.random.default_rng(0)
     worst = 0.0
     for _ in range(_STEPS):
