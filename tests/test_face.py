@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
-from streamspot.face.align import CROP_EYES, alignment, inter_ocular, to_crop
+from streamspot.face.align import CROP_EYES, Eyes, to_crop
 from streamspot.face.detectors import FaceLandmarker, FaceMesh, _parse, has_face_mesh, make_detector
 from streamspot.face.tracker import FaceTracker
 from streamspot.types import Frame
@@ -75,7 +75,7 @@ def test_the_largest_faces_win_and_faces_too_small_or_broken_are_left_out():
     broken[5] = np.nan
     tracker = FaceTracker(Scripted([[mesh(100, size=30), mesh(400, size=80), mesh(200, size=5), broken]]))
     (face,) = tracker.track(frames(1)[0])
-    assert inter_ocular(face.landmarks) == pytest.approx(80)
+    assert Eyes.of(face.landmarks).distance == pytest.approx(80)
 
 
 def test_the_aligned_crop_has_level_eyes_at_a_fixed_distance():
@@ -83,8 +83,8 @@ def test_the_aligned_crop_has_level_eyes_at_a_fixed_distance():
     tilted = mesh(100)
     turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]], np.float32) * 3
     tilted[:, :2] = tilted[:, :2] @ turn.T
-    aligned = to_crop(alignment(tilted), tilted)
-    assert inter_ocular(aligned) == pytest.approx(CROP_EYES, rel=1e-4)
+    aligned = to_crop(Eyes.of(tilted).alignment(), tilted)
+    assert Eyes.of(aligned).distance == pytest.approx(CROP_EYES, rel=1e-4)
     assert aligned[33, 1] == pytest.approx(aligned[263, 1], abs=1e-2)
 
 
@@ -95,7 +95,7 @@ def test_face_mesh_finds_the_portrait_and_nobody_in_an_empty_room(portrait: Fram
     try:
         (found,) = detector(portrait)
         assert found.shape == (468, 3)
-        assert 40 < inter_ocular(found) < 200
+        assert 40 < Eyes.of(found).distance < 200
         assert detector(nobody) == []
     finally:
         detector.close()
@@ -127,7 +127,7 @@ def test_face_landmarker_and_face_mesh_agree(data: Path, portrait: Frame):
     (reference,) = other(portrait)
     other.close()
     apart = np.hypot(*(found[:468, :2] - reference[:468, :2]).T)
-    assert np.median(apart) < 0.1 * inter_ocular(reference)
+    assert np.median(apart) < 0.1 * Eyes.of(reference).distance
 
 
 def test_a_face_model_that_is_missing_or_damaged_is_named(tmp_path: Path):

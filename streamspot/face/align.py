@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,32 +14,44 @@ CROP = 160
 CROP_EYES = 50.0
 """Inter-ocular distance in the crop, pixels."""
 
-_EYES_AT = np.array([CROP / 2, 56.0], np.float32)
+_EYES_AT = (CROP / 2, 56.0)
 """Where the middle between the eyes lies in the crop: room for a raised brow above, a dropped jaw below."""
 
-_LEFT_EYE = [33, 133]
-_RIGHT_EYE = [362, 263]
+_CORNERS = [33, 133, 362, 263]
+"""Mesh vertices: the corners of the eye left in the image, then of the other."""
 
 
-def eyes(landmarks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the centres of the eye left and right in the image, each ``(2,)``, from the eyes' corners."""
-    return landmarks[_LEFT_EYE, :2].mean(0), landmarks[_RIGHT_EYE, :2].mean(0)
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """Where a face is, by its eye centres (each the middle of the eye's corners), in the landmarks' unit."""
 
+    x: float
+    y: float
+    dx: float
+    dy: float
 
-def inter_ocular(landmarks: NDArray[np.float32]) -> float:
-    """Return the distance of the eye centres in the landmarks' unit."""
-    left, right = eyes(landmarks)
-    return float(np.hypot(*(right - left)))
+    @classmethod
+    def of(cls, landmarks: NDArray[np.float32]) -> Eyes:
+        """Return the eyes of ``(N, 3)`` landmarks: the middle between them, and from left to right in the image."""
+        corners = landmarks[_CORNERS, :2].astype(np.float64).tolist()
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+        return cls(
+            (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4, (cx + dx - ax - bx) / 2, (cy + dy - ay - by) / 2
+        )
 
+    @property
+    def distance(self) -> float:
+        """Inter-ocular distance."""
+        return math.hypot(self.dx, self.dy)
 
-def alignment(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the ``(2, 3)`` similarity from frame pixels to the crop: eyes level and ``CROP_EYES`` apart."""
-    left, right = eyes(landmarks)
-    dx, dy = (right - left).tolist()
-    scale = CROP_EYES / max(dx * dx + dy * dy, 1e-6)
-    turn = np.array([[dx, dy], [-dy, dx]], np.float32) * np.float32(scale)
-    shift = _EYES_AT - turn @ ((left + right) / 2)
-    return np.concatenate([turn, shift[:, None]], axis=1, dtype=np.float32)
+    def alignment(self) -> NDArray[np.float32]:
+        """Return the ``(2, 3)`` similarity to the crop: eyes level and ``CROP_EYES`` apart."""
+        scale = CROP_EYES / max(self.distance**2, 1e-6)
+        c, s = self.dx * scale, self.dy * scale
+        left, top = _EYES_AT
+        return np.array(
+            [[c, s, left - c * self.x - s * self.y], [-s, c, top + s * self.x - c * self.y]], np.float32
+        )
 
 
 def to_crop(transform: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

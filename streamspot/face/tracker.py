@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamspot.face.align import alignment, eyes, inter_ocular
+from streamspot.face.align import Eyes
 from streamspot.face.detectors import FaceDetector
 from streamspot.types import Face, Frame
 
@@ -24,8 +24,7 @@ _REACH = 1.0
 @dataclass(slots=True)
 class _Track:
     number: int
-    centre: NDArray[np.float32]
-    size: float
+    eyes: Eyes
     seen: float
 
 
@@ -47,33 +46,32 @@ class FaceTracker:
         """Return the faces in this frame, ordered by track number."""
         self._tracks = [t for t in self._tracks if frame.pts - t.seen <= LOST_AFTER]
         found = [
-            (size, marks)
+            (eyes, marks)
             for marks in self._detector(frame)
-            if np.isfinite(marks).all() and (size := inter_ocular(marks)) >= _SMALLEST
+            if np.isfinite(marks.sum()) and (eyes := Eyes.of(marks)).distance >= _SMALLEST
         ]
-        found.sort(key=lambda item: -item[0])
+        found.sort(key=lambda item: -item[0].distance)
         free = list(self._tracks)
         faces = []
-        for size, marks in found[: self._faces]:
-            centre = np.mean(eyes(marks), axis=0)
-            track = self._match(free, centre, size)
+        for eyes, marks in found[: self._faces]:
+            track = self._match(free, eyes)
             if track is None:
-                track = _Track(self._next, centre, size, frame.pts)
+                track = _Track(self._next, eyes, frame.pts)
                 self._next += 1
                 self._tracks.append(track)
             else:
                 free.remove(track)
-                track.centre, track.size, track.seen = centre, size, frame.pts
-            faces.append(Face(track.number, marks, 1.0, alignment(marks)))
+                track.eyes, track.seen = eyes, frame.pts
+            faces.append(Face(track.number, marks, 1.0, eyes.alignment()))
         return sorted(faces, key=lambda face: face.track)
 
     @staticmethod
-    def _match(free: list[_Track], centre: NDArray[np.float32], size: float) -> _Track | None:
+    def _match(free: list[_Track], eyes: Eyes) -> _Track | None:
         """Return the nearest free track within reach whose size is alike."""
-        best, reach = None, _REACH * size
+        best, reach = None, _REACH * eyes.distance
         for track in free:
-            distance = float(np.hypot(*(track.centre - centre)))
-            if distance <= reach and 0.6 < track.size / size < 1.67:
+            distance = math.hypot(track.eyes.x - eyes.x, track.eyes.y - eyes.y)
+            if distance <= reach and 0.6 < track.eyes.distance / eyes.distance < 1.67:
                 best, reach = track, distance
         return best
 

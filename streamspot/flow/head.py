@@ -7,6 +7,8 @@ second turns a landmark mesh back into a reference pose.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +46,7 @@ def rigid_basis(points: Array) -> NDArray[np.float64]:
 def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.float64], float]:
     """Fit the rigid motion to the measured motion of rigid points, robustly.
 
-    Four rounds of re-weighted least squares with Cauchy-like weights, begun at the median motion: a hand, hair
+    Three rounds of re-weighted least squares with Cauchy-like weights, begun at the median motion: a hand, hair
     or a spectacle frame over fewer than half of the points does not matter.
 
     Args:
@@ -56,22 +58,24 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
     """
     rows = basis.reshape(-1, 6)
     target = motion.reshape(-1).astype(np.float64)
-    left = np.hypot(*(motion - np.median(motion, axis=0)).T)
+    left = (motion - np.median(motion, axis=0)).reshape(-1)
     parameters = np.zeros(6)
-    for _ in range(4):
-        weight = np.repeat(1.0 / np.maximum(1.0, left / (1.5 * _spread(left))) ** 2, 2)
-        weighted = rows * weight[:, None]
+    for _ in range(3):
+        squares, spread = _spread(left)
+        weight = np.repeat(1.0 / np.maximum(1.0, squares / (1.5 * spread) ** 2), 2)
+        weighted = (rows * weight[:, None]).T
         # OpenCV's solver: NumPy's wakes a pool of threads for a system of six
-        solved = cv2.solve(weighted.T @ rows + _PRIOR, weighted.T @ target, flags=cv2.DECOMP_CHOLESKY)[1]
+        solved = cv2.solve(weighted @ rows + _PRIOR, weighted @ target, flags=cv2.DECOMP_CHOLESKY)[1]
         parameters = np.asarray(solved, np.float64)[:, 0]
-        left = np.hypot(*(target - rows @ parameters).reshape(-1, 2).T)
-    return parameters, _spread(left)
+        left = target - rows @ parameters
+    return parameters, _spread(left)[1]
 
 
-def _spread(left: NDArray[np.float64]) -> float:
-    """Return the robust standard deviation of residual lengths."""
-    middle = len(left) // 2
-    return max(1.4826 * float(np.partition(left, middle)[middle]), 1e-4)
+def _spread(left: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return the squared lengths of ``(N, 2)`` flat residuals and their robust standard deviation."""
+    squares = left[::2] ** 2 + left[1::2] ** 2
+    middle = len(squares) // 2
+    return squares, max(1.4826 * math.sqrt(float(np.partition(squares, middle)[middle])), 1e-4)
 
 
 class PoseNormaliser:
@@ -92,11 +96,11 @@ class PoseNormaliser:
         Source: Umeyama, *Least-squares estimation of transformation parameters*, PAMI 1991.
         """
         rigid = mesh[RIGID]
-        centre = rigid.mean(0)
+        centre = rigid.sum(0) / np.float32(len(rigid))
         source = rigid - centre
-        u, singular, vt = np.linalg.svd(source.T @ self._target)
-        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+        singular, u, vt = cv2.SVDecomp(source.T @ self._target)
+        sign = np.array([1.0, 1.0, np.sign(cv2.determinant(u) * cv2.determinant(vt))], np.float32)
         turn = (u * sign) @ vt
-        scale = (singular * sign).sum() / max(float((source**2).sum()), 1e-9)
-        positions = scale * (mesh[vertices] - centre) @ turn + self._centre
+        scale = (singular[:, 0] * sign).sum() / max(float((source * source).sum()), 1e-9)
+        positions = scale * ((mesh[vertices] - centre) @ turn) + self._centre
         return np.asarray(positions[:, :2], np.float32)

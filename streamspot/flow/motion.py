@@ -15,13 +15,12 @@ from streamspot.flow.regions import Layout
 from streamspot.flow.ticks import TickGrid
 from streamspot.types import Face, Frame, RegionMotion
 
-_REACH = 3
-"""The flow of a region is averaged over a box that reaches so many crop pixels to every side."""
+_BLOCK = 4
+"""The flow is averaged over blocks of so many crop pixels and read between the blocks' centres."""
 
-_BOX = np.arange(-_REACH, _REACH + 1)
-
-_ANCHOR_SECONDS = 0.2
-"""Time constant of the complementary filter: flow says what is faster, landmarks what lasts."""
+_ANCHOR_SECONDS = 0.1
+"""Time constant of the complementary filter: flow says what is faster, landmarks what lasts. It shrinks with the
+quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
@@ -52,7 +51,7 @@ class MotionExtractor:
         self._flow = make_flow(flow)
         self._pose: PoseNormaliser | None = None
         self._crop: NDArray[np.uint8] | None = None
-        self._transform = np.zeros((2, 3), np.float32)
+        self._cutter: _Cutter
         self._at = np.zeros((0, 3), np.float32)
         self._position = np.zeros((len(layout), 2), np.float32)
         self._ticked = self._position
@@ -70,13 +69,13 @@ class MotionExtractor:
             self._position = self._ticked = seen
             self._lay(frame, face)
         else:
-            crop = _cut(frame.image, self._transform)
+            crop = self._cutter(frame.image)
             moved = self._moved(self._crop, crop) if step <= _FLOW_GAP else 0.0
-            trust = np.float32(1.0 - math.exp(-step / _ANCHOR_SECONDS))
+            trust = np.float32(1.0 - math.exp(-step / (_ANCHOR_SECONDS * self._quality)))
             guess = self._position + moved
             self._position = guess + trust * (seen - guess)
             self._crop = crop
-            self._at = to_crop(self._transform, face.landmarks[self._points])
+            self._at = to_crop(self._cutter.transform, face.landmarks[self._points])
             aligned = to_crop(face.transform, face.landmarks[RIGID])
             if np.abs(self._at[: len(RIGID)] - aligned)[:, :2].max() > _STRAY:
                 self._lay(frame, face)
@@ -89,10 +88,11 @@ class MotionExtractor:
 
     def _moved(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the regions' own motion ``(R, 2)`` between two crops of the same transform."""
-        field = self._flow(before, after)
-        column, row = np.clip(np.rint(self._at[:, :2]), _REACH, CROP - 1 - _REACH).astype(np.intp).T
-        boxes = field[row[:, None, None] + _BOX[:, None], column[:, None, None] + _BOX]  # (26 + R, 7, 7, 2)
-        flow = np.nan_to_num(boxes.mean((1, 2))) / np.float32(CROP_EYES)  # (26 + R, 2)
+        side = CROP // _BLOCK
+        field = cv2.resize(self._flow(before, after), (side, side), interpolation=cv2.INTER_AREA)
+        column, row = np.hsplit((self._at[:, :2] - (_BLOCK - 1) / 2) / np.float32(_BLOCK), 2)
+        read = cv2.remap(field, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        flow = np.nan_to_num(read[:, 0]) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
         head, spread = fit_rigid(basis[: len(RIGID)], flow[: len(RIGID)])
         self._quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
@@ -101,30 +101,41 @@ class MotionExtractor:
 
     def _lay(self, frame: Frame, face: Face) -> None:
         """Lay the crop anew where the face is now."""
-        self._transform = face.transform
-        self._crop = _cut(frame.image, self._transform)
-        self._at = to_crop(self._transform, face.landmarks[self._points])
+        self._cutter = _Cutter(frame.image.shape[:2], face.transform)
+        self._crop = self._cutter(frame.image)
+        self._at = to_crop(face.transform, face.landmarks[self._points])
 
 
 _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 
 
-def _cut(image: NDArray[np.uint8], transform: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the grey ``(160, 160)`` crop; a face larger than it is averaged over pixels, not sampled."""
-    corners = _CORNERS @ cv2.invertAffineTransform(transform).T  # (4, 2)
-    by = max(1, int(1.0 / max(float(np.hypot(transform[0, 0], transform[0, 1])), 1e-3)))
-    size = np.array(image.shape[1::-1])
-    first = np.clip(np.floor(corners.min(0)) - 1, 0, size - by).astype(int)
-    last = np.clip(np.ceil(corners.max(0)) + 2, first + by, size).astype(int)
-    last -= (last - first) % by
-    part = cv2.cvtColor(image[first[1] : last[1], first[0] : last[0]], cv2.COLOR_BGR2GRAY)
-    if by > 1:
-        part = cv2.resize(part, (part.shape[1] // by, part.shape[0] // by), interpolation=cv2.INTER_AREA)
-    # the centre of pixel i of the part lies at first + by * (i + 1/2) - 1/2
-    turn = transform[:, :2]
-    shift = transform[:, 2] + turn @ (first + (by - 1) / 2)
-    warp = np.concatenate([turn * by, shift[:, None]], axis=1)
-    return np.asarray(cv2.warpAffine(part, warp, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE))
+class _Cutter:
+    """Cuts the grey ``(160, 160)`` crop of one transform; a larger face is averaged over pixels, not sampled."""
+
+    def __init__(self, size: tuple[int, ...], transform: NDArray[np.float32]) -> None:
+        self.transform = transform
+        self._size = size
+        corners = _CORNERS @ cv2.invertAffineTransform(transform).T  # (4, 2)
+        self._by = by = max(1, int(1.0 / max(float(np.hypot(transform[0, 0], transform[0, 1])), 1e-3)))
+        limit = np.array(size[::-1])
+        first = np.clip(np.floor(corners.min(0)) - 1, 0, limit - by).astype(int)
+        last = np.clip(np.ceil(corners.max(0)) + 2, first + by, limit).astype(int)
+        last -= (last - first) % by
+        self._part = slice(first[1], last[1]), slice(first[0], last[0])
+        # the centre of pixel i of the part lies at first + by * (i + 1/2) - 1/2
+        turn = transform[:, :2]
+        shift = transform[:, 2] + turn @ (first + (by - 1) / 2)
+        self._warp = np.concatenate([turn * by, shift[:, None]], axis=1)
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the crop of a picture."""
+        if image.shape[:2] != self._size:  # the source changed its mode
+            return _Cutter(image.shape[:2], self.transform)(image)
+        part = cv2.cvtColor(image[self._part], cv2.COLOR_BGR2GRAY)
+        if self._by > 1:
+            size = part.shape[1] // self._by, part.shape[0] // self._by
+            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.warpAffine(part, self._warp, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE))
 
 
 _CORNERS = np.array([[0, 0, 1], [CROP, 0, 1], [0, CROP, 1], [CROP, CROP, 1]], np.float32)

@@ -64,6 +64,7 @@ def crossval_command(
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:
@@ -72,7 +73,7 @@ def crossval_command(
 
     console = Console(stderr=True)
     settings = load_settings(config, seed=seed, epochs=epochs)
-    results = crossval(data, out, settings, jobs=jobs, console=None if no_ui else console)
+    results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
     _show(results, console)
     console.print(f"{out / 'results.json'}")
     if report:
