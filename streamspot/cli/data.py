@@ -79,7 +79,8 @@ def extract(
             jobs=jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-        bar.update(task, completed=1, total=1) if outcome.resumed == len(found.videos) else None
+        done = bar.tasks[0].completed
+        bar.update(task, completed=done, total=done, visible=done > 0)
     report = [*outcome.notes, *(f"left out: {fault}" for fault in outcome.broken.values())]
     (out / "report.txt").write_text("".join(f"{line}\n" for line in report), encoding="utf-8")
     again = f", {outcome.resumed} of them measured before" if outcome.resumed else ""

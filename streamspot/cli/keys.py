@@ -96,7 +96,7 @@ class Line:
         if not self._screen.isatty() or (now - self._drawn < 0.05 and said == self._said):
             return
         self._drawn, self._said = now, said
-        width = os.get_terminal_size(self._screen.fileno()).columns or 80
+        width = os.get_terminal_size(self._screen.fileno()).columns or 80  # the return counts as one
         self._screen.write(f"\r{text}  {said}"[:width] + "\x1b[K")
         self._screen.flush()
 
