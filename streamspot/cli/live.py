@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,7 @@ from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
 from streamspot.sources.base import slug
 from streamspot.subscribe import Subscription, subscribe
-from streamspot.telemetry import Telemetry
+from streamspot.telemetry import BrokerView, Telemetry
 from streamspot.types import Event
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def run(
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
 
+    Ctrl-C ends it in good order (what is open is cancelled, events are delivered, exit code 0), twice at once.
+
     [dim]Examples:[/]
       streamspot run --source 0
       streamspot run --source clip.mp4 --events - --no-ui
@@ -117,6 +120,7 @@ async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     telemetry = telemetry or Telemetry()
+    asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         screen = _screen(stack, telemetry, draw=draw, stdout_taken=settings.events == "-")
         stack.enter_context(screen)
@@ -131,13 +135,35 @@ async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None
             for event in batch.events:
                 for sink in sinks:
                     await sink.event(event)
-    left = telemetry.broker.queued
-    if left:
-        typer.echo(
-            f"{left} event{'s' if left > 1 else ''} could not be delivered to {telemetry.broker.address} yet; "
-            "they wait in the journal and go out at the next start",
-            err=True,
+        for sink in sinks:
+            if isinstance(sink, MqttSink) and run.stopped:
+                sink.drain = 0.5
+    _complain(telemetry.broker)
+
+
+def _complain(broker: BrokerView) -> None:
+    """Raise if the broker was there for nothing, or not at all.
+
+    Raises:
+        BrokerError: Events are left, or it could not be reached.
+    """
+    if broker.queued:
+        count = f"{broker.queued} event{'s' if broker.queued > 1 else ''}"
+        reason = broker.error.partition("; ")[0] or f"{broker.address} does not answer"
+        raise BrokerError(
+            f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run with "
+            "a broker that is there"
         )
+    if broker.error:
+        raise BrokerError(broker.error)
+
+
+class _Impatient(ThreadPoolExecutor):
+    """Threads that nobody waits for: one may hang in a connection to a broker that does not answer."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End without waiting."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 def _screen(

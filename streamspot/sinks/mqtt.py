@@ -88,7 +88,7 @@ class MqttSink:
         self._on_command = on_command
         self._bridges = bridges
         self._notes: deque[Note] = deque(maxlen=200)
-        self._drain = drain
+        self.drain = drain
         self._faces: dict[int, _FaceState] = {}
         self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
         self._curve: deque[tuple[int, Score]] = deque(maxlen=1000)
@@ -116,7 +116,7 @@ class MqttSink:
         self._queued.set()
         run = self._tasks[0]
         try:
-            await asyncio.wait({run}, timeout=self._drain)
+            await asyncio.wait({run}, timeout=self.drain)
         finally:
             for task in self._tasks:
                 task.cancel()
