@@ -17,6 +17,7 @@ from small_data import write_small
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.training.crossval import deal, plan
+from streamspot.training.report import write_report
 from streamspot.training.runner import crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
@@ -31,6 +32,7 @@ TINY: dict[str, Any] = {
 SCRIPT = """
 import sys
 from pathlib import Path
+from streamspot.training.report import write_report
 from streamspot.training.runner import crossval
 from streamspot.training.settings import load_settings
 crossval(Path(sys.argv[1]), Path(sys.argv[2]), load_settings(Path(sys.argv[3])))
@@ -85,7 +87,8 @@ def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
 def test_no_subject_has_a_part_in_its_own_judgement(tmp_path: Path) -> None:
     """A subject is held out of the network that judges it and of all that its decoder settings rest on."""
     subjects = load(write_small(tmp_path, subjects=9)).subjects
-    runs, groups = plan(subjects, 4), deal(subjects, 4)
+    settings = TrainSettings(groups=4)
+    runs, groups = plan(subjects, settings), deal(subjects, 4)
     assert sorted(s for group in groups for s in group) == list(subjects)
     assert [run.held_out for run in runs if run.outer] == [(s,) for s in subjects]
     held = {run.key: set(run.held_out) for run in runs if not run.outer}
@@ -129,3 +132,25 @@ def test_settings_that_do_not_exist_are_refused(tmp_path: Path, text: str, said:
     path.write_text(text)
     with pytest.raises(SettingsError, match=said):
         load_settings(path)
+
+
+def test_folds_and_the_pooled_choice(tmp_path: Path) -> None:
+    """Fewer folds hold every subject out exactly once; the pooled choice needs no further training."""
+    data = write_small(tmp_path / "data", subjects=5, frames=200)
+    settings = TrainSettings.model_validate(TINY | {"epochs": 1, "folds": 2, "choice": "pooled"})
+    runs = plan(load(data).subjects, settings)
+    assert sorted(s for run in runs for s in run.held_out) == [f"s{i}" for i in range(5)]
+    assert len(runs) == 2
+    assert crossval(data, tmp_path / "out", settings)["subjects"] == 5
+
+
+def test_the_report_stands_alone(tmp_path: Path) -> None:
+    """The HTML report holds tables, curves and traces and loads nothing from anywhere."""
+    data = write_small(tmp_path / "data", subjects=4, frames=200)
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(TINY | {"epochs": 1, "choice": "pooled"}))
+    text = write_report(data, tmp_path / "out").read_text()
+    assert text.count("<svg") == 2 + 4
+    assert "Strict protocol" in text
+    assert "Paper protocol" in text
+    assert "<script" not in text
+    assert "<img" not in text

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamspot.training.pseudo import Points, find_apex, gaussians, half_length, label, theta
+from streamspot.training.baselines import complete_interval, similar_interval
+from streamspot.training.points import Points
+from streamspot.training.pseudo import find_apex, gaussians, half_length, label, theta
 from streamspot.training.settings import LabelSettings
 
-PAPER = LabelSettings(clamp=None, overlap="higher")
+PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
 
 
 def _points(*rows: tuple[int, int, int]) -> Points:
@@ -52,7 +54,7 @@ def test_the_length_is_the_stretched_count_above_theta() -> None:
     points, apex = _points((0, 100, 0)), torch.tensor([100])
     assert half_length(a, points, apex, 0.5, PAPER).tolist() == [math.floor(1.2 * 21 / 2)]
     assert half_length(a * 0.1, points, apex, 0.5, PAPER).tolist() == [0]
-    clamped = LabelSettings(clamp=((16, 36), (8, 16)))
+    clamped = LabelSettings(kind="gim", clamp=((16, 36), (8, 16)))
     assert half_length(a * 0.1, points, apex, 0.5, clamped).tolist() == [8]
     assert half_length(torch.ones(1, 200), points, apex, 0.5, clamped).tolist() == [18]
 
@@ -105,7 +107,7 @@ def test_two_of_one_class_that_meet(overlap: str, expected: str) -> None:
     """Where labels of one class meet the tick keeps the one that the strategy of Table 4 names."""
     a = torch.maximum(_bump(200, 100), _bump(200, 112))
     x = torch.randn(1, 200, 4, generator=torch.Generator().manual_seed(1))
-    chosen = LabelSettings.model_validate({"overlap": overlap, "stages": (0, 0)})
+    chosen = LabelSettings.model_validate({"kind": "gim", "overlap": overlap, "stages": (0, 0)})
     one = _label(a, x, _points((0, 100, 0)), 5, chosen)[0, 0]
     two = _label(a, x, _points((0, 112, 0)), 5, chosen)[0, 0]
     both = _label(a, x, _points((0, 100, 0), (0, 112, 0)), 5, chosen)[0, 0]
@@ -134,3 +136,22 @@ def test_full_supervision_labels_the_annotated_interval() -> None:
         torch.zeros(1, 200), torch.zeros(1, 200, 2), _points((0, 100, 0)), 0, LabelSettings(kind="full")
     )
     assert labels[0, 0].nonzero().flatten().tolist() == list(range(90, 113))
+
+
+def test_lac_takes_the_interval_of_highest_contrast() -> None:
+    """LAC completes an instance to where intensity inside and outside differ most."""
+    a = torch.full((1, 200), 0.1)
+    a[0, 92:118] = 0.9
+    first, last = complete_interval(a, _points((0, 100, 0)), PAPER)
+    assert (first.tolist(), last.tolist()) == ([92], [117])
+
+
+def test_hrpro_takes_what_resembles_the_class() -> None:
+    """HR-Pro propagates a point to neighbours that resemble its class, and no farther than k_c/2."""
+    x = torch.zeros(1, 200, 2)
+    x[..., 0] = 1
+    x[0, 94:105] = torch.tensor([0.0, 1.0])
+    centres = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    points = _points((0, 100, 0), (0, 150, 1))
+    first, last = similar_interval(x, points, centres, PAPER)
+    assert (first.tolist(), last.tolist()) == ([94, 142], [105, 158])

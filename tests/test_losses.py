@@ -19,7 +19,7 @@ from streamspot.training.losses import (
     smooth_loss,
     total_loss,
 )
-from streamspot.training.pseudo import Points
+from streamspot.training.points import Points
 from streamspot.training.settings import LossSettings
 
 PAPER = LossSettings(

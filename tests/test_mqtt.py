@@ -139,7 +139,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
             for tick in range(30):
                 sink.score(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1))
             sink.error("the camera rtsp://user:secret@camera/1 stalls; check the cable")
-            sink.control(paused=True, sensitivity=2.0)
+            sink.control(paused=True, sensitivity=0.25)
             found: dict[str, list[bytes]] = {}
             async with asyncio.timeout(10):
                 while not {"state", "intensity", "stats", "error", "event"} <= set(found) or not any(
@@ -153,7 +153,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     states = [json.loads(payload) for payload in found["state"]]
     busy = next(state for state in states if state["faces"])
     assert busy["paused"] is True
-    assert busy["sensitivity"] == 2.0
+    assert busy["sensitivity"] == 0.25
     assert busy["faces"]["0"]["state"] == "macro"
     assert busy["faces"]["0"]["expression"] == "s1/cam/0/0"
     assert states[-1]["faces"] == {}
@@ -185,11 +185,11 @@ async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp
         async with messages(url, "streamspot/n/status") as status, sink, asyncio.timeout(10):
             await status.get()
             await connection.publish(topic, b'{"command":"resume"}')
-            await connection.publish(topic, b'{"command":"sensitivity","value":1.5}')
+            await connection.publish(topic, b'{"command":"sensitivity","value":0.75}')
             await connection.publish(topic, b'{"command":"label","value":"micro"}')
             await connection.publish(topic, b"{}")
             assert await got.get() == Resume()
-            assert await got.get() == Sensitivity(1.5)
+            assert await got.get() == Sensitivity(0.75)
             assert await got.get() == Label("micro")
             assert "is no command" in json.loads((await errors.get())[1])["message"]
 
@@ -201,9 +201,9 @@ def test_no_command_payload_breaks_the_parser(payload: bytes):
         parse(payload)
 
 
-@pytest.mark.parametrize("value", [0, 11, True, "1", None, [1], 1e999])
+@pytest.mark.parametrize("value", [-0.1, 1.1, True, "1", None, [1], 1e999])
 def test_an_impossible_sensitivity_is_refused(value: object):
-    """Only numbers from 0.1 to 10 get through."""
+    """Only numbers from 0 to 1 get through."""
     with pytest.raises(SettingsError, match="sensitivity"):
         parse(json.dumps({"command": "sensitivity", "value": value}).encode())
     assert parse(b'{"command":"pause"}') == Pause()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamspot import __version__
-from streamspot.cli import inspect, live
+from streamspot.cli import data, inspect, live
 from streamspot.errors import StreamspotError
 from streamspot.training.cli import app as training
 
@@ -46,6 +46,7 @@ def _common(
 
 live.register(app)
 inspect.register(app)
+data.register(app)
 app.registered_commands += training.registered_commands
 
 

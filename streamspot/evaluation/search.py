@@ -133,7 +133,7 @@ def choose_scores(
         The settings with ``macro_score`` and ``micro_score`` set.
     """
     curves = Curves(scores, settings)
-    never = 9.0
+    never = 2.0  # above any score the decoder knows
 
     def worth(macro: float, micro: float) -> float:
         found = {r.name: curves.decode(r.name, macro, micro) for r in recordings}

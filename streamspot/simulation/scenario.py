@@ -19,6 +19,7 @@ class Scenario:
         blinks: Blinks.
         gazes: Shifts of gaze.
         speech: Bouts of speech.
+        fidgets: Pressed, licked or parted lips, smaller than any expression of them.
         chewing: Bouts of chewing.
         turns: Turns, nods and shakes of the head that leave a residual.
         hands: Moments in which something covers or brushes a part of the face.
@@ -35,8 +36,9 @@ class Scenario:
     blinks: float = 15.0
     gazes: float = 8.0
     speech: float = 3.0
+    fidgets: float = 4.0
     chewing: float = 0.3
-    turns: float = 3.0
+    turns: float = 5.0
     hands: float = 0.7
     noise: float = 0.0009
     wander: float = 0.006

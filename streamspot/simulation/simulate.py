@@ -26,11 +26,11 @@ _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 _LEAST_TICKS = 4
 """What is seen for less is no expression."""
 
-_FLOOR = {"macro": 0.035, "micro": 0.012}
-"""Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
+_JAW = {16, 25, 26, 27}
+"""An opening mouth alone is speech unless it opens wide."""
 
-_JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
-"""An opening mouth alone is speech unless it opens this wide."""
+_LIPS = _JAW | {17, 18, 23, 24, 28}
+"""Lips are never quite still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _expressions(
 ) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
     out: list[tuple[Instance, Array]] = []
-    rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
+    rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.5)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng)
     start = int(rng.exponential(1800 / rate))
@@ -120,7 +120,7 @@ def _expressions(
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
         )
-        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
+        floor = _floor(kind, chosen)
         face *= np.float32(max(strength, floor * rng.uniform(1, 1.8) / max(peak, 1e-6)))
         end = min(len(position), start + len(course))
         course = course[: end - start]
@@ -147,6 +147,13 @@ def _cut_short(before: list[tuple[Instance, Array]], onset: int) -> None:
             apex, point = min(last.apex, offset), min(last.point, offset)
             kept = replace(last, apex=apex, offset=offset, point=point)
             before.append((kept, course[: offset - last.onset + 1]))
+
+
+def _floor(kind: Kind, chosen: tuple[int, ...]) -> float:
+    """Return the smallest peak of these units that is an expression."""
+    if kind == "macro":
+        return 0.12 if set(chosen) <= _JAW else 0.042
+    return 0.03 if set(chosen) <= _LIPS else 0.014
 
 
 def _units(rng: Rng) -> tuple[int, ...]:
@@ -205,4 +212,4 @@ def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
     for before, after in pairwise(instances):
         if after.onset - before.offset < 5:
             middle = (before.offset + after.onset) // 2
-            intensity[max(0, middle - 1) : middle + 2] = 0.0
+            intensity[max(0, middle - 1) : middle + 3] = 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -90,7 +91,7 @@ class MqttSink:
         self._notes: deque[Note] = deque(maxlen=200)
         self.drain = drain
         self._faces: dict[int, _FaceState] = {}
-        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
+        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 0.5}
         self._curve: deque[tuple[int, Score]] = deque(maxlen=1000)
         self._errors: deque[str] = deque(maxlen=20)
         self._changed = True
@@ -118,9 +119,7 @@ class MqttSink:
         try:
             await asyncio.wait({run}, timeout=self.drain)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=1.0)
+            await _end(self._tasks)
             self._note()
             self._view.state = "stopped"
             self._open.close()
@@ -208,6 +207,14 @@ class MqttSink:
                     return
                 with contextlib.suppress(TimeoutError):  # leaving cuts the wait short, for one last attempt
                     await asyncio.wait_for(self._closing.wait(), 30.0 if refused else backoff(attempt))
+            except Exception as error:  # noqa: BLE001  (no fault in a callback or of ours may end the delivery)
+                self._view.state, self._view.error = (
+                    "retrying",
+                    f"delivery stumbled over {error!r}; report this",
+                )
+                if closing:
+                    return
+                await asyncio.sleep(backoff(attempt := attempt + 1))
 
     async def _birth(self, connection: Connection) -> None:
         """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
@@ -229,10 +236,14 @@ class MqttSink:
         while True:
             self._queued.clear()
             while (payload := self._journal.peek()) is not None:
-                topic = f"{json.loads(payload)['source']}/event"
-                await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                if self._journal.fsync == 0:
+                    await self._journal.sync()
+                if topic := event_topic(payload):
+                    await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                    self._view.acknowledged += 1
+                else:
+                    self.error("a line of the journal was damaged and has been passed over; check the disk")
                 self._journal.ack(payload)
-                self._view.acknowledged += 1
                 self._note()
             while self._notes:
                 note = self._notes[0]
@@ -345,9 +356,19 @@ async def resend(url: str, journal: Path, *, since: str = "") -> int:
     with quiet_loop():
         async with Dialler(Broker.parse(url)).connect() as connection:
             for payload in Journal.read(journal, since):
-                await connection.publish(f"{json.loads(payload)['source']}/event", payload, kind=CONTENT_TYPE)
-                count += 1
+                if topic := event_topic(payload):
+                    await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                    count += 1
     return count
+
+
+def event_topic(payload: bytes) -> str:
+    """Return the topic a journalled event belongs to; nothing if the payload is damaged."""
+    try:
+        source = str(json.loads(payload)["source"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return f"{source}/event" if re.fullmatch(r"streamspot/[^/+#]+/[^/+#]+", source) else ""
 
 
 async def _first(*parts: Coroutine[Any, Any, None]) -> None:
@@ -358,9 +379,19 @@ async def _first(*parts: Coroutine[Any, Any, None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are gone: Python 3.11's wait_for swallows a cancellation that meets its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    await asyncio.gather(
+        *tasks, return_exceptions=True
+    )  # takes note of their errors, or the loop would log them
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streamspot.datasets.recording import KINDS, Recording
 from streamspot.flow.regions import LAYOUTS
-from streamspot.training.pseudo import Points
+from streamspot.training.points import Points
 from streamspot.training.settings import AugmentSettings
 
 CONTEXT = 128

@@ -63,6 +63,7 @@ def crossval_command(
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:
@@ -73,7 +74,7 @@ def crossval_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     settings = load_settings(config, seed=seed, epochs=epochs)
-    results = crossval(data, out, settings, jobs=jobs, console=None if no_ui else console)
+    results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
     _show(results, console)
     console.print(f"{out / 'results.json'}")
     if report:

@@ -63,16 +63,22 @@ def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
     return [tuple(sorted(order[i::groups])) for i in range(min(groups, len(order)))]
 
 
-def plan(subjects: Sequence[str], groups: int) -> list[Run]:
-    """Return all runs: one a subject, then one a pair of groups.
+def plan(subjects: Sequence[str], settings: TrainSettings) -> list[Run]:
+    """Return all runs: one a subject (or fold), then, for the nested choice, one a pair of groups.
 
     Raises:
         SettingsError: There are fewer than four subjects.
     """
     if len(subjects) < 4:
         raise SettingsError(f"{len(subjects)} subjects are too few for leave-one-subject-out; 4 are needed")
-    dealt = deal(subjects, groups)
-    outer = [Run(f"subject-{quote(subject, safe='')}", (subject,), outer=True) for subject in subjects]
+    if settings.folds:
+        folds = deal(subjects, settings.folds)
+        outer = [Run(f"fold-{i}", fold, outer=True) for i, fold in enumerate(folds)]
+    else:
+        outer = [Run(f"subject-{quote(subject, safe='')}", (subject,), outer=True) for subject in subjects]
+    if settings.choice == "pooled":
+        return outer
+    dealt = deal(subjects, settings.groups)
     inner = [
         Run(f"inner-{a}-{b}", tuple(sorted(dealt[a] + dealt[b])), outer=False)
         for a, b in combinations(range(len(dealt)), 2)
@@ -89,7 +95,24 @@ def fingerprint(dataset: Dataset, settings: TrainSettings) -> str:
     return digest.hexdigest()[:16]
 
 
-def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, progress: Progress) -> None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all runs of a cross-validation share.
+
+    Attributes:
+        dataset: The data.
+        settings: Every choice.
+        folder: Where runs leave their results.
+        device: Where networks are trained.
+    """
+
+    dataset: Dataset
+    settings: TrainSettings
+    folder: Path
+    device: str = "cpu"
+
+
+def execute(run: Run, job: Job, progress: Progress) -> None:
     """Train one run and write its scores, whole or not at all.
 
     The file holds ``last/<recording>`` (T, 3) float32 and, for a test subject, ``epoch<e>/<recording>`` as
@@ -97,6 +120,7 @@ def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, p
     """
     torch.set_num_threads(1)
     started = time.perf_counter()
+    dataset, settings = job.dataset, job.settings
     seen = dataset.of([s for s in dataset.subjects if s not in run.held_out])
     unseen = dataset.of(run.held_out)
     kept: dict[str, np.ndarray[Any, Any]] = {}
@@ -107,12 +131,12 @@ def execute(run: Run, dataset: Dataset, settings: TrainSettings, folder: Path, p
                 kept[f"epoch{epoch}/{name}"] = scores.astype(np.float16)
         progress(run.key, epoch + 1)
 
-    scorer = train_network(seen, settings, layout=dataset.layout, on_epoch=on_epoch)
+    scorer = train_network(seen, settings, layout=dataset.layout, on_epoch=on_epoch, device=job.device)
     kept |= {f"last/{name}": scores for name, scores in scorer(unseen).items()}
     kept["seconds"] = np.array(time.perf_counter() - started)
-    partial = folder / f".{run.key}.{os.getpid()}.npz"
+    partial = job.folder / f".{run.key}.{os.getpid()}.npz"
     np.savez_compressed(partial, **kept)
-    partial.replace(_file(folder, run))
+    partial.replace(_file(job.folder, run))
 
 
 def _file(folder: Path, run: Run) -> Path:
@@ -156,7 +180,7 @@ def collect(
         folder: Where all runs have left their results.
         seconds: Wall time of the session that ends here; None leaves it out.
     """
-    runs = plan(dataset.subjects, settings.groups)
+    runs = plan(dataset.subjects, settings)
     chosen = _choose(dataset, settings, folder)
     detections: dict[str, list[Detection]] = {}
     oracle: SubjectCounts = {}
@@ -166,18 +190,18 @@ def collect(
             spent += float(file["seconds"])
             if not run.outer:
                 continue
-            subject = run.held_out[0]
-            recordings = dataset.of([subject])
-            decoder = chosen[subject]
-            last = {r.name: file[f"last/{r.name}"] for r in recordings}
-            detections |= _decode(last, decoder)
             epochs = sorted({int(n[5 : n.index("/")]) for n in file.files if n.startswith("epoch")})
-            candidates = [
-                _decode({r.name: file[f"epoch{e}/{r.name}"].astype(np.float32) for r in recordings}, decoder)
-                for e in epochs
-            ]
-            tables = [count_subjects(recordings, found, "paper") for found in (detections, *candidates)]
-            oracle |= max(tables, key=lambda table: sum(table[subject].values(), Counts()).f1)
+            for subject in run.held_out:
+                recordings = dataset.of([subject])
+                last = {r.name: file[f"last/{r.name}"] for r in recordings}
+                detections |= _decode(last, chosen[subject])
+                early = [
+                    {r.name: file[f"epoch{e}/{r.name}"].astype(np.float32) for r in recordings}
+                    for e in epochs
+                ]
+                candidates = [detections, *(_decode(scores, chosen[subject]) for scores in early)]
+                tables = [count_subjects(recordings, found, "paper")[subject] for found in candidates]
+                oracle[subject] = max(tables, key=lambda table: sum(table.values(), Counts()).f1)
     results = protocols(dataset.recordings, detections, oracle)
     return {
         **results,
@@ -202,9 +226,17 @@ def _decode(scores: Mapping[str, Scores], decoder: SpotSettings) -> dict[str, li
 
 def _choose(dataset: Dataset, settings: TrainSettings, folder: Path) -> dict[str, SpotSettings]:
     """Return the decoder settings of every subject."""
-    dealt = deal(dataset.subjects, settings.groups)
-    inner = {run.key: run for run in plan(dataset.subjects, settings.groups) if not run.outer}
+    runs = plan(dataset.subjects, settings)
     chosen: dict[str, SpotSettings] = {}
+    if settings.choice == "pooled":
+        pool = {name: s for run in runs for name, s in _last(folder, run).items()}
+        for run in runs:
+            others = dataset.of([s for s in dataset.subjects if s not in run.held_out])
+            decoder = choose_scores(others, {r.name: pool[r.name] for r in others}, settings.decoder)
+            chosen |= dict.fromkeys(run.held_out, decoder)
+        return chosen
+    dealt = deal(dataset.subjects, settings.groups)
+    inner = {run.key: run for run in runs if not run.outer}
     for mine, group in enumerate(dealt):
         scores: dict[str, Scores] = {}
         for other, subjects in enumerate(dealt):

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import Recording
-from streamspot.errors import DataError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
 from streamspot.training.losses import Targets, known_neutral, lowest_neutral, total_loss
-from streamspot.training.pseudo import Points, label
+from streamspot.training.points import Points
+from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 
 OnEpoch = Callable[[int, Network, float], None]
@@ -37,6 +38,7 @@ class Trainer:
 
     Raises:
         DataError: No recording has an expression.
+        SettingsError: The device is not there.
     """
 
     def __init__(
@@ -51,6 +53,10 @@ class Trainer:
         if not any(r.instances for r in recordings):
             raise DataError(
                 "no recording for training has an expression; add point labels to annotations.csv"
+            )
+        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+            raise SettingsError(
+                f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
         torch.manual_seed(settings.seed)
@@ -138,8 +144,8 @@ class Trainer:
 
     @torch.no_grad()
     def _follow_centres(self, features: Tensor, points: Points) -> None:
-        """Keep a running mean of X at the points of each class (Table 3, class-wise)."""
-        if self.settings.labels.kind != "classwise":
+        """Keep a running mean of X at the points of each class (class-wise, HR-Pro)."""
+        if self.settings.labels.kind not in ("classwise", "hrpro"):
             return
         seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
         for kind in range(2):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamspot.model.network import Output
-from streamspot.training.pseudo import Points
+from streamspot.training.points import Points
 from streamspot.training.settings import LossSettings
 
 SMALL = 1e-6
@@ -124,17 +124,20 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
     ``joint`` judges class times intensity on reliable expression and neutral ticks, as the paper does; else
     the class alone is judged, as yes or no for each class, where an expression shows.
     """
-    reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
     if settings.joint:
+        reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
         score = (output.classes * output.intensity[..., None]).clamp(SMALL, 1 - SMALL)
         positive = -(reliable * score.log()).sum() / reliable.any(-1).sum().clamp(min=1)
         neutral = (targets.neutral & ~targets.expression.any(1))[..., None]
         negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
         return positive + negative
     clear = output.classes.clamp(SMALL, 1 - SMALL)
-    shown = targets.expression.any(1)[..., None]
+    mine = targets.expression.transpose(
+        1, 2
+    )  # (B, T, 2); the weak ticks of an expression are of its class too
+    shown = mine.any(-1, keepdim=True)
     micro = torch.tensor([1.0, settings.micro_weight], device=clear.device)
-    each = -(micro * reliable * clear.log()) - (~reliable) * (1 - clear).log()
+    each = -(micro * mine * clear.log()) - (~mine) * (1 - clear).log()
     return (each * shown).sum() / (2 * shown.sum()).clamp(min=1)
 
 

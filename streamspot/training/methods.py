@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
+from streamspot.training.baselines import MotionRule
 from streamspot.training.loop import OnEpoch, Trainer, predict
 from streamspot.training.settings import TrainSettings
 
@@ -22,5 +23,7 @@ def train_network(
     device: str = "cpu",
 ) -> Scorer:
     """Train by the method the settings name and return what judges recordings."""
+    if settings.method == "motion":
+        return MotionRule(recordings)
     network = Trainer(recordings, settings, layout=layout, device=device).run(on_epoch)
     return lambda unseen: predict(network, unseen)

@@ -11,40 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from streamspot.training.baselines import complete_interval, similar_interval
+from streamspot.training.points import Points
 from streamspot.training.settings import LabelSettings, Overlap
 
 EPSILON = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """The annotated time stamps of a batch of crops.
-
-    Attributes:
-        crop: (P,) which crop.
-        tick: (P,) where in it; may lie outside.
-        kind: (P,) 0 macro, 1 micro.
-        onset: (P,) annotated first tick, used by full supervision only.
-        offset: (P,) annotated last tick, used by full supervision only.
-    """
-
-    crop: Tensor
-    tick: Tensor
-    kind: Tensor
-    onset: Tensor
-    offset: Tensor
-
-    def __len__(self) -> int:
-        """Return the number of points P."""
-        return len(self.crop)
-
-    def to(self, device: torch.device) -> Points:
-        """Return the points on a device."""
-        return Points(*(getattr(self, name).to(device) for name in self.__slots__))
-
-    def select(self, mask: Tensor) -> Points:
-        """Return the points where the mask (P,) is true."""
-        return Points(self.crop[mask], self.tick[mask], self.kind[mask], self.onset[mask], self.offset[mask])
 
 
 def theta(epoch: int, settings: LabelSettings) -> float:
@@ -217,6 +188,10 @@ def _adaptive(  # noqa: PLR0917 - private
     centres: Tensor | None,
 ) -> _Pieces:
     """Return the labels of stage 3 round the pseudo-apex."""
+    if settings.kind == "lac":
+        return _ones(intensity, points, *complete_interval(intensity, points, settings))
+    if settings.kind == "hrpro" and centres is not None:
+        return _ones(intensity, points, *similar_interval(features, points, centres, settings))
     apex = find_apex(intensity, points, settings)
     reach = half_length(intensity, points, apex, threshold, settings)
     if settings.kind == "hard":

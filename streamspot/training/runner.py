@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.training.crossval import (
+    Job,
     Run,
     collect,
     execute,
@@ -37,6 +37,7 @@ def crossval(
     settings: TrainSettings,
     *,
     jobs: int = 1,
+    device: str = "cpu",
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Cross-validate and write ``out/results.json``.
@@ -49,6 +50,7 @@ def crossval(
         out: Folder for results.
         settings: Every choice.
         jobs: Processes, each computing on one core.
+        device: ``cpu`` or ``cuda``; several jobs share one GPU.
         console: Where the progress is shown; nowhere if None.
 
     Returns:
@@ -62,9 +64,10 @@ def crossval(
         raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
-    runs = plan(dataset.subjects, settings.groups)
+    runs = plan(dataset.subjects, settings)
     folder = open_folder(out, fingerprint(dataset, settings))
     todo = pending(runs, folder)
+    job = Job(dataset, settings, folder, device)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -80,26 +83,15 @@ def crossval(
         bar.advance(whole, (len(runs) - len(todo)) * settings.epochs)
         if jobs == 1:
             for run in todo:
-                execute(run, dataset, settings, folder, lambda _key, _epoch: bar.advance(whole))
+                execute(run, job, lambda _key, _epoch: bar.advance(whole))
         else:
-            _in_processes(
-                todo, data, dataset, settings, folder, jobs=jobs, advance=lambda: bar.advance(whole)
-            )
+            _in_processes(todo, job, jobs, lambda: bar.advance(whole))
     results = collect(dataset, settings, folder, seconds=time.perf_counter() - started)
     write_results(out, results)
     return results
 
 
-def _in_processes(
-    todo: Sequence[Run],
-    data: Path,
-    dataset: Dataset,
-    settings: TrainSettings,
-    folder: Path,
-    *,
-    jobs: int,
-    advance: Callable[[], None],
-) -> None:
+def _in_processes(todo: Sequence[Run], job: Job, jobs: int, advance: Callable[[], None]) -> None:
     """Work off the runs, the longest first."""
     context = multiprocessing.get_context("spawn")
     ticks: multiprocessing.Queue[str | None] = context.Queue()
@@ -110,8 +102,8 @@ def _in_processes(
 
     listener = threading.Thread(target=drain, daemon=True)
     listener.start()
-    ordered = sorted(todo, key=lambda run: sum(len(r.motion) for r in dataset.of(run.held_out)))
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (data, settings, folder, ticks))
+    ordered = sorted(todo, key=lambda run: sum(len(r.motion) for r in job.dataset.of(run.held_out)))
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (job, ticks))
     try:
         for done in as_completed([pool.submit(_work, run) for run in ordered]):
             done.result()
@@ -121,18 +113,11 @@ def _in_processes(
         listener.join(1)
 
 
-def _start_worker(data: Path, settings: TrainSettings, folder: Path, ticks: Any) -> None:
-    """Load the data once a process."""
-    dataset = load(data, seed=settings.seed)
-    _worker.update(dataset=dataset, settings=settings, folder=folder, ticks=ticks)
+def _start_worker(job: Job, ticks: Any) -> None:
+    """Keep the data in the process."""
+    _worker.update(job=job, ticks=ticks)
 
 
 def _work(run: Run) -> str:
-    execute(
-        run,
-        _worker["dataset"],
-        _worker["settings"],
-        _worker["folder"],
-        lambda key, _: _worker["ticks"].put(key),
-    )
+    execute(run, _worker["job"], lambda key, _: _worker["ticks"].put(key))
     return run.key

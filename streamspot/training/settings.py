@@ -12,7 +12,7 @@ from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
 from streamspot.spotting.settings import SpotSettings
 
-Labels = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
+Labels = Literal["gim", "hard", "cosine", "classwise", "lac", "hrpro", "window", "full"]
 Overlap = Literal["random", "higher", "lower", "latest"]
 Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
@@ -27,7 +27,7 @@ class NetworkSettings(_Settings):
 
     encoder: Literal["causal", "transformer"] = "causal"
     look_ahead: Literal[0, 4, 8, 16] = 8
-    width: int = Field(default=48, ge=1, le=1024)
+    width: int = Field(default=32, ge=1, le=1024)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     heads: int = Field(default=4, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
@@ -44,7 +44,8 @@ class LabelSettings(_Settings):
     Attributes:
         kind: ``gim`` (Eq. 1-5); ``hard`` (1 in GIM's range), ``cosine`` (similarity to the apex) and
             ``classwise`` (Gaussian round the class's mean) are Table 3's; ``window`` is 1 in a fixed window
-            round the point; ``full`` takes annotated onsets and offsets, the upper bound.
+            round the point; ``lac`` and ``hrpro`` are the baselines' (see ``baselines``); ``full`` takes
+            annotated onsets and offsets, the upper bound.
         overlap: Which label a tick keeps when two of one class meet (Table 4); ``latest`` is what the
             official
             code does.
@@ -59,7 +60,7 @@ class LabelSettings(_Settings):
         window: Ticks before and after the point for macro and for micro (``window`` only).
     """
 
-    kind: Labels = "gim"
+    kind: Labels = "window"
     overlap: Overlap = "random"
     duration: Pair = (32, 16)
     hard_reach: Pair = (5, 3)
@@ -124,38 +125,40 @@ class TrainSettings(_Settings):
     """A whole training run.
 
     Attributes:
-        method: ``gim``, or a re-implemented baseline of the paper's Table 1: ``lac``, ``hrpro``, ``tspnet``;
-            or ``window``, the rule without learning: a fixed window round the peaks of motion.
-        network: What is trained.
-        labels: From points to labels.
-        loss: What is minimised.
-        augment: How recordings are varied.
-        epochs: Passes over the data.
-        batch: Crops a step.
-        crop: Ticks a crop; 0 takes whole recordings.
-        learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a cosine.
-        weight_decay: Of AdamW.
-        average: Decay of the running mean of the weights, which is what is kept; 0 keeps the last.
-        precision: ``bf16`` computes the network in bfloat16.
-        seed: Of weights, order, augmentation and sampled points.
-        spotting: Decoder settings that differ from ``SpotSettings``; crossval chooses the least scores
+        method: ``network``, or ``motion``, the rule without learning: a fixed window round the peaks of
+            motion. network: What is trained. labels: From points to labels. loss: What is minimised.
+            augment: How recordings are varied. epochs: Passes over the data. batch: Crops a step. crop:
+            Ticks a crop; 0 takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 %
+            of the run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean of
+            the weights, which is what is kept; 0 keeps the last. precision: ``bf16`` computes the network in
+            bfloat16. seed: Of weights, order, augmentation and sampled points. spotting: Decoder settings
+            that differ from ``SpotSettings``; crossval chooses the least scores
             itself. groups: Groups of subjects for that choice, see ``crossval``.
     """
 
-    method: Literal["gim", "lac", "hrpro", "tspnet", "window"] = "gim"
+    method: Literal["network", "motion"] = "network"
     network: NetworkSettings = NetworkSettings()
     labels: LabelSettings = LabelSettings()
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
-    epochs: int = Field(default=15, ge=1)
+    epochs: int = Field(default=10, ge=1)
     batch: int = Field(default=16, ge=1)
     crop: int = Field(default=1024, ge=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     average: float = Field(default=0.98, ge=0, lt=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = Field(default=0, ge=0)
-    spotting: dict[str, Any] = Field(default_factory=dict)
+    spotting: dict[str, Any] = Field(
+        default_factory=lambda: {
+            "macro_ticks": [18, 90],
+            "micro_ticks": [6, 18],
+            "outer_ticks": 16,
+            "trough_share": 1.0,
+        }
+    )
+    folds: int = Field(default=0, ge=0)
+    choice: Literal["nested", "pooled"] = "nested"
     groups: int = Field(default=5, ge=3)
 
     @field_validator("spotting")

@@ -1,0 +1,132 @@
+"""Run the ablations of configs/ and write docs/results.md from their results.json, never by hand.
+
+python benchmarks/tables.py run --data DIR --runs RUNS [--quick] [--seed 0 --seed 1] [NAME ...]
+python benchmarks/tables.py render --runs RUNS
+
+A run that is finished is not repeated, an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
+QUICK = {"folds": 5, "choice": "pooled"}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+def _title(config: Path) -> str:
+    lines = [line[2:] for line in config.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    return " ".join(lines).rstrip(".")
+
+
+def _configs(names: list[str]) -> list[Path]:
+    every = [CONFIGS / "train" / "casme2.yaml", *sorted((CONFIGS / "tables").glob("*.yaml"))]
+    return [path for path in every if not names or path.stem in names]
+
+
+@app.command()
+def run(
+    *,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of configs; all if none.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder with features.npz and annotations.csv.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
+    seed: Annotated[list[int] | None, typer.Option(help="May be given several times.")] = None,
+    jobs: int = 1,
+    quick: Annotated[
+        bool, typer.Option(help="Five folds and the pooled choice, a sixth of the work.")
+    ] = False,
+) -> None:
+    """Cross-validate every config with every seed."""
+    from streamspot.training.runner import crossval  # noqa: PLC0415 - torch is slow to import
+    from streamspot.training.settings import load_settings  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    for number in seed or [0]:
+        for config in _configs(names or []):
+            out = runs / f"{'quick-' if quick else ''}{config.stem}-seed{number}"
+            if (out / "results.json").exists():
+                continue
+            console.print(out.name)
+            settings = load_settings(config, seed=number, **(QUICK if quick else {}))
+            crossval(data, out, settings, jobs=jobs, console=console)
+
+
+@app.command()
+def render(*, runs: Annotated[Path, typer.Option(help="Folder of the runs.")]) -> None:
+    """Write docs/results.md."""
+    text = [INTRODUCTION]
+    for quick, title in ((False, FULL), (True, FIVE)):
+        rows = []
+        for config in _configs([]):
+            prefix = f"{'quick-' if quick else ''}{config.stem}-seed"
+            found = [json.loads(p.read_text()) for p in sorted(runs.glob(f"{prefix}[0-9]*/results.json"))]
+            if found:
+                rows.append(_row(config, found))
+        if rows:
+            text += [title, _HEAD, *rows]
+    DOCUMENT.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+_HEAD = (
+    "| what | seeds | overall F1 | macro F1 | micro F1 | TP / FP overall | apex error (ticks) | "
+    "false alarms / h | paper protocol F1 | minutes of one core | commit |\n" + "|---" * 11 + "|"
+)
+
+
+def _spread(found: list[dict[str, Any]], protocol: str, kind: str) -> str:
+    values = [r[protocol][kind]["f1"] for r in found]
+    if len(values) == 1:
+        low, high = found[0][protocol][kind]["f1_interval"]
+        return f"{values[0]:.3f} [{low:.2f}, {high:.2f}]"
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def _row(config: Path, found: list[dict[str, Any]]) -> str:
+    first = found[0]
+    seeds = ", ".join(str(r["seed"]) for r in found)
+    both = first["strict"]["overall"]
+    commits = ", ".join(sorted({r["commit"] for r in found}))
+    return (
+        f"| {_title(config)} (`{config.relative_to(CONFIGS)}`) | {seeds} | "
+        f"{_spread(found, 'strict', 'overall')} | {_spread(found, 'strict', 'macro')} | "
+        f"{_spread(found, 'strict', 'micro')} | {both['tp']} / {both['fp']} | {both['apex_error']} | "
+        f"{first['false_alarms_per_hour']} | {_spread(found, 'paper', 'overall')} | "
+        f"{first['compute_s'] / 60:.0f} | {commits} |"
+    )
+
+
+INTRODUCTION = """# Results
+
+Written by `benchmarks/tables.py render` from the `results.json` of each run; do not edit.
+
+Data: CAS(ME)² optical-flow features, 97 recordings, 22 subjects, 300 macro- and 57 micro-expressions; one published
+time stamp an expression for training, causal network, look-ahead 8 ticks (0.27 s) unless the row says otherwise.
+
+**Strict protocol** (all columns but one): inclusive IoU ≥ 0.5, one-to-one in order of score, per class, every
+recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
+without an annotated offset ends at onset + 20. **Paper protocol**: each subject's best epoch, false positives of
+classes the subject never shows dropped, the official code's overlap. One seed: 95 % bootstrap interval over
+subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's."""
+
+FULL = """
+## Leave one subject out, 22 folds, nested choice of least scores
+"""
+
+FIVE = """
+## Five folds of subjects, pooled choice (quick, for comparing rows with each other)
+
+The networks that give the scores on which a subject's least scores are chosen have seen that subject in training;
+compare these rows with each other, not with the table above.
+"""
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,170 @@
+"""A self-contained HTML report of a cross-validation: tables, curves, traces, no picture of a face."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamspot.datasets.recording import Dataset, Recording
+from streamspot.datasets.store import load
+from streamspot.errors import DataError
+from streamspot.evaluation.matching import Counts
+from streamspot.evaluation.results import count_subjects
+from streamspot.evaluation.search import Curves, Scores
+from streamspot.spotting.settings import SpotSettings
+from streamspot.training.settings import TrainSettings
+
+TRACES = 6
+"""Recordings whose traces are drawn: those with most expressions."""
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid
+#ddd} td:first-child,th:first-child{text-align:left}svg{max-
+width:100%;height:auto}pre{background:#f5f5f5;padding:1em; overflow:auto}
+"""
+
+
+def write_report(data: Path, out: Path) -> Path:
+    """Write ``out/report.html`` from what ``crossval`` left in ``out``.
+
+    Raises:
+        DataError: There is no finished cross-validation, or matplotlib is not installed.
+    """
+    try:
+        results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        raise DataError(f"there is no finished {out / 'results.json'}; run crossval first") from None
+    settings = TrainSettings.model_validate(results["configuration"])
+    dataset = load(data, seed=settings.seed)
+    epochs = _scores_by_epoch(out / "folds", settings.epochs)
+    last = epochs[settings.epochs - 1]
+    decoders = {subject: _decoder(settings, least) for subject, least in results["least_scores"].items()}
+    busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
+    parts = [
+        f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
+        f"<p>{_summary(results)}</p>",
+        *(_table(name, results[name]) for name in ("strict", "paper")),
+        "<h2>By subject</h2>",
+        _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
+        "<h2>Apex error by epoch</h2>",
+        _svg(lambda axes: _apex_errors(axes, dataset, epochs), (6, 3)),
+        "<h2>Traces</h2>",
+        *(_svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject]), (9, 2)) for r in busy),
+        "<h2>Configuration</h2>",
+        f"<pre>{html.escape(json.dumps(results['configuration'], indent=1))}</pre>",
+    ]
+    path = out / "report.html"
+    head = f"<!doctype html><meta charset=utf-8><title>streamspot</title><style>{_STYLE}</style>"
+    path.write_text(head + "\n".join(parts), encoding="utf-8")
+    return path
+
+
+def _summary(results: dict[str, Any]) -> str:
+    return (
+        f"{results['recordings']} recordings of {results['subjects']} subjects, each subject judged by a network "
+        f"that never saw it. Seed {results['seed']}, commit {html.escape(results['commit'])}, "
+        f"{results['false_alarms_per_hour']} false alarms an hour."
+    )
+
+
+def _decoder(settings: TrainSettings, least: Sequence[float]) -> SpotSettings:
+    return SpotSettings.from_sensitivity(
+        0.5, **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.spotting.items()},
+        macro_score=least[0], micro_score=least[1],
+    )  # fmt: skip
+
+
+def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:
+    """Return the test subjects' scores by epoch and recording; the last epoch is always there."""
+    found: dict[int, dict[str, Scores]] = {}
+    for path in sorted(folder.glob("*.npz")):
+        if path.name.startswith("inner-"):
+            continue
+        with np.load(path) as file:
+            for key in file.files:
+                if "/" in key:
+                    stage, name = key.split("/", 1)
+                    epoch = epochs - 1 if stage == "last" else int(stage[5:])
+                    found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
+    return found
+
+
+def _table(name: str, rows: dict[str, dict[str, Any]]) -> str:
+    heads = ("tp", "fp", "fn", "precision", "recall", "f1", "f1_interval", "apex_error")
+    body = "".join(
+        f"<tr><td>{kind}</td>" + "".join(f"<td>{row[head]}</td>" for head in heads) + "</tr>"
+        for kind, row in rows.items()
+    )
+    head = "".join(f"<th>{h.replace('_', ' ')}</th>" for h in ("", *heads))
+    return f"<h2>{name.capitalize()} protocol</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _svg(draw: Any, size: tuple[float, float]) -> str:
+    """Return a drawing as SVG text."""
+    try:
+        from matplotlib import rc_context  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise DataError("a report needs matplotlib; install streamspot[train]") from None
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamspot"}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.subplots())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _subjects(
+    axes: Any, dataset: Dataset, last: dict[str, Scores], decoders: dict[str, SpotSettings]
+) -> None:
+    """Draw the overall F1 of every subject."""
+    values = []
+    for subject in dataset.subjects:
+        recordings, decoder = dataset.of([subject]), decoders[subject]
+        curves = Curves({r.name: last[r.name] for r in recordings}, decoder)
+        found = {r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in recordings}
+        values.append(sum(count_subjects(recordings, found)[subject].values(), Counts()).f1)
+    axes.bar(range(len(values)), values, color="#4477aa")
+    axes.set_xticks(range(len(values)), dataset.subjects, rotation=90, fontsize=7)
+    axes.set(ylabel="F1, strict", ylim=(0, 1))
+
+
+def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores]]) -> None:
+    """Draw the mean distance of the pseudo-apex from the annotated one by epoch (Fig. 7), on unseen subjects."""
+    reach = {"macro": 8, "micro": 4}
+    for kind, colour in (("macro", "#4477aa"), ("micro", "#cc6677")):
+        errors = []
+        for epoch in sorted(epochs):
+            far = []
+            for recording in dataset.recordings:
+                curve = epochs[epoch][recording.name][:, 0]
+                for i in recording.instances:
+                    if i.kind == kind:
+                        point = i.apex if i.point is None else i.point
+                        first = max(0, point - reach[kind])
+                        near = curve[first : point + reach[kind] + 1]
+                        far.append(abs(first + int(near.argmax()) - i.apex))
+            errors.append(float(np.mean(far)) if far else np.nan)
+        axes.plot(sorted(epochs), errors, color=colour, marker="o", label=kind)
+    axes.set(xlabel="epoch", ylabel="ticks")
+    axes.legend()
+
+
+def _trace(axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings) -> None:
+    """Draw intensity, annotated expressions and detections of one recording (Fig. 5)."""
+    axes.plot(np.arange(len(scores)) / 30, scores[:, 0], color="#222", linewidth=0.7)
+    colours = {"macro": "#4477aa", "micro": "#cc6677"}
+    for i in recording.instances:
+        axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=colours[i.kind], alpha=0.3, linewidth=0)
+    curves = Curves({recording.name: scores}, decoder)
+    for d in curves.decode(recording.name, decoder.macro_score, decoder.micro_score):
+        axes.plot([d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=colours[d.kind], linewidth=4)
+    axes.set(ylim=(-0.1, 1.02), ylabel="intensity", xlabel="s")
+    axes.set_title(f"{recording.name}: shaded annotated, bars detected", fontsize=9, loc="left")

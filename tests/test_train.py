@@ -1,0 +1,120 @@
+"""Training and evaluating from the command line: the same folder form, honest results, clear errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_data import REAL, write_small
+from typer.testing import CliRunner
+
+from streamspot.datasets.store import load
+from streamspot.errors import DataError, ModelError
+from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.training.batches import batches, mirror_order
+from streamspot.training.cli import app
+from streamspot.training.loop import Trainer, predict
+from streamspot.training.settings import TrainSettings
+from streamspot.training.train import evaluate, train
+from streamspot.types import RegionMotion
+
+TINY = {"epochs": 2, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
+
+
+def test_train_and_evaluate_from_the_command_line(tmp_path: Path) -> None:
+    """``train`` writes weights that say how they came about; ``evaluate`` judges with them."""
+    data = write_small(tmp_path / "data", subjects=2)
+    config = tmp_path / "tiny.yaml"
+    config.write_text(json.dumps(TINY))
+    weights, tables = tmp_path / "m" / "mine.safetensors", tmp_path / "tables.json"
+    command = ["train", "--data", str(data), "--out", str(weights), "--config", str(config), "--no-ui"]
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    model = Model.load(weights)
+    assert model.config.name == "mine"
+    assert model.provenance["supervision"] == "one point an expression"
+    command = ["evaluate", "--data", str(data), "--weights", str(weights), "--out", str(tables)]
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    results = json.loads(tables.read_text())
+    assert results["chosen_on_test_data"] is False
+    assert set(results["strict"]) == {"macro", "micro", "overall"}
+
+
+def test_plain_expressions_are_learned_from_points(tmp_path: Path) -> None:
+    """From one time stamp an expression a network learns to find plain rises in subjects it never saw."""
+    data = load(write_small(tmp_path, subjects=4, videos=2, frames=600))
+    settings = TrainSettings.model_validate(
+        {"epochs": 40, "crop": 256, "batch": 4, "network": {"width": 16, "dilations": [1, 2, 4, 8]}}
+    )
+    network = Trainer(data.of(["s0", "s1", "s2"]), settings, layout=data.layout).run()
+    recordings = data.of(["s3"])
+    scores = predict(network, recordings)
+    for recording in recordings:
+        curve = scores[recording.name][:, 0]
+        shown = [curve[i.apex] for i in recording.instances]
+        neutral = curve[:50]
+        assert min(shown) > neutral.mean() + 0.2
+
+
+def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
+    """Training is a function of data, settings and seed."""
+    data = load(write_small(tmp_path, subjects=2))
+    chosen = TrainSettings.model_validate(TINY)
+    once, again = (Trainer(data.recordings, chosen, layout=data.layout).run() for _ in range(2))
+    other = Trainer(data.recordings, chosen.model_copy(update={"seed": 1}), layout=data.layout).run()
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(once.intensity.weight, other.intensity.weight)
+
+
+def test_every_tick_is_trained_on_once_an_epoch(tmp_path: Path) -> None:
+    """However recordings are cut, each tick is judged exactly once, and points stand where they should."""
+    data = load(write_small(tmp_path, subjects=2, videos=2))
+    for crop in (0, 100, 256):
+        judged = shown = 0
+        for batch in batches(data.recordings, crop, 3, 8, np.random.default_rng(0)):
+            judged += int(batch.inside.sum())
+            here = batch.points.select((batch.points.tick >= 0) & (batch.points.tick < batch.inside.shape[1]))
+            shown += int(batch.inside[here.crop, here.tick].sum())
+        assert judged == sum(len(r.motion) for r in data.recordings)
+        assert shown == sum(len(r.instances) for r in data.recordings)
+
+
+def test_a_mirror_swaps_left_and_right() -> None:
+    """Mirroring twice changes nothing, and every left region becomes its right one."""
+    order = mirror_order("paper10")
+    assert order is not None
+    assert [order[i] for i in order] == list(range(10))
+    assert order[0] == 5
+    assert mirror_order("unknown") is None
+
+
+def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) -> None:
+    """No expression, no weights, another layout: each is said."""
+    empty = write_small(tmp_path / "empty", subjects=1, frames=100)
+    with pytest.raises(DataError, match="no recording for training has an expression"):
+        train(empty, tmp_path / "m.safetensors", TrainSettings())
+    with pytest.raises(ModelError):
+        evaluate(empty, tmp_path / "none.safetensors")
+    Model(Network(ModelConfig(layout="face17", width=8, dilations=(1,)))).save(tmp_path / "f.safetensors")
+    with pytest.raises(DataError, match="layout"):
+        evaluate(empty, tmp_path / "f.safetensors")
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the research data set is not beside the checkout")
+@pytest.mark.parametrize("encoder", ["causal", "transformer"])
+def test_the_stream_equals_the_recording_on_a_real_video(encoder: str) -> None:
+    """Step by step or whole: intensities of a real video agree to 1e-5, for both encoders."""
+    recording = min(load(REAL).recordings, key=lambda r: len(r.motion))
+    torch.manual_seed(0)
+    model = Model(Network(ModelConfig(layout="paper10", encoder=encoder, width=32, input_scale=30.0)))
+    stream = ModelStream(model)
+    scores = [
+        s
+        for tick, moved in enumerate(recording.motion)
+        for s in stream.push(RegionMotion(tick, tick / 30, tick, moved))
+    ]
+    scores += stream.finish()
+    whole = model.forward(recording.motion[None]).intensity[0].numpy()
+    np.testing.assert_allclose([s.intensity for s in scores], whole, atol=1e-5)
