@@ -106,19 +106,26 @@ def run(
     """
     flags = {key: value for key, value in locals().items() if key not in ("config", "ui")}
     settings = load_settings(flags, config)
+    _prepare()
     asyncio.run(_run(settings, draw=ui))
 
 
-async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
-    """Run one stream into every sink that the settings name."""
+def _prepare() -> None:
+    """Import what takes seconds, while Ctrl-C still ends the process at once."""
     import cv2  # noqa: PLC0415
-    import torch  # noqa: PLC0415 - takes seconds
+    import torch  # noqa: PLC0415
 
-    from streamspot.runtime import Run  # noqa: PLC0415
+    import streamspot.runtime  # noqa: F401, PLC0415
 
     # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
+    """Run one stream into every sink that the settings name."""
+    from streamspot.runtime import Run  # noqa: PLC0415
+
     telemetry = telemetry or Telemetry()
     asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
@@ -228,6 +235,7 @@ def demo(
 
     Ends by itself; the exit code is 0 only if the events arrived over MQTT.
     """
+    _prepare()
     asyncio.run(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
 
 
