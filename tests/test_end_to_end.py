@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from brokers import Mosquitto
 
 import streamspot
-from brokers import Mosquitto
 from streamspot.cli.live import _run
 from streamspot.config import load_settings
 from streamspot.events import encode

@@ -21,8 +21,8 @@ from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscription import Seen, Subscription, subscribe
 from streamspot.sinks.situation import Situation
+from streamspot.subscription import Seen, Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Score
 

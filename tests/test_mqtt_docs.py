@@ -49,7 +49,7 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
                     await sink.event(make_event(number))
                     number += 1
                     await asyncio.wait([line], timeout=0.1)
-            assert b"macro 2026-11-22T10:00:00.000000Z" in await line
+            assert b"macro 2026-11-22T10:00:" in await line
         process.kill()
         await process.wait()
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,7 +33,7 @@ from streamspot.sinks.prometheus import metrics_server
 from streamspot.sinks.table import EventTable
 from streamspot.sources.base import slug
 from streamspot.subscription import Subscription, subscribe
-from streamspot.telemetry import Telemetry
+from streamspot.telemetry import BrokerView, Telemetry
 from streamspot.types import Event
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def run(
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
 
+    Ctrl-C ends it in good order (what is open is cancelled, events are delivered, exit code 0), twice at once.
+
     [dim]Examples:[/]
       streamspot run --source 0
       streamspot run --source clip.mp4 --events - --no-ui
@@ -129,20 +132,28 @@ def run(
     """
     flags = {key: value for key, value in locals().items() if key not in ("config", "ui")}
     settings = load_settings(flags, config)
+    _prepare()
     asyncio.run(_run(settings, draw=ui))
 
 
-async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
-    """Run one stream into every sink that the settings name."""
+def _prepare() -> None:
+    """Import what takes seconds, while Ctrl-C still ends the process at once."""
     import cv2  # noqa: PLC0415
-    import torch  # noqa: PLC0415 - takes seconds
+    import torch  # noqa: PLC0415
 
-    from streamspot.runtime import Run  # noqa: PLC0415
+    import streamspot.runtime  # noqa: F401, PLC0415
 
     # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
+    """Run one stream into every sink that the settings name."""
+    from streamspot.runtime import Run  # noqa: PLC0415
+
     telemetry = telemetry or Telemetry()
+    asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         screen = _screen(stack, telemetry, draw=draw, stdout_taken=settings.events == "-")
         stack.enter_context(screen)
@@ -157,13 +168,35 @@ async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None
             for event in batch.events:
                 for sink in sinks:
                     await sink.event(event)
-    left = telemetry.broker.queued
-    if left:
-        typer.echo(
-            f"{left} event{'s' if left > 1 else ''} could not be delivered to {telemetry.broker.address} yet; "
-            "they wait in the journal and go out at the next start",
-            err=True,
+        for sink in sinks:
+            if isinstance(sink, MqttSink) and run.stopped:
+                sink.drain = 0.5
+    _complain(telemetry.broker)
+
+
+def _complain(broker: BrokerView) -> None:
+    """Raise if the broker was there for nothing, or not at all.
+
+    Raises:
+        BrokerError: Events are left, or it could not be reached.
+    """
+    if broker.queued:
+        count = f"{broker.queued} event{'s' if broker.queued > 1 else ''}"
+        reason = broker.error.partition("; ")[0] or f"{broker.address} does not answer"
+        raise BrokerError(
+            f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run with "
+            "a broker that is there"
         )
+    if broker.error:
+        raise BrokerError(broker.error)
+
+
+class _Impatient(ThreadPoolExecutor):
+    """Threads that nobody waits for: one may hang in a connection to a broker that does not answer."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End without waiting."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 def _screen(
@@ -261,6 +294,7 @@ def demo(
 
     Ends by itself; the exit code is 0 only if the events arrived over MQTT.
     """
+    _prepare()
     asyncio.run(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
 
 

@@ -79,7 +79,7 @@ class MqttSink:
         self._on_command = on_command
         self._bridges = bridges
         self._notes: deque[Note] = deque(maxlen=200)
-        self._drain = drain
+        self.drain = drain
         self._situation = Situation()
         self._errors: deque[str] = deque(maxlen=20)
         self._queued = asyncio.Event()
@@ -104,7 +104,7 @@ class MqttSink:
         self._queued.set()
         away = self._view.state in {"retrying", "refused"}
         try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
-            await asyncio.wait({self._tasks[0]}, timeout=min(self._drain, 0.5) if away else self._drain)
+            await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
         finally:
             await _end(self._tasks)
             self._note()
