@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -121,6 +122,11 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         out = network(motion)
         edge = functional.max_pool1d(targets[..., 0].diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
         weight = 1 + functional.pad(edge.float(), (1, 0))
+        if os.environ.get("MOVING"):
+            moved = functional.pad(motion.cumsum(1).flatten(2), (0, 0, 8, 8))
+            far = (moved[:, 16:] - moved[:, :-16])[:, 8:-8].abs().amax(2)
+            far = functional.pad(far, (8, 8))
+            weight = weight + ((far > 0.03) & (targets[..., 0] == 0)).float()
         intensity = functional.binary_cross_entropy(out.intensity, targets[..., 0], weight)
         classes = functional.binary_cross_entropy(out.classes, targets[..., 1:], weight[..., None])
         loss = intensity + 0.5 * classes
