@@ -86,7 +86,7 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDA
     loud = float(np.clip(np.exp(rng.normal(-0.2, 0.45)), 0.15, 1.5))
     starts = _starts(rng, length, scenario.speech * (6 if rng.random() < 0.3 else 0.5))
     if scenario.speech and rng.random() < 0.15:  # people often talk when the camera begins
-        starts = np.append(starts, rng.integers(-30, 30))
+        starts = np.append(starts, rng.integers(-30, min(30, length)))
     silent = -60
     for start in np.sort(starts):
         ticks = int(rng.integers(12, 240))
