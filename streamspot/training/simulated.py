@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from streamspot import __version__
@@ -91,11 +91,22 @@ def augment(
     return motion.astype(np.float32), targets.astype(np.float32)
 
 
+_MOVING = 0.03
+"""Inter-ocular distances in 16 ticks beyond which a face moves."""
+
+
+def _far(motion: Tensor) -> Tensor:
+    """Return how far the region that moves most gets in the 16 ticks around each (B, T), from (B, T, R, 2)."""
+    ends = functional.pad(motion.cumsum(1).flatten(2), (0, 0, 8, 8))
+    far = (ends[:, 16:] - ends[:, :-16])[:, 8:-8].abs().amax(2)
+    return functional.pad(far, (8, 8))
+
+
 def train(config: ModelConfig, recipe: Recipe) -> Model:
     """Train a network on simulated motion.
 
     The loss is the cross-entropy of intensity and classes against the simulation's truth; a tick at an
-    expression's edge or in the gap between two counts double.
+    expression's edge or in the gap between two counts double, and so does one at which something else moves.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -122,11 +133,7 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         out = network(motion)
         edge = functional.max_pool1d(targets[..., 0].diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
         weight = 1 + functional.pad(edge.float(), (1, 0))
-        if os.environ.get("MOVING"):
-            moved = functional.pad(motion.cumsum(1).flatten(2), (0, 0, 8, 8))
-            far = (moved[:, 16:] - moved[:, :-16])[:, 8:-8].abs().amax(2)
-            far = functional.pad(far, (8, 8))
-            weight = weight + ((far > 0.03) & (targets[..., 0] == 0)).float()
+        weight = weight + ((_far(motion) > _MOVING) & (targets[..., 0] == 0)).float()
         intensity = functional.binary_cross_entropy(out.intensity, targets[..., 0], weight)
         classes = functional.binary_cross_entropy(out.classes, targets[..., 1:], weight[..., None])
         loss = intensity + 0.5 * classes
