@@ -100,8 +100,12 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDA
         moves = np.einsum("tk,k,krc->trc", said, sizes, patterns)
         if rng.random() < 0.5:  # the lips rest elsewhere than before
             rest = np.zeros((max(0, length - int(start) - ticks), *moves.shape[1:]))
-            where = patterns[0] * rng.normal(0, 0.12) + patterns[3] * rng.normal(0, 0.2)
-            moves = np.concatenate((moves + courses.ease(ticks)[:, None, None] * where, rest + where))
+            where = patterns[0] * rng.normal(0, 0.3) + patterns[3] * rng.normal(0, 0.5)
+            steps = min(ticks, int(rng.integers(4, 40)))
+            way = np.ones((ticks, 1, 1))
+            first = 0 if rng.random() < 0.3 else ticks - steps
+            way[:first], way[first : first + steps, 0, 0] = 0, courses.ease(steps)
+            moves = np.concatenate((moves + way * where, rest + where))
         shown = person.shape(moves.astype(np.float32))[max(0, -start) :]
         end = min(length, max(0, int(start)) + len(shown))
         position[max(0, start) : end] += shown[: end - max(0, start)]

@@ -29,7 +29,7 @@ class Person:
         self.layout = layout
         self.parts, self.sides = units.parts_of(layout)
         count = len(layout)
-        self.level = float(np.exp(rng.normal(0, 0.5)))
+        self.level = float(np.exp(rng.normal(0, 0.6)))
         """How noisy this face is measured, 1 on average."""
         self._gain = float(np.exp(rng.normal(0, 0.2)))
         self._own = np.exp(rng.normal(0, 0.25, (count, 1))).astype(np.float32)

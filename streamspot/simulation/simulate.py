@@ -30,9 +30,8 @@ _FLOOR = {"macro": 0.04, "micro": 0.02}
 _ABOVE_NOISE = {"macro": 0.024, "micro": 0.016}
 """Four times what a face of average noise wanders while such an expression lasts."""
 
-_UPPER = {1, 2, 4, 5, 7, 9}
 _SPOKEN = {10, 14, 15, 16, 17, 18, 20, 23, 24, 25, 26, 27, 28}
-"""Units of the upper face; units that speech uses as well."""
+"""Units that speech uses as well."""
 
 _JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
 """An opening mouth alone is speech unless it opens this wide."""
@@ -118,18 +117,19 @@ def _expressions(rng: Rng, person: Person, scenario: Scenario, body: Body) -> li
     favourite = _units(rng)
     start = 12 + int(rng.exponential(1800 / rate))
     while start < length - 20:
-        kind: Kind = "micro" if rng.random() < micro else "macro"
+        talking = bool(body.mouth[start : start + 30].any())
+        kind: Kind = "micro" if rng.random() < micro and not talking else "macro"
         chosen = favourite if rng.random() < 0.5 else _units(rng)
         faint = rng.random() < scenario.faint
         train = kind == "macro" and rng.random() < scenario.trains
         if train and rng.random() < 0.6:
             chosen = ((26,), (27,))[rng.integers(2)]
-        while not _possible(chosen, kind, bool(body.mouth[start : start + 30].any())):
+        while not _possible(chosen, kind, talking):
             chosen = _units(rng)
         face = person.face(rng, chosen)
         peak = max(float(np.abs(face).max()), 1e-6)
         floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
-        floor = max(floor, _ABOVE_NOISE[kind] * person.level)
+        floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
         )
@@ -163,9 +163,7 @@ def _expressions(rng: Rng, person: Person, scenario: Scenario, body: Body) -> li
 def _possible(chosen: tuple[int, ...], kind: Kind, talking: bool) -> bool:
     """Tell whether anybody could see these units: who speaks moves the lips anyhow."""
     seen = set(chosen)
-    if kind == "micro":
-        return bool(seen & _UPPER) if talking else not seen <= _JAW
-    return not (talking and seen <= _SPOKEN)
+    return not (seen <= _JAW and kind == "micro") and not (seen <= _SPOKEN and talking)
 
 
 def _units(rng: Rng) -> tuple[int, ...]:

@@ -88,6 +88,8 @@ def augment(
         targets = targets[left] * (1 - share) + targets[left + 1] * share
     if rng.random() < 0.15:
         motion = motion * (rng.random((1, motion.shape[1], 1)) < 0.85)
+    if rng.random() < 0.1:  # recordings of other programs hold the paper's ten regions only
+        motion = motion * (np.arange(motion.shape[1]) < 10)[:, None]
     return motion.astype(np.float32), targets.astype(np.float32)
 
 
@@ -97,9 +99,8 @@ _MOVING = 0.03
 
 def _far(motion: Tensor) -> Tensor:
     """Return how far the region that moves most gets in the 16 ticks around each (B, T), from (B, T, R, 2)."""
-    ends = functional.pad(motion.cumsum(1).flatten(2), (0, 0, 8, 8))
-    far = (ends[:, 16:] - ends[:, :-16])[:, 8:-8].abs().amax(2)
-    return functional.pad(far, (8, 8))
+    ends = functional.pad(motion.flatten(2).cumsum(1).transpose(1, 2), (8, 8), mode="replicate")
+    return (ends[..., 16:] - ends[..., :-16]).abs().amax(1)
 
 
 def train(config: ModelConfig, recipe: Recipe) -> Model:
