@@ -49,6 +49,12 @@ class RunSettings(BaseModel):
     broker: str | None = None
     node: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,40}$")
     journal: Path | None = None
+    fsync: float = Field(1.0, ge=0.0)
+    ros: bool = False
+    homeassistant: bool = False
+    osc: str | None = None
+    metrics: int | None = Field(None, ge=0, le=65535)
+    log: Path | None = None
     events: str | None = None
     intensity: Path | None = None
     record: Path | None = None

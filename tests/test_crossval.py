@@ -21,6 +21,7 @@ from streamspot.training.report import write_report
 from streamspot.training.runner import crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 TINY: dict[str, Any] = {
     "epochs": 7,
     "crop": 256,
@@ -154,3 +155,14 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
     assert "Paper protocol" in text
     assert "<script" not in text
     assert "<img" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*CONFIGS.glob("train/*.yaml"), *CONFIGS.glob("tables/*.yaml")]),
+    ids=lambda path: path.stem,
+)
+def test_every_ready_configuration_is_valid(path: Path) -> None:
+    """Every file in configs/train and configs/tables loads and says in its first line what it is for."""
+    assert load_settings(path).epochs >= 1
+    assert path.read_text().startswith("# ")

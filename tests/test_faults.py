@@ -22,7 +22,7 @@ from brokers import LOSSLESS, Mosquitto, free_port, make_event
 from streamspot.events import decode, encode
 from streamspot.sinks.journal import Journal
 from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscribe import Subscription, subscribe
+from streamspot.subscription import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 
 COUNT = 400

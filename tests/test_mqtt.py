@@ -21,7 +21,8 @@ from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscribe import Seen, Subscription, subscribe
+from streamspot.sinks.situation import Situation
+from streamspot.subscription import Seen, Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Score
 
@@ -163,6 +164,26 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     assert json.loads(found["stats"][0])["model"] == "m"
     assert b"secret" not in b"".join(payload for payloads in found.values() for payload in payloads)
     assert b"camera/1 stalls" in found["error"][0]
+
+
+def test_the_state_holds_the_faces_in_view_and_no_others(monkeypatch: pytest.MonkeyPatch):
+    """However many faces come and go, the state stays small; who has left is not in it."""
+    situation, clock = Situation(), [100.0]
+    monkeypatch.setattr("streamspot.sinks.situation.time.monotonic", lambda: clock[0])
+
+    def faces() -> list[str]:
+        return list(json.loads(situation.state())["faces"])
+
+    for number in [*range(40), 3]:
+        situation.score(number, Score(0, 0.0, 0, 0.5, 0.9, 0.1))
+    assert faces() == ["3", *map(str, range(25, 40))]
+    assert not situation.changed
+    clock[0] += 1.5
+    situation.score(30, Score(1, 0.1, 1, 0.5, 0.9, 0.1))
+    clock[0] += 1.0
+    situation.leave()
+    assert situation.changed
+    assert faces() == ["30"]
 
 
 async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp_path: Path):

@@ -122,6 +122,17 @@ def test_the_ros_bridge_reads_our_topic_as_the_message_it_names():
     assert set(json.loads(note.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
 
 
+def test_every_flag_named_exists():
+    """What the page tells to type is understood."""
+    from typer.main import get_command
+
+    from streamspot.cli import app
+
+    commands = get_command(app).commands
+    known = {option for name in ("run", "resend") for item in commands[name].params for option in item.opts}
+    assert set(re.findall(r"--[a-z]+", PAGE)) <= known
+
+
 def test_the_figures_promised_are_those_of_the_program():
     """Bounds named in the page are the journal's defaults."""
     import inspect

@@ -23,11 +23,16 @@ from streamspot.dashboard.picture import plain
 from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.sinks import Sink
+from streamspot.sinks.bridges import Bridge, HomeAssistant, Ros
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
+from streamspot.sinks.mqtt import resend as publish_again
+from streamspot.sinks.osc import OscSink
+from streamspot.sinks.prometheus import metrics_server
+from streamspot.sinks.table import EventTable
 from streamspot.sources.base import slug
-from streamspot.subscribe import Subscription, subscribe
+from streamspot.subscription import Subscription, subscribe
 from streamspot.telemetry import BrokerView, Telemetry
 from streamspot.types import Event
 
@@ -40,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(demo)
     app.command()(listen)
+    app.command()(resend)
 
 
 def run(
@@ -87,6 +93,26 @@ def run(
         str | None, typer.Option(help="Name of the session. Default: the same for every run of a recording.")
     ] = None,
     journal: Annotated[Path | None, typer.Option(help="Folder of the delivery journal.")] = None,
+    fsync: Annotated[
+        float | None, typer.Option(help="Seconds of events a power failure may cost; 0 for none. Default: 1.")
+    ] = None,
+    ros: Annotated[
+        bool | None,
+        typer.Option("--ros/--no-ros", help="Also publish what ROS' mqtt_client maps (hri_msgs)."),
+    ] = None,
+    homeassistant: Annotated[
+        bool | None,
+        typer.Option("--homeassistant/--no-homeassistant", help="Announce the stream to Home Assistant."),
+    ] = None,
+    osc: Annotated[
+        str | None, typer.Option(help="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
+    ] = None,
+    metrics: Annotated[
+        int | None, typer.Option(help="Port on this machine at which Prometheus may fetch /metrics.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Append the events to a table: FILE.csv or FOLDER.parquet.")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Record region motion (no picture) to replay with --source.")
     ] = None,
@@ -210,18 +236,51 @@ def _leave_now() -> None:
 async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list[Sink]:
     node = settings.node or slug(socket.gethostname(), "node")
     sinks: list[Sink] = []
-    if settings.events is not None:
-        sinks.append(JsonLines(settings.events, node=node))
-    if settings.intensity is not None:
-        sinks.append(IntensityCsv(settings.intensity, faces=settings.faces > 1))
-    if settings.broker is not None:
+    if settings.broker is not None:  # the first: what any other sink has been told is in the journal
         url = settings.broker
         if url == "embedded":
             url = await stack.enter_async_context(embedded_broker())
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         journal = settings.journal or state / "streamspot" / "journal" / node / run.stream
-        sinks.append(MqttSink(url, node=node, stream=run.stream, journal=journal, telemetry=run.telemetry))
+        bridges: list[Bridge] = []
+        if settings.ros:
+            bridges.append(Ros(node, run.stream))
+        if settings.homeassistant:
+            bridges.append(HomeAssistant(node, run.stream))
+        sinks.append(
+            MqttSink(
+                url,
+                node=node,
+                stream=run.stream,
+                journal=journal,
+                telemetry=run.telemetry,
+                bridges=bridges,
+                fsync=settings.fsync,
+            )
+        )
+    if settings.events is not None:
+        sinks.append(JsonLines(settings.events, node=node))
+    if settings.intensity is not None:
+        sinks.append(IntensityCsv(settings.intensity, faces=settings.faces > 1))
+    if settings.log is not None:
+        sinks.append(EventTable(settings.log))
+    if settings.osc is not None:
+        sinks.append(OscSink(settings.osc))
+    if settings.metrics is not None:
+        await stack.enter_async_context(metrics_server(run.telemetry, settings.metrics))
     return sinks
+
+
+def resend(
+    journal: Annotated[Path, typer.Argument(help="Folder of the journal.")],
+    broker: Annotated[str, typer.Option(help="Address of the broker.")],
+    since: Annotated[
+        str, typer.Option(help="Only events decided at or after this time (UTC): 2026-11-22T10:30.")
+    ] = "",
+) -> None:
+    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    count = asyncio.run(publish_again(broker, journal, since=since))
+    typer.echo(f"{count} event{'s' * (count != 1)} sent")
 
 
 def demo(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -123,34 +124,36 @@ def _work_off(
 
     listener = threading.Thread(target=drain, daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts,))
+    leash, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, leash))
     try:
         tasks = {pool.submit(_work, video, out, measures): video for video in todo}
         for task in as_completed(tasks):
             yield tasks[task].annotated.name, task.result()
+        pool.shutdown()
     except BrokenProcessPool:
         raise DataError(
             f"a process that measured a video of {out} was killed, perhaps for memory; "
             "run the same command again with fewer --jobs, what is finished is kept"
         ) from None
     finally:
+        held.close()
         pool.shutdown(wait=False, cancel_futures=True)
         counts.put(None)
+        counts.cancel_join_thread()
         listener.join(1)
 
 
 _counts: Any = None
 
 
-def _start_worker(counts: Any) -> None:
-    """Keep to one core, and end when the parent has been killed."""
+def _start_worker(counts: Any, leash: Connection) -> None:
+    """Take the queue for counts, and end at once when the parent lets go, or is killed, in mid-video."""
     global _counts  # noqa: PLW0603 - a process of its own, told once
     _counts = counts
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 - for the type checker
 
     def follow() -> None:
-        parent.join()
+        leash.poll(None)
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

@@ -104,6 +104,7 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
         observer.close()
     if not looked:
         raise DataError(f"{name}: none of its {len(video.pictures)} pictures can be decoded; copy it again")
+    advance(looked[-1][0] + 1 - done)
     return _assemble(name, motions, looked, len(regions), remarks)
 
 

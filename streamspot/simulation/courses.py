@@ -46,8 +46,8 @@ def blink(rng: Rng) -> Array:
 
 
 def speech(rng: Rng, ticks: int) -> Array:
-    """Return (ticks, 4): jaw, width, pout and lip activity of a bout of speech, syllables at 3-7 Hz."""
-    rate = rng.uniform(3, 7)
+    """Return (ticks, 4): jaw, width, pout and lip activity of a bout of speech, syllables at 2-7 Hz."""
+    rate = rng.uniform(2, 7)
     slow = knots(rng, ticks, 30 / rate * 2.2, 4)
     fast = knots(rng, ticks, 30 / rate / 1.6, 4)
     jaw = np.maximum(fast[:, 0] * 0.7 + slow[:, 0] * 0.7 + 0.4, 0)

@@ -31,7 +31,6 @@ def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Array:
     position = np.zeros((ticks, len(person.layout), 2), np.float32)
     _eyes(rng, person, scenario, position)
     _mouth(rng, person, scenario, position)
-    _fidgets(rng, person, scenario, position)
     _head(rng, person, scenario, position)
     _hands(rng, person, scenario, position)
     return position
@@ -66,11 +65,10 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     layout = person.layout
     jaw, wide = units.pattern(26, layout), units.pattern(20, layout)
     pout, lips = units.pattern(18, layout), units.pattern(24, layout)
-    loud = float(np.exp(rng.uniform(np.log(0.06), np.log(0.5))))
-    rest = 0.0
+    loud = rng.uniform(0.06, 0.4)
     often = scenario.speech * (6 if rng.random() < 0.3 else 0.5)
-    for start in np.sort(_starts(rng, len(position), often)):
-        ticks = int(rng.integers(15, 240))
+    for start in _starts(rng, len(position), often):
+        ticks = int(rng.integers(12, 240))
         said = courses.speech(rng, ticks)
         sizes = loud * np.array([rng.uniform(0.5, 1), *rng.uniform(0.05, 0.3, 2), rng.uniform(0.1, 0.5)])
         moves = np.einsum("tk,k,krc->trc", said, sizes, np.stack((jaw, wide, pout, lips)))
@@ -80,32 +78,15 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
         if rng.random() < 0.5:  # brows and head accompany speech a little
             beat = courses.knots(rng, ticks, 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.008))
             _add(position, int(start), beat * np.hanning(ticks).astype(np.float32), person.pitch)
-        if rng.random() < 0.4:  # the mouth rests otherwise after a bout than before
-            before, rest = rest, float(rng.normal(0, 0.5)) * loud
-            course = np.concatenate(
-                (courses.ease(int(rng.integers(5, 20))), np.ones(len(position), np.float32))
-            )
-            _add(position, int(start) + ticks // 2, course * np.float32(rest - before), person.shape(jaw))
     for start in _starts(rng, len(position), scenario.chewing):
         ticks = int(rng.integers(60, 400))
         t = np.arange(ticks) / 30
-        chew = jaw * np.float32(rng.uniform(0.05, 0.3))
-        chew[:, 0] += np.float32(rng.normal(0, 0.01)) * (np.abs(jaw[:, 1]) > 0.05)
         course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
-        _add(position, int(start), course.astype(np.float32), person.shape(chew))
-
-
-def _fidgets(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    lips = (16, 17, 18, 23, 24, 25, 26, 28)
-    for start in _starts(rng, len(position), scenario.fidgets * rng.uniform(0, 2)):
-        moved = person.face(rng, tuple(rng.choice(lips, rng.integers(1, 3), replace=False).tolist()))
-        moved *= np.float32(rng.uniform(0.008, 0.03)) / np.abs(moved).max()
-        rise, fall = int(rng.integers(3, 20)), int(rng.integers(3, 40))
-        _add(position, int(start), courses.expression(rng, rise, int(rng.integers(0, 40)), fall), moved)
+        _add(position, int(start), course.astype(np.float32), person.shape(jaw * rng.uniform(0.1, 0.6)))
 
 
 def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    size = float(np.exp(rng.normal(np.log(0.045), 0.7)))
+    size = float(np.exp(rng.normal(np.log(0.04), 0.7)))
     for start in _starts(rng, len(position), scenario.turns * rng.uniform(0, 2.5)):
         nodding = rng.random() < 0.35
         ticks = int(rng.integers(20, 90) if nodding else rng.integers(10, 200))
@@ -113,8 +94,7 @@ def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         small = 0.4 if nodding else 1.0
         for residual in (person.yaw, person.pitch):
             course = make(rng, ticks) * np.float32(rng.normal(0, size * small))
-            other = person.residuals(rng)[0] * np.float32(rng.uniform(0, 0.8))
-            _add(position, int(start), course, residual + other)
+            _add(position, int(start), course, residual)
     slow = courses.knots(rng, len(position), rng.uniform(60, 200), 2) * np.float32(rng.uniform(0, 0.012))
     position += slow[:, :1, None] * person.yaw + slow[:, 1:, None] * person.pitch
 

@@ -34,19 +34,17 @@ class Person:
         self._leak_down, self._leak_up = rng.uniform(0, 0.45), rng.uniform(-0.12, 0.06)
         upper = np.array([part in _UPPER for part in self.parts])
         self._upper, self._lower = upper, ~upper
-        self.yaw, self.pitch = self.residuals(rng)
+        self.yaw, self.pitch = self._residuals(rng)
 
-    def residuals(self, rng: Rng) -> tuple[Array, Array]:
+    def _residuals(self, rng: Rng) -> tuple[Array, Array]:
         """Return what a turn and a nod leave in each region (R, 2), the model being not quite the head."""
         groups = {part: rng.normal(0, 1, 2) for part in units.PARTS}
         for part in _UPPER:
             groups[part] = 0.7 * groups["mid"] + 0.3 * groups[part] + (0.5, 0)
-        for part in ("corner", "upper", "lower"):
-            groups[part] = 0.7 * groups["upper"] + 0.4 * groups[part]
         yaw = np.array([groups[part] for part in self.parts], np.float32)
         pitch = np.array([groups[part][::-1] for part in self.parts], np.float32)
         yaw[:, 0] = np.abs(yaw[:, 0]) * (1 + rng.normal(0, 0.25, len(yaw)))
-        yaw[:, 1] *= np.where(rng.random() < 0.5, 0.4 * self.sides, 0.6)
+        yaw[:, 1] *= 0.4 * self.sides
         pitch[:, 0] *= 0.2 * self.sides
         pitch[:, 1] += rng.normal(0, 0.2, len(yaw))
         return yaw / np.abs(yaw).max(), pitch / np.abs(pitch).max()

@@ -15,11 +15,10 @@ class Scenario:
         expressions: Expressions of the busy recordings.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
-        touching: Share of expressions that the next one follows without a pause.
+        touching: Share of expressions that follow the one before without a pause.
         blinks: Blinks.
         gazes: Shifts of gaze.
         speech: Bouts of speech.
-        fidgets: Pressed, licked or parted lips, smaller than any expression of them.
         chewing: Bouts of chewing.
         turns: Turns, nods and shakes of the head that leave a residual.
         hands: Moments in which something covers or brushes a part of the face.
@@ -32,13 +31,12 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
-    touching: float = 0.2
+    touching: float = 0.15
     blinks: float = 15.0
     gazes: float = 8.0
     speech: float = 3.0
-    fidgets: float = 4.0
     chewing: float = 0.3
-    turns: float = 5.0
+    turns: float = 3.0
     hands: float = 0.7
     noise: float = 0.0009
     wander: float = 0.006

@@ -60,7 +60,8 @@ def half_length(
     """
     duration = torch.tensor(settings.duration, device=points.kind.device)[points.kind]
     near, _, inside = _around(intensity, points.crop, apex, duration // 2)
-    length = settings.stretch * ((near > threshold) & inside).sum(1)
+    height = intensity[points.crop, apex] if settings.relative else torch.ones_like(near[:, 0])
+    length = settings.stretch * ((near > threshold * height[:, None]) & inside).sum(1)
     if settings.clamp is not None:
         low, high = torch.tensor(settings.clamp, device=length.device)[points.kind].unbind(1)
         length = torch.minimum(torch.maximum(length.round(), low), high)

@@ -56,6 +56,8 @@ class LabelSettings(_Settings):
         clamp: Bounds of the labelled length for macro and micro, as in the official code; None is the paper.
         theta: θ at the start and at the end of its decrease.
         theta_epochs: Epoch at which θ reaches its end.
+        relative: Whether θ is a share of the pseudo-apex's own intensity (ours), so that the length of a faint
+            expression can grow too.
         stages: Epochs of stage 1 and of stage 2.
         window: Ticks before and after the point for macro and for micro (``window`` only).
     """
@@ -69,6 +71,7 @@ class LabelSettings(_Settings):
     clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
     theta: tuple[float, float] = (0.8, 0.5)
     theta_epochs: int = Field(default=30, ge=1)
+    relative: bool = False
     stages: Pair = (1, 4)
     window: tuple[Pair, Pair] = ((12, 16), (7, 6))
 
