@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 
 from streamspot.sinks.mqtt import MqttSink
-from streamspot.subscribe import subscribe
+from streamspot.subscription import subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment
 

@@ -13,7 +13,7 @@ from streamspot.types import Event, Score
 
 if TYPE_CHECKING:
     from streamspot.runtime import stream, watch
-    from streamspot.subscribe import subscribe
+    from streamspot.subscription import subscribe
 
 __version__ = "0.1.0"
 
@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(runtime, name)
     if name == "subscribe":
-        from streamspot.subscribe import subscribe  # noqa: PLC0415
+        from streamspot.subscription import subscribe  # noqa: PLC0415
 
         return subscribe
     raise AttributeError(f"module 'streamspot' has no attribute {name!r}")

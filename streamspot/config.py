@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,8 +15,19 @@ from streamspot.errors import SettingsError
 
 _PREFIX = "STREAMSPOT_"
 
-_ELSEWHERE = frozenset({"STREAMSPOT_DATA", "STREAMSPOT_MQTT_PASSWORD"})
+_ELSEWHERE = frozenset(
+    {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG", "STREAMSPOT_MQTT_PASSWORD", "STREAMSPOT_MQTT_PASSWORD_FILE"}
+)
 """Variables of that prefix that are no setting of a run."""
+
+_NAME = "give 1 to 40 small letters, digits, _ or -"
+_REMEDIES = {
+    "speed": "give max, or a number above 0 (1 is the recording's own pace)",
+    "stream": _NAME,
+    "node": _NAME,
+    "session": "give 1 to 64 letters, digits, _, . or -",
+}
+"""What to say where the words of the validation do not help."""
 
 
 class RunSettings(BaseModel):
@@ -26,7 +37,7 @@ class RunSettings(BaseModel):
 
     source: str = "0"
     policy: Literal["every", "latest"] | None = None
-    speed: Literal["max"] | float = "max"
+    speed: Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] = "max"
     weights: str = "streamspot-base"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     faces: int = Field(1, ge=1, le=16)
@@ -38,6 +49,12 @@ class RunSettings(BaseModel):
     broker: str | None = None
     node: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,40}$")
     journal: Path | None = None
+    fsync: float = Field(1.0, ge=0.0)
+    ros: bool = False
+    homeassistant: bool = False
+    osc: str | None = None
+    metrics: int | None = Field(None, ge=0, le=65535)
+    log: Path | None = None
     events: str | None = None
     intensity: Path | None = None
     record: Path | None = None
@@ -70,8 +87,9 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> RunSett
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
+        remedy = _REMEDIES.get(key) or first["msg"].replace("Input should", "it should")
         raise SettingsError(
-            f"{key} = {merged.get(key)!r} (in {origin.get(key)}) is impossible: {first['msg'].lower()}"
+            f"{key} = {merged.get(key)!r} (in {origin.get(key)}) is impossible: {remedy}"
         ) from error
 
 
@@ -92,7 +110,7 @@ def _read(file: Path | None) -> dict[str, Any]:
         raise SettingsError(
             f"the settings file {file} cannot be read ({error.strerror}); check its name"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"the settings file {file} is not YAML; it holds lines of the form key: value"
         ) from error

@@ -139,13 +139,16 @@ def _topics() -> dict[str, _Topic]:
     stats |= {"fps": number, "pts": number, "frames": count, "dropped": count, "faceless": count}
     stats |= {"latency_ms": _map(_object({"p50": number, "p99": number}))}
     stats |= {"queued": count, "acknowledged": count, "lost": count}
-    controls = {"paused": {"type": "boolean"}, "sensitivity": {"type": "number"}}
+    controls = {"paused": {"type": "boolean"}, "sensitivity": unit}
     command = {
         "command": {"enum": ["pause", "resume", "sensitivity", "label"]},
         "value": {
-            "description": "Sensitivity: 0.1 to 10, 1 as trained. Label: macro or micro, at its apex now."
+            "description": "Sensitivity: 0 to 1, 0.5 as trained. Label: macro or micro, at its apex now."
         },
     }
+    stamp = _object({"sec": count, "nanosec": count})
+    header = _object({"stamp": stamp, "frame_id": {"type": "string", "description": "face_<number>"}})
+    zero = {"const": 0, "description": "No emotion is judged."}
     return {
         "nodeStatus": _Topic(
             "streamspot/{node}/status",
@@ -187,12 +190,10 @@ def _topics() -> dict[str, _Topic]:
             "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
             _object(
                 {
-                    "header": _object(
-                        {"stamp": _object({"sec": count, "nanosec": count}), "frame_id": {"type": "string"}}
-                    ),
-                    "expression": {"enum": ["neutral", *get_args(Kind)]},
-                    "valence": {"const": 0},
-                    "arousal": {"const": 0},
+                    "header": header,
+                    "expression": face["state"],
+                    "valence": zero,
+                    "arousal": zero,
                     "confidence": unit,
                 }
             ),

@@ -119,7 +119,7 @@ def _rounded(value: Any) -> Any:
         if not math.isfinite(value):
             raise StreamspotError(f"the number {value} cannot be sent; report this fault of the program")
         return round(value, DECIMALS) + 0.0  # + 0.0 turns -0.0, which would change the bytes, into 0.0
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]

@@ -6,6 +6,7 @@ every tick of every face and ``[face, reason]`` where a face's segment ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -71,16 +72,26 @@ class Recorder:
                 self._line([sighting.face, motion.tick, motion.pts, motion.frame, quality, values])
 
     def _line(self, value: Any) -> None:
-        try:
+        with self._writing():
             self._file.write(json.dumps(value, separators=(",", ":")) + "\n")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise SourceError(
                 f"the recording {self._path} cannot be continued ({error.strerror}); make room and start anew"
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file.
+
+        Raises:
+            SourceError: The disk is full: the end of the recording is missing.
+        """
+        with self._writing():
+            self._file.close()
 
     def __enter__(self) -> Self:
         """Return the recorder itself."""
@@ -94,9 +105,11 @@ class Recorder:
 def is_recording(path: Path) -> bool:
     """Tell whether the file is a recording of region motion."""
     try:
+        if not path.is_file():  # reading from a camera's device would start it
+            return False
         with path.open("rb") as file:
             return file.read(len(_FORMAT) + 16).startswith(b'{"format":"' + _FORMAT.encode() + b'"')
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -136,7 +149,7 @@ class Recording:
             SourceError: A line is damaged.
         """
         open_faces: set[int] = set()
-        with self._path.open(encoding="utf-8") as file:
+        with self._path.open(encoding="utf-8", errors="replace") as file:
             next(file)
             for number, line in enumerate(file, 2):
                 if not line.endswith("\n"):

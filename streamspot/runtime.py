@@ -121,6 +121,11 @@ class Run:
         """Ask the run to end; open expressions come out as cancelled, then the iteration ends."""
         self._stop.set()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to."""
+        return self._stop.is_set()
+
     def __aiter__(self) -> Self:
         """Iterate over the batches."""
         return self

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -85,8 +86,12 @@ class Mosquitto:
 
 def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", session: str = "s1") -> Event:
     """Return an event as a stream makes it, three phases to an expression."""
-    onset = Moment(10 * seq, 10 * seq, seq / 3, "2026-11-22T10:00:00.000000Z")
-    later = Moment(10 * seq + 9, 10 * seq + 9, seq / 3 + 0.3, "2026-11-22T10:00:00.300000Z")
+
+    def moment(tick: int) -> Moment:
+        time = datetime(2026, 11, 22, 10, tzinfo=UTC) + timedelta(seconds=tick / 30)
+        return Moment(tick, tick, tick / 30, time.isoformat(timespec="microseconds").replace("+00:00", "Z"))
+
+    onset, later = moment(10 * seq), moment(10 * seq + 9)
     return Event(
         session=session,
         stream=stream,

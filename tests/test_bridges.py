@@ -205,7 +205,7 @@ async def test_the_analysts_log_grows_from_run_to_run(tmp_path: Path, ending: st
         with path.open(newline="") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         assert [row["offset_tick"] for row in rows] == ["", "19", "", "49"]
-        assert rows[1]["onset_time"] == "2026-11-22T10:00:00.000000Z"
+        assert rows[1]["onset_time"] == "2026-11-22T10:00:00.333333Z"
     else:
         from pyarrow import parquet
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,55 @@ def check(document: dict[str, Any], topic: str, payload: bytes, seen: dict[str, 
     schema = {**message["payload"], "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(value)
     assert "hunter2" not in text
+    assert "nobody" not in text
     assert "user" not in text
     assert not re.search(r"[A-Za-z0-9+/=]{100}", text)
     assert len(payload) < 16_384
+
+
+@pytest.mark.slow
+async def test_a_whole_run_leaks_neither_picture_nor_landmark_nor_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Everything that a run publishes, logs, journals and prints is numbers and names of the contract."""
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD", "hunter2")
+    document, seen = asyncapi(), dict[str, int]()
+    with Mosquitto(tmp_path) as broker:
+        url = broker.url.replace("//", "//nobody@")
+        files = [tmp_path / name for name in ("events.jsonl", "intensity.csv")]
+        command = [
+            sys.executable,
+            "-c",
+            "from streamspot.cli import main; main()",
+            "run",
+            "--source",
+            "synthetic",
+        ]
+        command += ["--no-ui", "--broker", url, "--node", "n", "--journal", str(tmp_path / "j")]
+        command += ["--events", str(files[0]), "--intensity", str(files[1])]
+        async with Dialler(Broker.parse(broker.url)).connect() as connection:
+            await connection.client.subscribe("#", qos=1)
+            pipe = asyncio.subprocess.PIPE
+            process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+            finished = asyncio.create_task(process.communicate())
+            published = []
+            async with asyncio.timeout(120):
+                async for message in connection.client.messages:
+                    assert isinstance(message.payload, bytes)
+                    check(document, str(message.topic), message.payload, seen)
+                    if str(message.topic).endswith("/event"):
+                        published.append(message.payload)
+                    if message.payload == b"stopped" and str(message.topic) == "streamspot/n/status":
+                        break
+                printed = b"".join(await finished)
+        assert process.returncode == 0, printed
+        journal = [path.read_bytes() for path in (tmp_path / "j").iterdir()]
+        logs = [*journal, *(path.read_bytes() for path in files), broker.log.read_bytes(), printed]
+        assert published
+        assert files[0].read_bytes().splitlines() == published
+        assert b"".join(journal).count(b"specversion") == len(published)
+        assert files[1].read_bytes().splitlines()[0] == b"tick,pts,intensity,macro,micro"
+        for log in logs:
+            assert b"hunter2" not in log
+            assert not re.search(rb"[A-Za-z0-9+/=]{120}|(?:[\d.e-]+[, ]+){12}", log)
+            log.decode()

@@ -9,17 +9,20 @@ import logging
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from brokers import LOSSLESS, Mosquitto, free_port, make_event
 
+from streamspot.events import decode, encode
 from streamspot.sinks.journal import Journal
 from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscribe import Subscription, subscribe
+from streamspot.subscription import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 
 COUNT = 400
@@ -141,7 +144,15 @@ async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp
             await asyncio.sleep(0.5)
             assert await retained(broker, "streamspot/n/status") == "online"
         assert await retained(broker, "streamspot/n/status") == "stopped"
-        command = [sys.executable, "-c", PUBLISHER, broker.url, str(tmp_path / "k"), "1"]
+        command = [
+            sys.executable,
+            "-c",
+            PUBLISHER,
+            broker.url,
+            str(tmp_path / "k"),
+            "1",
+            str(Path(__file__).parent),
+        ]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         await process.stdout.readline()
@@ -256,7 +267,7 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
 
 PUBLISHER = """
 import asyncio, sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, sys.argv[4])
 from pathlib import Path
 from brokers import make_event
 from streamspot.sinks.mqtt import MqttSink
@@ -282,6 +293,7 @@ async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[li
         robot = asyncio.create_task(collect(events, got))
         for _ in range(times):
             command = [sys.executable, "-c", PUBLISHER, url, str(folder / "j"), str(len(reported))]
+            command.append(str(Path(__file__).parent))
             process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
             assert process.stdout is not None
             lines = [await process.stdout.readline()]
@@ -398,6 +410,59 @@ async def test_a_journal_left_behind_is_complete_after_every_fault(tmp_path: Pat
     async with a_sink(f"mqtt://127.0.0.1:{port}", tmp_path, Telemetry(), drain=0.1) as sink:
         for number in range(50):
             await sink.event(make_event(number))
-    from streamspot.events import decode
-
     assert [decode(payload).seq for payload in Journal.read(tmp_path / "j")] == list(range(50))
+
+
+async def test_a_damaged_line_in_the_journal_is_passed_over_and_told(tmp_path: Path):
+    """A block of zeros that a power failure left costs the events in it and no other."""
+    with Mosquitto(tmp_path) as broker:
+        with Journal(tmp_path / "j") as journal:
+            for number in range(3):
+                journal.append(encode(make_event(number), node="n") if number != 1 else b"\0" * 100)
+        async with subscribe(broker.url) as events, a_sink(broker.url, tmp_path, telemetry := Telemetry()):
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(2)] == [0, 2]
+            await until(lambda: telemetry.broker.queued == 0)
+
+
+async def test_a_callback_that_fails_does_not_end_the_delivery(tmp_path: Path):
+    """A fault in the program's answer to a command is shown; the events go on."""
+
+    def fail(command: object) -> None:
+        raise RuntimeError(command)
+
+    with Mosquitto(tmp_path) as broker:
+        telemetry = Telemetry()
+        sink = MqttSink(
+            broker.url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry, on_command=fail
+        )
+        async with subscribe(broker.url) as events, sink:
+            await until(lambda: telemetry.broker.state == "online")
+            await events._connection.publish("streamspot/n/cam/set", b'{"command":"pause"}')
+            await until(lambda: telemetry.broker.state == "retrying")
+            assert "Pause()" in telemetry.broker.error
+            await sink.event(make_event(0))
+            async with asyncio.timeout(5):
+                assert (await anext(events)).event.seq == 0
+
+
+def test_leaving_takes_no_second_when_the_broker_is_a_black_hole(tmp_path: Path):
+    """Ctrl-C is not held up by a broker whose packets vanish."""
+    with socket.socket() as hole, contextlib.ExitStack() as crowd:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        for _ in range(4):  # a full queue: the kernel answers nobody else
+            one = crowd.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(hole.getsockname())
+
+        async def run() -> int:
+            url = f"mqtt://127.0.0.1:{hole.getsockname()[1]}"
+            async with a_sink(url, tmp_path, Telemetry(), drain=0.2) as sink:
+                await sink.event(make_event(0))
+                await asyncio.sleep(0.1)
+            return sink.remaining
+
+        start = time.monotonic()
+        assert asyncio.run(run()) == 1
+        assert time.monotonic() - start < 1.0

@@ -21,7 +21,8 @@ from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscribe import Seen, Subscription, subscribe
+from streamspot.sinks.situation import Situation
+from streamspot.subscription import Seen, Subscription, subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Score
 
@@ -139,7 +140,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
             for tick in range(30):
                 sink.score(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1))
             sink.error("the camera rtsp://user:secret@camera/1 stalls; check the cable")
-            sink.control(paused=True, sensitivity=2.0)
+            sink.control(paused=True, sensitivity=0.25)
             found: dict[str, list[bytes]] = {}
             async with asyncio.timeout(10):
                 while not {"state", "intensity", "stats", "error", "event"} <= set(found) or not any(
@@ -153,7 +154,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     states = [json.loads(payload) for payload in found["state"]]
     busy = next(state for state in states if state["faces"])
     assert busy["paused"] is True
-    assert busy["sensitivity"] == 2.0
+    assert busy["sensitivity"] == 0.25
     assert busy["faces"]["0"]["state"] == "macro"
     assert busy["faces"]["0"]["expression"] == "s1/cam/0/0"
     assert states[-1]["faces"] == {}
@@ -163,6 +164,26 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     assert json.loads(found["stats"][0])["model"] == "m"
     assert b"secret" not in b"".join(payload for payloads in found.values() for payload in payloads)
     assert b"camera/1 stalls" in found["error"][0]
+
+
+def test_the_state_holds_the_faces_in_view_and_no_others(monkeypatch: pytest.MonkeyPatch):
+    """However many faces come and go, the state stays small; who has left is not in it."""
+    situation, clock = Situation(), [100.0]
+    monkeypatch.setattr("streamspot.sinks.situation.time.monotonic", lambda: clock[0])
+
+    def faces() -> list[str]:
+        return list(json.loads(situation.state())["faces"])
+
+    for number in [*range(40), 3]:
+        situation.score(number, Score(0, 0.0, 0, 0.5, 0.9, 0.1))
+    assert faces() == ["3", *map(str, range(25, 40))]
+    assert not situation.changed
+    clock[0] += 1.5
+    situation.score(30, Score(1, 0.1, 1, 0.5, 0.9, 0.1))
+    clock[0] += 1.0
+    situation.leave()
+    assert situation.changed
+    assert faces() == ["30"]
 
 
 async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp_path: Path):
@@ -185,11 +206,11 @@ async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp
         async with messages(url, "streamspot/n/status") as status, sink, asyncio.timeout(10):
             await status.get()
             await connection.publish(topic, b'{"command":"resume"}')
-            await connection.publish(topic, b'{"command":"sensitivity","value":1.5}')
+            await connection.publish(topic, b'{"command":"sensitivity","value":0.75}')
             await connection.publish(topic, b'{"command":"label","value":"micro"}')
             await connection.publish(topic, b"{}")
             assert await got.get() == Resume()
-            assert await got.get() == Sensitivity(1.5)
+            assert await got.get() == Sensitivity(0.75)
             assert await got.get() == Label("micro")
             assert "is no command" in json.loads((await errors.get())[1])["message"]
 
@@ -201,9 +222,9 @@ def test_no_command_payload_breaks_the_parser(payload: bytes):
         parse(payload)
 
 
-@pytest.mark.parametrize("value", [0, 11, True, "1", None, [1], 1e999])
+@pytest.mark.parametrize("value", [-0.1, 1.1, True, "1", None, [1], 1e999])
 def test_an_impossible_sensitivity_is_refused(value: object):
-    """Only numbers from 0.1 to 10 get through."""
+    """Only numbers from 0 to 1 get through."""
     with pytest.raises(SettingsError, match="sensitivity"):
         parse(json.dumps({"command": "sensitivity", "value": value}).encode())
     assert parse(b'{"command":"pause"}') == Pause()

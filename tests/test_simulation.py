@@ -14,10 +14,19 @@ from streamspot.flow.regions import LAYOUTS, layout
 from streamspot.model import Model, ModelConfig
 from streamspot.simulation import Recording, Scenario, simulate
 from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
-from streamspot.training.simulated import Recipe, augment, evaluate, matched, runs, train
+from streamspot.training.simulated import HELD_OUT, Recipe, augment, evaluate, matched, runs, train
 
 QUIET = Scenario(
-    blinks=0, gazes=0, speech=0, chewing=0, turns=0, hands=0, glitches=0, noise=0.0, wander=0.0, idle=0.0
+    blinks=0,
+    gazes=0,
+    speech=0,
+    chewing=0,
+    turns=0,
+    hands=0,
+    glitches=0,
+    noise=0.0,
+    wander=0.0,
+    idle=0.0,
 )
 
 
@@ -156,3 +165,33 @@ def test_training_is_repeatable(tmp_path):
     assert 0 <= evaluate(first, held_out)["mse"] <= 1
     first.save(tmp_path / "tiny.safetensors")
     assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
+
+
+def test_the_shipped_weights_know_unseen_recordings():
+    """On simulated people they were not trained on, most expressions are found and few are invented."""
+    shown = evaluate(Model.load(device="cpu"), [simulate(HELD_OUT + 500 + number) for number in range(24)])
+    assert shown["f1"] > 0.5
+    assert shown["mse"] < 0.05
+
+
+def test_the_shipped_weights_leave_a_still_face_alone():
+    """Neither perfect stillness nor the jitter of a resting face is an expression."""
+    model = Model.load(device="cpu")
+    jitter = np.random.default_rng(0).normal(0, 0.0007, (4, 600, 17, 2)).cumsum(1)
+    jitter = np.diff(jitter - jitter.mean(1, keepdims=True), axis=1, prepend=jitter[:, :1]) * 0.5
+    for motion in (np.zeros((1, 600, 17, 2)), jitter):
+        assert float(model.forward(motion.astype(np.float32)).intensity.max()) < 0.3
+
+
+def test_the_shipped_weights_hold_a_held_expression():
+    """A smile held for five seconds is one expression from its beginning to its end."""
+    smile = pattern(12, layout("face17")) + pattern(6, layout("face17"))
+    course = np.concatenate(
+        (np.zeros(60), np.linspace(0, 1, 12), np.ones(150), np.linspace(1, 0, 15), np.zeros(60))
+    )
+    position = course[:, None, None] * smile
+    motion = np.diff(position, axis=0, prepend=position[:1]).astype(np.float32)
+    found = runs(Model.load(device="cpu").forward(motion[None]).intensity[0].numpy())
+    assert len(found) == 1
+    assert abs(found[0][0] - 62) < 8
+    assert abs(found[0][1] - 232) < 10

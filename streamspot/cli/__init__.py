@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamspot import __version__
-from streamspot.cli import inspect, live
+from streamspot.cli import data, inspect, live
 from streamspot.errors import StreamspotError
 from streamspot.training.cli import app as training
 
@@ -46,6 +46,7 @@ def _common(
 
 live.register(app)
 inspect.register(app)
+data.register(app)
 app.registered_commands += training.registered_commands
 
 
@@ -56,20 +57,28 @@ def main() -> None:
         sys.argv = [argument for argument in sys.argv if argument != "--debug"]
         os.environ["STREAMSPOT_DEBUG"] = "1"
     try:
-        app()
-    except StreamspotError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"streamspot: {error}", file=sys.stderr)  # noqa: T201 - the answer
-        sys.exit(error.exit_code)
+        code = app(standalone_mode=False)
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user
         if debug:
             traceback.print_exc()
-        print(  # noqa: T201 - the answer
-            f"streamspot: unexpected {type(error).__name__}: {error}; "
-            "run again with --debug and report what it shows",
-            file=sys.stderr,
-        )
-        sys.exit(70)
+        sentence, code = _answer(error)
+        print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
+    if code:
+        sys.exit(code)
+
+
+def _answer(error: Exception) -> tuple[str, int]:
+    """Return what to say about an error, and the exit code."""
+    if isinstance(error, StreamspotError):
+        return str(error), error.exit_code
+    if isinstance(error, _MISUSE):
+        where = getattr(getattr(error, "ctx", None), "command_path", "streamspot")
+        sentence = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
+        return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help", 2
+    return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
+
+
+_MISUSE = typer.BadParameter.__mro__[2]
+"""A line that cannot be parsed: click's ClickException, of click itself or of the copy that typer carries."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,12 +23,17 @@ from streamspot.dashboard.picture import plain
 from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.sinks import Sink
+from streamspot.sinks.bridges import Bridge, HomeAssistant, Ros
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
+from streamspot.sinks.mqtt import resend as publish_again
+from streamspot.sinks.osc import OscSink
+from streamspot.sinks.prometheus import metrics_server
+from streamspot.sinks.table import EventTable
 from streamspot.sources.base import slug
-from streamspot.subscribe import Subscription, subscribe
-from streamspot.telemetry import Telemetry
+from streamspot.subscription import Subscription, subscribe
+from streamspot.telemetry import BrokerView, Telemetry
 from streamspot.types import Event
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(demo)
     app.command()(listen)
+    app.command()(resend)
 
 
 def run(
@@ -86,6 +93,26 @@ def run(
         str | None, typer.Option(help="Name of the session. Default: the same for every run of a recording.")
     ] = None,
     journal: Annotated[Path | None, typer.Option(help="Folder of the delivery journal.")] = None,
+    fsync: Annotated[
+        float | None, typer.Option(help="Seconds of events a power failure may cost; 0 for none. Default: 1.")
+    ] = None,
+    ros: Annotated[
+        bool | None,
+        typer.Option("--ros/--no-ros", help="Also publish what ROS' mqtt_client maps (hri_msgs)."),
+    ] = None,
+    homeassistant: Annotated[
+        bool | None,
+        typer.Option("--homeassistant/--no-homeassistant", help="Announce the stream to Home Assistant."),
+    ] = None,
+    osc: Annotated[
+        str | None, typer.Option(help="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
+    ] = None,
+    metrics: Annotated[
+        int | None, typer.Option(help="Port on this machine at which Prometheus may fetch /metrics.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Append the events to a table: FILE.csv or FOLDER.parquet.")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Record region motion (no picture) to replay with --source.")
     ] = None,
@@ -96,6 +123,8 @@ def run(
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
 
+    Ctrl-C ends it in good order (what is open is cancelled, events are delivered, exit code 0), twice at once.
+
     [dim]Examples:[/]
       streamspot run --source 0
       streamspot run --source clip.mp4 --events - --no-ui
@@ -103,20 +132,28 @@ def run(
     """
     flags = {key: value for key, value in locals().items() if key not in ("config", "ui")}
     settings = load_settings(flags, config)
+    _prepare()
     asyncio.run(_run(settings, draw=ui))
 
 
-async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
-    """Run one stream into every sink that the settings name."""
+def _prepare() -> None:
+    """Import what takes seconds, while Ctrl-C still ends the process at once."""
     import cv2  # noqa: PLC0415
-    import torch  # noqa: PLC0415 - takes seconds
+    import torch  # noqa: PLC0415
 
-    from streamspot.runtime import Run  # noqa: PLC0415
+    import streamspot.runtime  # noqa: F401, PLC0415
 
     # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
+    """Run one stream into every sink that the settings name."""
+    from streamspot.runtime import Run  # noqa: PLC0415
+
     telemetry = telemetry or Telemetry()
+    asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         screen = _screen(stack, telemetry, draw=draw, stdout_taken=settings.events == "-")
         stack.enter_context(screen)
@@ -131,13 +168,35 @@ async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None
             for event in batch.events:
                 for sink in sinks:
                     await sink.event(event)
-    left = telemetry.broker.queued
-    if left:
-        typer.echo(
-            f"{left} event{'s' if left > 1 else ''} could not be delivered to {telemetry.broker.address} yet; "
-            "they wait in the journal and go out at the next start",
-            err=True,
+        for sink in sinks:
+            if isinstance(sink, MqttSink) and run.stopped:
+                sink.drain = 0.5
+    _complain(telemetry.broker)
+
+
+def _complain(broker: BrokerView) -> None:
+    """Raise if the broker was there for nothing, or not at all.
+
+    Raises:
+        BrokerError: Events are left, or it could not be reached.
+    """
+    if broker.queued:
+        count = f"{broker.queued} event{'s' if broker.queued > 1 else ''}"
+        reason = broker.error.partition("; ")[0] or f"{broker.address} does not answer"
+        raise BrokerError(
+            f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run with "
+            "a broker that is there"
         )
+    if broker.error:
+        raise BrokerError(broker.error)
+
+
+class _Impatient(ThreadPoolExecutor):
+    """Threads that nobody waits for: one may hang in a connection to a broker that does not answer."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End without waiting."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 def _screen(
@@ -177,18 +236,51 @@ def _leave_now() -> None:
 async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list[Sink]:
     node = settings.node or slug(socket.gethostname(), "node")
     sinks: list[Sink] = []
-    if settings.events is not None:
-        sinks.append(JsonLines(settings.events, node=node))
-    if settings.intensity is not None:
-        sinks.append(IntensityCsv(settings.intensity, faces=settings.faces > 1))
-    if settings.broker is not None:
+    if settings.broker is not None:  # the first: what any other sink has been told is in the journal
         url = settings.broker
         if url == "embedded":
             url = await stack.enter_async_context(embedded_broker())
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         journal = settings.journal or state / "streamspot" / "journal" / node / run.stream
-        sinks.append(MqttSink(url, node=node, stream=run.stream, journal=journal, telemetry=run.telemetry))
+        bridges: list[Bridge] = []
+        if settings.ros:
+            bridges.append(Ros(node, run.stream))
+        if settings.homeassistant:
+            bridges.append(HomeAssistant(node, run.stream))
+        sinks.append(
+            MqttSink(
+                url,
+                node=node,
+                stream=run.stream,
+                journal=journal,
+                telemetry=run.telemetry,
+                bridges=bridges,
+                fsync=settings.fsync,
+            )
+        )
+    if settings.events is not None:
+        sinks.append(JsonLines(settings.events, node=node))
+    if settings.intensity is not None:
+        sinks.append(IntensityCsv(settings.intensity, faces=settings.faces > 1))
+    if settings.log is not None:
+        sinks.append(EventTable(settings.log))
+    if settings.osc is not None:
+        sinks.append(OscSink(settings.osc))
+    if settings.metrics is not None:
+        await stack.enter_async_context(metrics_server(run.telemetry, settings.metrics))
     return sinks
+
+
+def resend(
+    journal: Annotated[Path, typer.Argument(help="Folder of the journal.")],
+    broker: Annotated[str, typer.Option(help="Address of the broker.")],
+    since: Annotated[
+        str, typer.Option(help="Only events decided at or after this time (UTC): 2026-11-22T10:30.")
+    ] = "",
+) -> None:
+    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    count = asyncio.run(publish_again(broker, journal, since=since))
+    typer.echo(f"{count} event{'s' * (count != 1)} sent")
 
 
 def demo(
@@ -202,6 +294,7 @@ def demo(
 
     Ends by itself; the exit code is 0 only if the events arrived over MQTT.
     """
+    _prepare()
     asyncio.run(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
 
 

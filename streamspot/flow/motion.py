@@ -18,8 +18,9 @@ from streamspot.types import Face, Frame, RegionMotion
 _BLOCK = 4
 """The flow is averaged over blocks of so many crop pixels and read between the blocks' centres."""
 
-_ANCHOR_SECONDS = 0.2
-"""Time constant of the complementary filter: flow says what is faster, landmarks what lasts."""
+_ANCHOR_SECONDS = 0.1
+"""Time constant of the complementary filter: flow says what is faster, landmarks what lasts. It shrinks with the
+quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
@@ -70,7 +71,7 @@ class MotionExtractor:
         else:
             crop = self._cutter(frame.image)
             moved = self._moved(self._crop, crop) if step <= _FLOW_GAP else 0.0
-            trust = np.float32(1.0 - math.exp(-step / _ANCHOR_SECONDS))
+            trust = np.float32(1.0 - math.exp(-step / (_ANCHOR_SECONDS * self._quality)))
             guess = self._position + moved
             self._position = guess + trust * (seen - guess)
             self._crop = crop

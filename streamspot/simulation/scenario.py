@@ -15,7 +15,7 @@ class Scenario:
         expressions: Expressions of the busy recordings.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
-        touching: Share of expressions that the next one follows without a pause.
+        touching: Share of expressions that follow the one before without a pause.
         blinks: Blinks.
         gazes: Shifts of gaze.
         speech: Bouts of speech.
@@ -31,7 +31,7 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
-    touching: float = 0.2
+    touching: float = 0.15
     blinks: float = 15.0
     gazes: float = 8.0
     speech: float = 3.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -22,9 +22,6 @@ MICRO_TICKS = 15
 
 _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 """Share of the peak from which, and down to which, an annotator sees an expression."""
-
-_LEAST_TICKS = 4
-"""What is seen for less is no expression."""
 
 _FLOOR = {"macro": 0.035, "micro": 0.012}
 """Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
@@ -106,7 +103,7 @@ def _expressions(
     rng: Rng, person: Person, scenario: Scenario, position: Array
 ) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
-    out: list[tuple[Instance, Array]] = []
+    out = []
     rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng)
@@ -114,8 +111,7 @@ def _expressions(
     while start < len(position) - 20:
         kind: Kind = "micro" if rng.random() < micro else "macro"
         chosen = favourite if rng.random() < 0.5 else _units(rng)
-        course, fall = _course(rng, kind)
-        face = person.face(rng, chosen)
+        course, face = _course(rng, kind), person.face(rng, chosen)
         peak = float(np.abs(face).max())
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
@@ -129,24 +125,11 @@ def _expressions(
             _second(rng, person, position[start:end])
         instance = _instance(rng, start, course, kind)
         if instance is not None:
-            _cut_short(out, instance.onset)
             out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
-        if rng.random() < scenario.touching:  # begins anywhere from the fall of this one on
-            start = end - int(rng.uniform(-0.3, 1) * fall)
-        else:
-            start = end + int(4 + rng.exponential(1800 / rate))
+        touching = rng.random() < scenario.touching
+        pause = int(rng.integers(-2, 4)) if touching else int(6 + rng.exponential(1800 / rate))
+        start = max(end + pause, (instance.offset + 4) if instance else end)
     return out
-
-
-def _cut_short(before: list[tuple[Instance, Array]], onset: int) -> None:
-    """Let the last expression end where the next one begins, so that the truth does not overlap."""
-    if before and before[-1][0].offset >= onset:
-        last, course = before.pop()
-        offset = onset - 1
-        if offset - last.onset >= _LEAST_TICKS:
-            apex, point = min(last.apex, offset), min(last.point, offset)
-            kept = replace(last, apex=apex, offset=offset, point=point)
-            before.append((kept, course[: offset - last.onset + 1]))
 
 
 def _units(rng: Rng) -> tuple[int, ...]:
@@ -158,20 +141,18 @@ def _units(rng: Rng) -> tuple[int, ...]:
     return units.COMBINATIONS[rng.choice(len(weights), p=weights / weights.sum())][1]
 
 
-def _course(rng: Rng, kind: Kind) -> tuple[Array, int]:
-    """Return the activation of an expression and how many ticks its fall takes."""
+def _course(rng: Rng, kind: Kind) -> Array:
     if kind == "micro":
         total = int(rng.integers(8, MICRO_TICKS + 5))
         rise = max(2, round(total * rng.uniform(0.25, 0.5)))
         hold = int(rng.integers(0, 4))
-        fall = max(3, total - rise - hold)
-        return courses.expression(rng, rise, hold, fall), fall
+        return courses.expression(rng, rise, hold, max(3, total - rise - hold))
     rise = int(np.clip(np.exp(rng.normal(np.log(9), 0.45)), 4, 30))
     fall = int(np.clip(rise * np.exp(rng.normal(0.25, 0.4)), 5, 50))
     hold = int(np.clip(np.exp(rng.normal(np.log(12), 1.0)), 0, 240))
     if rng.random() < 0.08:
         hold = int(rng.integers(60, 240))
-    return courses.expression(rng, rise, max(hold, MICRO_TICKS + 3 - rise - fall), fall), fall
+    return courses.expression(rng, rise, max(hold, MICRO_TICKS + 3 - rise - fall), fall)
 
 
 def _second(rng: Rng, person: Person, position: Array) -> None:
@@ -193,7 +174,7 @@ def _instance(rng: Rng, start: int, course: Array, kind: Kind) -> Instance | Non
     after = course[apex:] < _OFFSET_LEVEL
     onset = int((course >= _ONSET_LEVEL).argmax())
     offset = apex + int(after.argmax()) - 1 if after.any() else len(course) - 1
-    if offset - onset < _LEAST_TICKS:
+    if offset - onset < 4:
         return None
     reach = min(apex - onset, offset - apex)
     point = apex if reach < 1 else apex + int(np.clip(rng.normal(0, 0.5), -1, 1) * reach)
@@ -205,4 +186,4 @@ def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
     for before, after in pairwise(instances):
         if after.onset - before.offset < 5:
             middle = (before.offset + after.onset) // 2
-            intensity[max(0, middle - 1) : middle + 2] = 0.0
+            intensity[middle - 1 : middle + 2] = 0.0

@@ -17,6 +17,7 @@ import re
 import secrets
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +237,7 @@ class Dialler:
 
     @contextlib.asynccontextmanager
     async def _connection(self, will: tuple[str, bytes] | None) -> AsyncIterator[Connection]:
+        await self._reach()
         web = self.broker.scheme in {"ws", "wss"}
         client = aiomqtt.Client(
             self.broker.host,
@@ -263,6 +265,7 @@ class Dialler:
             published(a, b, mid, reason, properties)  # type: ignore[misc,call-arg]
 
         paho.on_publish = on_publish
+        _write_at_once(paho)
         try:
             async with client:
                 yield connection
@@ -272,6 +275,17 @@ class Dialler:
             if client._disconnected.done():  # noqa: SLF001
                 client._disconnected.exception()  # noqa: SLF001
 
+    async def _reach(self) -> None:
+        """Fail now if nobody listens: aiomqtt connects in a thread that nothing could interrupt."""
+        host, port = self.broker.host, self.broker.port
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise aiomqtt.MqttError(reason or "no answer") from None
+        writer.close()
+
     def _session(self) -> dict[str, Any]:
         if not self.broker.v5:
             return {"clean_session": not self.persistent}
@@ -279,6 +293,25 @@ class Dialler:
         if self.persistent:
             properties.SessionExpiryInterval = 7 * 86400
         return {"clean_start": not self.persistent, "properties": properties}
+
+
+def _write_at_once(paho: Any) -> None:
+    """Send a packet in the next step of the loop; aiomqtt waits two more for the socket to say it is writable."""
+    loop, thread, wait = asyncio.get_running_loop(), threading.get_ident(), paho.on_socket_register_write
+
+    def register(client: Any, data: Any, sock: Any) -> None:
+        if threading.get_ident() == thread:
+            loop.call_soon(write, client, data, sock)
+        else:
+            wait(client, data, sock)
+
+    def write(client: Any, data: Any, sock: Any) -> None:
+        with contextlib.suppress(OSError):  # shows again when the loop reads or writes
+            client.loop_write()
+        if client.want_write() and sock.fileno() >= 0:
+            wait(client, data, sock)
+
+    paho.on_socket_register_write = register
 
 
 @contextlib.contextmanager

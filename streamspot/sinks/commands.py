@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +22,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Spot more (above 1) or less (below 1) than the weights' own thresholds do.
+    """Spot more or less.
 
     Attributes:
-        value: In [0.1, 10].
+        value: In [0, 1] as ``--sensitivity``; 0.5 is what the weights come with.
     """
 
     value: float
@@ -68,11 +67,11 @@ def parse(payload: bytes) -> Command:
             return Resume()
         case "sensitivity", bool():
             pass
-        case "sensitivity", int() | float() if math.isfinite(value) and 0.1 <= value <= 10:
+        case "sensitivity", int() | float() if 0 <= value <= 1:
             return Sensitivity(float(value))
         case "label", ("macro" | "micro") as kind:
             return Label(kind)
     raise SettingsError(
         f"there is no command {str(name)[:20]!r} with the value {str(value)[:20]!r}; choose pause, resume, "
-        "sensitivity (0.1 to 10) or label (macro or micro)"
+        "sensitivity (0 to 1) or label (macro or micro)"
     )

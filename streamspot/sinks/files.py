@@ -26,6 +26,8 @@ class _File:
 
     async def __aenter__(self) -> Self:
         if str(self._path) == "-":
+            if sys.stdout is None:
+                raise SettingsError("the standard output is closed; open it, or name a file instead of -")
             self._file = sys.stdout.buffer
             return self
         try:
@@ -49,10 +51,13 @@ class _File:
             self._file.write(line)
             self._file.flush()
         except BrokenPipeError:
-            raise SettingsError("nobody reads the standard output any more; nothing is written") from None
-        except OSError as error:
             raise SettingsError(
-                f"{self._path} cannot be written ({error.strerror}); free some space or choose another file"
+                "nobody reads the standard output any more, so the run ends; name a file to go on without a reader"
+            ) from None
+        except OSError as error:
+            place = "the standard output" if str(self._path) == "-" else self._path
+            raise SettingsError(
+                f"{place} cannot be written ({error.strerror}); free some space or choose another file"
             ) from None
 
 

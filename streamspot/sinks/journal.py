@@ -72,6 +72,7 @@ class Journal:
         self._memory: deque[bytes] = deque()
         self._max_memory = max_memory
         self._dirty = False  # something was written since the last fsync
+        self._syncing = asyncio.Lock()
         self._open = contextlib.ExitStack()
         self._last = 1  # number of the file written to
         self._tail: FileIO  # that file
@@ -124,9 +125,10 @@ class Journal:
 
     async def sync(self) -> None:
         """Make what was appended outlive a power failure."""
-        if self._dirty:
-            self._dirty = False
-            await asyncio.to_thread(self._sync)
+        async with self._syncing:
+            if self._dirty:
+                self._dirty = False
+                await asyncio.to_thread(self._sync)
 
     def peek(self) -> bytes | None:
         """Return the oldest undelivered payload, None if there is none."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,21 +24,13 @@ from streamspot.sinks.bridges import Bridge, Note
 from streamspot.sinks.broker import Broker, Connection, Dialler, RefusedError, backoff, quiet_loop, redacted
 from streamspot.sinks.commands import Command, parse
 from streamspot.sinks.journal import Journal
-from streamspot.telemetry import Latency, Telemetry
+from streamspot.sinks.situation import Situation, now, stats
+from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Score
 
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are said again
-_FACES = 16  # faces kept in the state, the newest ones
 _JSON = "application/json"
-
-
-@dataclass(slots=True)
-class _FaceState:
-    state: str = "neutral"
-    expression: str | None = None
-    since: float | None = None
-    intensity: float = 0.0
 
 
 class MqttSink:
@@ -88,12 +79,9 @@ class MqttSink:
         self._on_command = on_command
         self._bridges = bridges
         self._notes: deque[Note] = deque(maxlen=200)
-        self._drain = drain
-        self._faces: dict[int, _FaceState] = {}
-        self._controls: dict[str, Any] = {"paused": False, "sensitivity": 1.0}
-        self._curve: deque[tuple[int, Score]] = deque(maxlen=1000)
+        self.drain = drain
+        self._situation = Situation()
         self._errors: deque[str] = deque(maxlen=20)
-        self._changed = True
         self._queued = asyncio.Event()
         self._closing = asyncio.Event()
         self._open = contextlib.ExitStack()
@@ -114,13 +102,11 @@ class MqttSink:
     ) -> None:
         self._closing.set()
         self._queued.set()
-        run = self._tasks[0]
-        try:
-            await asyncio.wait({run}, timeout=self._drain)
+        away = self._view.state in {"retrying", "refused"}
+        try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
+            await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=1.0)
+            await _end(self._tasks)
             self._note()
             self._view.state = "stopped"
             self._open.close()
@@ -137,19 +123,13 @@ class MqttSink:
             await self._journal.sync()
         self._note()
         self._queued.set()
-        ongoing = event.phase in {"onset", "apex"}
-        face = self._face(event.face)
-        face.state = event.kind if ongoing else "neutral"
-        face.expression = event.expression if ongoing else None
-        face.since = event.onset.pts if ongoing else None
-        self._changed = True
+        self._situation.event(event)
         for bridge in self._bridges:
             self._notes.extend(bridge.event(event))
 
     def score(self, face: int, score: Score) -> None:
         """Take one tick of a face's curve; the oldest are dropped while the broker is away."""
-        self._curve.append((face, score))
-        self._face(face).intensity = score.intensity
+        self._situation.score(face, score)
 
     def error(self, message: str) -> None:
         """Tell subscribers of ``…/error`` a sentence; without credentials, and the last 20 only."""
@@ -157,19 +137,10 @@ class MqttSink:
 
     def control(self, *, paused: bool, sensitivity: float) -> None:
         """Show, in the retained state, what the last commands have led to."""
-        self._controls = {"paused": paused, "sensitivity": sensitivity}
-        self._changed = True
+        self._situation.control(paused=paused, sensitivity=sensitivity)
 
     def _topic(self, name: str) -> str:
         return f"{self._base}/{self._stream}/{name}"
-
-    def _face(self, number: int) -> _FaceState:
-        if number not in self._faces:
-            self._faces[number] = _FaceState()
-            self._changed = True
-            if len(self._faces) > _FACES:
-                del self._faces[min(self._faces)]
-        return self._faces[number]
 
     def _note(self) -> None:
         self._view.queued = self._journal.queued
@@ -208,6 +179,14 @@ class MqttSink:
                     return
                 with contextlib.suppress(TimeoutError):  # leaving cuts the wait short, for one last attempt
                     await asyncio.wait_for(self._closing.wait(), 30.0 if refused else backoff(attempt))
+            except Exception as error:  # noqa: BLE001  (no fault in a callback or of ours may end the delivery)
+                self._view.state, self._view.error = (
+                    "retrying",
+                    f"delivery stumbled over {error!r}; report this",
+                )
+                if closing:
+                    return
+                await asyncio.sleep(backoff(attempt := attempt + 1))
 
     async def _birth(self, connection: Connection) -> None:
         """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
@@ -219,7 +198,7 @@ class MqttSink:
         await connection.publish(f"{self._base}/status", b"online", retain=True)
 
     async def _farewell(self, connection: Connection) -> None:
-        self._faces.clear()
+        self._situation.leave(everybody=True)
         await self._publish_state(connection)
         await connection.publish(self._topic("status"), b"stopped", retain=True)
         await connection.publish(f"{self._base}/status", b"stopped", retain=True)
@@ -229,10 +208,14 @@ class MqttSink:
         while True:
             self._queued.clear()
             while (payload := self._journal.peek()) is not None:
-                topic = f"{json.loads(payload)['source']}/event"
-                await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                if self._journal.fsync == 0:
+                    await self._journal.sync()
+                if topic := event_topic(payload):
+                    await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                    self._view.acknowledged += 1
+                else:
+                    self.error("a line of the journal was damaged and has been passed over; check the disk")
                 self._journal.ack(payload)
-                self._view.acknowledged += 1
                 self._note()
             while self._notes:
                 note = self._notes[0]
@@ -261,14 +244,13 @@ class MqttSink:
         while True:
             await asyncio.sleep(_BATCH)
             due = time.monotonic() - said >= _REPEAT
-            if self._curve:
-                await connection.publish(
-                    self._topic("intensity"), self._curves(), qos=0, kind=_JSON, expiry=5
-                )
-            if self._changed or due:
+            if payload := self._situation.curve():
+                await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
+            self._situation.leave()
+            if self._situation.changed or due:
                 await self._publish_state(connection)
             while self._errors:
-                message = dumps({"time": _now(), "message": self._errors[0]})
+                message = dumps({"time": now(), "message": self._errors[0]})
                 await connection.publish(self._topic("error"), message, kind=_JSON)
                 self._errors.popleft()
             if due:
@@ -276,55 +258,11 @@ class MqttSink:
                 await self._publish_stats(connection)
 
     async def _publish_state(self, connection: Connection) -> None:
-        self._changed = False
-        faces = {
-            str(number): {
-                "state": face.state,
-                "expression": face.expression,
-                "since": face.since,
-                "intensity": face.intensity,
-            }
-            for number, face in sorted(self._faces.items())
-        }
-        payload = dumps({"time": _now(), **self._controls, "faces": faces})
-        await connection.publish(self._topic("state"), payload, retain=True, kind=_JSON)
+        await connection.publish(self._topic("state"), self._situation.state(), retain=True, kind=_JSON)
 
     async def _publish_stats(self, connection: Connection) -> None:
-        payload = dumps({"time": _now(), **statistics(self._telemetry), "lost": self._journal.lost})
+        payload = stats(self._telemetry, lost=self._journal.lost)
         await connection.publish(self._topic("stats"), payload, kind=_JSON, expiry=60)
-
-    def _curves(self) -> bytes:
-        faces: dict[str, dict[str, list[float]]] = {}
-        while self._curve:
-            number, score = self._curve.popleft()
-            curve = faces.setdefault(
-                str(number), {"tick": [], "pts": [], "intensity": [], "macro": [], "micro": []}
-            )
-            for name, values in curve.items():
-                values.append(getattr(score, name))
-        return dumps({"time": _now(), "faces": faces})
-
-
-def statistics(telemetry: Telemetry) -> dict[str, Any]:
-    """Return what a running stream knows of itself, latencies in milliseconds, without credentials."""
-    return {
-        "source": redacted(telemetry.source),
-        "model": telemetry.model,
-        "look_ahead": telemetry.look_ahead,
-        "fps": telemetry.fps,
-        "pts": telemetry.pts,
-        "frames": telemetry.frames,
-        "dropped": telemetry.dropped,
-        "faceless": telemetry.faceless,
-        "latency_ms": {name: _milliseconds(stage) for name, stage in telemetry.stages.items()},
-        "queued": telemetry.broker.queued,
-        "acknowledged": telemetry.broker.acknowledged,
-    }
-
-
-def _milliseconds(stage: Latency) -> dict[str, float]:
-    p50, p99 = stage.quantiles()
-    return {"p50": round(1e3 * p50, 3), "p99": round(1e3 * p99, 3)}
 
 
 async def resend(url: str, journal: Path, *, since: str = "") -> int:
@@ -345,9 +283,19 @@ async def resend(url: str, journal: Path, *, since: str = "") -> int:
     with quiet_loop():
         async with Dialler(Broker.parse(url)).connect() as connection:
             for payload in Journal.read(journal, since):
-                await connection.publish(f"{json.loads(payload)['source']}/event", payload, kind=CONTENT_TYPE)
-                count += 1
+                if topic := event_topic(payload):
+                    await connection.publish(topic, payload, kind=CONTENT_TYPE)
+                    count += 1
     return count
+
+
+def event_topic(payload: bytes) -> str:
+    """Return the topic a journalled event belongs to; nothing if the payload is damaged."""
+    try:
+        source = str(json.loads(payload)["source"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return f"{source}/event" if re.fullmatch(r"streamspot/[^/+#]+/[^/+#]+", source) else ""
 
 
 async def _first(*parts: Coroutine[Any, Any, None]) -> None:
@@ -358,10 +306,16 @@ async def _first(*parts: Coroutine[Any, Any, None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are gone: Python 3.11's wait_for swallows a cancellation that meets its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    await asyncio.gather(
+        *tasks, return_exceptions=True
+    )  # takes note of their errors, or the loop would log them

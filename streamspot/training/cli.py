@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.training.settings import load_settings
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -39,6 +37,7 @@ def train_command(
     no_ui: Quiet = False,
 ) -> None:
     """Train a model on all subjects of a data set from one time stamp an expression."""
+    from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
     settings = load_settings(config, seed=seed, epochs=epochs)
@@ -72,6 +71,8 @@ def crossval_command(
     from streamspot.training.runner import crossval  # noqa: PLC0415 - torch is slow to import
 
     console = Console(stderr=True)
+    from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
+
     settings = load_settings(config, seed=seed, epochs=epochs)
     results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
     _show(results, console)

@@ -48,11 +48,11 @@ class Recipe:
     """
 
     seed: int = 0
-    recordings: int = 1500
-    ticks: int = 900
-    steps: int = 700
-    batch: int = 16
-    rate: float = 3e-3
+    recordings: int = 1000
+    ticks: int = 800
+    steps: int = 1000
+    batch: int = 10
+    rate: float = 4e-3
     decay: float = 0.02
     threads: int = 1
     device: str = "cpu"
@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default=Recipe().device, help="cpu or cuda")
     given = parser.parse_args(arguments)
     recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads, device=given.device)
-    config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead)
+    config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead, width=48)
     model = train(config, recipe)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)

