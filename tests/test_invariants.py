@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 import pytest
 from brokers import Mosquitto, make_event
-from streamspot.subscribe import subscribe
 
 from streamspot.config import load_settings
 from streamspot.events import decode, encode
@@ -22,6 +21,7 @@ from streamspot.recording import Recording
 from streamspot.runtime import Run
 from streamspot.sinks.mqtt import MqttSink
 from streamspot.sources.synthetic import Synthetic
+from streamspot.subscription import subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Frame, RegionMotion, Sighting
 
