@@ -107,9 +107,9 @@ def test_events_do_not_depend_on_who_else_is_there(model: Model, reference: tupl
     assert [event.seq for event in both] == list(range(len(both)))
 
 
-@pytest.mark.parametrize("fps", [24, 200])
+@pytest.mark.parametrize("fps", [24, 60, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_frame_rate_does_not_matter(reference: tuple[Recording, list[Event]], fps: int):
-    """The same movement seen at 24 or 200 frames a second gives the same expressions as at 30."""
+    """The same movement seen at 24, 60 or 200 frames a second gives the same expressions as at 30."""
     expected = finished(reference[1])
     seen = finished(asyncio.run(_collect(f"{CLIP},fps={fps}")))
     assert_same(seen, expected)
