@@ -217,6 +217,7 @@ class Run:
             session = replace(session, id=f"{session.id}-{self._how[:6]}")
         interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
         open_faces: set[int] = set()
+        begun = time.monotonic()
         for sighting in recording.sightings():
             if self._stop.is_set():
                 yield _interpret(
@@ -228,6 +229,9 @@ class Run:
             else:
                 open_faces.add(sighting.face)
                 self.telemetry.pts = sighting.motion.pts
+                if self.settings.speed != "max":
+                    due = begun + (sighting.motion.pts - session.origin) / float(self.settings.speed)
+                    self._stop.wait(max(0.0, due - time.monotonic()))
             yield _interpret(interpreter, [sighting])
 
     def _watch(self, stack: ExitStack) -> Iterator[Batch]:
