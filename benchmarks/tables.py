@@ -115,7 +115,10 @@ time stamp an expression for training, causal network, look-ahead 8 ticks (0.27 
 recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
 without an annotated offset ends at onset + 20. **Paper protocol**: each subject's best epoch, false positives of
 classes the subject never shows dropped, the official code's overlap. One seed: 95 % bootstrap interval over
-subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's."""
+subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's.
+
+The default's epochs, width, window and margin were chosen by comparing runs on these same subjects, which no
+interval here accounts for; the runs themselves stand in `benchmarks/runs`."""
 
 FULL = """
 ## Leave one subject out, 22 folds, nested choice of least scores
