@@ -63,7 +63,7 @@ async def measure(url: str, folder: Path, rate: float, seconds: float, fsync: fl
     async with MqttSink(
         url, node="bench", stream=stream, journal=folder, telemetry=telemetry, fsync=fsync
     ) as sink:
-        while telemetry.broker.state != "online":  # noqa: ASYNC110
+        while telemetry.broker.state != "online":
             await asyncio.sleep(0.01)
         start, cpu, memory = time.monotonic(), time.process_time(), 0
         for number in range(count):

@@ -3,18 +3,22 @@
 python benchmarks/tables.py run --data DIR --runs RUNS [--quick] [--seed 0 --seed 1] [NAME ...]
 python benchmarks/tables.py render --runs RUNS
 
-A run that is finished is not repeated, an interrupted one goes on.
+A run that is finished is not repeated, an interrupted one goes on; one whose results lack the live figures
+is judged again from its folds.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+from streamspot.evaluation.live import HEADS, live_table
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
@@ -53,7 +57,8 @@ def run(
     for number in seed or [0]:
         for config in _configs(names or []):
             out = runs / f"{'quick-' if quick else ''}{config.stem}-seed{number}"
-            if (out / "results.json").exists():
+            done = out / "results.json"
+            if done.exists() and "live" in json.loads(done.read_text(encoding="utf-8")):
                 continue
             console.print(out.name)
             settings = load_settings(config, seed=number, **(QUICK if quick else {}))
@@ -73,6 +78,7 @@ def render(*, runs: Annotated[Path, typer.Option(help="Folder of the runs.")]) -
                 rows.append(_row(config, found))
         if rows:
             text += [title, _HEAD, *rows]
+    text += _live(runs)
     DOCUMENT.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -104,6 +110,79 @@ def _row(config: Path, found: list[dict[str, Any]]) -> str:
     )
 
 
+def _live(runs: Path) -> list[str]:
+    """Return the section on what a live user feels."""
+    rows = [row for quick in (False, True) for row in _live_rows(runs, quick=quick)]
+    if not rows:
+        return []
+    head = "| " + " | ".join(("look-ahead", "protocol", "kind", *HEADS[1:])) + " |"
+    text = [LIVE_TITLE, head, "|---" * (len(HEADS) + 2) + "|", *rows]
+    path = runs / "live.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if "trade_off" in known:
+        text.append(PLOTTED)
+    if "exact" in known:
+        text.append(EXACT.format(**known["exact"]))
+    if "touching" in known:
+        text += [
+            TOUCHING,
+            "",
+            "| pairs | made | trough ≥ 20 % | ≥ 25 % | ≥ 30 % | ≥ 40 % |",
+            "|---" * 6 + "|",
+        ]
+        for how, found in known["touching"].items():
+            shares = (found.get(least, (0, 0)) for least in ("0.2", "0.25", "0.3", "0.4"))
+            cells = " | ".join(f"{right} of {all_}" for right, all_ in shares)
+            text.append(f"| {how} | {found['pairs']} | {cells} |")
+    return text
+
+
+def _live_rows(runs: Path, *, quick: bool) -> Iterator[str]:
+    """Yield a row a kind of every run that has the figures, by look-ahead."""
+    for config in LIVE:
+        for path in sorted(runs.glob(f"{'quick-' if quick else ''}{config}-seed[0-9]*/results.json")):
+            results = json.loads(path.read_text(encoding="utf-8"))
+            if "live" not in results:
+                continue
+            ticks = results["live"]["look_ahead"]
+            folds = "5 folds, pooled" if quick else "22 folds, nested"
+            for kind, *cells in live_table(results["live"]):
+                if kind != "overall":
+                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{folds}, seed {results['seed']}", kind)
+                    yield "| " + " | ".join((*about, *cells)) + " |"
+
+
+LIVE = ("look-ahead-0", "look-ahead-4", "casme2", "look-ahead-16")
+
+LIVE_TITLE = """
+## What a live user feels
+
+From every phase the online spotter gives on curves of unseen subjects, the look-ahead included. *Before apex*:
+share of the expressions found (strict protocol) whose onset was announced before the annotated apex. Delays run
+from the annotated onset to its announcement and from the annotated offset to the final event, over the
+expressions found; delays and apex error are medians, the 95 % quantile in brackets. *Cancelled early*: share of the
+announcements made while an expression was under way that were cancelled, and how many an hour. *False*: final
+events that found nothing.
+"""
+
+PLOTTED = """
+![Announced before the apex against cancelled announcements](look-ahead.svg)
+
+Share of the found expressions announced before their apex against cancelled announcements, by look-ahead and by
+the level that the curve must exceed for an early onset (five folds; `benchmarks/look_ahead.py plot`)."""
+
+EXACT = """
+**Online equals offline** on all recordings under each of these models: {curves} curves, {events} events,
+{different} curves with any difference from a decoder that sees the whole array
+(`benchmarks/look_ahead.py exact`)."""
+
+TOUCHING = """
+**Touching expressions**: the real motion of two macro-expressions of one subject, one straight after the other or
+overlapped by a fifth to a half of the shorter, between neutral ticks, judged by a network that never saw the
+subject (`benchmarks/look_ahead.py touching`). Of the pairs whose curve stays above the floor between two peaks
+above the onset's level, and whose trough is so deep (share of the lower peak), those with an event on either
+side of the trough:"""
+
 INTRODUCTION = """# Results
 
 Written by `benchmarks/tables.py render` from the `results.json` of each run; do not edit.
@@ -115,7 +194,10 @@ time stamp an expression for training, causal network, look-ahead 8 ticks (0.27 
 recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
 without an annotated offset ends at onset + 20. **Paper protocol**: each subject's best epoch, false positives of
 classes the subject never shows dropped, the official code's overlap. One seed: 95 % bootstrap interval over
-subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's."""
+subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's.
+
+The default's epochs, width, window and margin were chosen by comparing runs on these same subjects, which no
+interval here accounts for; the runs themselves stand in `benchmarks/runs`."""
 
 FULL = """
 ## Leave one subject out, 22 folds, nested choice of least scores

@@ -67,7 +67,7 @@ class Interpreter:
         self._session = session
         self._telemetry = telemetry
         self.settings = settings or SpotSettings()
-        """Used for every segment that begins from now on."""
+        """May be replaced at any time; holds for each face as soon as it is neutral."""
         self._faces: dict[int, _Face] = {}
         self._seq = 0
 
@@ -85,6 +85,7 @@ class Interpreter:
             face.frames[face.newest % _REMEMBERED] = sighting.motion.frame
             scores = face.scores.push(sighting.motion)
         judged = time.perf_counter()
+        face.spotter.retune(self.settings)
         detections = [detection for score in scores for detection in face.spotter.push(score)]
         if sighting.motion is None:
             detections += face.spotter.finish(sighting.reason)

@@ -78,7 +78,8 @@ class Observer:
         return [Sighting(face, None, reason) for face in sorted(lost)]
 
     def finish(self, reason: str | None = None) -> list[Sighting]:
-        """End every segment: None says that the source has ended."""
+        """End every segment and forget who is who: None says that the source has ended."""
+        self._tracker.forget()
         ended = [Sighting(face, None, reason) for face in sorted(self._faces)]
         self._faces.clear()
         return ended

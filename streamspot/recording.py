@@ -30,12 +30,13 @@ class Recorder:
         path: File to write; an existing one is replaced.
         session: Of the run; a replay carries the same.
         layout: Name of the region layout.
+        how: Stands for the weights and the spotting of the run.
 
     Raises:
         SourceError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, session: Session, layout: str) -> None:
+    def __init__(self, path: Path, session: Session, layout: str, how: str = "") -> None:
         self._path = path
         try:
             self._file = path.open("w", encoding="utf-8")
@@ -47,6 +48,7 @@ class Recorder:
             "format": _FORMAT,
             "version": _VERSION,
             "layout": layout,
+            "how": how,
             "session": session.id,
             "stream": session.stream,
             "origin": session.origin,
@@ -119,6 +121,7 @@ class Recording:
     Attributes:
         session: Of the recorded run.
         layout: Name of its region layout.
+        how: Stands for the weights and the spotting of the run; replayed otherwise, other events come out.
 
     Raises:
         SourceError: The file is no recording, or of a version this program does not know.
@@ -135,6 +138,7 @@ class Recording:
                     f"this program reads version {_VERSION} of {_FORMAT}"
                 )
             self.layout: str = header["layout"]
+            self.how: str = header["how"]
             start = datetime.fromisoformat(header["start"])
             self.session = Session(header["session"], header["stream"], float(header["origin"]), start)
         except (OSError, ValueError, KeyError, TypeError) as error:

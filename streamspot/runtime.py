@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from streamspot.config import RunSettings, load_settings
+from streamspot.datasets.label import Points
 from streamspot.errors import SettingsError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
@@ -23,6 +24,7 @@ from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
 from streamspot.observer import Observer
 from streamspot.recording import Recorder, Recording, is_recording
+from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity
 from streamspot.sources import EndOfStream, FrameFeed, open_source
 from streamspot.spotting import SpotSettings
 from streamspot.telemetry import Telemetry
@@ -39,10 +41,12 @@ class Batch:
     Attributes:
         scores: (face, score) of every tick that is now judged.
         events: Phases announced, in order.
+        messages: Troubles of the source, in plain words.
     """
 
-    scores: list[tuple[int, Score]]
-    events: list[Event]
+    scores: list[tuple[int, Score]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 class Run:
@@ -69,6 +73,7 @@ class Run:
         self.telemetry = telemetry or Telemetry()
         self._model = Model.load(settings.weights, device=settings.device)
         self._spotting = SpotSettings.from_sensitivity(settings.sensitivity)
+        self._how = _digest((self._model.config, self._spotting))
         self._recording: Recording | None = None
         self._feed: FrameFeed | None = None
         path = Path(settings.source)
@@ -94,6 +99,12 @@ class Run:
             self._source = source
         self._policy = settings.policy or ("latest" if live else "every")
         self._stop = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self.sensitivity = settings.sensitivity
+        self._frame = 0
+        self._interpreter: Interpreter | None = None
+        self._recorder: Recorder | None = None
         self._room = threading.Semaphore(_AHEAD)
         self._batches: asyncio.Queue[Batch | BaseException | None] = asyncio.Queue()
         self._thread = threading.Thread(target=self._work, name="analysis", daemon=True)
@@ -120,6 +131,38 @@ class Run:
     def stop(self) -> None:
         """Ask the run to end; open expressions come out as cancelled, then the iteration ends."""
         self._stop.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was asked to pause."""
+        return not self._going.is_set()
+
+    def obey(self, command: Command) -> None:
+        """Do what was asked of the running stream; may be called from any thread.
+
+        A pause cancels what is open; meanwhile a camera's frames are let go and a recording waits. A new sensitivity
+        holds for each face as soon as it is neutral. A label is written beside the recording.
+
+        Raises:
+            SettingsError: A label has no recording to belong to.
+            DataError: The label cannot be written.
+        """
+        match command:
+            case Pause():
+                self._going.clear()
+            case Resume():
+                self._going.set()
+            case Sensitivity(value):
+                self.sensitivity = value
+                self._spotting = SpotSettings.from_sensitivity(value)
+            case Label(kind):
+                record = self.settings.record
+                if record is None:
+                    raise SettingsError(
+                        "a label needs a recording to belong to; start the run with --record FILE"
+                    )
+                points = record.with_name("points.csv")
+                Points(points, record.name, self.stream, self.telemetry.nominal_fps).add(kind, self._frame)
 
     @property
     def stopped(self) -> bool:
@@ -169,8 +212,12 @@ class Run:
         """Yield a recording of region motion."""
         recording = self._recording
         assert recording is not None  # noqa: S101 - for the type checker
-        interpreter = Interpreter(self._model, recording.session, self.telemetry, self._spotting)
+        session = recording.session
+        if recording.how != self._how:  # other events than those of the run, so another name
+            session = replace(session, id=f"{session.id}-{self._how[:6]}")
+        interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
         open_faces: set[int] = set()
+        begun = time.monotonic()
         for sighting in recording.sightings():
             if self._stop.is_set():
                 yield _interpret(
@@ -182,6 +229,9 @@ class Run:
             else:
                 open_faces.add(sighting.face)
                 self.telemetry.pts = sighting.motion.pts
+                if self.settings.speed != "max":
+                    due = begun + (sighting.motion.pts - session.origin) / float(self.settings.speed)
+                    self._stop.wait(max(0.0, due - time.monotonic()))
             yield _interpret(interpreter, [sighting])
 
     def _watch(self, stack: ExitStack) -> Iterator[Batch]:
@@ -189,43 +239,57 @@ class Run:
         feed = self._feed
         assert feed is not None  # noqa: S101 - for the type checker
         stack.callback(feed.close)
-        detector = make_detector(self.settings.faces, self.settings.face_model)
-        tracker = FaceTracker(detector, self.settings.faces)
-        observer = Observer(
-            tracker, layout(self._model.config.layout), self.telemetry, flow=self.settings.flow
+        tracker = FaceTracker(
+            make_detector(self.settings.faces, self.settings.face_model), self.settings.faces
         )
+        regions = layout(self._model.config.layout)
+        observer = Observer(tracker, regions, self.telemetry, flow=self.settings.flow)
         stack.callback(observer.close)
-        interpreter: Interpreter | None = None
-        recorder: Recorder | None = None
         while not self._stop.is_set():
             asked = time.perf_counter()
             try:
                 frame = feed.get(0.2)
             except EndOfStream:
                 break
-            finally:
-                self._note(feed)
-            if frame is None:
-                continue
-            started = time.perf_counter()
-            self.telemetry.stages["read"].add(started - asked)
-            if interpreter is None:
-                session = self._session(frame)
-                interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
-                if self.settings.record is not None:
-                    recorder = Recorder(self.settings.record, session, self._model.config.layout)
-                    stack.enter_context(recorder)
-            sightings = observer.push(frame)
-            if recorder is not None:
-                recorder.extend(sightings)
-            batch = _interpret(interpreter, sightings)
-            self._measure(frame, started)
-            yield batch
-        if interpreter is not None:
-            sightings = observer.finish("stopped" if self._stop.is_set() else None)
-            if recorder is not None:
-                recorder.extend(sightings)
-            yield _interpret(interpreter, sightings)
+            if messages := self._messages(feed):
+                yield Batch(messages=messages)
+            if self.paused:
+                yield self._analyse(observer.finish("paused"))
+                self._rest(feed)
+            elif frame is not None:
+                started = time.perf_counter()
+                self.telemetry.stages["read"].add(started - asked)
+                self._begin(frame, stack)
+                batch = self._analyse(observer.push(frame))
+                self._measure(frame, started)
+                yield batch
+        yield self._analyse(observer.finish("stopped" if self._stop.is_set() else None))
+        yield Batch(messages=self._messages(feed))
+
+    def _begin(self, frame: Frame, stack: ExitStack) -> None:
+        """Name the session at the first frame, and begin its recording."""
+        self._frame = frame.index
+        if self._interpreter is None:
+            session = self._session(frame)
+            self._interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
+            if self.settings.record is not None:
+                self._recorder = Recorder(self.settings.record, session, self._model.config.layout, self._how)
+                stack.enter_context(self._recorder)
+
+    def _analyse(self, sightings: list[Sighting]) -> Batch:
+        """Record and interpret."""
+        if self._interpreter is None:
+            return Batch()
+        if self._recorder is not None:
+            self._recorder.extend(sightings)
+        self._interpreter.settings = self._spotting
+        return _interpret(self._interpreter, sightings)
+
+    def _rest(self, feed: FrameFeed) -> None:
+        """Wait for the end of a pause; what a camera shows meanwhile is let go."""
+        while not self._going.wait(0.1) and not self._stop.is_set():
+            if self.telemetry.live:
+                feed.get(0.0)
 
     def _session(self, first: Frame) -> Session:
         """Name the run: after what determines its events if it can be run again, after the hour if not."""
@@ -233,17 +297,19 @@ class Run:
         start = datetime.now(UTC) - timedelta(seconds=age)
         name = self.settings.session
         if name is None:
-            key = repr(
-                (self._identity, self._model.config, self._spotting, self.settings.faces, self._policy)
-            )
-            name = hashlib.sha256(key.encode()).hexdigest()[:12]
+            key = (self._identity, self.settings.faces, self._policy, self._how)
+            name = _digest(key)
         return Session(name, self.stream, first.pts, start)
 
-    def _note(self, feed: FrameFeed) -> None:
+    def _messages(self, feed: FrameFeed) -> list[str]:
+        """Take the source's new messages and counts."""
         self.telemetry.dropped = feed.dropped
         self.telemetry.nominal_fps = feed.source.fps
+        messages = []
         while feed.messages:
-            self.telemetry.messages.append(feed.messages.popleft())
+            messages.append(feed.messages.popleft())
+        self.telemetry.messages.extend(messages)
+        return messages
 
     def _measure(self, frame: Frame, started: float) -> None:
         now = time.perf_counter()
@@ -256,6 +322,11 @@ class Run:
             self._pace.popleft()
         if len(self._pace) > 1:
             self.telemetry.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
+
+
+def _digest(value: object) -> str:
+    """Return twelve letters that stand for a value's representation."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
 
 
 def _interpret(interpreter: Interpreter, sightings: list[Sighting]) -> Batch:

@@ -12,8 +12,8 @@ from typing import Self
 
 import aiomqtt
 
-from streamspot.errors import BrokerError, StreamspotError
-from streamspot.events import decode
+from streamspot.errors import BrokerError, SettingsError, StreamspotError
+from streamspot.events import decode, topic_name
 from streamspot.sinks.broker import Broker, Connection, Dialler, backoff, quiet_loop
 from streamspot.types import TICK_RATE, Event
 
@@ -177,8 +177,11 @@ def subscribe(url: str, *, node: str = "+", stream: str = "+", client_id: str | 
 
     Raises:
         BrokerError: The first connection fails (on entering or at the first step).
-        SettingsError: The address makes no sense.
+        SettingsError: The address makes no sense, or a name is none.
     """
+    for level in (node, stream):
+        if level != "+" and topic_name(level) != level:
+            raise SettingsError(f"{level!r} is no name of a node or stream; give one name, or + for all")
     broker = Broker.parse(url)
     dialler = Dialler(broker) if client_id is None else Dialler(broker, client_id, persistent=True)
     return Subscription(dialler, f"streamspot/{node}/{stream}/event")

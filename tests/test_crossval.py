@@ -153,6 +153,7 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
     assert text.count("<svg") == 2 + 4
     assert "Strict protocol" in text
     assert "Paper protocol" in text
+    assert "<h2>Live" in text
     assert "<script" not in text
     assert "<img" not in text
 

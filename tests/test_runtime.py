@@ -17,6 +17,7 @@ from streamspot.events import encode
 from streamspot.flow.regions import layout
 from streamspot.recording import Recorder, Recording, is_recording
 from streamspot.runtime import Run
+from streamspot.sinks.commands import Label, Pause, Resume, Sensitivity
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, RegionMotion, Sighting
@@ -215,3 +216,34 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
         load_settings({}, file)
     with pytest.raises(SettingsError, match=r"faces = '0'|faces = 0"):
         load_settings({"faces": 0})
+
+
+async def test_a_running_stream_can_be_paused_tuned_and_labelled(tmp_path: Path):
+    """A pause cancels what is open, a label lands beside the recording, and expression ids stay unique."""
+    record = tmp_path / "run.motion"
+    events: list[Event] = []
+    asked = False
+    async with Run(load_settings({"source": CLIP, "record": record, "speed": 4.0})) as run:
+        async for batch in run:
+            events += batch.events
+            if not asked and any(event.phase == "onset" for event in events):
+                asked = True
+                run.obey(Label("macro"))
+                run.obey(Pause())
+                await asyncio.sleep(0.3)
+                assert run.paused
+                run.obey(Sensitivity(0.6))
+                run.obey(Resume())
+        assert (run.paused, run.sensitivity) == (False, 0.6)
+    assert [event.reason for event in events if event.phase == "cancelled"][:1] == ["paused"]
+    assert any(event.phase == "offset" for event in events)
+    numbers = [event.expression for event in events if event.phase == "onset"]
+    assert len(numbers) == len(set(numbers))
+    assert "macro" in (tmp_path / "points.csv").read_text()
+
+
+async def test_a_label_without_a_recording_is_refused_with_the_remedy():
+    """A label has to belong to something that can be trained on."""
+    run = Run(load_settings({"source": CLIP}))
+    with pytest.raises(SettingsError, match="--record"):
+        run.obey(Label("micro"))

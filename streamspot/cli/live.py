@@ -20,10 +20,12 @@ from streamspot.config import RunSettings, load_settings
 from streamspot.console import QuietStderr, can_draw
 from streamspot.dashboard import Dashboard, PlainLines
 from streamspot.dashboard.picture import plain
-from streamspot.errors import BrokerError
+from streamspot.errors import BrokerError, StreamspotError
 from streamspot.events import encode
 from streamspot.sinks import Sink
 from streamspot.sinks.bridges import Bridge, HomeAssistant, Ros
+from streamspot.sinks.broker import Broker
+from streamspot.sinks.commands import Command
 from streamspot.sinks.embedded import embedded_broker
 from streamspot.sinks.files import IntensityCsv, JsonLines
 from streamspot.sinks.mqtt import MqttSink
@@ -162,9 +164,12 @@ async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None
         sinks = [await stack.enter_async_context(sink) for sink in await _sinks(settings, run, stack)]
         await stack.enter_async_context(run)
         async for batch in run:
-            for face, score in batch.scores:
-                for sink in sinks:
+            for sink in sinks:
+                for face, score in batch.scores:
                     sink.score(face, score)
+                if isinstance(sink, MqttSink):
+                    for message in batch.messages:
+                        sink.error(message)
             for event in batch.events:
                 for sink in sinks:
                     await sink.event(event)
@@ -238,26 +243,30 @@ async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list
     sinks: list[Sink] = []
     if settings.broker is not None:  # the first: what any other sink has been told is in the journal
         url = settings.broker
-        if url == "embedded":
-            url = await stack.enter_async_context(embedded_broker())
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        journal = settings.journal or state / "streamspot" / "journal" / node / run.stream
+        journal = settings.journal
+        if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
+            url = await stack.enter_async_context(embedded_broker())
+            journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        where = slug(Broker.parse(url).address, "broker")
+        journal = journal or state / "streamspot" / "journal" / where / node / run.stream
         bridges: list[Bridge] = []
         if settings.ros:
             bridges.append(Ros(node, run.stream))
         if settings.homeassistant:
             bridges.append(HomeAssistant(node, run.stream))
-        sinks.append(
-            MqttSink(
-                url,
-                node=node,
-                stream=run.stream,
-                journal=journal,
-                telemetry=run.telemetry,
-                bridges=bridges,
-                fsync=settings.fsync,
-            )
+        sink = MqttSink(
+            url,
+            node=node,
+            stream=run.stream,
+            journal=journal,
+            telemetry=run.telemetry,
+            on_command=lambda command: _obey(run, sink, command),
+            bridges=bridges,
+            fsync=settings.fsync,
         )
+        sink.control(paused=False, sensitivity=settings.sensitivity)
+        sinks.append(sink)
     if settings.events is not None:
         sinks.append(JsonLines(settings.events, node=node))
     if settings.intensity is not None:
@@ -269,6 +278,15 @@ async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list
     if settings.metrics is not None:
         await stack.enter_async_context(metrics_server(run.telemetry, settings.metrics))
     return sinks
+
+
+def _obey(run: Run, sink: MqttSink, command: Command) -> None:
+    """Do what a subscriber asked for, and tell everybody what holds now."""
+    try:
+        run.obey(command)
+    except StreamspotError as error:
+        sink.error(str(error))
+    sink.control(paused=run.paused, sensitivity=run.sensitivity)
 
 
 def resend(

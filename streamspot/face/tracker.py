@@ -75,6 +75,10 @@ class FaceTracker:
                 best, reach = track, distance
         return best
 
+    def forget(self) -> None:
+        """End every track: whoever is seen from now on gets a new number."""
+        self._tracks.clear()
+
     def close(self) -> None:
         """Free the detector."""
         self._detector.close()

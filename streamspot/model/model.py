@@ -16,8 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamspot.errors import ModelError
+from streamspot.model.causal import CausalEncoder
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
+from streamspot.model.single import SingleWeights
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
@@ -78,6 +80,11 @@ class Model:
         own.load_state_dict(network.state_dict())
         self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
         self._stepper = self._network.encoder.stepper()
+        encoder = self._network.encoder
+        self.single: SingleWeights | None = None
+        """For one stream at a time on a CPU; None elsewhere."""
+        if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
+            self.single = SingleWeights(self._network, encoder)
         self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
         self._class_bias = torch.cat((own.intermediate.bias, own.classes.bias))
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
 from streamspot.model.model import Model
+from streamspot.model.single import SingleState
 from streamspot.types import RegionMotion, Score
 
 
@@ -25,7 +26,9 @@ class ModelStream:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._state = model.new_state(1)
+        self._single = None if model.single is None else SingleState(model.single)
+        self._state = model.new_state(1) if self._single is None else None
+        self._ticks = 0
         self._pending: deque[tuple[int, float, int]] = deque()
         self._still = np.zeros((model.config.regions, 2), np.float32)
         self._finished = False
@@ -50,8 +53,12 @@ class ModelStream:
         return scores
 
     def _advance(self, displacement: NDArray[np.float32]) -> list[Score]:
-        values = self._model.step(displacement[None], self._state)[0].tolist()
-        if int(self._state.ticks) <= self._model.config.look_ahead:
+        if self._single is not None:
+            intensity, macro, micro = self._single.step(displacement)
+        else:
+            intensity, macro, micro = self._model.step(displacement[None], self._state)[0].tolist()
+        self._ticks += 1
+        if self._ticks <= self._model.config.look_ahead:
             return []
         tick, pts, frame = self._pending.popleft()
-        return [Score(tick, pts, frame, *values)]
+        return [Score(tick, pts, frame, intensity, macro, micro)]

@@ -174,6 +174,8 @@ class MqttSink:
                 attempt += 1
                 refused = isinstance(error, RefusedError)
                 self._view.state = "refused" if refused else "retrying"
+                if self._view.error != str(error):
+                    self._telemetry.messages.append(str(error))
                 self._view.error = str(error)
                 if closing:
                     return

@@ -35,8 +35,7 @@ class Spotter:
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
         self._settings = settings or SpotSettings()
-        self._floor = self._settings.levels[0]
-        self._onset_level = on_grid(self._settings.onset_level)
+        self._levels()
         self._context: deque[float] = deque(maxlen=self._settings.outer_ticks)
         self._hill: Hill | None = None
         self._open = False  # a hill that is not open waits for its right margin
@@ -52,6 +51,16 @@ class Spotter:
         self._numbers = 0
         self._early: Detection | None = None  # the newest early phase of the expression under way
         self._now = 0
+
+    def _levels(self) -> None:
+        self._floor = self._settings.levels[0]
+        self._onset_level = on_grid(self._settings.onset_level)
+
+    def retune(self, settings: SpotSettings) -> None:
+        """Decode what begins from now on with other settings of the same windows; ignored within an expression."""
+        if settings is not self._settings and self._hill is None:
+            self._settings = settings
+            self._levels()
 
     def push(self, score: Score) -> list[Detection]:
         """Take the score of the next tick and return what it decides, in order."""

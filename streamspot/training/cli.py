@@ -117,7 +117,9 @@ def _bar(console: Console, *, hidden: bool) -> Progress:
 
 
 def _show(results: dict[str, Any], console: Console) -> None:
-    """Print both protocols' tables."""
+    """Print both protocols' tables and what a live user feels."""
+    from streamspot.evaluation.live import HEADS, live_table  # noqa: PLC0415 - NumPy is slow to import
+
     for protocol in ("strict", "paper"):
         table = Table(title=f"{protocol} protocol", title_justify="left")
         for head in ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error"):
@@ -133,3 +135,12 @@ def _show(results: dict[str, Any], console: Console) -> None:
                 error,
             )
         console.print(table)
+    live = results["live"]
+    table = Table(
+        title=f"live, look-ahead {live['look_ahead']} ticks; delays: median (95 %)", title_justify="left"
+    )
+    for head in HEADS:
+        table.add_column(head, justify="right")
+    for cells in live_table(live):
+        table.add_row(*cells)
+    console.print(table)

@@ -24,6 +24,7 @@ import torch
 
 from streamspot.datasets.recording import Dataset
 from streamspot.errors import SettingsError
+from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import SubjectCounts, count_subjects, protocols
 from streamspot.evaluation.search import Curves, Scores, choose_scores
@@ -183,6 +184,7 @@ def collect(
     runs = plan(dataset.subjects, settings)
     chosen = _choose(dataset, settings, folder)
     detections: dict[str, list[Detection]] = {}
+    phases: dict[str, list[Detection]] = {}
     oracle: SubjectCounts = {}
     spent = 0.0
     for run in runs:
@@ -195,6 +197,7 @@ def collect(
                 recordings = dataset.of([subject])
                 last = {r.name: file[f"last/{r.name}"] for r in recordings}
                 detections |= _decode(last, chosen[subject])
+                phases |= {name: follow(scores, chosen[subject]) for name, scores in last.items()}
                 early = [
                     {r.name: file[f"epoch{e}/{r.name}"].astype(np.float32) for r in recordings}
                     for e in epochs
@@ -205,6 +208,7 @@ def collect(
     results = protocols(dataset.recordings, detections, oracle)
     return {
         **results,
+        "live": live_figures(dataset.recordings, phases, settings.network.look_ahead),
         "dataset": dataset.name,
         "subjects": len(dataset.subjects),
         "recordings": len(dataset.recordings),

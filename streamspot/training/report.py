@@ -14,6 +14,7 @@ import numpy as np
 from streamspot.datasets.recording import Dataset, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
+from streamspot.evaluation.live import HEADS, live_table
 from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import count_subjects
 from streamspot.evaluation.search import Curves, Scores
@@ -51,6 +52,7 @@ def write_report(data: Path, out: Path) -> Path:
         f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
         f"<p>{_summary(results)}</p>",
         *(_table(name, results[name]) for name in ("strict", "paper")),
+        _live(results["live"]) if "live" in results else "",
         "<h2>By subject</h2>",
         _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
         "<h2>Apex error by epoch</h2>",
@@ -104,6 +106,18 @@ def _table(name: str, rows: dict[str, dict[str, Any]]) -> str:
     )
     head = "".join(f"<th>{h.replace('_', ' ')}</th>" for h in ("", *heads))
     return f"<h2>{name.capitalize()} protocol</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _live(figures: dict[str, Any]) -> str:
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in live_table(figures)
+    )
+    head = "".join(f"<th>{name}</th>" for name in HEADS)
+    return (
+        f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
+        "annotated moment to its announcement and errors: median (95 % quantile).</p>"
+        f"<table><tr>{head}</tr>{rows}</table>"
+    )
 
 
 def _svg(draw: Any, size: tuple[float, float]) -> str:

@@ -73,7 +73,7 @@ class LabelSettings(_Settings):
     theta_epochs: int = Field(default=30, ge=1)
     relative: bool = False
     stages: Pair = (1, 4)
-    window: tuple[Pair, Pair] = ((12, 16), (7, 6))
+    window: tuple[Pair, Pair] = ((10, 14), (6, 6))
 
 
 class LossSettings(_Settings):
@@ -97,7 +97,7 @@ class LossSettings(_Settings):
 
     intensity: Literal["mse", "bce"] = "bce"
     negatives: Literal["lowest", "known"] = "known"
-    margin: Pair = (12, 6)
+    margin: Pair = (6, 3)
     expression_weight: float = Field(default=5.0, gt=0)
     micro_weight: float = Field(default=2.0, gt=0)
     action: float = Field(default=0.5, ge=0)

@@ -12,6 +12,7 @@ import torch
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError
+from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.model.model import Model
@@ -94,8 +95,10 @@ def evaluate(
     found = {
         r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in dataset.recordings
     }
+    phases = {name: follow(curve, decoder) for name, curve in scores.items()}
     return {
         **protocols(dataset.recordings, found),
+        "live": live_figures(dataset.recordings, phases, model.config.look_ahead),
         "dataset": dataset.name,
         "weights": model.config.name,
         "provenance": dict(model.provenance),

@@ -1,0 +1,243 @@
+"""What the look-ahead costs a live user, from the curves that cross-validations left; writes RUNS/live.json.
+
+python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
+python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
+python benchmarks/look_ahead.py touching --data DIR --runs RUNS [--fold 0 --fold 1]
+
+RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from streamspot.datasets.recording import Dataset, Instance, Recording
+from streamspot.datasets.store import load
+from streamspot.evaluation.live import follow, live_figures
+from streamspot.evaluation.search import Scores
+from streamspot.spotting import SpotSettings, decode, scores_of
+from streamspot.training.settings import TrainSettings
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+from spotting_reference import decode_reference  # noqa: E402
+
+PLOT = ROOT / "docs" / "look-ahead.svg"
+RUN = {0: "look-ahead-0", 4: "look-ahead-4", 8: "casme2", 16: "look-ahead-16"}
+LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+STILL = 60
+"""Neutral ticks before and after a pair of touching expressions."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+Data = Annotated[Path, typer.Option(help="Folder with features.npz and annotations.csv.")]
+Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
+
+
+def _run(runs: Path, look_ahead: int) -> Path:
+    return runs / f"quick-{RUN[look_ahead]}-seed0"
+
+
+def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
+    """Return the settings of a finished run and the decoder of every subject."""
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    settings = TrainSettings.model_validate(results["configuration"])
+    return settings, {
+        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
+        for subject, (macro, micro) in results["least_scores"].items()
+    }
+
+
+def _curves(run: Path) -> dict[str, Scores]:
+    """Return the last epoch's scores of every recording by the network that never saw its subject."""
+    found = {}
+    for path in sorted((run / "folds").glob("fold-*.npz")):
+        with np.load(path) as file:
+            found |= {name[5:]: file[name] for name in file.files if name.startswith("last/")}
+    return found
+
+
+def _keep(runs: Path, name: str, value: Mapping[str, Any]) -> None:
+    path = runs / "live.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: value}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(json.dumps(value))
+
+
+@app.command()
+def plot(*, data: Data, runs: Runs) -> None:
+    """Draw announcements before the apex against cancelled ones, by look-ahead and level of the onset."""
+    from matplotlib import rc_context  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    dataset = load(data)
+    points: dict[str, list[list[float]]] = {}
+    for ahead in RUN:
+        run = _run(runs, ahead)
+        if not (run / "results.json").exists():
+            continue
+        (_, decoders), curves = _decoders(run), _curves(run)
+        points[str(ahead)] = []
+        for level in LEVELS:
+            phases = {
+                r.name: follow(curves[r.name], replace(decoders[r.subject], onset_level=level))
+                for r in dataset.recordings
+            }
+            row = live_figures(dataset.recordings, phases, ahead)["overall"]
+            points[str(ahead)].append([level, row["share_of_found"] or 0.0, row["cancelled_per_hour"]])
+    _keep(runs, "trade_off", points)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamspot"}):
+        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for ahead, colour in zip(points, ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False):
+            levels, share, cancelled = zip(*points[ahead], strict=True)
+            axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
+            usual = levels.index(SpotSettings().onset_level)
+            axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
+        axes.set(
+            xlabel="cancelled announcements an hour",
+            ylabel="announced before the apex",
+            ylim=(0, 1.02),
+            title=f"onset announced at levels {LEVELS[-1]} (left) to {LEVELS[0]}; large: the default",
+        )
+        axes.title.set_fontsize(9)
+        axes.legend(title="look-ahead", fontsize=8)
+        figure.savefig(PLOT, format="svg", metadata={"Date": None})
+
+
+@app.command()
+def exact(*, data: Data, runs: Runs) -> None:
+    """Compare the online spotter's events with the whole-array decoder's on every recording of every run."""
+    dataset = load(data)
+    compared = events = different = 0
+    for ahead in RUN:
+        run = _run(runs, ahead)
+        if not (run / "results.json").exists():
+            continue
+        (_, decoders), curves = _decoders(run), _curves(run)
+        for recording in dataset.recordings:
+            how, scores = decoders[recording.subject], curves[recording.name].astype(float).T
+            online = [replace(d, number=0, decided=0) for d in decode(scores_of(*scores), how)]
+            different += online != decode_reference(*scores, how)
+            compared += 1
+            events += len(online)
+    _keep(runs, "exact", {"curves": compared, "events": events, "different": different})
+
+
+@app.command()
+def touching(
+    *,
+    data: Data,
+    runs: Runs,
+    fold: Annotated[list[int] | None, typer.Option(help="May be given several times; 0 if none.")] = None,
+    look_ahead: int = 8,
+) -> None:
+    """Let two real expressions of one unseen subject touch and count how often they come out as two."""
+    import torch  # noqa: PLC0415 - slow to import
+
+    from streamspot.training.crossval import plan  # noqa: PLC0415
+    from streamspot.training.methods import train_network  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    dataset = load(data)
+    settings, decoders = _decoders(_run(runs, look_ahead))
+    cases: dict[str, dict[str, list[bool]]] = {"concatenated": {}, "overlapped": {}}
+    made = dict.fromkeys(cases, 0)
+    for number in fold or [0]:
+        held_out = plan(dataset.subjects, settings)[number].held_out
+        seen = dataset.of([s for s in dataset.subjects if s not in held_out])
+        pairs = list(_pairs(dataset, held_out))
+        scorer = train_network(seen, settings, layout=dataset.layout)
+        scores = scorer([pair for pair, _ in pairs])
+        for pair, junction in pairs:
+            how = pair.name.split()[0]
+            made[how] += 1
+            judged = _separated(scores[pair.name], junction, decoders[pair.subject])
+            if judged is not None:
+                for least in (0.2, 0.25, 0.3, 0.4):
+                    if judged[0] >= least:
+                        cases[how].setdefault(f"{least}", []).append(judged[1])
+    _keep(
+        runs,
+        "touching",
+        {
+            how: {
+                "pairs": made[how],
+                **{least: [sum(hits), len(hits)] for least, hits in found.items()},
+            }
+            for how, found in cases.items()
+        },
+    )
+
+
+def _pairs(dataset: Dataset, subjects: tuple[str, ...]) -> Iterator[tuple[Recording, tuple[int, int]]]:
+    """Yield recordings of two macro-expressions of one subject that touch, each with its two apexes.
+
+    Displacements are concatenated, or added where the expressions overlap (by a fifth to a half of the
+    shorter), between neutral ticks of the same subject.
+    """
+    rng = np.random.default_rng(0)
+    for subject in subjects:
+        recordings = dataset.of([subject])
+        still = next((s for r in recordings if (s := _neutral(r)) is not None), None)
+        known = [
+            (r.motion[i.onset : i.offset + 1], i)
+            for r in recordings
+            for i in r.instances
+            if i.kind == "macro" and i.offset > i.apex > i.onset
+        ]
+        if still is None or len(known) < 2:
+            continue
+        for at in range(2 * len(known)):
+            one, two = rng.choice(len(known), 2, replace=False)
+            (first, a), (second, b) = known[one], known[two]
+            shared = 0 if at % 2 else int(min(len(first), len(second)) * rng.uniform(0.2, 0.5))
+            start = STILL + len(first) - shared
+            motion = np.zeros((start + len(second) + STILL, *first.shape[1:]), np.float32)
+            motion[:STILL], motion[-STILL:] = still[:STILL], still[STILL:]
+            motion[STILL : STILL + len(first)] += first
+            motion[start : start + len(second)] += second
+            apexes = STILL + a.apex - a.onset, start + b.apex - b.onset
+            if apexes[0] < apexes[1]:
+                name = f"{'overlapped' if shared else 'concatenated'} {subject} {at}"
+                yield Recording(name, subject, motion, ()), apexes
+
+
+def _neutral(recording: Recording) -> np.ndarray[Any, Any] | None:
+    """Return ticks far from every expression, None if there are too few in a row."""
+    busy = [Instance("macro", 0, 0, 0), *recording.instances]
+    for before in busy:
+        first = before.offset + STILL
+        stop = first + 2 * STILL
+        clear = all(i.offset + STILL <= first or i.onset - STILL >= stop for i in recording.instances)
+        if clear and stop <= len(recording.motion):
+            return recording.motion[first:stop]
+    return None
+
+
+def _separated(scores: Scores, apexes: tuple[int, int], how: SpotSettings) -> tuple[float, bool] | None:
+    """Return the depth of the trough and whether an event lies on either side; None without a touching pair.
+
+    The trough is the lowest tick between the annotated apexes, the peaks are the highest ticks either side
+    of it within the expressions. Both peaks must exceed the onset's level and the trough the floor: else the network
+    saw no second expression, or they do not touch.
+    """
+    curve = scores[:, 0]
+    trough = apexes[0] + int(curve[apexes[0] : apexes[1] + 1].argmin())
+    lower = float(min(curve[STILL : trough + 1].max(), curve[trough:-STILL].max()))
+    if lower <= how.onset_level or curve[trough] <= how.levels[0]:
+        return None
+    found = decode(scores_of(*scores.T), how)
+    sides = {d.apex is not None and d.apex > trough for d in found if d.apex != trough}
+    return 1 - float(curve[trough]) / lower, sides == {False, True}
+
+
+if __name__ == "__main__":
+    app()

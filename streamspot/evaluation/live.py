@@ -1,0 +1,189 @@
+"""What a live user feels: how soon phases are announced, how many early ones come to nothing.
+
+Every figure comes from the phases of the exact online spotter. A phase is known ``look_ahead`` ticks after the
+score it rests on, or with the recording's last tick, whichever is earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from streamspot.datasets.recording import KINDS, Instance, Recording
+from streamspot.evaluation.matching import match
+from streamspot.evaluation.search import Scores
+from streamspot.spotting.online import Spotter, scores_of
+from streamspot.spotting.settings import SpotSettings
+from streamspot.types import TICK_RATE, Detection, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One expression as it was announced, from its first phase to its last.
+
+    Attributes:
+        final: Its ``offset`` or ``cancelled`` phase.
+        onset_known: Tick at which the onset was announced.
+        final_known: Tick at which the last phase was.
+        early: Whether the onset was announced before the last phase was decided.
+        truth: The annotated expression that it found, None for a cancelled or a false one.
+    """
+
+    final: Detection
+    onset_known: int
+    final_known: int
+    early: bool
+    truth: Instance | None = None
+
+
+def follow(scores: Scores, settings: SpotSettings) -> list[Detection]:
+    """Return every phase of one recording as the online spotter gives them.
+
+    Args:
+        scores: ``(T, 3)``: intensity, probability of macro, of micro.
+        settings: How to decode.
+    """
+    spotter = Spotter(settings)
+    phases = [d for score in scores_of(scores[:, 0], scores[:, 1], scores[:, 2]) for d in spotter.push(score)]
+    return [*phases, *spotter.finish()]
+
+
+def announcements(
+    phases: Sequence[Detection], instances: Sequence[Instance], *, look_ahead: int, ticks: int
+) -> list[Announcement]:
+    """Return the expressions announced in one recording, matched under the strict protocol.
+
+    Args:
+        phases: As ``follow`` gives them.
+        instances: The annotated expressions, in ticks.
+        look_ahead: Ticks the network waits before it judges one.
+        ticks: Length of the recording.
+    """
+    finals = [d for d in phases if d.phase == "offset"]
+    truths = {
+        d.number: truth
+        for kind in KINDS
+        for d, truth in match(finals, instances, kind)[1]
+        if truth is not None
+    }
+    onsets = {d.number: d for d in phases if d.phase == "onset"}
+
+    def known(detection: Detection) -> int:
+        return min(detection.decided + look_ahead, ticks - 1)
+
+    return [
+        Announcement(
+            last,
+            known(onsets[last.number]),
+            known(last),
+            onsets[last.number].decided < last.decided,
+            truths.get(last.number),
+        )
+        for last in phases
+        if last.phase in ("offset", "cancelled")
+    ]
+
+
+def live_figures(
+    recordings: Sequence[Recording], phases: Mapping[str, Sequence[Detection]], look_ahead: int
+) -> dict[str, Any]:
+    """Return for macro, micro and overall what a live user feels.
+
+    Delays are in seconds, from the annotated onset to the announced one and from the annotated offset to the
+    final event, over the expressions found under the strict protocol; a negative one says that the
+    announcement came first. An announcement counts as before the apex if it is known at an earlier tick. An
+    announcement is early if its expression was still under way; a cancelled one counts for the kind last
+    guessed. Medians, quantiles and shares of nothing are None.
+
+    Args:
+        recordings: All recordings, also those without an expression.
+        phases: As ``follow`` gives them, by name of the recording; one that is missing has none.
+        look_ahead: Ticks the network waits before it judges one.
+    """
+    made = [
+        announcement
+        for r in recordings
+        for announcement in announcements(
+            phases.get(r.name, ()), r.instances, look_ahead=look_ahead, ticks=len(r.motion)
+        )
+    ]
+    hours = sum(len(r.motion) for r in recordings) / TICK_RATE / 3600
+    kinds: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+        ("macro", KINDS[:1]),
+        ("micro", KINDS[1:]),
+        ("overall", KINDS),
+    )
+    rows = {
+        name: _row(
+            [a for a in made if a.final.kind in wanted],
+            sum(i.kind in wanted for r in recordings for i in r.instances),
+            hours,
+        )
+        for name, wanted in kinds
+    }
+    return {"look_ahead": look_ahead, "hours": round(hours, 3), **rows}
+
+
+def _row(made: Sequence[Announcement], annotated: int, hours: float) -> dict[str, Any]:
+    hits = [(a, a.truth) for a in made if a.truth is not None]
+    before = sum(a.onset_known < truth.apex for a, truth in hits)
+    early = sum(a.early for a in made)
+    cancelled = sum(a.final.phase == "cancelled" for a in made)
+    false = sum(a.final.phase == "offset" and a.truth is None for a in made)
+    return {
+        "annotated": annotated,
+        "found": len(hits),
+        "announced_before_apex": before,
+        "share_of_found": _share(before, len(hits)),
+        "share_of_annotated": _share(before, annotated),
+        "onset_delay_s": _spread([(a.onset_known - truth.onset) / TICK_RATE for a, truth in hits]),
+        "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in hits]),
+        "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in hits]),
+        "early": early,
+        "cancelled": cancelled,
+        "cancelled_share": _share(cancelled, early),
+        "cancelled_per_hour": round(cancelled / max(1e-9, hours), 2),
+        "false_alarms_per_hour": round(false / max(1e-9, hours), 2),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _spread(values: Sequence[float]) -> dict[str, float] | None:
+    """Return median and 95 % quantile, None of nothing."""
+    if not values:
+        return None
+    median, high = np.quantile(values, (0.5, 0.95))
+    return {"median": round(float(median), 3), "p95": round(float(high), 3)}
+
+
+HEADS = ("", "found", "before apex", "onset delay", "offset delay", "apex error", "cancelled early", "false")
+
+
+def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the block of ``live_figures`` as rows of text under ``HEADS``, for terminal, report and documents."""
+
+    def spread(value: Mapping[str, float] | None) -> str:
+        return "-" if value is None else f"{value['median']:.2f} s ({value['p95']:.2f})"
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0%}"
+
+    return [
+        (
+            kind,
+            f"{row['found']} of {row['annotated']}",
+            share(row["share_of_found"]),
+            spread(row["onset_delay_s"]),
+            spread(row["offset_delay_s"]),
+            spread(row["apex_error_s"]),
+            f"{share(row['cancelled_share'])}, {row['cancelled_per_hour']:.0f} / h",
+            f"{row['false_alarms_per_hour']:.0f} / h",
+        )
+        for kind, row in ((name, figures[name]) for name in ("macro", "micro", "overall"))
+    ]
