@@ -2,6 +2,7 @@
 
 python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
 python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
+python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
 python benchmarks/look_ahead.py touching --data DIR --runs RUNS [--fold 0 --fold 1]
 
 RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
@@ -22,6 +23,7 @@ import typer
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.live import follow, live_figures
+from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Scores
 from streamspot.spotting import SpotSettings, decode, scores_of
 from streamspot.training.settings import TrainSettings
@@ -39,7 +41,7 @@ DECODERS: tuple[dict[str, float], ...] = (
     {"trough_share": 0.2},
     {"trough_share": 0.2, "macro_score": 0.3},
 )
-"""What is tried on touching expressions; the first are a stream's defaults."""
+"""What is tried as a stream's decoder; the first are the defaults."""
 
 STILL = 60
 """Neutral ticks before and after a pair of touching expressions."""
@@ -138,6 +140,20 @@ def exact(*, data: Data, runs: Runs) -> None:
                 compared += 1
                 events += len(online)
     _keep(runs, "exact", {"curves": compared, "events": events, "different": different})
+
+
+@app.command()
+def stream(*, data: Data, runs: Runs) -> None:
+    """Judge the curves at look-ahead 8 as a stream decodes them, with each of DECODERS."""
+    dataset, curves = load(data), _curves(_run(runs, 8))
+    tables = []
+    for other in DECODERS:
+        how = replace(SpotSettings(), **other)  # type: ignore[arg-type]
+        phases = {r.name: follow(curves[r.name], how) for r in dataset.recordings}
+        finals = {name: [d for d in found if d.phase == "offset"] for name, found in phases.items()}
+        f1 = protocols(dataset.recordings, finals)["strict"]["overall"]["f1"]
+        tables.append({"settings": other, "f1": f1, "live": live_figures(dataset.recordings, phases, 8)})
+    _keep(runs, "stream", tables)
 
 
 @app.command()

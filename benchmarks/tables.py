@@ -125,6 +125,8 @@ def _live(runs: Path) -> list[str]:
         text.append(EXACT.format(**known["exact"]))
     if "touching" in known:
         text += [TOUCHING, "", *_touching_rows(known["touching"])]
+    if "stream" in known:
+        text += [STREAM, "", *_stream_rows(known["stream"])]
     return text
 
 
@@ -132,11 +134,23 @@ def _touching_rows(tried: list[dict[str, Any]]) -> Iterator[str]:
     yield "| settings | pairs | trough ≥ 20 % | ≥ 25 % | ≥ 30 % | ≥ 40 % |"
     yield "|---" * 6 + "|"
     for table in tried:
-        names = ", ".join(f"`{name}` {value}" for name, value in table["settings"].items()) or "default"
+        names = _named(table["settings"])
         for how in ("concatenated", "overlapped", "all"):
             shares = (table[how].get(least, (0, 0)) for least in ("0.2", "0.25", "0.3", "0.4"))
             cells = " | ".join(f"{right} of {all_}" for right, all_ in shares)
             yield f"| {names} | {how} | {cells} |"
+
+
+def _stream_rows(tried: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| " + " | ".join(("settings", "overall F1", *HEADS[1:])) + " |"
+    yield "|---" * (len(HEADS) + 1) + "|"
+    for table in tried:
+        cells = live_table(table["live"])[-1][1:]
+        yield "| " + " | ".join((_named(table["settings"]), f"{table['f1']:.3f}", *cells)) + " |"
+
+
+def _named(settings: dict[str, Any]) -> str:
+    return ", ".join(f"`{name}` {value}" for name, value in settings.items()) or "default"
 
 
 def _live_rows(runs: Path, *, quick: bool) -> Iterator[str]:
@@ -178,6 +192,10 @@ EXACT = """
 **Online equals offline** on all recordings under each of the five-fold models, with the evaluated decoder and with
 a stream's default one: {curves} decodings, {events} events, {different} decodings with any difference from a
 decoder that sees the whole array (`benchmarks/look_ahead.py exact`)."""
+
+STREAM = """
+**A stream's default settings**, and what the others cost: the same look-ahead 8 curves of all 97 recordings (five
+folds), both kinds together, nothing chosen on any subject."""
 
 TOUCHING = """
 **Touching expressions**: the real motion of two macro-expressions of one subject, one straight after the other or
