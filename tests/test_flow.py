@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from streamspot.errors import SettingsError
 from streamspot.flow.dense import make_flow
 from streamspot.flow.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.flow.motion import MotionExtractor
 from streamspot.flow.regions import LAYOUTS, layout
 from streamspot.flow.ticks import TickGrid
-from streamspot.types import TICK_RATE
+from streamspot.types import TICK_RATE, Face, Frame
 
 MESH = np.random.default_rng(5).normal(0.0, 0.6, (478, 3)).astype(np.float32)
 
@@ -86,3 +87,18 @@ def test_every_flow_measures_a_shift_in_pixels(name: str):
     field = make_flow(name)(picture, np.roll(picture, 2, axis=1))
     assert np.median(field[20:-20, 20:-20, 0]) == pytest.approx(2.0, abs=0.3)
     assert np.median(field[20:-20, 20:-20, 1]) == pytest.approx(0.0, abs=0.3)
+
+
+def test_the_landmarks_of_a_new_face_may_settle():
+    """A mesh that converges in the first 0.3 s moves nothing, on ticks without a gap, and is trusted from then on."""
+    extractor = MotionExtractor(LAYOUTS["face17"], origin=0.0)
+    mesh = np.abs(MESH) * 60 + 40
+    image = np.zeros((240, 320, 3), np.uint8)
+    motions = []
+    for index in range(24):
+        shown = mesh + np.float32(8 * max(0.0, 1 - index / 8)) * MESH
+        face = Face(0, shown, 1.0, np.eye(2, 3, dtype=np.float32))
+        motions += extractor.push(Frame(index, index / 30, 0, image), face)
+    assert [motion.tick for motion in motions] == list(range(24))
+    assert [motion.quality > 0 for motion in motions] == [False] * 9 + [True] * 15
+    assert max(float(np.abs(motion.displacement).max()) for motion in motions) < 1e-4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,9 +77,32 @@ def test_an_expression_moves_the_face_and_nothing_else_does():
         position = one.motion.cumsum(0)
         far = np.abs(position).max((1, 2))
         for instance in one.instances:
-            assert far[instance.onset : instance.offset + 1].max() > 0.005
+            assert far[instance.onset : instance.offset + 1].max() > 0.015
             seen += 1
     assert seen > 40
+
+
+def test_a_movement_too_faint_to_see_is_no_expression():
+    """Of faint activations alone nothing is labelled, though they move the face."""
+    for seed in range(10):
+        one = simulate(seed, scenario=replace(QUIET, faint=1.0))
+        assert not one.instances
+        assert 0 < np.abs(one.motion.cumsum(0)).max() < 0.12
+
+
+def test_some_expressions_are_shown_again_and_again():
+    """A face that opens its mouth four times, a moment apart, has four expressions."""
+    trains = [simulate(seed, scenario=replace(QUIET, trains=1.0, micro=0.0)) for seed in range(5)]
+    gaps = [b.onset - a.offset for one in trains for a, b in pairwise(one.instances)]
+    assert sum(4 <= gap <= 30 for gap in gaps) > 20
+
+
+def test_a_new_face_settles():
+    """The first quarter of a second holds no motion, as the flow stage gives none before landmarks have settled."""
+    for seed in range(5):
+        motion = simulate(seed).motion
+        assert not motion[:8].any()
+        assert motion[8:60].any()
 
 
 def test_a_neutral_face_is_never_labelled():

@@ -22,6 +22,9 @@ _ANCHOR_SECONDS = 0.1
 """Time constant of the complementary filter: flow says what is faster, landmarks what lasts. It shrinks with the
 quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
+_SETTLING = 0.3
+"""Seconds in which the landmarks of a face that has just appeared converge; until then it counts as still."""
+
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
 
@@ -49,24 +52,36 @@ class MotionExtractor:
         self._points = np.concatenate([RIGID, self._vertices])
         self._grid = TickGrid(origin)
         self._flow = make_flow(flow)
+        self._began: float | None = None
         self._pose: PoseNormaliser | None = None
         self._crop: NDArray[np.uint8] | None = None
         self._cutter: _Cutter
         self._at = np.zeros((0, 3), np.float32)
+        self._neutral = np.zeros((len(layout), 2), np.float32)
         self._position = np.zeros((len(layout), 2), np.float32)
         self._ticked = self._position
         self._pts = -math.inf
         self._quality = 1.0
 
     def push(self, frame: Frame, face: Face) -> list[RegionMotion]:
-        """Take the face in the next frame in which it was seen; return the motion of every tick now known."""
+        """Take the face in the next frame in which it was seen; return the motion of every tick now known.
+
+        In the first 0.3 s of a face that is no motion, of quality 0: its landmarks settle. The mesh they settle
+        to is the reference of all that follows.
+        """
+        if self._began is None:
+            self._began = frame.pts
+        if frame.pts - self._began < _SETTLING:
+            still = np.zeros_like(self._position)
+            ticks = self._grid.push(frame.pts, frame.index, still)
+            return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
         mesh = to_crop(face.transform, face.landmarks) / np.float32(CROP_EYES)
         if self._pose is None:
             self._pose = PoseNormaliser(mesh)
-        seen = self._pose(mesh, self._vertices)
+            self._neutral = self._pose(mesh, self._vertices)
+        seen = self._pose(mesh, self._vertices) - self._neutral
         step = frame.pts - self._pts
         if self._crop is None:
-            self._position = self._ticked = seen
             self._lay(frame, face)
         else:
             crop = self._cutter(frame.image)

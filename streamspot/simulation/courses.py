@@ -46,18 +46,33 @@ def blink(rng: Rng) -> Array:
 
 
 def speech(rng: Rng, ticks: int) -> Array:
-    """Return (ticks, 4): jaw, width, pout and lip activity of a bout of speech, syllables at 2-7 Hz."""
-    rate = rng.uniform(2, 7)
-    slow = knots(rng, ticks, 30 / rate * 2.2, 4)
-    fast = knots(rng, ticks, 30 / rate / 1.6, 4)
-    jaw = np.maximum(fast[:, 0] * 0.7 + slow[:, 0] * 0.7 + 0.4, 0)
-    rest = fast[:, 1:] * 0.7 + slow[:, 1:] * 0.5
-    fade = min(6, ticks // 3)
-    envelope = np.ones(ticks, np.float32)
+    """Return (ticks, 4): jaw, width, pout and lip activity of a bout of speech.
+
+    The jaw goes from syllable to syllable, 3-7 a second, without quite closing in between; now and then a
+    vowel is drawn out or the speaker pauses. The lips do as they like.
+    """
+    rate, drawn_out, pausing = rng.uniform(3, 7), rng.uniform(0, 0.3), rng.uniform(0, 0.15)
+    times, values, at = [-2.0], [0.0], 0.0
+    while at < ticks:
+        length = 30 / rate * float(np.exp(rng.normal(0, 0.3)))
+        held = float(rng.uniform(2, 16)) if rng.random() < drawn_out else 0.0
+        peak = min(float(np.exp(rng.normal(-0.4, 0.6))), 1.8)
+        times += [at + length * 0.45, at + length * 0.55 + held, at + length + held]
+        values += [peak, peak * float(rng.uniform(0.6, 1.1)), peak * float(rng.uniform(0, 0.5))]
+        at += length + held
+        if rng.random() < pausing:
+            at += float(rng.uniform(5, 25))
+            times += [times[-1] + 3, at]
+            values += [0.0, 0.0]
+    jaw = np.interp(np.arange(ticks), times, values)
+    jaw = np.convolve(jaw, (0.25, 0.5, 0.25), "same") + rng.uniform(0, 0.3) * knots(rng, ticks, 25, 1)[:, 0]
+    other = knots(rng, ticks, 30 / rate / 1.6, 3) * 0.7 + knots(rng, ticks, 30 / rate * 2.2, 3) * 0.5
+    fade = min(int(rng.integers(2, 8)), ticks // 3)
+    envelope = np.ones(ticks)
     if fade:
         envelope[:fade] = ease(fade)
         envelope[-fade:] = 1 - ease(fade)
-    return np.asarray(np.concatenate((jaw[:, None], rest), 1) * envelope[:, None], np.float32)
+    return np.asarray(np.column_stack((jaw, other)) * envelope[:, None], np.float32)
 
 
 def swing(rng: Rng, ticks: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,18 +28,33 @@ def _starts(rng: Rng, ticks: int, rate: float) -> NDArray[np.int64]:
     return rng.integers(-60, max(ticks, 1), rng.poisson(rate * (ticks + 60) / 1800))
 
 
-def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Array:
-    """Return the positions (T, R, 2) due to lids, gaze, speech, chewing, head and hands."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a face does beside its expressions.
+
+    Attributes:
+        position: (T, R, 2).
+        mouth: (T,) bool, where the mouth speaks or chews, and shortly before and after.
+        shake: (T,), how much noisier the flow is than that of a still head.
+    """
+
+    position: Array
+    mouth: NDArray[np.bool_]
+    shake: Array
+
+
+def body(rng: Rng, person: Person, scenario: Scenario, ticks: int) -> Body:
+    """Return what lids, gaze, speech, chewing, head and hands do."""
     position = np.zeros((ticks, len(person.layout), 2), np.float32)
     _eyes(rng, person, scenario, position)
-    _mouth(rng, person, scenario, position)
-    _head(rng, person, scenario, position)
+    mouth = _mouth(rng, person, scenario, position)
+    shake = _head(rng, person, scenario, position)
     _hands(rng, person, scenario, position)
-    return position
+    return Body(position, mouth, shake)
 
 
 def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    depth = rng.uniform(0.005, 0.06)
+    depth = float(np.exp(rng.uniform(np.log(0.004), np.log(0.05))))
     for start in _starts(rng, len(position), scenario.blinks * rng.uniform(0.3, 2)):
         lids = person.part("lid", 0, depth * rng.uniform(0.7, 1.2))
         for part in ("outer", "mid", "inner"):
@@ -54,49 +71,82 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         course = np.concatenate((courses.ease(rise), np.ones(stay), 1 - courses.ease(rise))).astype(
             np.float32
         )
-        eyes = person.part("lid", 0, rng.normal(0, 0.015))
+        eyes = person.part("lid", 0, rng.normal(0, 0.01))
         eyes[:, 0] += np.where(np.abs(eyes[:, 1]) > 0, rng.normal(0, 0.005), 0)
         for part in ("outer", "mid", "inner"):
             eyes += person.part(part, 0, rng.normal(0, 0.003))
         _add(position, int(start), course, eyes)
 
 
-def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    layout = person.layout
-    jaw, wide = units.pattern(26, layout), units.pattern(20, layout)
-    pout, lips = units.pattern(18, layout), units.pattern(24, layout)
-    loud = rng.uniform(0.06, 0.4)
-    often = scenario.speech * (6 if rng.random() < 0.3 else 0.5)
-    for start in _starts(rng, len(position), often):
+def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDArray[np.bool_]:
+    """Add speech and chewing; return (T,) where they are, a third of a second more on either side."""
+    layout, length = person.layout, len(position)
+    busy = np.zeros(length, bool)
+    patterns = np.stack([units.pattern(unit, layout) for unit in (26, 20, 18, 24)])
+    loud = float(np.clip(np.exp(rng.normal(-0.2, 0.45)), 0.15, 1.5))
+    starts = _starts(rng, length, scenario.speech * (6 if rng.random() < 0.3 else 0.5))
+    if scenario.speech and rng.random() < 0.15:  # people often talk when the camera begins
+        starts = np.append(starts, rng.integers(-30, min(30, length)))
+    silent = -60
+    for start in np.sort(starts):
         ticks = int(rng.integers(12, 240))
+        if start < silent:
+            continue
+        silent = start + ticks
         said = courses.speech(rng, ticks)
-        sizes = loud * np.array([rng.uniform(0.5, 1), *rng.uniform(0.05, 0.3, 2), rng.uniform(0.1, 0.5)])
-        moves = np.einsum("tk,k,krc->trc", said, sizes, np.stack((jaw, wide, pout, lips)))
+        sizes = loud * np.array(
+            [rng.uniform(0.6, 1.1), rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.4), rng.uniform(0.1, 0.7)]
+        )
+        moves = np.einsum("tk,k,krc->trc", said, sizes, patterns)
+        if rng.random() < 0.5:  # the lips rest elsewhere than before
+            rest = np.zeros((max(0, length - int(start) - ticks), *moves.shape[1:]))
+            where = patterns[0] * rng.normal(0, 0.3) + patterns[3] * rng.normal(0, 0.5)
+            steps = min(ticks, int(rng.integers(4, 40)))
+            way = np.ones((ticks, 1, 1))
+            first = 0 if rng.random() < 0.3 else ticks - steps
+            way[:first], way[first : first + steps, 0, 0] = 0, courses.ease(steps)
+            moves = np.concatenate((moves + way * where, rest + where))
         shown = person.shape(moves.astype(np.float32))[max(0, -start) :]
-        end = min(len(position), max(0, int(start)) + len(shown))
+        end = min(length, max(0, int(start)) + len(shown))
         position[max(0, start) : end] += shown[: end - max(0, start)]
+        busy[max(0, start - 10) : max(0, start + ticks + 10)] = True
         if rng.random() < 0.5:  # brows and head accompany speech a little
-            beat = courses.knots(rng, ticks, 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.008))
+            beat = courses.knots(rng, ticks, 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.012))
             _add(position, int(start), beat * np.hanning(ticks).astype(np.float32), person.pitch)
-    for start in _starts(rng, len(position), scenario.chewing):
+    for start in _starts(rng, length, scenario.chewing):
         ticks = int(rng.integers(60, 400))
         t = np.arange(ticks) / 30
         course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
-        _add(position, int(start), course.astype(np.float32), person.shape(jaw * rng.uniform(0.1, 0.6)))
+        _add(
+            position,
+            int(start),
+            course.astype(np.float32),
+            person.shape(patterns[0] * rng.uniform(0.05, 0.3)),
+        )
+        busy[max(0, start - 10) : max(0, start + ticks + 10)] = True
+    return busy
 
 
-def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
-    size = float(np.exp(rng.normal(np.log(0.04), 0.7)))
+def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Array:
+    """Add what turns and nods leave; return (T,), how much noisier they make the flow."""
+    size = min(float(np.exp(rng.normal(np.log(0.03), 0.6))), 0.08)
+    poor = rng.uniform(0, 40)
+    shake = np.zeros(len(position), np.float32)
     for start in _starts(rng, len(position), scenario.turns * rng.uniform(0, 2.5)):
         nodding = rng.random() < 0.35
         ticks = int(rng.integers(20, 90) if nodding else rng.integers(10, 200))
         make = courses.nod if nodding else courses.swing
         small = 0.4 if nodding else 1.0
         for residual in (person.yaw, person.pitch):
-            course = make(rng, ticks) * np.float32(rng.normal(0, size * small))
-            _add(position, int(start), course, residual)
+            course = make(rng, ticks)
+            _add(position, int(start), course * np.float32(rng.normal(0, size * small)), residual)
+            speed = np.abs(np.diff(course, prepend=course[:1]))[max(0, -start) :] * np.float32(poor)
+            shake[max(0, start) : max(0, start) + len(speed)] += speed[
+                : max(0, len(position) - max(0, start))
+            ]
     slow = courses.knots(rng, len(position), rng.uniform(60, 200), 2) * np.float32(rng.uniform(0, 0.012))
     position += slow[:, :1, None] * person.yaw + slow[:, 1:, None] * person.pitch
+    return np.asarray(1 + shake.clip(0, 4), np.float32)
 
 
 def _hands(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None:
@@ -127,20 +177,21 @@ def _hands(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
         position[first:end] += course[: end - first].astype(np.float32)
 
 
-_JITTER = {"corner": 1.2, "lower": 1.2, "chin": 1.7, "lid": 0.6, "nostril": 0.65}
+_JITTER = {"corner": 1.4, "upper": 1.15, "lower": 1.5, "chin": 2.1, "lid": 0.55, "nostril": 0.65}
 """How much more or less than the others these parts jitter."""
 
 
-def measured(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Array:
+def measured(rng: Rng, person: Person, scenario: Scenario, position: Array, shake: Array) -> Array:
     """Return the positions as a camera and the flow stage would report them, noise and all, (T, R, 2)."""
     ticks, regions, _ = position.shape
-    level = float(np.exp(rng.normal(0, 0.5)))
+    level = person.level
     kinds = np.array([_JITTER.get(part, 1.0) for part in person.parts])
     size = (kinds * np.exp(rng.normal(0, 0.2, regions)))[:, None].astype(np.float32)
     walk = rng.standard_normal((ticks, regions, 2), dtype=np.float32) * (
         size * np.float32(scenario.noise * level)
     )
     walk += rng.standard_normal((ticks, 1, 2), dtype=np.float32) * np.float32(scenario.noise * level * 0.4)
+    walk *= shake[:, None, None]
     walk += _glitches(rng, scenario, ticks, regions)
     slow = np.concatenate(
         [
@@ -193,7 +244,7 @@ def _sampled(rng: Rng, position: Array) -> Array:
     ticks = len(position)
     if ticks < 3:
         return position
-    rate = float(rng.choice((15, 20, 24, 25, 30, 30, 30, 60)))
+    rate = float(rng.choice((10, 12, 15, 20, 24, 25, 25, 30, 30, 30, 60)))
     frames = np.arange(0, ticks - 1, min(1.0, 30 / rate) if rate > 30 else 30 / rate)
     lost = rng.choice((0, 0, 0.01, 0.05))
     keep = rng.random(len(frames)) >= lost

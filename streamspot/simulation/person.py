@@ -11,6 +11,9 @@ from streamspot.simulation.courses import Rng
 
 Array = NDArray[np.float32]
 
+_FAR = {"chin": 2.0, "lid": 1.3, "corner": 1.3, "upper": 1.3, "outer": 0.8, "mid": 0.8, "inner": 0.8}
+"""How much more or less than the others these parts keep of a turn of the head."""
+
 _UPPER = ("outer", "mid", "inner")
 
 
@@ -26,6 +29,8 @@ class Person:
         self.layout = layout
         self.parts, self.sides = units.parts_of(layout)
         count = len(layout)
+        self.level = float(np.exp(rng.normal(0, 0.6)))
+        """How noisy this face is measured, 1 on average."""
         self._gain = float(np.exp(rng.normal(0, 0.2)))
         self._own = np.exp(rng.normal(0, 0.25, (count, 1))).astype(np.float32)
         roll, yaw = rng.normal(0, 0.07), rng.normal(0, 0.2)
@@ -47,7 +52,8 @@ class Person:
         yaw[:, 1] *= 0.4 * self.sides
         pitch[:, 0] *= 0.2 * self.sides
         pitch[:, 1] += rng.normal(0, 0.2, len(yaw))
-        return yaw / np.abs(yaw).max(), pitch / np.abs(pitch).max()
+        far = np.array([_FAR.get(part, 1.0) for part in self.parts], np.float32)[:, None]
+        return far * yaw / np.abs(yaw).max(), far * pitch / np.abs(pitch).max()
 
     def shape(self, moved: Array) -> Array:
         """Return displacements (…, R, 2) as this face and this camera show them."""

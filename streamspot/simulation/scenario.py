@@ -15,6 +15,8 @@ class Scenario:
         expressions: Expressions of the busy recordings.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
+        trains: Share of macro-expressions that are shown several times, a moment apart.
+        faint: Share of activations too weak to be told from wander; they are no expressions.
         touching: Share of expressions that follow the one before without a pause.
         blinks: Blinks.
         gazes: Shifts of gaze.
@@ -31,13 +33,15 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
+    trains: float = 0.08
+    faint: float = 0.12
     touching: float = 0.15
     blinks: float = 15.0
     gazes: float = 8.0
     speech: float = 3.0
     chewing: float = 0.3
     turns: float = 3.0
-    hands: float = 0.7
+    hands: float = 1.0
     noise: float = 0.0009
     wander: float = 0.006
     drift: bool = False

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamspot.flow.regions import layout as layout_named
 from streamspot.simulation import courses, negatives, units
 from streamspot.simulation.courses import Rng
+from streamspot.simulation.negatives import Body
 from streamspot.simulation.person import Person
 from streamspot.simulation.scenario import Scenario
 from streamspot.types import Kind
@@ -23,8 +24,14 @@ MICRO_TICKS = 15
 _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 """Share of the peak from which, and down to which, an annotator sees an expression."""
 
-_FLOOR = {"macro": 0.035, "micro": 0.012}
+_FLOOR = {"macro": 0.04, "micro": 0.02}
 """Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
+
+_ABOVE_NOISE = {"macro": 0.024, "micro": 0.016}
+"""Four times what a face of average noise wanders while such an expression lasts."""
+
+_SPOKEN = {10, 14, 15, 16, 17, 18, 20, 23, 24, 25, 26, 27, 28}
+"""Units that speech uses as well."""
 
 _JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
 """An opening mouth alone is speech unless it opens this wide."""
@@ -83,53 +90,80 @@ def simulate(
     regions, scenario = layout_named(layout), scenario or Scenario()
     rng = np.random.default_rng((seed, 0x57A7))
     person = Person(rng, regions)
-    position = negatives.body(rng, person, scenario, ticks)
+    body = negatives.body(rng, person, scenario, ticks)
     intensity = np.zeros(ticks, np.float32)
     classes = np.zeros((ticks, 2), np.float32)
     instances = []
     if rng.random() >= scenario.idle:
-        for instance, course in _expressions(rng, person, scenario, position):
+        for instance, course in _expressions(rng, person, scenario, body):
             inside = slice(instance.onset, instance.offset + 1)
             intensity[inside] = 0.6 + 0.4 * course
             classes[inside, 0 if instance.kind == "macro" else 1] = 1
             instances.append(instance)
     _open_gaps(intensity, instances)
-    measured = negatives.measured(rng, person, scenario, position)
+    measured = negatives.measured(rng, person, scenario, body.position, body.shake)
+    settled = min(int(rng.integers(8, 12)), ticks - 1)  # until then a new face counts as still
+    measured[:settled] = measured[settled]
     motion = np.diff(measured, axis=0, prepend=measured[:1])
     return Recording(motion, intensity, classes, tuple(instances))
 
 
-def _expressions(
-    rng: Rng, person: Person, scenario: Scenario, position: Array
-) -> list[tuple[Instance, Array]]:
+def _expressions(rng: Rng, person: Person, scenario: Scenario, body: Body) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
-    out = []
+    out: list[tuple[Instance, Array]] = []
+    length = len(body.position)
     rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng)
-    start = int(rng.exponential(1800 / rate))
-    while start < len(position) - 20:
-        kind: Kind = "micro" if rng.random() < micro else "macro"
+    start = 12 + int(rng.exponential(1800 / rate))
+    while start < length - 20:
+        talking = bool(body.mouth[start : start + 30].any())
+        kind: Kind = "micro" if rng.random() < micro and not talking else "macro"
         chosen = favourite if rng.random() < 0.5 else _units(rng)
-        course, face = _course(rng, kind), person.face(rng, chosen)
-        peak = float(np.abs(face).max())
+        faint = rng.random() < scenario.faint
+        train = kind == "macro" and rng.random() < scenario.trains
+        if train and rng.random() < 0.6:
+            chosen = ((26,), (27,))[rng.integers(2)]
+        while not _possible(chosen, kind, talking):
+            chosen = _units(rng)
+        face = person.face(rng, chosen)
+        peak = max(float(np.abs(face).max()), 1e-6)
+        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
+        floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
         )
-        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
-        face *= np.float32(max(strength, floor * rng.uniform(1, 1.8) / max(peak, 1e-6)))
-        end = min(len(position), start + len(course))
-        course = course[: end - start]
-        position[start:end] += course[:, None, None] * face
-        if kind == "macro" and len(course) > 40 and rng.random() < 0.25:
-            _second(rng, person, position[start:end])
-        instance = _instance(rng, start, course, kind)
-        if instance is not None:
-            out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
-        touching = rng.random() < scenario.touching
+        strength = (
+            floor / peak * rng.uniform(0.1, 0.6)
+            if faint
+            else max(strength, floor / peak * rng.uniform(1, 1.8))
+        )
+        for _ in range(int(rng.integers(2, 6)) if train else 1):
+            course = _brief(rng) if train else _course(rng, kind)
+            size = np.float32(
+                max(strength * (rng.uniform(0.75, 1.15) if train else 1), 0 if faint else floor / peak)
+            )
+            end = min(length, start + len(course))
+            if end - start < 5:
+                break
+            course = course[: end - start]
+            body.position[start:end] += course[:, None, None] * (face * size)
+            if kind == "macro" and len(course) > 40 and not faint and rng.random() < 0.25:
+                _second(rng, person, body.position[start:end])
+            instance = None if faint else _instance(rng, start, course, kind)
+            if instance is not None:
+                out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
+            start = end + int(rng.integers(5, 22))
+        touching = not train and rng.random() < scenario.touching
         pause = int(rng.integers(-2, 4)) if touching else int(6 + rng.exponential(1800 / rate))
         start = max(end + pause, (instance.offset + 4) if instance else end)
     return out
+
+
+def _possible(chosen: tuple[int, ...], kind: Kind, talking: bool) -> bool:
+    """Tell whether anybody could see these units: who speaks moves the lips anyhow."""
+    seen = set(chosen)
+    return not (seen <= _JAW and kind == "micro") and not (seen <= _SPOKEN and talking)
 
 
 def _units(rng: Rng) -> tuple[int, ...]:
@@ -153,6 +187,12 @@ def _course(rng: Rng, kind: Kind) -> Array:
     if rng.random() < 0.08:
         hold = int(rng.integers(60, 240))
     return courses.expression(rng, rise, max(hold, MICRO_TICKS + 3 - rise - fall), fall)
+
+
+def _brief(rng: Rng) -> Array:
+    """Return one of several like it, with stillness between: half a second to a second."""
+    rise, fall = int(rng.integers(4, 10)), int(rng.integers(5, 12))
+    return courses.expression(rng, rise, int(rng.integers(3, 12)), fall)
 
 
 def _second(rng: Rng, person: Person, position: Array) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from streamspot import __version__
@@ -87,14 +88,26 @@ def augment(
         targets = targets[left] * (1 - share) + targets[left + 1] * share
     if rng.random() < 0.15:
         motion = motion * (rng.random((1, motion.shape[1], 1)) < 0.85)
+    if rng.random() < 0.1:  # recordings of other programs hold the paper's ten regions only
+        motion = motion * (np.arange(motion.shape[1]) < 10)[:, None]
     return motion.astype(np.float32), targets.astype(np.float32)
+
+
+_MOVING = 0.03
+"""Inter-ocular distances in 16 ticks beyond which a face moves."""
+
+
+def _far(motion: Tensor) -> Tensor:
+    """Return how far the region that moves most gets in the 16 ticks around each (B, T), from (B, T, R, 2)."""
+    ends = functional.pad(motion.flatten(2).cumsum(1).transpose(1, 2), (8, 8), mode="replicate")
+    return (ends[..., 16:] - ends[..., :-16]).abs().amax(1)
 
 
 def train(config: ModelConfig, recipe: Recipe) -> Model:
     """Train a network on simulated motion.
 
     The loss is the cross-entropy of intensity and classes against the simulation's truth; a tick at an
-    expression's edge or in the gap between two counts double.
+    expression's edge or in the gap between two counts double, and so does one at which something else moves.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -121,6 +134,7 @@ def train(config: ModelConfig, recipe: Recipe) -> Model:
         out = network(motion)
         edge = functional.max_pool1d(targets[..., 0].diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
         weight = 1 + functional.pad(edge.float(), (1, 0))
+        weight = weight + ((_far(motion) > _MOVING) & (targets[..., 0] == 0)).float()
         intensity = functional.binary_cross_entropy(out.intensity, targets[..., 0], weight)
         classes = functional.binary_cross_entropy(out.classes, targets[..., 1:], weight[..., None])
         loss = intensity + 0.5 * classes
