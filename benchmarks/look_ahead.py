@@ -2,6 +2,7 @@
 
 python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
 python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
+python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
 python benchmarks/look_ahead.py touching --data DIR --runs RUNS [--fold 0 --fold 1]
 
 RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
@@ -22,6 +23,7 @@ import typer
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.live import follow, live_figures
+from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Scores
 from streamspot.spotting import SpotSettings, decode, scores_of
 from streamspot.training.settings import TrainSettings
@@ -33,6 +35,14 @@ from spotting_reference import decode_reference  # noqa: E402
 PLOT = ROOT / "docs" / "look-ahead.svg"
 RUN = {0: "look-ahead-0", 4: "look-ahead-4", 8: "casme2", 16: "look-ahead-16"}
 LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+DEPTHS = (0.2, 0.25, 0.3, 0.4)
+DECODERS: tuple[dict[str, float], ...] = (
+    {},
+    {"trough_share": 0.2},
+    {"trough_share": 0.2, "macro_score": 0.3},
+)
+"""What is tried as a stream's decoder; the first are the defaults."""
+
 STILL = 60
 """Neutral ticks before and after a pair of touching expressions."""
 
@@ -123,12 +133,27 @@ def exact(*, data: Data, runs: Runs) -> None:
             continue
         (_, decoders), curves = _decoders(run), _curves(run)
         for recording in dataset.recordings:
-            how, scores = decoders[recording.subject], curves[recording.name].astype(float).T
-            online = [replace(d, number=0, decided=0) for d in decode(scores_of(*scores), how)]
-            different += online != decode_reference(*scores, how)
-            compared += 1
-            events += len(online)
+            scores = curves[recording.name].astype(float).T
+            for how in (decoders[recording.subject], SpotSettings()):
+                online = [replace(d, number=0, decided=0) for d in decode(scores_of(*scores), how)]
+                different += online != decode_reference(*scores, how)
+                compared += 1
+                events += len(online)
     _keep(runs, "exact", {"curves": compared, "events": events, "different": different})
+
+
+@app.command()
+def stream(*, data: Data, runs: Runs) -> None:
+    """Judge the curves at look-ahead 8 as a stream decodes them, with each of DECODERS."""
+    dataset, curves = load(data), _curves(_run(runs, 8))
+    tables = []
+    for other in DECODERS:
+        how = replace(SpotSettings(), **other)  # type: ignore[arg-type]
+        phases = {r.name: follow(curves[r.name], how) for r in dataset.recordings}
+        finals = {name: [d for d in found if d.phase == "offset"] for name, found in phases.items()}
+        f1 = protocols(dataset.recordings, finals)["strict"]["overall"]["f1"]
+        tables.append({"settings": other, "f1": f1, "live": live_figures(dataset.recordings, phases, 8)})
+    _keep(runs, "stream", tables)
 
 
 @app.command()
@@ -147,34 +172,29 @@ def touching(
 
     torch.set_num_threads(1)
     dataset = load(data)
-    settings, decoders = _decoders(_run(runs, look_ahead))
-    cases: dict[str, dict[str, list[bool]]] = {"concatenated": {}, "overlapped": {}}
-    made = dict.fromkeys(cases, 0)
+    settings, _ = _decoders(_run(runs, look_ahead))
+    judged: list[tuple[Recording, tuple[int, int], Scores]] = []
     for number in fold or [0]:
         held_out = plan(dataset.subjects, settings)[number].held_out
         seen = dataset.of([s for s in dataset.subjects if s not in held_out])
         pairs = list(_pairs(dataset, held_out))
-        scorer = train_network(seen, settings, layout=dataset.layout)
-        scores = scorer([pair for pair, _ in pairs])
-        for pair, junction in pairs:
-            how = pair.name.split()[0]
-            made[how] += 1
-            judged = _separated(scores[pair.name], junction, decoders[pair.subject])
-            if judged is not None:
-                for least in (0.2, 0.25, 0.3, 0.4):
-                    if judged[0] >= least:
-                        cases[how].setdefault(f"{least}", []).append(judged[1])
-    _keep(
-        runs,
-        "touching",
-        {
-            how: {
-                "pairs": made[how],
-                **{least: [sum(hits), len(hits)] for least, hits in found.items()},
-            }
-            for how, found in cases.items()
-        },
-    )
+        scores = train_network(seen, settings, layout=dataset.layout)([pair for pair, _ in pairs])
+        judged += [(pair, apexes, scores[pair.name]) for pair, apexes in pairs]
+    _keep(runs, "touching", [_tally(judged, **other) for other in DECODERS])
+
+
+def _tally(judged: list[tuple[Recording, tuple[int, int], Scores]], **other: float) -> dict[str, Any]:
+    """Return by least depth of the trough how many pairs came out as two, and of how many."""
+    settings = replace(SpotSettings(), **other)  # type: ignore[arg-type]
+    table: dict[str, Any] = {"settings": other, "pairs": len(judged)}
+    for pair, apexes, scores in judged:
+        found = _separated(scores, apexes, settings)
+        for least in DEPTHS if found else ():
+            if found and found[0] >= least:
+                for how in (pair.name.split()[0], "all"):
+                    right, all_ = table.setdefault(how, {}).get(f"{least}", (0, 0))
+                    table[how][f"{least}"] = [right + found[1], all_ + 1]
+    return table
 
 
 def _pairs(dataset: Dataset, subjects: tuple[str, ...]) -> Iterator[tuple[Recording, tuple[int, int]]]:
