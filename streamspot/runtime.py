@@ -258,7 +258,7 @@ class Run:
                 self._rest(feed)
             elif frame is not None:
                 started = time.perf_counter()
-                self.telemetry.stages["read"].add(started - asked)
+                self.telemetry.stages["wait"].add(started - asked)
                 self._begin(frame, stack)
                 batch = self._analyse(observer.push(frame))
                 self._measure(frame, started)

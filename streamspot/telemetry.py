@@ -11,8 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from streamspot.types import Event, Kind, Phase, Score
 
-STAGES = ("read", "face", "flow", "model", "spotting", "total")
-"""``total`` runs from *frame available* to *scores and events ready*."""
+STAGES = ("wait", "face", "flow", "model", "spotting", "total")
+"""``wait`` is the analysis idle until the next frame; ``total`` runs from *frame available* to *events ready*."""
 
 CURVE_TICKS = 900
 """Thirty seconds of curve are kept for drawing."""

@@ -242,13 +242,14 @@ def _rate(telemetry: Telemetry, inner: int) -> list[Line]:
 
 def _latency(telemetry: Telemetry, inner: int) -> list[Line]:
     stages = [(name, *telemetry.stages[name].quantiles()) for name in STAGES if name in telemetry.stages]
-    scale = max((p99 for _, _, p99 in stages), default=0.0)
+    scale = max((p99 for name, _, p99 in stages if name != "wait"), default=0.0)  # idle time is no cost
     size = inner - 26
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
     for name, p50, p99 in stages:
         style = BOLD if name == "total" else PLAIN
         numbers = f" {name:<9}{1e3 * p50:6.1f} {1e3 * p99:6.1f}  "
-        body.append([run(numbers, style), run(bar(p50, p99, scale, size), CALM)])
+        drawn = "" if name == "wait" else bar(p50, p99, scale, size)
+        body.append([run(numbers, style), run(drawn, CALM)])
     return body
 
 
