@@ -218,6 +218,13 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
         load_settings({"faces": 0})
 
 
+@pytest.mark.parametrize("name", ["live", "replay"])
+def test_ready_settings_are_valid(name: str):
+    """The files in configs/ can be used as they are."""
+    folder = Path(__file__).resolve().parents[1] / "configs"
+    assert load_settings({"source": "clip.mp4"}, folder / f"{name}.yaml").policy in ("every", "latest")
+
+
 async def test_a_running_stream_can_be_paused_tuned_and_labelled(tmp_path: Path):
     """A pause cancels what is open, a label lands beside the recording, and expression ids stay unique."""
     record = tmp_path / "run.motion"
