@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamspot import __version__
+from streamspot.errors import SourceError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
 from streamspot.flow.regions import layout
@@ -103,8 +104,6 @@ def _pictures(source: str, count: int) -> list[Frame]:
     with FrameFeed(open_source(source)) as feed:
         taken = list(islice(feed, count))
     if len(taken) < 2:
-        from streamspot.errors import SourceError  # noqa: PLC0415
-
         raise SourceError(f"{source} has {len(taken)} frames; a benchmark needs at least 2")
     there_and_back = taken + taken[-2:0:-1]
     return [

@@ -93,6 +93,11 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> RunSett
         ) from error
 
 
+def state_folder() -> Path:
+    """Return where what outlives a run is kept (journals, the log): ``$XDG_STATE_HOME/streamspot``."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
+
+
 def _environment() -> dict[str, Any]:
     return {
         name.removeprefix(_PREFIX).lower(): value

@@ -13,6 +13,8 @@ from typing import Self, TextIO
 
 from rich.console import Console
 
+from streamspot.config import state_folder
+
 LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""
 
@@ -48,9 +50,8 @@ def terminal_size(console: Console) -> tuple[int, int]:
 
 
 def log_path() -> Path:
-    """Return where messages of native libraries go: ``$XDG_STATE_HOME/streamspot/native.log``."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "streamspot" / "native.log"
+    """Return where messages of native libraries go."""
+    return state_folder() / "native.log"
 
 
 class QuietStderr:

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
+from streamspot.config import state_folder
 from streamspot.errors import StreamspotError
 
 Verdict = Literal["ok", "warning", "failure"]
@@ -133,7 +133,7 @@ def _camera() -> Finding:
 
 
 def _state() -> Finding:
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
+    folder = state_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamspot.config import RunSettings, load_settings
+from streamspot.config import RunSettings, load_settings, state_folder
 from streamspot.console import QuietStderr, can_draw
 from streamspot.dashboard import Dashboard, PlainLines
 from streamspot.dashboard.picture import plain
@@ -243,13 +243,12 @@ async def _sinks(settings: RunSettings, run: Run, stack: AsyncExitStack) -> list
     sinks: list[Sink] = []
     if settings.broker is not None:  # the first: what any other sink has been told is in the journal
         url = settings.broker
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         journal = settings.journal
         if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
             url = await stack.enter_async_context(embedded_broker())
             journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         where = slug(Broker.parse(url).address, "broker")
-        journal = journal or state / "streamspot" / "journal" / where / node / run.stream
+        journal = journal or state_folder() / "journal" / where / node / run.stream
         bridges: list[Bridge] = []
         if settings.ros:
             bridges.append(Ros(node, run.stream))
