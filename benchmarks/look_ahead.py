@@ -3,6 +3,7 @@
 python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
 python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
 python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
+python benchmarks/look_ahead.py streamed --data DIR --runs RUNS --weights FILE [--weights FILE]    # step, forward
 python benchmarks/look_ahead.py touching --data DIR --runs RUNS
 
 RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,7 +78,7 @@ def _curves(run: Path) -> dict[str, Scores]:
     return found
 
 
-def _keep(runs: Path, name: str, value: Mapping[str, Any]) -> None:
+def _keep(runs: Path, name: str, value: Any) -> None:
     path = runs / "live.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps(known | {name: value}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -157,6 +158,58 @@ def stream(*, data: Data, runs: Runs) -> None:
         f1 = protocols(dataset.recordings, finals)["strict"]["overall"]["f1"]
         tables.append({"settings": other, "f1": f1, "live": live_figures(dataset.recordings, phases, 8)})
     _keep(runs, "stream", tables)
+
+
+@app.command()
+def streamed(
+    *,
+    data: Data,
+    runs: Runs,
+    weights: Annotated[list[Path], typer.Option(help="Weights of `train`; may be given several times.")],
+    every: Annotated[
+        int, typer.Option(min=1, help="Take every n-th recording by length, the shortest first.")
+    ] = 1,
+) -> None:
+    """Compare the scores of ``Model.step``, recordings side by side, with those of ``Model.forward``.
+
+    The rows of other encoders stay.
+    """
+    import torch  # noqa: PLC0415 - slow to import
+
+    from streamspot.model import Model  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    recordings = sorted(load(data).recordings, key=lambda r: -len(r.motion))[::-every][::-1]
+    lengths = np.array([len(r.motion) for r in recordings])
+    path = runs / "live.json"
+    known = json.loads(path.read_text(encoding="utf-8")).get("streamed", []) if path.exists() else []
+    rows = {row["encoder"]: row for row in known}
+    for path in weights:
+        model = Model.load(path, device="cpu")
+        ahead = model.config.look_ahead
+        steps = np.zeros((lengths[0] + ahead, len(recordings), 3), np.float32)
+        state = model.new_state(len(recordings))
+        for tick in range(len(steps)):
+            alive = int((lengths + ahead > tick).sum())
+            moved = [r.motion[tick] if tick < len(r.motion) else 0 * r.motion[0] for r in recordings[:alive]]
+            steps[tick, :alive] = model.step(np.stack(moved), state, torch.arange(alive))
+        worst = np.zeros(3)
+        for place, recording in enumerate(recordings):
+            output = model.forward(recording.motion[None])
+            whole = torch.cat((output.intensity[0, :, None], output.classes[0]), 1).numpy()
+            one_by_one = steps[ahead : ahead + len(whole), place]
+            worst = np.maximum(worst, np.abs(one_by_one - whole).max(0))
+        rows[model.config.encoder] = {
+            "encoder": model.config.encoder,
+            "width": model.config.width,
+            "epochs": model.provenance["settings"]["epochs"],
+            "subjects": model.provenance["subjects"],
+            "recordings": len(recordings),
+            "ticks": int(lengths.sum()),
+            "intensity": float(worst[0]),
+            "classes": float(worst[1:].max()),
+        }
+    _keep(runs, "streamed", [rows[name] for name in sorted(rows)])
 
 
 @app.command()

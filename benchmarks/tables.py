@@ -123,11 +123,23 @@ def _live(runs: Path) -> list[str]:
         text.append(PLOTTED)
     if "exact" in known:
         text.append(EXACT.format(**known["exact"]))
+    if "streamed" in known:
+        text += [STREAMED, "", *_streamed_rows(known["streamed"])]
     if "touching" in known:
         text += [TOUCHING, "", *_touching_rows(known["touching"])]
     if "stream" in known:
         text += [STREAM, "", *_stream_rows(known["stream"])]
     return text
+
+
+def _streamed_rows(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| encoder | trained | recordings | ticks | largest difference: intensity | class probability |"
+    yield "|---" * 6 + "|"
+    for row in rows:
+        yield (
+            f"| {row['encoder']}, {row['width']} channels | {row['epochs']} epochs, {row['subjects']} subjects | "
+            f"{row['recordings']} | {row['ticks']} | {row['intensity']:.1e} | {row['classes']:.1e} |"
+        )
 
 
 def _touching_rows(tried: list[dict[str, Any]]) -> Iterator[str]:
@@ -192,6 +204,10 @@ EXACT = """
 **Online equals offline** on all recordings under each of the five-fold models, with the evaluated decoder and with
 a stream's default one: {curves} decodings, {events} events, {different} decodings with any difference from a
 decoder that sees the whole array (`benchmarks/look_ahead.py exact`)."""
+
+STREAMED = """
+**Streaming equals offline**: scores of `Model.step`, tick by tick with the recordings side by side, against
+`Model.forward` on whole recordings, trained weights (`benchmarks/look_ahead.py streamed`)."""
 
 STREAM = """
 **A stream's default settings**, and what the others cost: the same look-ahead 8 curves of all 97 recordings (five

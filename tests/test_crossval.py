@@ -159,6 +159,24 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"kind": "window"}, "Dashed: the pseudo-labels"),
+        ({"kind": "gim"}, "their range alone"),
+        ({"kind": "hrpro"}, "No pseudo-labels"),
+    ],
+)
+def test_the_report_shows_the_pseudo_labels(tmp_path: Path, labels: dict[str, str], said: str) -> None:
+    """The traces show the labels round the points, and say where a curve alone does not determine them."""
+    data = write_small(tmp_path / "data", subjects=4, frames=200)
+    chosen = TINY | {"epochs": 1, "choice": "pooled", "labels": labels}
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(chosen))
+    text = write_report(data, tmp_path / "out").read_text()
+    assert said in text
+    assert ("stroke-dasharray" in text.split("<h2>Traces")[1]) == (labels["kind"] != "hrpro")
+
+
+@pytest.mark.parametrize(
     "path",
     sorted([*CONFIGS.glob("train/*.yaml"), *CONFIGS.glob("tables/*.yaml")]),
     ids=lambda path: path.stem,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from streamspot.datasets.recording import Dataset, Recording
+from streamspot.datasets.recording import KINDS, Dataset, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
 from streamspot.evaluation.live import HEADS, live_table
@@ -19,6 +20,8 @@ from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import count_subjects
 from streamspot.evaluation.search import Curves, Scores
 from streamspot.spotting.settings import SpotSettings
+from streamspot.training.points import Points
+from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 
 TRACES = 6
@@ -58,7 +61,11 @@ def write_report(data: Path, out: Path) -> Path:
         "<h2>Apex error by epoch</h2>",
         _svg(lambda axes: _apex_errors(axes, dataset, epochs), (6, 3)),
         "<h2>Traces</h2>",
-        *(_svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject]), (9, 2)) for r in busy),
+        f"<p>{_legend(settings)}</p>",
+        *(
+            _svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], settings), (9, 2.2))
+            for r in busy
+        ),
         "<h2>Configuration</h2>",
         f"<pre>{html.escape(json.dumps(results['configuration'], indent=1))}</pre>",
     ]
@@ -171,14 +178,72 @@ def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores
     axes.legend()
 
 
-def _trace(axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings) -> None:
-    """Draw intensity, annotated expressions and detections of one recording (Fig. 5)."""
-    axes.plot(np.arange(len(scores)) / 30, scores[:, 0], color="#222", linewidth=0.7)
+def _legend(settings: TrainSettings) -> str:
+    """Return what the traces show, and how far their labels are those of the training."""
+    shown = "Line: intensity. Shaded: annotated (blue macro, red micro). Bars below: detected. "
+    if not _labelled(settings):
+        return shown + "No pseudo-labels: this run has none, or none that the curve alone determines."
+    shown += (
+        "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
+    )
+    shown += "round them on this curve of a network that never saw the subject"
+    if settings.labels.kind in ("gim", "cosine", "classwise"):
+        shown += ", their range alone, since their height depends on features that a run does not keep"
+    return shown + "."
+
+
+def _labelled(settings: TrainSettings) -> bool:
+    """Return whether there are pseudo-labels and the curve tells their range."""
+    return settings.method == "network" and settings.labels.kind != "hrpro"
+
+
+def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings) -> Scores:
+    """Return the last epoch's pseudo-labels of the recording (2, T); 1 in the whole range if they need X."""
+    kind = settings.labels.kind
+    chosen = settings.labels.model_copy(
+        update={"kind": "hard" if kind in ("gim", "cosine", "classwise") else kind}
+    )
+    table = torch.tensor(
+        [
+            (0, i.apex if i.point is None else i.point, KINDS.index(i.kind), i.onset, i.offset)
+            for i in recording.instances
+        ],
+        dtype=torch.long,
+    ).view(-1, 5)
+    curve = torch.from_numpy(scores[None, :, 0])
+    generator = torch.Generator().manual_seed(settings.seed)
+    found = label(
+        curve, curve[..., None].new_zeros(*curve.shape, 1), Points(*table.unbind(1)),
+        epoch=settings.epochs - 1, settings=chosen, generator=generator,
+    )  # fmt: skip
+    return np.asarray(found[0].numpy(), np.float32)
+
+
+def _trace(
+    axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings, settings: TrainSettings
+) -> None:
+    """Draw intensity, pseudo-labels, annotated expressions and detections of one recording (Fig. 4-6)."""
+    seconds = np.arange(len(scores)) / 30
+    axes.plot(seconds, scores[:, 0], color="#222", linewidth=0.7)
     colours = {"macro": "#4477aa", "micro": "#cc6677"}
     for i in recording.instances:
         axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=colours[i.kind], alpha=0.3, linewidth=0)
+    if _labelled(settings):
+        for kind, labels in zip(KINDS, _pseudo_labels(recording, scores, settings), strict=True):
+            if labels.any():
+                near = np.convolve(labels, np.ones(3), "same") > 0
+                axes.step(
+                    seconds,
+                    np.where(near, labels, np.nan),
+                    "--",
+                    where="mid",
+                    color=colours[kind],
+                    linewidth=0.9,
+                )
+            stamps = [i.apex if i.point is None else i.point for i in recording.instances if i.kind == kind]
+            axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=colours[kind], markersize=4)
     curves = Curves({recording.name: scores}, decoder)
     for d in curves.decode(recording.name, decoder.macro_score, decoder.micro_score):
         axes.plot([d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=colours[d.kind], linewidth=4)
-    axes.set(ylim=(-0.1, 1.02), ylabel="intensity", xlabel="s")
-    axes.set_title(f"{recording.name}: shaded annotated, bars detected", fontsize=9, loc="left")
+    axes.set(ylim=(-0.1, 1.12), ylabel="intensity", xlabel="s")
+    axes.set_title(recording.name, fontsize=9, loc="left")
