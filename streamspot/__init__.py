@@ -6,28 +6,31 @@ Example:
     ...     print(event.phase, event.kind, event.onset.pts)
 """
 
-from typing import TYPE_CHECKING, Any
-
-from streamspot.errors import StreamspotError
-from streamspot.types import Event, Score
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from streamspot.errors import StreamspotError
     from streamspot.runtime import stream, watch
     from streamspot.subscription import subscribe
+    from streamspot.types import Event, Score
 
 __version__ = "0.1.0"
 
 __all__ = ["Event", "Score", "StreamspotError", "stream", "subscribe", "watch"]
 
+_HOMES = {
+    "Event": "types",
+    "Score": "types",
+    "StreamspotError": "errors",
+    "stream": "runtime",
+    "subscribe": "subscription",
+    "watch": "runtime",
+}
 
-def __getattr__(name: str) -> Any:
-    """Import what needs torch or a broker only when it is asked for: a subscriber needs no network."""
-    if name in ("stream", "watch"):
-        from streamspot import runtime  # noqa: PLC0415
 
-        return getattr(runtime, name)
-    if name == "subscribe":
-        from streamspot.subscription import subscribe  # noqa: PLC0415
+def __getattr__(name: str) -> object:
+    """Import what is asked for only then: a subscriber needs no torch, and Ctrl-C is heard from the start."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'streamspot' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
 
-        return subscribe
-    raise AttributeError(f"module 'streamspot' has no attribute {name!r}")
+    return getattr(import_module(f"streamspot.{_HOMES[name]}"), name)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import NoReturn
+
+from streamspot.interrupts import ending_at_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def program() -> NoReturn:
@@ -17,7 +22,8 @@ def program() -> NoReturn:
     code: object = 130
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            from streamspot.cli import main  # noqa: PLC0415 - Ctrl-C may come while it is imported
+            with ending_at_once():
+                from streamspot.cli import main  # noqa: PLC0415 - Ctrl-C may come while it is imported
 
             main()
             code = 0

@@ -33,6 +33,9 @@ from streamspot.types import Event, Frame, Score, Sighting
 _AHEAD = 256
 """Batches the analysis may be ahead of the sinks; then a recording waits and a camera drops frames."""
 
+_PATIENCE = 10.0
+"""Seconds of video without any face, from the first frame on, after which the user is told what helps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -103,6 +106,8 @@ class Run:
         self._going.set()
         self.sensitivity = settings.sensitivity
         self._frame = 0
+        self._origin: float | None = None
+        self._told = False
         self._interpreter: Interpreter | None = None
         self._recorder: Recorder | None = None
         self._room = threading.Semaphore(_AHEAD)
@@ -262,14 +267,16 @@ class Run:
                 self._begin(frame, stack)
                 batch = self._analyse(observer.push(frame))
                 self._measure(frame, started)
+                batch.messages.extend(self._nobody(_PATIENCE))
                 yield batch
         yield self._analyse(observer.finish("stopped" if self._stop.is_set() else None))
-        yield Batch(messages=self._messages(feed))
+        yield Batch(messages=self._messages(feed) + ([] if self._stop.is_set() else self._nobody(0.0)))
 
     def _begin(self, frame: Frame, stack: ExitStack) -> None:
         """Name the session at the first frame, and begin its recording."""
         self._frame = frame.index
         if self._interpreter is None:
+            self._origin = frame.pts
             session = self._session(frame)
             self._interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
             if self.settings.record is not None:
@@ -310,6 +317,20 @@ class Run:
             messages.append(feed.messages.popleft())
         self.telemetry.messages.extend(messages)
         return messages
+
+    def _nobody(self, patience: float) -> list[str]:
+        """Say, once, that no face has been found in the whole run, if that is at least ``patience`` seconds long."""
+        view = self.telemetry
+        waited = view.pts - (view.pts if self._origin is None else self._origin)
+        if self._told or not view.frames or view.faceless < view.frames or waited < patience:
+            return []
+        self._told = True
+        message = (
+            f"no face has been found in {waited:.0f} s of video; one must be upright, turned to the camera, lit from "
+            "the front and large enough in the picture"
+        )
+        view.messages.append(message)
+        return [message]
 
     def _measure(self, frame: Frame, started: float) -> None:
         now = time.perf_counter()

@@ -53,10 +53,10 @@ def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
             stop, why, decided = next_end(a, smooth, (first, begun, end), settings)
             last = stop - 1 if why == "trough" else stop
             if not rest and last >= first:
-                out.append((first, last, left, free_right if why == "floor" else stop))
+                out.append((first, last, left, free_right if why == "floor" else last))
             rest = why == "cut"
             first = stop + 1
-            left, begun = (stop, decided) if why == "trough" else (first, first)
+            left, begun = first, decided if why == "trough" else first
     return out
 
 

@@ -162,6 +162,26 @@ async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp
         await until_retained(broker, "offline")
 
 
+async def test_the_death_of_a_process_does_not_mark_another_of_its_node_offline(tmp_path: Path):
+    """The broker publishes the dead one's will; the one that lives says that the node is online."""
+    with Mosquitto(tmp_path) as broker:
+        async with a_sink(broker.url, tmp_path, telemetry := Telemetry()):
+            await until(lambda: telemetry.broker.state == "online")
+            folder, here = str(tmp_path / "k"), str(Path(__file__).parent)
+            command = [sys.executable, "-c", PUBLISHER, broker.url, folder, "1", here]
+            async with subscribe(broker.url, node="other") as others, asyncio.timeout(20):
+                client = others._connection.client
+                await client.subscribe("streamspot/n/status", qos=1)
+                assert (await anext(client.messages)).retain
+                process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+                said = [(await anext(client.messages)).payload]
+                process.kill()
+                await process.wait()
+                said += [(await anext(client.messages)).payload for _ in range(2)]
+            assert said == [b"online", b"offline", b"online"]
+            assert await retained(broker, "streamspot/n/status") == "online"
+
+
 async def until_retained(broker: Mosquitto, status: str) -> None:
     """Wait until the broker shows that status of the node."""
     async with asyncio.timeout(10):

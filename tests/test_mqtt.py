@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -115,6 +115,32 @@ async def test_what_a_dead_broker_missed_goes_out_at_the_next_start(tmp_path: Pa
             async with sink:
                 await sink.event(make_event(0, stream="b"))
                 assert await take(events, 6) == [0, 1, 2, 3, 4, 0]
+
+
+async def test_processes_that_share_a_node_are_told_and_keep_it_online(url: str, tmp_path: Path):
+    """The second is warned once, with the remedy; the end of one does not mark the other stopped."""
+    first, second = Telemetry(), Telemetry()
+    async with MqttSink(url, node="n", stream="a", journal=tmp_path / "a", telemetry=first):
+        await reaches(lambda: first.broker.state == "online")
+        async with messages(url, "streamspot/n/status") as status:
+            async with MqttSink(url, node="n", stream="b", journal=tmp_path / "b", telemetry=second):
+                await reaches(lambda: len(second.messages) > 0)
+            async with asyncio.timeout(5):
+                while (await status.get())[1] != b"stopped":
+                    pass
+                assert (await status.get())[1] == b"online"
+    assert not first.messages
+    assert [message.split(";")[0] for message in second.messages] == [
+        "the node n is online at the broker already"
+    ]
+    assert "--node" in second.messages[0]
+
+
+async def reaches(condition: Callable[[], bool]) -> None:
+    """Wait until something holds, within seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_status_is_online_then_stopped_and_offline_only_by_will(url: str, tmp_path: Path):

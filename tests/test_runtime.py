@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -254,3 +255,18 @@ async def test_a_label_without_a_recording_is_refused_with_the_remedy():
     run = Run(load_settings({"source": CLIP}))
     with pytest.raises(SettingsError, match="--record"):
         run.obey(Label("micro"))
+
+
+@pytest.mark.parametrize(("pictures", "after"), [(310, 10), (30, 1)])
+async def test_a_video_without_a_face_is_said_once_with_the_remedy(tmp_path: Path, pictures: int, after: int):
+    """After ten seconds, or at the end of a shorter clip, whoever has no dashboard learns why nothing comes."""
+    clip = tmp_path / "wall.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    for _ in range(pictures):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    async with Run(load_settings({"source": str(clip)})) as run:
+        said = [message async for batch in run for message in batch.messages]
+    assert said == list(run.telemetry.messages)
+    assert [message.split(";")[0] for message in said] == [f"no face has been found in {after} s of video"]
+    assert "lit from the front" in said[0]

@@ -165,6 +165,24 @@ def test_two_touching_expressions_are_two() -> None:
     assert kinds == ["macro", "micro"]
 
 
+def test_a_shallow_trough_costs_neither_side_its_contrast() -> None:
+    """Each of two touching expressions scores as well as it would alone: the trough is in no outer margin."""
+    dip = np.array([0.6, 0.5, 0.45, 0.5, 0.6])
+    half = np.full(8, 0.7)
+    scores = scores_of(*curves(quiet(half, dip, half)))
+    assert [(d.onset, d.offset, round(d.score, 2)) for d in decode(scores)] == [
+        (20, 29, 0.67),
+        (31, 40, 0.67),
+    ]
+
+
+@pytest.mark.parametrize("fall", [15, 30, 45])
+def test_a_slow_dip_is_a_trough(fall: int) -> None:
+    """Two expressions are two, too, when the first dies down over a second and more."""
+    down, up = np.linspace(0.9, 0.5, fall), np.linspace(0.5, 0.9, 10)
+    assert len(found(quiet(np.full(20, 0.9), down, up, np.full(20, 0.9)))) == 2
+
+
 def test_a_trough_ends_the_first_expression_at_once() -> None:
     """The first of two touching expressions is final as soon as the curve rises again."""
     curve = quiet(np.maximum(np.pad(bump(40, 0.9), (0, 30)), np.pad(bump(40, 0.8), (30, 0))))

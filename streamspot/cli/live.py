@@ -22,6 +22,7 @@ from streamspot.dashboard import Dashboard, PlainLines
 from streamspot.dashboard.picture import plain
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.events import encode
+from streamspot.interrupts import ending_at_once
 from streamspot.sinks import Sink
 from streamspot.sinks.bridges import Bridge, HomeAssistant, Ros
 from streamspot.sinks.broker import Broker
@@ -140,10 +141,11 @@ def run(
 
 def _prepare() -> None:
     """Import what takes seconds, while Ctrl-C still ends the process at once."""
-    import cv2  # noqa: PLC0415
-    import torch  # noqa: PLC0415
+    with ending_at_once():
+        import cv2  # noqa: PLC0415
+        import torch  # noqa: PLC0415
 
-    import streamspot.runtime  # noqa: F401, PLC0415
+        import streamspot.runtime  # noqa: F401, PLC0415
 
     # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
     cv2.setNumThreads(1)

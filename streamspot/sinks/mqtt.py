@@ -76,6 +76,8 @@ class MqttSink:
         self._telemetry = telemetry
         self._view = telemetry.broker
         self._view.address = broker.address
+        self._births = 0
+        self._shared = False
         self._on_command = on_command
         self._bridges = bridges
         self._notes: deque[Note] = deque(maxlen=200)
@@ -192,6 +194,8 @@ class MqttSink:
 
     async def _birth(self, connection: Connection) -> None:
         """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
+        self._births += 1
+        await connection.client.subscribe(f"{self._base}/status", qos=1)
         await connection.client.subscribe(self._topic("set"), qos=1)
         await self._publish_state(connection)
         for bridge in self._bridges:
@@ -230,6 +234,9 @@ class MqttSink:
 
     async def _listen(self, connection: Connection) -> None:
         async for message in connection.client.messages:
+            if str(message.topic) == f"{self._base}/status":
+                await self._meet(connection, message.payload, before=message.retain)
+                continue
             if message.retain or not isinstance(message.payload, bytes):
                 continue  # a command from before is none for now
             try:
@@ -239,6 +246,18 @@ class MqttSink:
             else:
                 if self._on_command is not None:
                     self._on_command(command)
+
+    async def _meet(self, connection: Connection, status: object, *, before: bool) -> None:
+        """Answer what is said of our node: it is online while any process of that name is."""
+        if before:  # what held when we subscribed; after a broken connection that may be our own word
+            if status == b"online" and self._births == 1 and not self._shared:
+                self._shared = True
+                self._telemetry.messages.append(
+                    f"the node {self._node} is online at the broker already; if another process has that name, give "
+                    "each its own with --node, or nobody learns which of them has vanished"
+                )
+        elif status in {b"offline", b"stopped"}:
+            await connection.publish(f"{self._base}/status", b"online", retain=True)
 
     async def _report(self, connection: Connection) -> None:
         said = time.monotonic()

@@ -149,15 +149,14 @@ class Spotter:
         last = self._valley_tick - hill.start
         window = values[max(0, last + 1 - settings.trough_window) : last + 1]
         cut = last + 1 - len(window) + window.index(min(window))
-        trough = (values[cut],)
-        right = self._begin(hill.start + cut + 1, trough)
+        right = self._begin(hill.start + cut + 1, ())
         right.values, right.macro, right.micro = (
             values[cut + 1 :],
             hill.macro[cut + 1 :],
             hill.micro[cut + 1 :],
         )
         del values[cut:]
-        self._judge(hill, trough, out)
+        self._judge(hill, (), out)
         self._top = right.values.index(max(right.values))
         for value in reversed(right.values):
             if value <= self._onset_level:

@@ -23,12 +23,12 @@ MOST_PROPOSALS = 64
 
 @dataclass(slots=True)
 class Hill:
-    """Consecutive ticks above the floor, and the neutral ticks or trough on either side.
+    """Consecutive ticks above the floor, and the neutral ticks on either side.
 
     Attributes:
         start: Tick of the first value.
-        before: Intensities just before, at most ``outer_ticks``; none at the recording's start or after
-            a cut.
+        before: Intensities just before, at most ``outer_ticks``; none at the recording's start, after
+            a cut or after a trough.
         rest: The remainder of an expression that was cut: never an expression itself.
         values: Intensities.
         macro: Probabilities of a macro-expression, one a value.
@@ -89,9 +89,10 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
     """Return the admissible proposals of a hill, and why there is none.
 
     The contrast is Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that exist: a
-    margin ends at the next hill (the trough between two is in both margins) and at the ends of the recording,
-    and is not wider than ``outer_ticks``. Without any outer tick the outer mean is 0. Lengths and scores are
-    filtered before soft-NMS: what cannot be reported shall not weaken what can.
+    margin ends at the next hill and at the ends of the recording, and is not wider than ``outer_ticks``. The
+    trough between two hills is in neither's margin: it is not neutral, so it says nothing about the contrast.
+    Without any outer tick the outer mean is 0. Lengths and scores are filtered before soft-NMS: what cannot
+    be reported shall not weaken what can.
     """
     values, lead = hill.values, len(hill.before)
     total = (0.0, *accumulate((*hill.before, *values, *after)))

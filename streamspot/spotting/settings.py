@@ -63,7 +63,8 @@ class SpotSettings:
         trough_window: The curve is searched for troughs after a moving mean over so many ticks, so that
             jitter does not divide a held smile.
         trough_memory: Peak and valley of that mean approach the present with this time constant in ticks, so
-            that the extremes of a long plateau, which lie far apart, do not add up to a trough.
+            that the extremes of a long plateau, which lie far apart, do not add up to a trough. Three seconds:
+            with one the slow dip between two macro-expressions is forgotten while it lasts.
         trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
         trough_depth: … and at least this deep.
         onset_level: The onset is announced once the curve …
@@ -85,7 +86,7 @@ class SpotSettings:
     soft_nms_sigma: float = 0.3
     overlap: float = 0.0
     trough_window: int = 3
-    trough_memory: float = 30.0
+    trough_memory: float = 90.0
     trough_share: float = 0.25
     trough_depth: float = 0.1
     onset_level: float = 0.4
