@@ -3,7 +3,7 @@
 python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
 python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
 python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
-python benchmarks/look_ahead.py touching --data DIR --runs RUNS [--fold 0 --fold 1]
+python benchmarks/look_ahead.py touching --data DIR --runs RUNS
 
 RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
 """
@@ -42,6 +42,9 @@ DECODERS: tuple[dict[str, float], ...] = (
     {"trough_share": 0.2, "macro_score": 0.3},
 )
 """What is tried as a stream's decoder; the first are the defaults."""
+
+FOLDS = {"0 and 1": (0, 1), "2 to 4": (2, 3, 4)}
+"""The folds by whose touching pairs the stream's decoder was chosen, and the others."""
 
 STILL = 60
 """Neutral ticks before and after a pair of touching expressions."""
@@ -161,7 +164,6 @@ def touching(
     *,
     data: Data,
     runs: Runs,
-    fold: Annotated[list[int] | None, typer.Option(help="May be given several times; 0 if none.")] = None,
     look_ahead: int = 8,
 ) -> None:
     """Let two real expressions of one unseen subject touch and count how often they come out as two."""
@@ -173,14 +175,17 @@ def touching(
     torch.set_num_threads(1)
     dataset = load(data)
     settings, _ = _decoders(_run(runs, look_ahead))
-    judged: list[tuple[Recording, tuple[int, int], Scores]] = []
-    for number in fold or [0]:
-        held_out = plan(dataset.subjects, settings)[number].held_out
-        seen = dataset.of([s for s in dataset.subjects if s not in held_out])
-        pairs = list(_pairs(dataset, held_out))
-        scores = train_network(seen, settings, layout=dataset.layout)([pair for pair, _ in pairs])
-        judged += [(pair, apexes, scores[pair.name]) for pair, apexes in pairs]
-    _keep(runs, "touching", [_tally(judged, **other) for other in DECODERS])
+    tables = []
+    for named, numbers in FOLDS.items():
+        judged: list[tuple[Recording, tuple[int, int], Scores]] = []
+        for number in numbers:
+            held_out = plan(dataset.subjects, settings)[number].held_out
+            seen = dataset.of([s for s in dataset.subjects if s not in held_out])
+            pairs = list(_pairs(dataset, held_out))
+            scores = train_network(seen, settings, layout=dataset.layout)([pair for pair, _ in pairs])
+            judged += [(pair, apexes, scores[pair.name]) for pair, apexes in pairs]
+        tables += [{"folds": named, **_tally(judged, **other)} for other in DECODERS]
+    _keep(runs, "touching", tables)
 
 
 def _tally(judged: list[tuple[Recording, tuple[int, int], Scores]], **other: float) -> dict[str, Any]:
