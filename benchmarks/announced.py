@@ -1,7 +1,7 @@
-"""What a live user of the shipped weights feels, on held-out simulation: ``python benchmarks/announced.py [WEIGHTS]``.
+"""What a live user of the shipped weights feels: ``python benchmarks/announced.py [WEIGHTS]``.
 
-200 recordings of 30 s with seeds never trained on, decoded with a stream's default settings; prints the rows of the model
-card's table.
+200 simulated recordings of 30 s with seeds never trained on, decoded with a stream's default settings; prints the
+table of the model card.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     for number in range(RECORDINGS):
         made = simulate(HELD_OUT + number, layout=model.config.layout)
         name = str(number)
-        instances = [Instance(one.kind, one.onset, one.apex, one.offset) for one in made.instances]
+        instances = tuple(Instance(one.kind, one.onset, one.apex, one.offset) for one in made.instances)
         recordings.append(Recording(name, name, made.motion, instances))
         output = model.forward(made.motion[None])
         scores = np.column_stack((output.intensity[0].cpu().numpy(), output.classes[0].cpu().numpy()))
