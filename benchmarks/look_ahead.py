@@ -78,9 +78,14 @@ def _curves(run: Path) -> dict[str, Scores]:
     return found
 
 
-def _keep(runs: Path, name: str, value: Any) -> None:
+def _kept(runs: Path) -> dict[str, Any]:
+    """Return what the commands have measured so far."""
     path = runs / "live.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _keep(runs: Path, name: str, value: Any) -> None:
+    path, known = runs / "live.json", _kept(runs)
     path.write_text(json.dumps(known | {name: value}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(json.dumps(value))
 
@@ -181,9 +186,7 @@ def streamed(
     torch.set_num_threads(1)
     recordings = sorted(load(data).recordings, key=lambda r: -len(r.motion))[::-every][::-1]
     lengths = np.array([len(r.motion) for r in recordings])
-    path = runs / "live.json"
-    known = json.loads(path.read_text(encoding="utf-8")).get("streamed", []) if path.exists() else []
-    rows = {row["encoder"]: row for row in known}
+    rows = {row["encoder"]: row for row in _kept(runs).get("streamed", [])}
     for path in weights:
         model = Model.load(path, device="cpu")
         ahead = model.config.look_ahead

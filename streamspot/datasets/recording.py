@@ -32,6 +32,11 @@ class Instance:
     offset: int
     point: int | None = None
 
+    @property
+    def stamp(self) -> int:
+        """The time stamp that training takes: the point, or the apex where there is none."""
+        return self.apex if self.point is None else self.point
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

@@ -72,7 +72,7 @@ def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batc
         motion[i, first - origin : last - origin] = recording.motion[first:last]
         inside[i, max(0, start) - origin : min(ticks, stop) - origin] = True
         for instance in recording.instances:
-            point = instance.apex if instance.point is None else instance.point
+            point = instance.stamp
             if -BEYOND <= point - origin < length + BEYOND:
                 kind = KINDS.index(instance.kind)
                 points.append((i, point - origin, kind, instance.onset - origin, instance.offset - origin))

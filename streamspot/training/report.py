@@ -27,6 +27,9 @@ from streamspot.training.settings import TrainSettings
 TRACES = 6
 """Recordings whose traces are drawn: those with most expressions."""
 
+_IN_FEATURES = ("gim", "cosine", "classwise")
+"""Labels whose height depends on features that a run does not keep."""
+
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid
@@ -168,7 +171,7 @@ def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores
                 curve = epochs[epoch][recording.name][:, 0]
                 for i in recording.instances:
                     if i.kind == kind:
-                        point = i.apex if i.point is None else i.point
+                        point = i.stamp
                         first = max(0, point - reach[kind])
                         near = curve[first : point + reach[kind] + 1]
                         far.append(abs(first + int(near.argmax()) - i.apex))
@@ -185,9 +188,9 @@ def _legend(settings: TrainSettings) -> str:
         return shown + "No pseudo-labels: this run has none, or none that the curve alone determines."
     shown += (
         "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
+        "round them on this curve of a network that never saw the subject"
     )
-    shown += "round them on this curve of a network that never saw the subject"
-    if settings.labels.kind in ("gim", "cosine", "classwise"):
+    if settings.labels.kind in _IN_FEATURES:
         shown += ", their range alone, since their height depends on features that a run does not keep"
     return shown + "."
 
@@ -200,20 +203,15 @@ def _labelled(settings: TrainSettings) -> bool:
 def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings) -> Scores:
     """Return the last epoch's pseudo-labels of the recording (2, T); 1 in the whole range if they need X."""
     kind = settings.labels.kind
-    chosen = settings.labels.model_copy(
-        update={"kind": "hard" if kind in ("gim", "cosine", "classwise") else kind}
-    )
+    chosen = settings.labels.model_copy(update={"kind": "hard" if kind in _IN_FEATURES else kind})
     table = torch.tensor(
-        [
-            (0, i.apex if i.point is None else i.point, KINDS.index(i.kind), i.onset, i.offset)
-            for i in recording.instances
-        ],
+        [(0, i.stamp, KINDS.index(i.kind), i.onset, i.offset) for i in recording.instances],
         dtype=torch.long,
     ).view(-1, 5)
     curve = torch.from_numpy(scores[None, :, 0])
     generator = torch.Generator().manual_seed(settings.seed)
     found = label(
-        curve, curve[..., None].new_zeros(*curve.shape, 1), Points(*table.unbind(1)),
+        curve, curve.new_zeros(*curve.shape, 1), Points(*table.unbind(1)),
         epoch=settings.epochs - 1, settings=chosen, generator=generator,
     )  # fmt: skip
     return np.asarray(found[0].numpy(), np.float32)
@@ -240,7 +238,7 @@ def _trace(
                     color=colours[kind],
                     linewidth=0.9,
                 )
-            stamps = [i.apex if i.point is None else i.point for i in recording.instances if i.kind == kind]
+            stamps = [i.stamp for i in recording.instances if i.kind == kind]
             axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=colours[kind], markersize=4)
     curves = Curves({recording.name: scores}, decoder)
     for d in curves.decode(recording.name, decoder.macro_score, decoder.micro_score):
