@@ -17,9 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.config import load_settings
 from streamspot.datasets.recording import Instance
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow.regions import layout
+from streamspot.observer import Observer
 from streamspot.simulation.courses import blink, expression, knots, speech, swing
-from streamspot.types import Frame, Kind
+from streamspot.telemetry import Telemetry
+from streamspot.types import Frame, Kind, Sighting
 
 Array = NDArray[np.float32]
 Rng = np.random.Generator
@@ -33,7 +39,7 @@ _FACE, _SOCKET, _GUMS, _TEETH, _EYES, _LASHES = 11248, 11248, 14062, 17039, 2145
 """First vertex of each part: face, head and neck come first."""
 _PAINT = 30  # pixels of paint per unit
 _WIDTH, _TOP, _HEIGHT = 28, 16, 38  # units covered by the paint
-_SKIN = {"light": (168, 190, 228), "medium": (112, 147, 196), "dark": (52, 72, 108)}  # BGR
+SKIN = {"light": (168, 190, 228), "medium": (112, 147, 196), "dark": (52, 72, 108)}  # BGR
 _LIGHT = {"even": (0.75, 0.35), "side": (0.4, 0.7), "dim": (0.35, 0.25)}  # ambient, directed
 
 _EXPRESSIONS: tuple[tuple[float, dict[str, float]], ...] = (
@@ -110,7 +116,7 @@ class Clip:
         self._model, self._rng = model, rng
         self._count = round(seconds * FPS)
         self.conditions = Conditions(
-            str(rng.choice(list(_SKIN))),
+            str(rng.choice(list(SKIN))),
             str(rng.choice(list(_LIGHT))),
             float(rng.uniform(-20, 20)),
             bool(rng.random() < 0.25),
@@ -211,7 +217,7 @@ class Clip:
             total[f"eyeLook{other}_{side}"] += (-gaze).clip(0, None).astype(np.float32)
 
     def _sway(self, rng: Rng) -> Array:
-        """Draw yaw, pitch and roll (radians) and the shift in units, ``(frames, 5)``."""
+        """Draw yaw, pitch and roll (radians), the shift in units and how much nearer it is, ``(frames, 6)``."""
         n = self._count
         slow = knots(rng, n, 50, 5) * np.array((1.2, 1.0, 0.7, 0.15, 0.12), np.float32)
         slow[:, 0] += np.float32(self.conditions.yaw)
@@ -222,7 +228,7 @@ class Clip:
             turn = swing(rng, length) * np.float32(rng.choice((-1, 1)) * rng.uniform(5, 15))
             slow[start : start + length, int(rng.integers(2))] += turn
         slow[:, :3] *= np.float32(math.pi / 180)
-        return slow
+        return np.column_stack((slow, np.ones(n, np.float32)))
 
     def vertices(self, index: int) -> tuple[Array, Array]:
         """Return the vertices of frame ``index`` in the picture ``(V, 3)``, x and y in pixels, and the rotation."""
@@ -230,7 +236,7 @@ class Clip:
         for name, curve in self._weights.items():
             if curve[index]:
                 points += curve[index] * self._model.shapes[name]
-        yaw, pitch, roll, x, y = (float(v) for v in self._pose[index])
+        yaw, pitch, roll, x, y, near = (float(v) for v in self._pose[index])
         rotation = np.asarray(
             cv2.Rodrigues(np.array((0, 0, roll)))[0]
             @ cv2.Rodrigues(np.array((pitch, 0, 0)))[0]
@@ -239,7 +245,7 @@ class Clip:
         )
         neck = np.array((0, -6, -8), np.float32)
         turned = (points - neck) @ rotation.T + neck
-        scale = self._scale * 60 / (60 - turned[:, 2])
+        scale = self._scale * near * 60 / (60 - turned[:, 2])
         turned[:, 0] = SIZE / 2 + (turned[:, 0] + x) * scale
         turned[:, 1] = SIZE / 2 - (turned[:, 1] + y) * scale
         return turned, rotation
@@ -256,6 +262,19 @@ class Clip:
         )
         picture = np.where(covered[..., None], colours * values[..., 2:], self._background)
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.7), np.float32)
+
+
+def observe(clip: Clip) -> Iterator[Sighting]:
+    """Yield the region motion of a clip's faces, measured as a stream does with its default settings."""
+    settings = load_settings({"source": "0"})
+    tracker = FaceTracker(make_detector(settings.faces, settings.face_model), settings.faces)
+    observer = Observer(tracker, layout("face17"), Telemetry(), flow=settings.flow)
+    try:
+        for frame in clip.frames():
+            yield from observer.push(frame)
+        yield from observer.finish()
+    finally:
+        observer.close()
 
 
 def rasterise(
@@ -276,11 +295,11 @@ def rasterise(
     area = (x[j] - x[i]) * (y[k] - y[i]) - (y[j] - y[i]) * (x[k] - x[i])
     triangles, area = triangles[area < -1e-4], area[area < -1e-4]
     a, b, c = (points[triangles[:, n]] for n in range(3))
-    corners = np.stack((a, b, c), 1)
-    low = np.ceil(corners[:, :, :2].min(1)).astype(np.int32)
-    high = np.floor(corners[:, :, :2].max(1)).astype(np.int32)
-    inside = (low >= 0).all(1) & (high < SIZE).all(1) & (high >= low).all(1)
-    extent = (high - low + 1).max(1)
+    low = np.ceil(np.minimum(np.minimum(a, b), c)[:, :2]).astype(np.int32)
+    high = np.floor(np.maximum(np.maximum(a, b), c)[:, :2]).astype(np.int32)
+    inside = (low[:, 0] >= 0) & (low[:, 1] >= 0) & (high[:, 0] < SIZE) & (high[:, 1] < SIZE)
+    inside &= (high[:, 0] >= low[:, 0]) & (high[:, 1] >= low[:, 1])
+    extent = np.maximum(high[:, 0] - low[:, 0], high[:, 1] - low[:, 1]) + 1
     hits = []
     for small, large in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 8), (8, 11), (11, 16), (16, 32)):
         chosen = np.flatnonzero(inside & (extent > small) & (extent <= large))
@@ -298,7 +317,8 @@ def rasterise(
         pixel = y[row, column].astype(np.int64) * SIZE + x[row, column].astype(np.int64)
         hits.append((pixel, chosen[row], weights))
     pixel, triangle, weights = (np.concatenate(parts) for parts in zip(*hits, strict=True))
-    depth = (weights * corners[triangle, :, 2]).sum(1)
+    z = np.stack((a[:, 2], b[:, 2], c[:, 2]), 1)
+    depth = (weights * z[triangle]).sum(1)
     nearness = (depth - depth.min()) * (65535 / max(float(np.ptp(depth)), 1e-6))
     order = np.argsort(nearness.astype(np.uint16), kind="stable")
     nearest = np.full(SIZE * SIZE, -1)
@@ -329,7 +349,7 @@ def _painted(rng: Rng, model: HeadModel, person: Array, skin: str) -> tuple[Arra
 
     height, width = _HEIGHT * _PAINT, _WIDTH * _PAINT
     marks = place(person[model.landmarks])
-    base = np.array(_SKIN[skin], np.float32) * rng.uniform(0.9, 1.1)
+    base = np.array(SKIN[skin], np.float32) * rng.uniform(0.9, 1.1)
     grain = np.zeros((height, width), np.float32)
     for cells, strength in ((12, 0.03), (40, 0.025), (110, 0.03), (300, 0.04)):
         coarse = rng.normal(0, strength, (int(cells * height / width), cells)).astype(np.float32)

@@ -16,7 +16,7 @@ from streamspot.flow.regions import LAYOUTS, layout
 from streamspot.model import Model, ModelConfig
 from streamspot.simulation import Recording, Scenario, simulate
 from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
-from streamspot.training.simulated import HELD_OUT, Recipe, augment, evaluate, matched, runs, train
+from streamspot.training.simulated import HELD_OUT, Example, Recipe, augment, evaluate, matched, runs, train
 
 QUIET = Scenario(
     blinks=0,
@@ -159,14 +159,35 @@ def test_simulation_is_faster_than_life():
 @given(seed=st.integers(0, 100))
 def test_augmentation_keeps_shapes_and_ranges(seed):
     """Mirrored, warped and blinded recordings are still recordings."""
-    one = simulate(seed, 300)
-    targets = np.column_stack((one.intensity, one.classes))
-    across = mirror(layout("face17"))
-    motion, changed = augment(np.random.default_rng(seed), one.motion, targets, across)
-    assert motion.shape == one.motion.shape
-    assert changed.shape == targets.shape
-    assert motion.dtype == changed.dtype == np.float32
-    assert 0 <= changed.min() <= changed.max() <= 1 + 1e-6
+    one = Example.of(simulate(seed, 300), 320)
+    other = augment(np.random.default_rng(seed), one, mirror(layout("face17")))
+    assert other.motion.shape == one.motion.shape == (320, 17, 2)
+    assert other.targets.shape == one.targets.shape == (320, 4)
+    assert other.motion.dtype == other.targets.dtype == np.float32
+    assert 0 <= other.targets.min() <= other.targets.max() <= 1 + 1e-6
+    assert not one.targets[300:].any()
+
+
+def test_what_hardly_shows_is_not_judged():
+    """An expression that the measurement has lost is neither to be found nor to be left alone."""
+    one = simulate(5, scenario=QUIET)
+    seen = Example.of(one, 900)
+    lost = Example.of(replace(one, motion=one.motion * 0.01), 900)
+    for instance in one.instances:
+        inside = slice(instance.onset, instance.offset + 1)
+        assert seen.targets[inside, 3].all()
+        assert not lost.targets[inside, 3].any()
+
+
+def test_a_recording_is_kept_whole(tmp_path):
+    """What is written is read again."""
+    one = simulate(5, scenario=QUIET)
+    one.save(tmp_path / "one.npz")
+    again = Recording.load(tmp_path / "one.npz")
+    assert again.instances == one.instances
+    assert all(
+        (getattr(again, name) == getattr(one, name)).all() for name in ("motion", "intensity", "classes")
+    )
 
 
 def test_runs_and_matches():
@@ -184,7 +205,8 @@ def test_training_is_repeatable(tmp_path):
     """The same recipe gives the same weights, and they score like any others."""
     config = ModelConfig(name="tiny", layout="paper10", width=8, dilations=(1, 4, 16))
     recipe = Recipe(recordings=8, ticks=200, steps=4, batch=4)
-    first, second = train(config, recipe), train(config, recipe)
+    acted = [simulate(7, 180, layout="paper10")]
+    first, second = train(config, recipe, acted), train(config, recipe, acted)
     held_out = [simulate(99, 300, layout="paper10")]
     assert evaluate(first, held_out) == evaluate(second, held_out)
     assert 0 <= evaluate(first, held_out)["mse"] <= 1

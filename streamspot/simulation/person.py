@@ -78,6 +78,10 @@ class Person:
             total[self.sides == 0] *= np.float32(0.7)
         return self.shape(total)
 
+    def reach(self, face: Array) -> float:
+        """Return how far the region that moves most gets."""
+        return float(np.abs(face).max())
+
     def part(self, name: str, outwards: float, down: float) -> Array:
         """Return the displacement (R, 2) of one part on both sides."""
         out = np.zeros((len(self.layout), 2), np.float32)

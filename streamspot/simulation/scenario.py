@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamspot.types import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -17,6 +19,8 @@ class Scenario:
         micro: Share of expressions that are micro.
         trains: Share of macro-expressions that are shown several times, a moment apart.
         faint: Share of activations too weak to be told from wander; they are no expressions.
+        macro_floor: Smallest peak of the region that moves most in a macro-expression; less is none.
+        micro_floor: The same for a micro-expression.
         touching: Share of expressions that follow the one before without a pause.
         blinks: Blinks.
         gazes: Shifts of gaze.
@@ -33,8 +37,10 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
-    trains: float = 0.08
+    trains: float = 0.16
     faint: float = 0.12
+    macro_floor: float = 0.024
+    micro_floor: float = 0.012
     touching: float = 0.15
     blinks: float = 15.0
     gazes: float = 8.0
@@ -46,3 +52,7 @@ class Scenario:
     wander: float = 0.006
     drift: bool = False
     glitches: float = 4.0
+
+    def floor(self, kind: Kind) -> float:
+        """Return the smallest peak of a kind."""
+        return self.macro_floor if kind == "macro" else self.micro_floor

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +14,6 @@ from numpy.typing import NDArray
 from streamspot.flow.regions import layout as layout_named
 from streamspot.simulation import courses, negatives, units
 from streamspot.simulation.courses import Rng
-from streamspot.simulation.negatives import Body
 from streamspot.simulation.person import Person
 from streamspot.simulation.scenario import Scenario
 from streamspot.types import Kind
@@ -23,9 +25,6 @@ MICRO_TICKS = 15
 
 _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 """Share of the peak from which, and down to which, an annotator sees an expression."""
-
-_FLOOR = {"macro": 0.04, "micro": 0.02}
-"""Smallest peak of the region that moves most, in inter-ocular distances; less is no expression."""
 
 _ABOVE_NOISE = {"macro": 0.024, "micro": 0.016}
 """Four times what a face of average noise wanders while such an expression lasts."""
@@ -58,7 +57,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Simulated motion and its truth.
+    """Measured motion and its truth.
 
     Attributes:
         motion: (T, R, 2) float32, displacement since the last tick, in inter-ocular distances.
@@ -71,6 +70,25 @@ class Recording:
     intensity: Array
     classes: Array
     instances: tuple[Instance, ...]
+
+    def save(self, path: Path) -> None:
+        """Write a NumPy archive."""
+        rows = [(one.kind == "micro", one.onset, one.apex, one.offset, one.point) for one in self.instances]
+        np.savez_compressed(
+            path,
+            motion=self.motion,
+            intensity=self.intensity,
+            classes=self.classes,
+            instances=np.array(rows, np.int32).reshape(-1, 5),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Recording:
+        """Read what ``save`` wrote."""
+        with np.load(path) as file:
+            rows = [tuple(int(v) for v in row) for row in file["instances"]]
+            instances = tuple(Instance(o, a, e, "micro" if k else "macro", p) for k, o, a, e, p in rows)
+            return cls(file["motion"], file["intensity"], file["classes"], instances)
 
 
 def simulate(
@@ -91,24 +109,53 @@ def simulate(
     rng = np.random.default_rng((seed, 0x57A7))
     person = Person(rng, regions)
     body = negatives.body(rng, person, scenario, ticks)
-    intensity = np.zeros(ticks, np.float32)
-    classes = np.zeros((ticks, 2), np.float32)
-    instances = []
-    if rng.random() >= scenario.idle:
-        for instance, course in _expressions(rng, person, scenario, body):
-            inside = slice(instance.onset, instance.offset + 1)
-            intensity[inside] = 0.6 + 0.4 * course
-            classes[inside, 0 if instance.kind == "macro" else 1] = 1
-            instances.append(instance)
-    _open_gaps(intensity, instances)
+    shown = [] if rng.random() < scenario.idle else expressions(rng, person, scenario, body)
     measured = negatives.measured(rng, person, scenario, body.position, body.shake)
     settled = min(int(rng.integers(8, 12)), ticks - 1)  # until then a new face counts as still
     measured[:settled] = measured[settled]
     motion = np.diff(measured, axis=0, prepend=measured[:1])
-    return Recording(motion, intensity, classes, tuple(instances))
+    return Recording(motion, *truth(shown, ticks), tuple(instance for instance, _ in shown))
 
 
-def _expressions(rng: Rng, person: Person, scenario: Scenario, body: Body) -> list[tuple[Instance, Array]]:
+def truth(shown: Sequence[tuple[Instance, Array]], ticks: int) -> tuple[Array, Array]:
+    """Return intensity (T,) and classes (T, 2) of expressions, given with their activation."""
+    intensity = np.zeros(ticks, np.float32)
+    classes = np.zeros((ticks, 2), np.float32)
+    for instance, course in shown:
+        inside = slice(instance.onset, instance.offset + 1)
+        intensity[inside] = 0.6 + 0.4 * course
+        classes[inside, 0 if instance.kind == "macro" else 1] = 1
+    _open_gaps(intensity, [instance for instance, _ in shown])
+    return intensity, classes
+
+
+class Shown(Protocol):
+    """Somebody who shows expressions: ``Person``, or a head that is rendered."""
+
+    @property
+    def level(self) -> float:
+        """How noisy this face is measured, 1 on average."""
+
+    def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
+        """Return what units at their strongest do, (R, 2) or as this one counts it."""
+
+    def reach(self, face: Array) -> float:
+        """Return how far the region that moves most gets, in inter-ocular distances."""
+
+
+class Busy(Protocol):
+    """What a face does, to which expressions are added: ``Body``, or the weights of a rendered head's shapes."""
+
+    @property
+    def position(self) -> Array:
+        """(T, R, 2), changed in place; or as ``Shown.face`` counts it."""
+
+    @property
+    def mouth(self) -> NDArray[np.bool_]:
+        """(T,), where the mouth speaks or chews, and shortly before and after."""
+
+
+def expressions(rng: Rng, person: Shown, scenario: Scenario, body: Busy) -> list[tuple[Instance, Array]]:
     """Add expressions to the positions; return each with its activation from onset to offset."""
     out: list[tuple[Instance, Array]] = []
     length = len(body.position)
@@ -127,8 +174,8 @@ def _expressions(rng: Rng, person: Person, scenario: Scenario, body: Body) -> li
         while not _possible(chosen, kind, talking):
             chosen = _units(rng)
         face = person.face(rng, chosen)
-        peak = max(float(np.abs(face).max()), 1e-6)
-        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else _FLOOR[kind]
+        peak = max(person.reach(face), 1e-6)
+        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else scenario.floor(kind)
         floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
         strength = (
             rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
@@ -195,7 +242,7 @@ def _brief(rng: Rng) -> Array:
     return courses.expression(rng, rise, int(rng.integers(3, 12)), fall)
 
 
-def _second(rng: Rng, person: Person, position: Array) -> None:
+def _second(rng: Rng, person: Shown, position: Array) -> None:
     """Let further units come and go within an expression; they belong to it."""
     rise, fall = int(rng.integers(5, 12)), int(rng.integers(5, 14))
     room = len(position) - rise - fall

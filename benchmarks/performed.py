@@ -1,0 +1,295 @@
+"""Region motion of rendered people who act, to train on: ``python benchmarks/performed.py FACE_MODELS --out FOLDER``.
+
+FACE_MODELS is a folder with ``ict_facekit_light.npz`` and ``vertex_indices.json`` of ICT-FaceKit. Every clip shows
+another person, light, camera and pose, by its seed; none of the seeds is one of ``rendered.py``. Time courses and
+combinations of action units are the simulation's. Pictures go through the face mesh and the flow of a stream, so that
+motion has the errors that real measurement makes; what is written is region motion and its truth, no picture.
+``python -m streamspot.training.simulated --performed FOLDER`` trains on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng, observe
+from numpy.typing import NDArray
+
+from streamspot.flow.regions import LAYOUTS
+from streamspot.simulation import Instance, Recording, Scenario
+from streamspot.simulation.courses import ease, knots, nod, speech, swing
+from streamspot.simulation.simulate import expressions, truth
+from streamspot.types import Frame
+
+FIRST_SEED = 1_000_000
+
+_SHAPES: dict[int, dict[str, float]] = {
+    1: {"browInnerUp": 1.0},
+    2: {"browOuterUp": 0.8},
+    4: {"browDown": 0.9},
+    5: {"eyeWide": 1.0},
+    6: {"cheekSquint": 1.0, "cheekRaiser": 0.5},
+    7: {"eyeSquint": 1.0},
+    9: {"noseSneer": 0.8},
+    10: {"mouthUpperUp": 0.7},
+    12: {"mouthSmile": 1.0},
+    14: {"mouthDimple": 1.0},
+    15: {"mouthFrown": 1.0},
+    16: {"mouthLowerDown": 0.7},
+    17: {"mouthShrugLower": 0.8},
+    18: {"mouthPucker": 0.9},
+    20: {"mouthStretch": 1.0},
+    23: {"mouthPress": 0.7},
+    24: {"mouthPress": 0.9, "mouthRollLower": 0.2},
+    25: {"mouthLowerDown": 0.3, "mouthUpperUp": 0.15, "jawOpen": 0.07},
+    26: {"jawOpen": 0.4},
+    27: {"jawOpen": 0.8},
+    28: {"mouthRollLower": 0.7, "mouthRollUpper": 0.7},
+}
+"""Which shapes of the model show an action unit of ``streamspot.simulation.units`` at its strongest."""
+
+_SCENARIO = Scenario(expressions=14.0, idle=0.12, micro=0.35, trains=0.08, macro_floor=0.04, micro_floor=0.02)
+_VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
+_PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """A hand that covers a part of the face for a while.
+
+    Attributes:
+        place: Landmarks it covers.
+        away: (T,), 0 where it is there, 1 where it is out of sight.
+        colour: BGR.
+        size: Of a large one.
+    """
+
+    place: tuple[int, ...]
+    away: Array
+    colour: Array
+    size: float
+
+
+class Actor(Clip):
+    """One rendered person who acts for a while; the same seed gives the same pictures.
+
+    Args:
+        model: The head model.
+        seed: Decides the person, light, camera, pose and everything that happens.
+        seconds: Length.
+    """
+
+    level = 1.0
+    """How noisy this face is measured, as the simulation counts it."""
+
+    def __init__(self, model: HeadModel, seed: int, seconds: float = 20.0) -> None:
+        self.acted: list[tuple[Instance, Array]] = []
+        super().__init__(model, seed, seconds)
+        rng = np.random.default_rng([seed, 78])
+        n = self._count
+        self._scale = float(rng.uniform(7.5, 14))
+        self._sigma = float(rng.uniform(0.5, 5))
+        self._packing = int(rng.integers(55, 97))
+        self._every = float(rng.choice((1, 1, 1, 1.2, 1.5, 2, 2, 2)))  # 30, 25, 20 and 15 pictures a second
+        drift = knots(rng, n, rng.uniform(20, 200), 1)[:, 0] * np.float32(rng.uniform(0, 0.06))
+        for start in np.flatnonzero(rng.random(n) < 0.03 * rng.random()):  # somebody passes a lamp
+            drift[start:] += np.float32(rng.normal(0, 0.08)) * np.minimum(np.arange(n - start) / 6, 1)
+        self._exposure = np.exp(drift.clip(-0.5, 0.3))
+        self._hands = self._hand_courses(rng)
+
+    def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
+        """Return the weights (S, 1) of all shapes when these units act together, in proportions of their own."""
+        out = np.zeros((len(self._model.shapes), 1), np.float32)
+        weaker = rng.uniform(0, 0.25) if rng.random() < 0.12 else rng.uniform(0.75, 1)
+        weak = "LR"[rng.integers(2)]
+        for unit in chosen:
+            gain = rng.uniform(0.5, 1.2)
+            for name, weight in _SHAPES[unit].items():
+                for number, shape in enumerate(self._model.shapes):
+                    if shape == name or shape[:-2] == name:
+                        out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
+        return out
+
+    def reach(self, face: Array) -> float:
+        """Return how far the landmark that moves most gets, in inter-ocular distances."""
+        shapes = np.stack(
+            [shape[self._model.landmarks[_VISIBLE], :2] for shape in self._model.shapes.values()]
+        )
+        eyes = self._person[self._model.landmarks]
+        between = float(np.linalg.norm(eyes[36:42].mean(0) - eyes[42:48].mean(0)))
+        return float(np.abs(np.tensordot(face[:, 0], shapes, 1)).max()) / between
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the clip at this camera's rate: BGR pictures with noise, JPEG-compressed."""
+        for index in np.unique(np.round(np.arange(0, self._count, self._every)).astype(int)):
+            picture = self.picture(index) * self._exposure[index]
+            for hand in self._hands:
+                self._cover(picture, int(index), hand)
+            picture += self._rng.normal(0, self._sigma, (SIZE, SIZE, 1)).astype(np.float32)
+            image = np.clip(picture, 0, 255).astype(np.uint8)
+            packed = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, self._packing))[1]
+            seen = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+            yield Frame(int(index), index / FPS, int(index / FPS * 1e9), seen)
+
+    def _course(self, rng: Rng) -> dict[str, Array]:
+        n, names = self._count, list(self._model.shapes)
+        self.position = np.zeros((n, len(names), 1), np.float32)
+        self.mouth: NDArray[np.bool_] = np.zeros(n, bool)
+        self._talk(rng, names)
+        said = self.position.copy()
+        self.position[:] = 0
+        if rng.random() >= _SCENARIO.idle:
+            self.acted = expressions(rng, self, _SCENARIO, self)
+        total = (said + self.position)[..., 0].clip(0, 1.2)
+        total = {name: total[:, number].copy() for number, name in enumerate(names)}
+        self._eyes(rng, total)
+        return {name: curve for name, curve in total.items() if curve.any()}
+
+    def _talk(self, rng: Rng, names: list[str]) -> None:
+        """Add speech and chewing to the weights, and note where the mouth is busy."""
+        n = self._count
+        talker = rng.random() < 0.35
+        loud = float(np.clip(np.exp(rng.normal(-0.1, 0.45)), 0.2, 1.6))
+        at = int(rng.integers(-40, 60)) if talker else int(rng.integers(0, 3 * n))
+        while at < n - 15:
+            length = int(rng.integers(12, 160))
+            start, stop = max(0, at), min(n, at + length)
+            if stop - start < 8:
+                at += length
+                continue
+            first, second = speech(rng, length), speech(rng, length)
+            tracks = {
+                "jawOpen": first[:, 0] * rng.uniform(0.1, 0.35),
+                "mouthFunnel": first[:, 1] * rng.uniform(0, 0.3),
+                "mouthPucker": -first[:, 1] * rng.uniform(0, 0.3),
+                "mouthStretch": first[:, 2] * rng.uniform(0, 0.3),
+                "mouthLowerDown": first[:, 3] * rng.uniform(0, 0.4),
+                "mouthUpperUp": second[:, 1] * rng.uniform(0, 0.25),
+                "mouthPress": second[:, 2] * rng.uniform(0, 0.3),
+                "mouthShrugLower": second[:, 3] * rng.uniform(0, 0.3),
+                "mouthSmile": -second[:, 3] * rng.uniform(0, 0.12),
+                "mouthRollLower": -second[:, 2] * rng.uniform(0, 0.3),
+            }
+            beat = knots(rng, length, 15, 2) * np.hanning(length)[:, None] * rng.uniform(0, 0.15)
+            tracks |= {"browInnerUp": beat[:, 0], "browOuterUp": beat[:, 0], "browDown": beat[:, 1]}
+            for name, track in tracks.items():
+                for number, shape in enumerate(names):
+                    if shape == name or shape[:-2] == name:
+                        self.position[start:stop, number, 0] += loud * track[start - at : stop - at].clip(0)
+            self.mouth[max(0, at - 10) : stop + 10] = True
+            at += length + int(rng.exponential(60 if talker else 400)) + 8
+        if rng.random() < 0.06:
+            length = int(rng.integers(60, 300))
+            start = int(rng.integers(0, n - 60))
+            chewed = np.sin(np.pi * rng.uniform(0.9, 1.8) * np.arange(length) / 30) ** 2 * rng.uniform(
+                0.05, 0.3
+            )
+            stop = min(n, start + length)
+            self.position[start:stop, names.index("jawOpen"), 0] += chewed[: stop - start]
+            self.mouth[max(0, start - 10) : stop + 10] = True
+
+    def _sway(self, rng: Rng) -> Array:
+        n = self._count
+        slow = knots(rng, n, rng.uniform(25, 90), 6) * np.array((1.5, 1.3, 0.9, 0.15, 0.12, 0.01), np.float32)
+        slow *= np.float32(rng.uniform(0.2, 1.6))
+        slow[:, 0] += np.float32(rng.normal(0, 12))
+        slow[:, 1] += np.float32(rng.normal(0, 7))
+        slow[:, 2] += np.float32(rng.normal(0, 5))
+        for start in np.flatnonzero(rng.random(n) < rng.uniform(0, 12) / 60 / FPS):
+            nodding = rng.random() < 0.35
+            length = int(rng.integers(20, 90) if nodding else rng.integers(10, 150))
+            course = (nod if nodding else swing)(rng, length)[: n - start]
+            sizes = rng.normal(0, 1, 3) * ((4, 6, 2) if nodding else (18, 9, 7))
+            slow[start : start + len(course), :3] += course[:, None] * sizes.astype(np.float32)
+        if rng.random() < 0.2:  # walks nearer or away
+            start, steps = int(rng.integers(0, n - 60)), int(rng.integers(30, 150))
+            way = np.concatenate((np.zeros(start), ease(steps), np.ones(n)))[:n]
+            slow[:, 5] += (way * rng.uniform(-0.3, 0.3)).astype(np.float32)
+        slow[:, :2] = 32 * np.tanh(slow[:, :2] / 32)
+        slow[:, 2] = 20 * np.tanh(slow[:, 2] / 20)
+        slow[:, :3] *= np.float32(np.pi / 180)
+        slow[:, 5] += 1
+        return slow
+
+    def _hand_courses(self, rng: Rng) -> list[Hand]:
+        """Draw when hands come and go."""
+        out = []
+        for start in np.flatnonzero(rng.random(self._count) < 1.2 / 60 / FPS):
+            place = list(_PLACES.values())[rng.integers(len(_PLACES))]
+            come, stay, go = (int(v) for v in rng.integers((5, 10, 5), (15, 120, 15)))
+            course = np.ones(self._count, np.float32)
+            there = np.concatenate((1 - ease(come), np.zeros(stay), ease(go)))[: self._count - start]
+            course[start : start + len(there)] = there
+            course += (course < 1) * knots(rng, self._count, 12, 1)[:, 0] * np.float32(0.02)
+            colour = np.array(SKIN[self.conditions.skin], np.float32) * np.float32(rng.uniform(0.8, 1.1))
+            out.append(Hand(place, course, colour, rng.uniform(0.5, 1.0)))
+        return out
+
+    def _cover(self, picture: Array, index: int, hand: Hand) -> None:
+        """Paint a hand over the picture."""
+        away = float(hand.away[index])
+        if away >= 1:
+            return
+        unit = self._scale * float(self._pose[index, 5])
+        size = hand.size * unit
+        points, _ = self.vertices(index)
+        x, y = points[self._model.landmarks[list(hand.place)], :2].mean(0)
+        y += unit * (1.5 + 25 * away)
+        mask = np.zeros((SIZE, SIZE), np.float32)
+        for finger in (-1.5, -0.5, 0.5, 1.5):
+            tip = round(x + finger * 1.6 * size), round(y - (2.2 + 0.5 * (abs(finger) < 1)) * size)
+            root = round(x + finger * size), round(y + 3 * unit)
+            cv2.line(mask, tip, root, 1.0, max(2, round(1.5 * size)), cv2.LINE_AA)
+        palm = round(float(x)), round(float(y) + 5 * unit)
+        cv2.ellipse(mask, palm, (round(3.6 * size), round(4.5 * size)), 0, 0, 360, 1.0, -1)
+        shade = cv2.GaussianBlur(mask, (0, 0), 0.25 * unit)
+        cover = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None]
+        lit = (self._ambient + self._directed * 0.6) * (0.6 + 0.4 * shade)[..., None]
+        picture[:] = picture * (1 - cover) + hand.colour * lit * cover
+
+
+def perform(model: HeadModel, seed: int, seconds: float) -> Recording | None:
+    """Return the measured motion of an actor and its truth; None if the face was lost."""
+    actor = Actor(model, seed, seconds)
+    ticks = round(seconds * FPS)
+    motion = np.zeros((ticks, len(LAYOUTS["face17"]), 2), np.float32)
+    seen = 0
+    for sighting in observe(actor):
+        if sighting.face == 0 and sighting.motion is not None and sighting.motion.tick < ticks:
+            motion[sighting.motion.tick] = sighting.motion.displacement
+            seen += 1
+    if seen < 0.97 * ticks - 15:
+        return None
+    return Recording(motion, *truth(actor.acted, ticks), tuple(instance for instance, _ in actor.acted))
+
+
+def main() -> None:
+    """Write a file a clip; clips that are there already stay."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("face_models", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=516)
+    parser.add_argument("--first", type=int, default=0, help="number of the first clip")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = HeadModel.load(options.face_models)
+    for number in range(options.first, options.first + options.clips):
+        path = options.out / f"{number:05}.npz"
+        if path.exists():
+            continue
+        started = time.perf_counter()
+        made = perform(model, FIRST_SEED + number, options.seconds)
+        if made is not None:
+            made.save(path)
+        print(f"{number} {time.perf_counter() - started:.1f} s{'' if made else ', face lost'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
