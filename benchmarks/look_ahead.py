@@ -138,13 +138,11 @@ def plot(*, data: Data, runs: Runs) -> None:
 
 @app.command()
 def exact(*, data: Data, runs: Runs) -> None:
-    """Compare the online spotter's events with the whole-array decoder's on every recording of every run."""
+    """Compare the online spotter's events with the whole-array decoder's on every recording, look-ahead 8."""
     dataset = load(data)
     compared = events = different = 0
-    for ahead in RUN:
-        run = _run(runs, ahead)
-        if not (run / "results.json").exists():
-            continue
+    for seed in SEEDS:
+        run = _run(runs, 8, seed)
         (_, decoders), curves = _decoders(run), _curves(run)
         for recording in dataset.recordings:
             scores = curves[recording.name].astype(float).T
