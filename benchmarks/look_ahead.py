@@ -11,6 +11,7 @@ RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -39,10 +40,14 @@ LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 DEPTHS = (0.2, 0.25, 0.3, 0.4)
 DECODERS: tuple[dict[str, float], ...] = (
     {},
+    {"trough_ticks": 1, "trough_allowance": 0.0},
+    {"trough_ticks": 1},
     {"trough_share": 0.2},
-    {"trough_share": 0.2, "macro_score": 0.3},
 )
 """What is tried as a stream's decoder; the first are the defaults."""
+
+SEEDS = (0, 1, 2)
+"""Seeds of the networks at look-ahead 8 by which a stream's decoder is judged."""
 
 FOLDS = {"0 and 1": (0, 1), "2 to 4": (2, 3, 4)}
 """The folds by whose touching pairs the stream's decoder was chosen, and the others."""
@@ -55,8 +60,8 @@ Data = Annotated[Path, typer.Option(help="Folder with features.npz and annotatio
 Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
 
 
-def _run(runs: Path, look_ahead: int) -> Path:
-    return runs / f"quick-{RUN[look_ahead]}-seed0"
+def _run(runs: Path, look_ahead: int, seed: int = 0) -> Path:
+    return runs / f"quick-{RUN[look_ahead]}-seed{seed}"
 
 
 def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
@@ -133,13 +138,11 @@ def plot(*, data: Data, runs: Runs) -> None:
 
 @app.command()
 def exact(*, data: Data, runs: Runs) -> None:
-    """Compare the online spotter's events with the whole-array decoder's on every recording of every run."""
+    """Compare the online spotter's events with the whole-array decoder's on every recording, look-ahead 8."""
     dataset = load(data)
     compared = events = different = 0
-    for ahead in RUN:
-        run = _run(runs, ahead)
-        if not (run / "results.json").exists():
-            continue
+    for seed in SEEDS:
+        run = _run(runs, 8, seed)
         (_, decoders), curves = _decoders(run), _curves(run)
         for recording in dataset.recordings:
             scores = curves[recording.name].astype(float).T
@@ -154,14 +157,16 @@ def exact(*, data: Data, runs: Runs) -> None:
 @app.command()
 def stream(*, data: Data, runs: Runs) -> None:
     """Judge the curves at look-ahead 8 as a stream decodes them, with each of DECODERS."""
-    dataset, curves = load(data), _curves(_run(runs, 8))
+    dataset = load(data)
     tables = []
-    for other in DECODERS:
+    for seed, other in itertools.product(SEEDS, DECODERS):
+        curves = _curves(_run(runs, 8, seed))
         how = replace(SpotSettings(), **other)  # type: ignore[arg-type]
         phases = {r.name: follow(curves[r.name], how) for r in dataset.recordings}
         finals = {name: [d for d in found if d.phase == "offset"] for name, found in phases.items()}
         f1 = protocols(dataset.recordings, finals)["strict"]["overall"]["f1"]
-        tables.append({"settings": other, "f1": f1, "live": live_figures(dataset.recordings, phases, 8)})
+        live = live_figures(dataset.recordings, phases, 8)
+        tables.append({"settings": other, "seed": seed, "f1": f1, "live": live})
     _keep(runs, "stream", tables)
 
 
@@ -216,12 +221,7 @@ def streamed(
 
 
 @app.command()
-def touching(
-    *,
-    data: Data,
-    runs: Runs,
-    look_ahead: int = 8,
-) -> None:
+def touching(*, data: Data, runs: Runs) -> None:
     """Let two real expressions of one unseen subject touch and count how often they come out as two."""
     import torch  # noqa: PLC0415 - slow to import
 
@@ -230,9 +230,9 @@ def touching(
 
     torch.set_num_threads(1)
     dataset = load(data)
-    settings, _ = _decoders(_run(runs, look_ahead))
     tables = []
-    for named, numbers in FOLDS.items():
+    for seed, (named, numbers) in itertools.product(SEEDS, FOLDS.items()):
+        settings, _ = _decoders(_run(runs, 8, seed))
         judged: list[tuple[Recording, tuple[int, int], Scores]] = []
         for number in numbers:
             held_out = plan(dataset.subjects, settings)[number].held_out
@@ -240,7 +240,7 @@ def touching(
             pairs = list(_pairs(dataset, held_out))
             scores = train_network(seen, settings, layout=dataset.layout)([pair for pair, _ in pairs])
             judged += [(pair, apexes, scores[pair.name]) for pair, apexes in pairs]
-        tables += [{"folds": named, **_tally(judged, **other)} for other in DECODERS]
+        tables += [{"seed": seed, "folds": named, **_tally(judged, **other)} for other in DECODERS]
     _keep(runs, "touching", tables)
 
 

@@ -23,7 +23,7 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
     return [
         Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
-        for hill in hills(a, settings)
+        for hill in hills(a, p, settings)
         for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
     ]
 
@@ -39,8 +39,8 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(s), int(e) - 1) for s, e in edges.reshape(-1, 2)]
 
 
-def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
-    """Return first and last tick of each hill and the ends of the ticks that its margins may use."""
+def hills(a: Array, p: dict[str, Array], settings: SpotSettings) -> list[tuple[int, int, int, int, bool]]:
+    """Return first and last tick of each hill, the ends of the ticks its margins may use, if a trough is near."""
     width = settings.trough_window
     smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
     components = runs(a > thresholds(settings)[0])
@@ -48,22 +48,38 @@ def hills(a: Array, settings: SpotSettings) -> list[tuple[int, int, int, int]]:
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0
         free_right = components[number + 1][0] - 1 if number + 1 < len(components) else len(a) - 1
-        first, begun, rest = start, start, False
+        first, begun, before = start, start, "floor"
         while first <= end:
-            stop, why, decided = next_end(a, smooth, (first, begun, end), settings)
+            allowed = [before == "cut" or told_apart(a, p, first, t, settings) for t in range(first, end + 1)]
+            stop, why, decided = next_end(a, smooth, (first, begun, end), allowed, settings)
             last = stop - 1 if why == "trough" else stop
-            if not rest and last >= first:
-                out.append((first, last, left, free_right if why == "floor" else last))
-            rest = why == "cut"
+            if before != "cut" and last >= first:
+                right = free_right if why == "floor" else last
+                out.append((first, last, left, right, "trough" in (before, why)))
+            before = why
             first = stop + 1
             left, begun = first, decided if why == "trough" else first
     return out
 
 
+def told_apart(a: Array, p: dict[str, Array], first: int, trough: int, settings: SpotSettings) -> bool:
+    """Return whether what lies between ``first`` and a trough is long enough for its likelier kind."""
+    if trough == first:
+        return False
+    apex = first + int(np.argmax(a[first:trough]))
+    if p["micro"][apex] > p["macro"][apex]:
+        return trough - first >= settings.micro_ticks[0]
+    least, greatest = settings.macro_ticks
+    return trough - first >= min(greatest, max(least, settings.trough_ticks))
+
+
 def next_end(
-    a: Array, smooth: Array, span: tuple[int, int, int], settings: SpotSettings
+    a: Array, smooth: Array, span: tuple[int, int, int], allowed: list[bool], settings: SpotSettings
 ) -> tuple[int, str, int]:
-    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and when that is clear."""
+    """Return where a hill ends, at a trough's lowest tick, a cut or the floor, and when that is clear.
+
+    ``allowed`` says of each tick from the first on whether a trough there would divide the hill.
+    """
     first, begun, end = span
     peak = valley = float(smooth[begun])
     lowest = begun
@@ -73,8 +89,11 @@ def next_end(
             lower = min(peak, mean)
             if lower - valley >= max(settings.trough_share * lower, settings.trough_depth):
                 left = max(first, lowest + 1 - settings.trough_window)
-                return left + int(np.argmin(a[left : lowest + 1])), "trough", now
-            if mean > peak:
+                trough = left + int(np.argmin(a[left : lowest + 1]))
+                if allowed[trough - first]:
+                    return trough, "trough", now
+                peak = valley = mean
+            elif mean > peak:
                 peak = valley = mean
             else:
                 peak += (mean - peak) * (1 / settings.trough_memory)
@@ -89,15 +108,19 @@ def next_end(
 
 
 def detect(
-    a: Array, p: dict[str, Array], hill: tuple[int, int, int, int], settings: SpotSettings
+    a: Array, p: dict[str, Array], hill: tuple[int, int, int, int, bool], settings: SpotSettings
 ) -> list[Found]:
     """Return the detections of one hill."""
-    start, end, free_left, free_right = hill
+    start, end, free_left, free_right, beside = hill
     spans = {
         (start + s, start + e) for level in thresholds(settings) for s, e in runs(a[start : end + 1] > level)
     }
     limits = {"macro": settings.macro_ticks, "micro": settings.micro_ticks}
     least = {"macro": settings.macro_score, "micro": settings.micro_score}
+    if beside:
+        shortest, longest = settings.macro_ticks
+        limits["macro"] = (min(longest, max(shortest, settings.trough_ticks)), longest)
+        least = {kind: score - settings.trough_allowance for kind, score in least.items()}
     pool: list[Found] = []
     for s, e in spans:
         length = e - s + 1
@@ -196,6 +219,8 @@ SETTINGS = (
     SpotSettings(macro_ticks=(10, 60)),
     SpotSettings.from_sensitivity(1, class_floor=0.2),
     SpotSettings(overlap=0.5, macro_score=0.1, micro_score=0.1, class_floor=0, micro_ticks=(1, 20)),
+    SpotSettings(macro_ticks=(5, 40), trough_ticks=50, trough_allowance=0.3),
+    SpotSettings(trough_ticks=1, trough_allowance=0),
 )
 
 

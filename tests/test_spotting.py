@@ -168,12 +168,34 @@ def test_two_touching_expressions_are_two() -> None:
 def test_a_shallow_trough_costs_neither_side_its_contrast() -> None:
     """Each of two touching expressions scores as well as it would alone: the trough is in no outer margin."""
     dip = np.array([0.6, 0.5, 0.45, 0.5, 0.6])
-    half = np.full(8, 0.7)
+    half = np.full(12, 0.7)
     scores = scores_of(*curves(quiet(half, dip, half)))
     assert [(d.onset, d.offset, round(d.score, 2)) for d in decode(scores)] == [
-        (20, 29, 0.67),
-        (31, 40, 0.67),
+        (20, 33, 0.68),
+        (35, 48, 0.68),
     ]
+
+
+def test_a_short_rise_before_a_dip_is_no_expression_of_its_own() -> None:
+    """A raise that falters on its way up is one expression; with 0.4 s before the dip there are two."""
+    dip, rest = np.array([0.6, 0.5, 0.6]), np.full(20, 0.9)
+    assert found(quiet(np.full(10, 0.9), dip, rest)) == [(20, 52)]
+    assert found(quiet(np.full(13, 0.9), dip, rest)) == [(20, 33), (35, 55)]
+    assert found(quiet(np.full(10, 0.9), dip, rest), micro=True)[0] == (20, 30)
+
+
+def test_a_flicker_after_a_dip_is_no_expression_of_its_own() -> None:
+    """What rises for less than 0.4 s out of a trough is not reported."""
+    dip = np.array([0.6, 0.5, 0.6])
+    assert found(quiet(np.full(20, 0.9), dip, np.full(10, 0.9))) == [(20, 40)]
+
+
+def test_a_faint_expression_counts_beside_a_trough() -> None:
+    """A second expression too faint to be reported alone is reported where it touches a plain one."""
+    faint = np.concatenate([np.linspace(0.22, 0.38, 10), np.linspace(0.38, 0.22, 10)])
+    alone, touching = (np.maximum(quiet(*parts), 0.1) for parts in ((faint,), (np.full(20, 0.9), faint)))
+    assert found(alone) == []
+    assert [onset for onset, _ in found(touching)] == [20, 41]
 
 
 @pytest.mark.parametrize("fall", [15, 30, 45])

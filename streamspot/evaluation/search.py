@@ -50,12 +50,14 @@ class Ranked:
     Attributes:
         start: Tick of the hill's first value.
         decided: Tick at which the hill was judged.
+        allowance: How much lower the least scores are for it.
         proposals: With ``confidence`` as soft-NMS left it.
         peaks: Intensity at the apex of each.
     """
 
     start: int
     decided: int
+    allowance: float
     proposals: tuple[Proposal, ...]
     peaks: tuple[float, ...]
 
@@ -80,7 +82,7 @@ class Curves:
         for hill in self._ranked[name]:
             kept: list[tuple[Proposal, float]] = []
             for proposal, peak in zip(hill.proposals, hill.peaks, strict=True):
-                if proposal.confidence >= least[proposal.kind] and all(
+                if proposal.confidence >= least[proposal.kind] - hill.allowance and all(
                     proposal.iou(other) <= self.settings.overlap for other, _ in kept
                 ):
                     kept.append((proposal, peak))
@@ -110,12 +112,13 @@ def _rank(scores: Scores, settings: SpotSettings) -> Iterator[Ranked]:
     spotter.finish()
     for hill, after, decided in spotter.found:
         proposals = sorted(
-            select(propose(hill, after, settings)[0], settings),
+            select(propose(hill, after, settings)[0], settings, beside=hill.beside),
             key=lambda p: (-p.confidence, p.first, -p.last, p.kind),
         )
         if proposals:
             peaks = tuple(hill.values[p.apex] for p in proposals)
-            yield Ranked(hill.start, decided, tuple(proposals), peaks)
+            allowance = settings.trough_allowance if hill.beside else 0.0
+            yield Ranked(hill.start, decided, allowance, tuple(proposals), peaks)
 
 
 def choose_scores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from streamspot.spotting.proposals import Hill, Proposal, propose, select
+from streamspot.spotting.proposals import Hill, Proposal, propose, select, separable
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 
@@ -136,20 +136,28 @@ class Spotter:
                 self._hill = None
         return out
 
-    def _begin(self, start: int, before: tuple[float, ...], *, rest: bool = False) -> Hill:
-        self._hill = hill = Hill(start, before, rest)
+    def _begin(
+        self, start: int, before: tuple[float, ...], *, rest: bool = False, beside: bool = False
+    ) -> Hill:
+        self._hill = hill = Hill(start, before, rest, beside)
         self._open = True
         self._peak = self._valley = -1.0
         self._top = self._above = 0
         return hill
 
     def _divide(self, hill: Hill, out: list[Detection]) -> Hill:
-        """End the hill at the trough's lowest tick, which belongs to neither side."""
+        """End the hill at the trough's lowest tick, which belongs to neither side, and return the next one.
+
+        A hill too short to be told apart goes on: the dip belongs to its expression.
+        """
         settings, values = self._settings, hill.values
         last = self._valley_tick - hill.start
         window = values[max(0, last + 1 - settings.trough_window) : last + 1]
         cut = last + 1 - len(window) + window.index(min(window))
-        right = self._begin(hill.start + cut + 1, ())
+        if not separable(hill, cut, settings):
+            return hill
+        hill.beside = True
+        right = self._begin(hill.start + cut + 1, (), beside=True)
         right.values, right.macro, right.micro = (
             values[cut + 1 :],
             hill.macro[cut + 1 :],
@@ -207,7 +215,7 @@ class Spotter:
         if hill.rest:
             return
         proposals, reason = propose(hill, after, self._settings)
-        for proposal in select(proposals, self._settings):
+        for proposal in select(proposals, self._settings, beside=hill.beside):
             early, self._early = self._early, None
             if early is None:
                 early = self._detection(hill, proposal, "onset", self._numbers)

@@ -30,6 +30,7 @@ class Hill:
         before: Intensities just before, at most ``outer_ticks``; none at the recording's start, after
             a cut or after a trough.
         rest: The remainder of an expression that was cut: never an expression itself.
+        beside: Whether a trough bounds it on either side.
         values: Intensities.
         macro: Probabilities of a macro-expression, one a value.
         micro: The same of a micro-expression.
@@ -38,6 +39,7 @@ class Hill:
     start: int
     before: tuple[float, ...] = ()
     rest: bool = False
+    beside: bool = False
     values: list[float] = field(default_factory=list)
     macro: list[float] = field(default_factory=list)
     micro: list[float] = field(default_factory=list)
@@ -85,6 +87,17 @@ def runs(values: Sequence[float], threshold: float) -> Iterator[tuple[int, int]]
         yield first, len(values) - 1
 
 
+def separable(hill: Hill, cut: int, settings: SpotSettings) -> bool:
+    """Return whether the values before a trough last long enough to be an expression of the likelier kind."""
+    if hill.rest:
+        return True
+    if not cut:
+        return False
+    apex = hill.values.index(max(hill.values[:cut]))
+    kind: Kind = "micro" if hill.micro[apex] > hill.macro[apex] else "macro"
+    return cut >= settings.lengths(kind, beside=True)[0]
+
+
 def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple[list[Proposal], str]:
     """Return the admissible proposals of a hill, and why there is none.
 
@@ -92,7 +105,7 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
     margin ends at the next hill and at the ends of the recording, and is not wider than ``outer_ticks``. The
     trough between two hills is in neither's margin: it is not neutral, so it says nothing about the contrast.
     Without any outer tick the outer mean is 0. Lengths and scores are filtered before soft-NMS: what cannot
-    be reported shall not weaken what can.
+    be reported shall not weaken what can. Beside a trough a proposal must last longer and may score less.
     """
     values, lead = hill.values, len(hill.before)
     total = (0.0, *accumulate((*hill.before, *values, *after)))
@@ -104,7 +117,7 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
         kinds: list[tuple[Kind, float]] = []
         apex = -1
         for kind in _KINDS:
-            least, greatest = settings.lengths(kind)
+            least, greatest = settings.lengths(kind, beside=hill.beside)
             fits = least <= length <= greatest
             if apex < 0:
                 apex = values.index(max(values[first : last + 1]), first)
@@ -124,7 +137,7 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
         score = inner / length - outer
         for kind, probability in kinds:
             confidence = score + settings.class_weight * probability
-            if confidence >= settings.least_score(kind):
+            if confidence >= settings.least_score(kind, beside=hill.beside):
                 found.append(Proposal(kind, first, apex, last, score, confidence))
     if found:
         return found, ""
@@ -136,10 +149,11 @@ def _rank(proposal: Proposal) -> tuple[float, int, int, str]:
     return -proposal.confidence, proposal.first, -proposal.last, proposal.kind
 
 
-def select(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
+def select(proposals: list[Proposal], settings: SpotSettings, *, beside: bool = False) -> list[Proposal]:
     """Return the detections among the proposals of a hill in order of onset.
 
-    Gaussian soft-NMS within each kind, the least scores once more, then greedy NMS across the kinds.
+    Gaussian soft-NMS within each kind, the least scores once more (those beside a trough if the hill is),
+    then greedy NMS across the kinds.
     """
     pool = sorted(proposals, key=_rank)[:MOST_PROPOSALS]
     ranked: list[Proposal] = []
@@ -150,7 +164,7 @@ def select(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
         pool = [_decayed(other, best, settings) if other.kind == best.kind else other for other in pool]
     kept: list[Proposal] = []
     for proposal in ranked:
-        strong = proposal.confidence >= settings.least_score(proposal.kind)
+        strong = proposal.confidence >= settings.least_score(proposal.kind, beside=beside)
         if strong and all(proposal.iou(other) <= settings.overlap for other in kept):
             kept.append(proposal)
     return sorted(kept, key=lambda proposal: (proposal.first, proposal.last, proposal.kind))

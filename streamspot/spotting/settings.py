@@ -12,11 +12,11 @@ from streamspot.types import Kind
 _GRID = 1 << 20
 
 _RANGES = (
-    (("outer_ticks", "trough_window", "onset_ticks"), 1, 1000),
+    (("outer_ticks", "trough_window", "trough_ticks", "onset_ticks"), 1, 1000),
     (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
     (("trough_memory",), 1, 1_000_000),
     (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
-    (("class_floor", "class_weight", "overlap", "trough_share"), 0, 1),
+    (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance"), 0, 1),
     (("refractory",), 0, 1_000_000),
 )
 
@@ -67,6 +67,12 @@ class SpotSettings:
             with one the slow dip between two macro-expressions is forgotten while it lasts.
         trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
         trough_depth: … and at least this deep.
+        trough_ticks: Beside a trough a macro-expression lasts at least so many ticks (0.4 s). A shorter rise
+            before a dip is one expression with what follows; a shorter one after it, as when a fading smile
+            flickers, is none.
+        trough_allowance: Beside a trough the least scores are so much lower. Such a run takes in the slope
+            down to the trough and has an outer margin on one side only, so that it scores less than the same
+            expression alone, and to have fallen and risen again is evidence in itself.
         onset_level: The onset is announced once the curve …
         onset_ticks: … has exceeded this level for so many ticks and a kind is clear.
         apex_margin: The apex is announced once the curve has fallen by this much from its highest value.
@@ -89,6 +95,8 @@ class SpotSettings:
     trough_memory: float = 90.0
     trough_share: float = 0.25
     trough_depth: float = 0.1
+    trough_ticks: int = 13
+    trough_allowance: float = 0.1
     onset_level: float = 0.4
     onset_ticks: int = 2
     apex_margin: float = 0.1
@@ -164,13 +172,17 @@ class SpotSettings:
         """Return how many ticks each outer margin of a run of that length has."""
         return min(max(1, round(self.outer_margin * length)), self.outer_ticks)
 
-    def lengths(self, kind: Kind) -> tuple[int, int]:
-        """Return the least and greatest length of a kind in ticks."""
-        return self.macro_ticks if kind == "macro" else self.micro_ticks
+    def lengths(self, kind: Kind, *, beside: bool = False) -> tuple[int, int]:
+        """Return the least and greatest length of a kind in ticks, in general or beside a trough."""
+        if kind == "micro":
+            return self.micro_ticks
+        least, greatest = self.macro_ticks
+        return (min(max(least, self.trough_ticks), greatest) if beside else least), greatest
 
-    def least_score(self, kind: Kind) -> float:
-        """Return the least score of a kind, its class probability weighed in."""
-        return self.macro_score if kind == "macro" else self.micro_score
+    def least_score(self, kind: Kind, *, beside: bool = False) -> float:
+        """Return the least score of a kind, its class probability weighed in, in general or beside a trough."""
+        least = self.macro_score if kind == "macro" else self.micro_score
+        return least - self.trough_allowance if beside else least
 
     def trough(self, peak: float, valley: float, now: float) -> bool:
         """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""
