@@ -1,12 +1,13 @@
 """What a live user of the shipped weights feels: ``python benchmarks/announced.py [WEIGHTS]``.
 
 200 simulated recordings of 30 s with seeds never trained on, decoded with a stream's default settings; prints the
-table of the model card.
+table of the model card, and the same for faces that are measured with little, usual and much noise.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from streamspot.model import Model
 from streamspot.simulation import simulate
 from streamspot.spotting import SpotSettings
 from streamspot.training.simulated import HELD_OUT
+from streamspot.types import Detection
 
 RECORDINGS = 200
 
@@ -23,7 +25,9 @@ RECORDINGS = 200
 def main() -> None:
     """Judge the weights and print the table."""
     model = Model.load(sys.argv[1] if len(sys.argv) > 1 else "streamspot-base")
-    recordings, phases = [], {}
+    recordings: list[Recording] = []
+    phases: dict[str, list[Detection]] = {}
+    noise: list[np.floating[Any]] = []
     for number in range(RECORDINGS):
         made = simulate(HELD_OUT + number, layout=model.config.layout)
         name = str(number)
@@ -32,9 +36,23 @@ def main() -> None:
         output = model.forward(made.motion[None])
         scores = np.column_stack((output.intensity[0].cpu().numpy(), output.classes[0].cpu().numpy()))
         phases[name] = follow(scores, SpotSettings())
+        moved = np.abs(made.motion.cumsum(0)[4:] - made.motion.cumsum(0)[:-4])
+        noise.append(np.median(moved[made.intensity[4:] == 0]))
+    _print(recordings, phases, model.config.look_ahead)
+    by_noise = [recordings[i] for i in np.argsort(noise)]
+    for part, name in enumerate(("little", "usual", "much")):
+        third = by_noise[part * RECORDINGS // 3 : (part + 1) * RECORDINGS // 3]
+        middle = 1000 * float(np.sort(noise)[(2 * part + 1) * RECORDINGS // 6])
+        print(f"\n{name} noise: neutral regions move {middle:.1f} thousandths in four ticks, in the median")
+        _print(
+            third, {recording.name: phases[recording.name] for recording in third}, model.config.look_ahead
+        )
+
+
+def _print(recordings: list[Recording], phases: dict[str, list[Detection]], look_ahead: int) -> None:
     print("| " + " | ".join(HEADS) + " |")
     print("|---" * len(HEADS) + "|")
-    for row in live_table(live_figures(recordings, phases, model.config.look_ahead)):
+    for row in live_table(live_figures(recordings, phases, look_ahead)):
         print("| " + " | ".join(row) + " |")
 
 

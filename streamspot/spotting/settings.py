@@ -51,7 +51,8 @@ class SpotSettings:
         micro_ticks: The same for a micro-expression, "less than half a second": n ≤ 15, and one for the
             annotators' rounding (CAS(ME)² has micro-expressions of 16 frames). Where the two ranges overlap
             the class probability decides.
-        macro_score: Least ``score + class_weight · class probability`` of a macro-expression.
+        macro_score: Least ``score + class_weight · class probability`` of a macro-expression (0.5 in the paper's
+            code on CAS(ME)²).
         micro_score: The same of a micro-expression.
         class_weight: Weight of the class probability in that sum (0.2 in the paper's code).
         outer_margin: Width of each outer margin of the contrast, as a share of the length (1/4 in Eq. 15).
@@ -84,8 +85,8 @@ class SpotSettings:
     class_floor: float = 0.5
     macro_ticks: tuple[int, int] = (10, 1800)
     micro_ticks: tuple[int, int] = (6, 16)
-    macro_score: float = 0.4
-    micro_score: float = 0.4
+    macro_score: float = 0.5
+    micro_score: float = 0.5
     class_weight: float = 0.2
     outer_margin: float = 0.25
     outer_ticks: int = 8
@@ -96,7 +97,7 @@ class SpotSettings:
     trough_share: float = 0.25
     trough_depth: float = 0.1
     trough_ticks: int = 13
-    trough_allowance: float = 0.1
+    trough_allowance: float = 0.25
     onset_level: float = 0.4
     onset_ticks: int = 2
     apex_margin: float = 0.1
