@@ -40,8 +40,8 @@ LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 DEPTHS = (0.2, 0.25, 0.3, 0.4)
 DECODERS: tuple[dict[str, float], ...] = (
     {},
+    {"macro_score": 0.4, "micro_score": 0.4, "trough_allowance": 0.1},
     {"trough_ticks": 1, "trough_allowance": 0.0},
-    {"trough_ticks": 1},
     {"trough_share": 0.2},
 )
 """What is tried as a stream's decoder; the first are the defaults."""

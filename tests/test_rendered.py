@@ -6,22 +6,36 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 
-@pytest.fixture(scope="module")
-def heads() -> ModuleType:
-    """Return the module of the benchmark, which is not part of the package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "heads.py"
-    spec = importlib.util.spec_from_file_location("heads", path)
+def module(name: str) -> ModuleType:
+    """Return a module of the benchmarks, which are not part of the package."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["heads"] = module
-    spec.loader.exec_module(module)
-    return module
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def heads() -> ModuleType:
+    """Return the module that renders."""
+    return module("heads")
+
+
+@pytest.fixture
+def model(heads: ModuleType, data: Path) -> Any:
+    """Return the face model, or skip where it is not on this machine."""
+    if not (data / "face_models" / "ict_facekit_light.npz").is_file():
+        pytest.skip("the face model ICT-FaceKit is not on this machine")
+    return heads.HeadModel.load(data / "face_models")
 
 
 def test_a_tenth_of_a_pixel_shows(heads: ModuleType) -> None:
@@ -47,11 +61,8 @@ def test_the_nearer_surface_hides_the_farther(heads: ModuleType) -> None:
         np.testing.assert_allclose(values[covered], 2, atol=1e-4)
 
 
-def test_a_seed_is_a_clip(heads: ModuleType, data: Path) -> None:
+def test_a_seed_is_a_clip(heads: ModuleType, model: Any) -> None:
     """Test that a seed gives the same person, expressions and pictures again, and another seed another."""
-    if not (data / "face_models" / "ict_facekit_light.npz").is_file():
-        pytest.skip("the face model ICT-FaceKit is not on this machine")
-    model = heads.HeadModel.load(data / "face_models")
     one, same, other = (heads.Clip(model, seed) for seed in (3, 3, 4))
     first, again, different = (next(clip.frames()).image for clip in (one, same, other))
     assert one.instances == same.instances
@@ -61,3 +72,18 @@ def test_a_seed_is_a_clip(heads: ModuleType, data: Path) -> None:
         for instance in clip.instances:
             assert 0 <= instance.onset < instance.apex <= instance.offset < 180
             assert instance.kind == "macro" or instance.offset - instance.onset < 15
+
+
+def test_an_actor_moves_as_the_truth_says(heads: ModuleType, model: Any) -> None:
+    """Test that a seed is one performance, and that its expressions show where the truth has them."""
+    performed = module("performed")
+    actor, same = (performed.Actor(model, performed.FIRST_SEED + 4, 12.0) for _ in range(2))
+    assert (next(actor.frames()).image == next(same.frames()).image).all()
+    assert [one for one, _ in actor.acted] == [one for one, _ in same.acted]
+    inside = np.zeros(len(actor.position), bool)
+    for one, course in actor.acted:
+        assert len(course) == one.offset - one.onset + 1
+        assert np.abs(actor.position[one.apex]).max() > 0.05
+        inside[max(0, one.onset - 10) : one.offset + 15] = True
+    assert actor.acted
+    assert not inside.all()
