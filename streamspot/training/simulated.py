@@ -100,9 +100,7 @@ class Example:
 def augment(rng: np.random.Generator, example: Example, across: NDArray[np.int64]) -> Example:
     """Mirror, scale, slow down or speed up a recording, measure it worse and blind some of its regions.
 
-    A quarter of the recordings become what other programs record: the paper's ten regions, smaller, from flow that
-    no landmark corrects. The size of its errors is that of the public features of CAS(ME)² between expressions: a
-    walk of 0.6 to 1.8 thousandths of the inter-ocular distance a tick, and 0.3 to 1.2 that do not last.
+    A quarter of the recordings become what other programs record, see ``flow_alone``.
 
     Args:
         rng: Source of chance.
@@ -127,26 +125,41 @@ def augment(rng: np.random.Generator, example: Example, across: NDArray[np.int64
         motion = np.diff(warped, axis=0, prepend=warped[:1]).reshape(motion.shape)
         targets = targets[left] * (1 - share) + targets[left + 1] * share
 
-    def errors(least: float, greatest: float) -> Array:
-        """Return errors (T, R, 2), a third of their power common to all regions."""
-        size = np.float32(np.exp(rng.uniform(np.log(least), np.log(greatest))))
-        own = rng.standard_normal(motion.shape, dtype=np.float32) * np.float32(0.82)
-        return size * (own + rng.standard_normal((ticks, 1, 2), dtype=np.float32) * np.float32(0.57))
-
-    def fleeting(least: float, greatest: float) -> Array:
-        return np.diff(errors(least, greatest), axis=0, prepend=np.float32(0))
-
     if rng.random() < 0.1:
-        motion = motion + fleeting(0.0004, 0.003)
+        motion = motion + _fleeting(rng, motion.shape, 0.0004, 0.003)
     if rng.random() < 0.1:
-        motion = motion + errors(0.0003, 0.0015)
+        motion = motion + _errors(rng, motion.shape, 0.0003, 0.0015)
     if rng.random() < 0.15:
         motion = motion * (rng.random((1, regions, 1)) < 0.85)
     if rng.random() < 0.25:
-        motion = motion * np.float32(np.exp(rng.normal(-0.3, 0.3)))
-        motion = motion + errors(0.0006, 0.0018) + fleeting(0.0003, 0.0012)
-        motion = motion * (np.arange(regions) < len(LAYOUTS["paper10"]))[:, None]
+        motion = flow_alone(rng, motion)
     return Example(motion.astype(np.float32), targets.astype(np.float32))
+
+
+def flow_alone(rng: np.random.Generator, motion: Array) -> Array:
+    """Return motion (T, R, 2) as other programs record it: the paper's ten regions, not corrected by landmarks.
+
+    Sizes are those of the public features of CAS(ME)² (``benchmarks/fit.py``): between expressions faces move half as
+    much, a walk of 0.1 to 0.5 thousandths of the inter-ocular distance a tick stays, and errors of 0.5 to 1.2 do not.
+    """
+    motion = motion * np.float32(np.exp(rng.normal(-0.75, 0.3)))
+    motion = (
+        motion + _errors(rng, motion.shape, 0.0001, 0.0005) + _fleeting(rng, motion.shape, 0.0005, 0.0012)
+    )
+    return motion * (np.arange(motion.shape[1]) < len(LAYOUTS["paper10"]))[:, None]
+
+
+def _errors(rng: np.random.Generator, shape: tuple[int, ...], least: float, greatest: float) -> Array:
+    """Return errors (T, R, 2) of a size between the two, a third of their power common to all regions."""
+    size = np.float32(np.exp(rng.uniform(np.log(least), np.log(greatest))))
+    own = rng.standard_normal(shape, dtype=np.float32) * np.float32(0.82)
+    common = rng.standard_normal((shape[0], 1, 2), dtype=np.float32) * np.float32(0.57)
+    return np.asarray(size * (own + common), np.float32)
+
+
+def _fleeting(rng: np.random.Generator, shape: tuple[int, ...], least: float, greatest: float) -> Array:
+    """Return the same as errors of the position, which the next tick takes back."""
+    return np.diff(_errors(rng, shape, least, greatest), axis=0, prepend=np.float32(0))
 
 
 _MOVING = 0.03
