@@ -14,6 +14,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
+from streamspot.training.lac import completeness_loss
 from streamspot.training.losses import Targets, known_neutral, lowest_neutral, total_loss
 from streamspot.training.points import Points
 from streamspot.training.pseudo import label
@@ -123,6 +124,10 @@ class Trainer:
         else:
             neutral = known_neutral(points, inside, self._reach)
         loss = total_loss(output, Targets(labels, neutral, inside), settings.loss, self._generator)
+        if settings.loss.completeness and epoch >= settings.labels.stages[0]:
+            loss = loss + settings.loss.completeness * completeness_loss(
+                output, points, inside, settings.labels
+            )
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

@@ -93,6 +93,7 @@ class LossSettings(_Settings):
         norm: λ2 (Eq. 10, as a mean over ticks).
         contrast: λ3 of the mean over anchors (Eq. 7).
         temperature: τ (Eq. 7).
+        completeness: Weight of LAC's score and feature contrast (see ``lac``), from stage 2 on.
     """
 
     intensity: Literal["mse", "bce"] = "bce"
@@ -106,6 +107,7 @@ class LossSettings(_Settings):
     norm: float = Field(default=0.0, ge=0)
     contrast: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=0.5, gt=0)
+    completeness: float = Field(default=0.0, ge=0)
 
 
 class AugmentSettings(_Settings):
@@ -128,8 +130,9 @@ class TrainSettings(_Settings):
     """A whole training run.
 
     Attributes:
-        method: ``network``, or ``motion``, the rule without learning: a fixed window round the peaks of
-            motion. network: What is trained. labels: From points to labels. loss: What is minimised.
+        method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's proposals
+            (see there); ``motion`` is the rule without learning, a fixed window round the peaks of motion.
+            All but ``network`` are baselines for cross-validation, not for a stream. network: What is trained. labels: From points to labels. loss: What is minimised.
             augment: How recordings are varied. epochs: Passes over the data. batch: Crops a step. crop:
             Ticks a crop; 0 takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 %
             of the run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean of
@@ -139,7 +142,7 @@ class TrainSettings(_Settings):
             itself. groups: Groups of subjects for that choice, see ``crossval``.
     """
 
-    method: Literal["network", "motion"] = "network"
+    method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
     network: NetworkSettings = NetworkSettings()
     labels: LabelSettings = LabelSettings()
     loss: LossSettings = LossSettings()
