@@ -114,7 +114,7 @@ def completeness_loss(output: Output, points: Points, inside: Tensor, settings: 
     scores: list[Tensor] = []
     means: list[Tensor] = []
     kinds: list[int] = []
-    for crop in points.crop.unique().tolist():
+    for crop in sorted(set(points.crop.tolist())):
         judged = inside[crop].nonzero()
         first, stop = (int(judged[0]), int(judged[-1]) + 1) if len(judged) else (0, 0)
         mine = points.select((points.crop == crop) & (points.tick >= first) & (points.tick < stop))
@@ -127,8 +127,8 @@ def completeness_loss(output: Output, points: Points, inside: Tensor, settings: 
         total = functional.pad(curve.cumsum(0), (1, 0))
         lacking = 1 - contrast(total, *found.expressions.unbind(1)).mean()
         if len(found.neutral):
-            margin = int(reach[kind].min()) // 2
-            lacking = lacking + 1 - _neutral(total, *found.neutral.unbind(1), margin).mean()
+            start, end = found.neutral.unbind(1)
+            lacking = lacking + 1 - _neutral(total, start, end, int(reach[kind].min()) // 2).mean()
         scores.append(lacking.square())
         spans = torch.cat((found.expressions, found.neutral)).tolist()
         means += [output.features[crop, first + a : first + b].mean(0) for a, b in spans]

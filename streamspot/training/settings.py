@@ -132,14 +132,15 @@ class TrainSettings(_Settings):
     Attributes:
         method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's proposals
             (see there); ``motion`` is the rule without learning, a fixed window round the peaks of motion.
-            All but ``network`` are baselines for cross-validation, not for a stream. network: What is trained. labels: From points to labels. loss: What is minimised.
-            augment: How recordings are varied. epochs: Passes over the data. batch: Crops a step. crop:
-            Ticks a crop; 0 takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 %
-            of the run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean of
-            the weights, which is what is kept; 0 keeps the last. precision: ``bf16`` computes the network in
-            bfloat16. seed: Of weights, order, augmentation and sampled points. spotting: Decoder settings
-            that differ from ``SpotSettings``; crossval chooses the least scores
-            itself. groups: Groups of subjects for that choice, see ``crossval``.
+            All but ``network`` are baselines for cross-validation, not for a stream. network: What is
+            trained. labels: From points to labels. loss: What is minimised. augment: How recordings are
+            varied. epochs: Passes over the data. batch: Crops a step. crop: Ticks a crop; 0 takes whole
+            recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a
+            cosine. weight_decay: Of AdamW. average: Decay of the running mean of the weights, which is what
+            is kept; 0 keeps the last. precision: ``bf16`` computes the network in bfloat16. seed: Of weights,
+            order, augmentation and sampled points. spotting: Decoder settings that differ from
+            ``SpotSettings``; crossval chooses the least scores itself. groups: Groups of subjects for that
+            choice, see ``crossval``.
     """
 
     method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
