@@ -68,6 +68,26 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     assert not torch.equal(once.intensity.weight, other.intensity.weight)
 
 
+def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
+    """A transformer's loss on labelled and drawn neutral ticks alone is the loss of all ticks if all are drawn."""
+    data = load(write_small(tmp_path, subjects=2))
+    network = {"encoder": "transformer", "width": 8, "heads": 2}
+    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32"}
+    losses: dict[int, list[float]] = {}
+    for neutral in (0, 2, 10_000):
+        trainer = Trainer(
+            data.recordings,
+            TrainSettings.model_validate(chosen | {"neutral": neutral}),
+            layout=data.layout,
+        )
+        trainer.network.eval()
+        judge = trainer._drawn_loss if neutral else trainer._whole_loss
+        found = batches(data.recordings, 128, 2, 8, np.random.default_rng(0))
+        losses[neutral] = [float(judge(0, b.motion, b.points, b.inside).detach()) for b in found]
+    assert losses[10_000] == pytest.approx(losses[0], rel=1e-4)
+    assert np.mean(losses[2]) == pytest.approx(np.mean(losses[0]), rel=0.1)
+
+
 def test_every_tick_is_trained_on_once_an_epoch(tmp_path: Path) -> None:
     """However recordings are cut, each tick is judged exactly once, and points stand where they should."""
     data = load(write_small(tmp_path, subjects=2, videos=2))

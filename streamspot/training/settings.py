@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
@@ -140,7 +140,9 @@ class TrainSettings(_Settings):
             is kept; 0 keeps the last. precision: ``bf16`` computes the network in bfloat16. seed: Of weights,
             order, augmentation and sampled points. spotting: Decoder settings that differ from
             ``SpotSettings``; crossval chooses the least scores itself. groups: Groups of subjects for that
-            choice, see ``crossval``.
+            choice, see ``crossval``. neutral: How many neutral ticks are drawn for each labelled one; no
+            others are computed, which only the transformer can do and which makes it affordable. The drawn
+            ones stand for all. 0 computes every tick.
     """
 
     method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
@@ -167,6 +169,7 @@ class TrainSettings(_Settings):
     folds: int = Field(default=0, ge=0)
     choice: Literal["nested", "pooled"] = "nested"
     groups: int = Field(default=5, ge=3)
+    neutral: int = Field(default=0, ge=0)
 
     @field_validator("spotting")
     @classmethod
@@ -174,6 +177,18 @@ class TrainSettings(_Settings):
         """Refuse what the decoder does not know."""
         SpotSettings.from_sensitivity(0.5, **_tuples(values))
         return values
+
+    @field_validator("neutral")
+    @classmethod
+    def _drawable(cls, value: int, info: ValidationInfo) -> int:
+        """Refuse to draw neutral ticks where labels or losses need the ticks between them."""
+        loss, network, labels = (info.data.get(name) for name in ("loss", "network", "labels"))
+        if not value or not (loss and network and labels):
+            return value
+        between = loss.smooth or loss.norm or loss.completeness or loss.negatives == "lowest"
+        if between or network.encoder != "transformer" or labels.kind not in ("window", "full"):
+            raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
+        return value
 
     @property
     def decoder(self) -> SpotSettings:
