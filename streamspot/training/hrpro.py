@@ -9,6 +9,7 @@ Where this differs from the paper and its code:
 * The head sees the frozen encoder's features, whose width is 32 instead of 2048 (see ``candidates``).
 * Where the code draws as many poor proposals as good ones, the poor ones are weighed down to the same share.
 * Negative proposals are drawn where no expression can be, with lengths of the recording's own proposals.
+* A recording without a reliable proposal teaches nothing; in the code all its proposals are poor ones.
 * A proposal's confidence is the mean of predicted overlap and contrast; the code takes the sum.
 * Of two detections the surer stays, whatever they share; the code weakens the other by soft-NMS.
 """
