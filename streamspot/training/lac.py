@@ -67,22 +67,21 @@ def best_sequence(curve: Tensor, ticks: Tensor, reach: Tensor) -> Sequence:
     total = functional.pad(curve.cumsum(0), (1, 0))
     least = int(reach.min()) // 2
     steps = torch.arange(most, device=curve.device)
-    worth = torch.zeros(0)
-    ends = torch.zeros(1, dtype=torch.long, device=curve.device)  # where the last expression may have ended
+    worth = torch.zeros(1, device=curve.device)  # of the best sequence that ends at each of ``ends``
+    ends = torch.zeros(1, dtype=torch.long, device=curve.device)
     traced: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     for tick, far in zip(ticks.tolist(), reach.tolist(), strict=True):
         starts, stops = (tick - steps).clamp(min=0), (tick + 1 + steps).clamp(max=length)
-        apart = starts - ends[:, None]  # (E, most)
-        gap = _neutral(total, ends[:, None], starts, least)
-        gap = torch.where(apart > 0, gap, torch.full_like(gap, _TOUCHING if traced else 0.0))
-        entry, before = (gap if not traced else gap + worth[:, None]).max(0)
+        gap = _neutral(total, ends[:, None], starts, least)  # (E, most)
+        gap = torch.where(starts > ends[:, None], gap, _TOUCHING if traced else 0.0)
+        entry, before = (worth[:, None] + gap).max(0)
         inner = contrast(total, starts[:, None], stops)
         allowed = (steps[:, None] <= far) & (steps <= far) & (steps[:, None] + steps + 1 >= far // 2)
         worth, chosen = (inner + entry[:, None]).masked_fill(~allowed, -torch.inf).max(0)
         traced.append((starts, stops, chosen, before))
         ends = stops
     rest = _neutral(total, ends, torch.full_like(ends, length), least)
-    place = int((worth + rest.where(ends < length, torch.zeros_like(rest))).argmax())
+    place = int((worth + torch.where(ends < length, rest, 0.0)).argmax())
     spans: list[tuple[int, int]] = []
     for starts, stops, chosen, before in reversed(traced):
         first = int(chosen[place])
@@ -90,7 +89,8 @@ def best_sequence(curve: Tensor, ticks: Tensor, reach: Tensor) -> Sequence:
         place = int(before[first])
     edges = [0, *(edge for span in spans for edge in span), length]
     gaps = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
-    return Sequence(torch.tensor(spans), torch.tensor(gaps, dtype=torch.long).view(-1, 2))
+    pairs = (torch.tensor(part, dtype=torch.long, device=curve.device).view(-1, 2) for part in (spans, gaps))
+    return Sequence(*pairs)
 
 
 def _neutral(total: Tensor, start: Tensor, stop: Tensor, margin: int) -> Tensor:
