@@ -56,12 +56,14 @@ JUDGED = st.lists(
 def test_the_decoder_reports_what_a_second_stage_is_sure_of(
     judged: list[tuple[tuple[float, float], int, float]],
 ) -> None:
-    """Each plateau is one detection with these very ends; the surest is always among them, none touches another."""
+    """Each plateau is one detection with its ends and the curve's apex; the surest is there, none touches another."""
     decoder = SpotSettings(macro_ticks=(18, 90), micro_ticks=(6, 18), trough_share=1.0)
-    scores = plateaus(300, judged, decoder)
+    curve = torch.rand(300, generator=torch.Generator().manual_seed(len(judged)))
+    scores = plateaus(curve, judged, decoder)
     found = Curves({"v": scores}, decoder).decode("v", 0.01, 0.01)
     for detection in found:
         assert detection.offset is not None
+        assert detection.apex == detection.onset + int(curve[detection.onset : detection.offset + 1].argmax())
         assert (scores[detection.onset : detection.offset + 1, 0] > decoder.thresholds[0]).all()
         assert detection.onset == 0 or scores[detection.onset - 1, 0] == 0
     edges = np.diff(np.concatenate(([0], scores[:, 0] > 0, [0])).astype(int))

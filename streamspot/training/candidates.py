@@ -25,6 +25,9 @@ from streamspot.model.network import Network
 from streamspot.spotting.proposals import Hill, propose
 from streamspot.spotting.settings import SpotSettings
 
+_PEAK = 2.0**-10
+"""How far a plateau's highest tick stands out, so that the decoder finds the apex."""
+
 _BINS = 12
 """Places at which a proposal is read, a sixth of them in each margin."""
 
@@ -37,12 +40,14 @@ class Candidates:
         span: (M, 2) float, first tick and one behind the last.
         kind: (M,) 0 macro, 1 micro.
         contrast: (M,) the decoder's score.
+        curve: (T,) intensity of the recording.
         encoded: (T, D) features of the recording.
     """
 
     span: Tensor
     kind: Tensor
     contrast: Tensor
+    curve: Tensor
     encoded: Tensor
 
 
@@ -58,6 +63,7 @@ def candidates(network: Network, recording: Recording, decoder: SpotSettings) ->
         torch.tensor([(p.first, p.last + 1.0) for p in found]).view(-1, 2),
         torch.tensor([KINDS.index(p.kind) for p in found], dtype=torch.long),
         torch.tensor([p.score for p in found]),
+        output.intensity[0].float().cpu(),
         output.features[0].float().cpu(),
     )
 
@@ -98,23 +104,24 @@ def head(width: int, out: int) -> nn.Sequential:
 
 
 def plateaus(
-    ticks: int, judged: Iterable[tuple[Sequence[float], int, float]], decoder: SpotSettings
+    curve: Tensor, judged: Iterable[tuple[Sequence[float], int, float]], decoder: SpotSettings
 ) -> Scores:
     """Return the scores ``(T, 3)`` of what was judged: the surest first, none of them touching another.
 
     Args:
-        ticks: Length of the recording.
+        curve: (T,) the network's intensity, which tells the apex.
         judged: Span, kind and confidence in [0, 1] of each proposal.
         decoder: For the lengths it reports and its floor, from which the plateaus rise.
     """
-    floor = decoder.thresholds[0]
+    floor, ticks = decoder.thresholds[0], len(curve)
     scores = np.zeros((ticks, 3), np.float32)
     free = np.ones(ticks + 2, bool)
     for (start, end), kind, confidence in sorted(judged, key=lambda one: (-one[2], *one[0])):
         first, stop = max(0, round(start)), min(ticks, round(end))
         least, greatest = decoder.lengths(KINDS[kind])
         if least <= stop - first <= greatest and free[first : stop + 2].all():
-            scores[first:stop, 0] = floor + (1 - floor) * min(1.0, max(0.0, confidence))
+            scores[first:stop, 0] = floor + (1 - floor - _PEAK) * min(1.0, max(0.0, confidence))
+            scores[first + int(curve[first:stop].argmax()), 0] += _PEAK
             scores[first:stop, 1 + kind] = 1
             free[first + 1 : stop + 1] = False
     return scores

@@ -108,7 +108,7 @@ class InstanceStage:
         span = torch.cat((found.span, refined)).tolist()
         confidence = (torch.cat((whole, again)) + found.contrast.repeat(2)) / 2
         judged = zip(span, found.kind.repeat(2).tolist(), confidence.tolist(), strict=True)
-        return plateaus(len(recording.motion), judged, self._decoder)
+        return plateaus(found.curve, judged, self._decoder)
 
 
 def _reliable(found: Candidates, recording: Recording) -> Tensor:

@@ -115,7 +115,7 @@ class CentreStage:
             score = logit.softmax(1)[:, kind] * attention * centre
             confidence = score.pow(1 / 3).tolist()
             judged += zip(align(found.span, score).tolist(), [kind] * len(score), confidence, strict=True)
-        return plateaus(len(recording.motion), judged, self._decoder)
+        return plateaus(found.curve, judged, self._decoder)
 
 
 def _first_inside(span: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
