@@ -23,6 +23,7 @@ from streamspot.training.settings import TrainSettings, load_settings
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY: dict[str, Any] = {
     "epochs": 7,
+    "least_steps": 1,
     "crop": 256,
     "batch": 4,
     "groups": 3,

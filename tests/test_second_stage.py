@@ -107,7 +107,13 @@ def test_similar_proposals_draw_each_others_ends() -> None:
 def settings() -> TrainSettings:
     """Return settings with which plain expressions are learned in seconds."""
     return TrainSettings.model_validate(
-        {"epochs": 40, "crop": 256, "batch": 4, "network": {"width": 16, "dilations": [1, 2, 4, 8]}}
+        {
+            "epochs": 40,
+            "least_steps": 1,
+            "crop": 256,
+            "batch": 4,
+            "network": {"width": 16, "dilations": [1, 2, 4, 8]},
+        }
     )
 
 
@@ -136,6 +142,7 @@ def test_a_second_stage_is_no_stream(tmp_path: Path, method: str) -> None:
         {
             "method": method,
             "epochs": 7,
+            "least_steps": 1,
             "crop": 256,
             "choice": "pooled",
             "network": {"width": 8, "dilations": [1, 4]},

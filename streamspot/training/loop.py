@@ -89,10 +89,12 @@ class Trainer:
         return self.kept.eval()
 
     def _batches(self) -> list[tuple[float, Batch]]:
-        """Return the batches of one epoch, each with its place in it."""
+        """Return the batches of one epoch, each with its place in it: whole passes until there are enough."""
         settings = self.settings
         ahead = settings.network.look_ahead
-        found = list(batches(self.recordings, settings.crop, settings.batch, ahead, self._rng))
+        found: list[Batch] = []
+        while len(found) < settings.least_steps:
+            found += batches(self.recordings, settings.crop, settings.batch, ahead, self._rng)
         return [(i / len(found), batch) for i, batch in enumerate(found)]
 
     def _step(self, epoch: int, part: float, batch: Batch) -> float:

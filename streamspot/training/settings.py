@@ -134,7 +134,8 @@ class TrainSettings(_Settings):
             (see there); ``motion`` is the rule without learning, a fixed window round the peaks of motion.
             All but ``network`` are baselines for cross-validation, not for a stream. network: What is
             trained. labels: From points to labels. loss: What is minimised. augment: How recordings are
-            varied. epochs: Passes over the data. batch: Crops a step. crop: Ticks a crop; 0 takes whole
+            varied. epochs: Passes over the data. least_steps: Optimiser steps an epoch at least; little data is
+            passed over several times in one. batch: Crops a step. crop: Ticks a crop; 0 takes whole
             recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a
             cosine. weight_decay: Of AdamW. average: Decay of the running mean of the weights, which is what
             is kept; 0 keeps the last. precision: ``bf16`` computes the network in bfloat16. seed: Of weights,
@@ -151,6 +152,7 @@ class TrainSettings(_Settings):
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
     epochs: int = Field(default=10, ge=1)
+    least_steps: int = Field(default=12, ge=1)
     batch: int = Field(default=16, ge=1)
     crop: int = Field(default=1024, ge=0)
     learning_rate: float = Field(default=3e-3, gt=0)
