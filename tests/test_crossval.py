@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from small_data import write_small
 
@@ -24,20 +23,12 @@ from streamspot.training.settings import TrainSettings, load_settings
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY: dict[str, Any] = {
     "epochs": 7,
+    "least_steps": 1,
     "crop": 256,
     "batch": 4,
     "groups": 3,
     "network": {"width": 8, "dilations": [1, 4]},
 }
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from streamspot.training.report import write_report
-from streamspot.training.runner import crossval
-from streamspot.training.settings import load_settings
-crossval(Path(sys.argv[1]), Path(sys.argv[2]), load_settings(Path(sys.argv[3])))
-"""
 
 
 def _timeless(path: Path) -> dict[str, Any]:
@@ -45,29 +36,57 @@ def _timeless(path: Path) -> dict[str, Any]:
     return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}
 
 
+def _whole(folds: Path) -> list[Path]:
+    return list(folds.glob("[!.]*.npz"))
+
+
+MOMENTS: dict[str, tuple[int, Callable[[Path], bool]]] = {
+    "in the first training": (1, lambda folds: (folds / "fingerprint").exists()),
+    "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz"), *_whole(folds)])),
+    "between results, two processes": (2, lambda folds: len(_whole(folds)) >= 3),
+    "before the tables": (1, lambda folds: len(_whole(folds)) == 7),
+}
+"""When crossval is killed: with how many jobs, and what its folder shows."""
+
+
+@pytest.mark.slow
 def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None:
-    """Killing crossval at any moment and starting it again gives the results of an undisturbed run."""
+    """Whenever crossval is killed, started again it ends with the results of an undisturbed run."""
     data = write_small(tmp_path / "data", subjects=4)
     settings = tmp_path / "settings.yaml"
     settings.write_text(json.dumps(TINY))
     crossval(data, tmp_path / "whole", load_settings(settings))
-    command = [sys.executable, "-c", SCRIPT, str(data), str(tmp_path / "broken"), str(settings)]
-    folds = tmp_path / "broken" / "folds"
-    process = subprocess.Popen(command)
-    try:
-        limit = time.monotonic() + 60
-        while len(list(folds.glob("[!.]*.npz"))) < 2 and time.monotonic() < limit:
-            assert process.poll() is None
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    assert not (tmp_path / "broken" / "results.json").exists()
-    before = {path: path.stat().st_mtime_ns for path in folds.glob("[!.]*.npz")}
-    crossval(data, tmp_path / "broken", load_settings(settings))
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert _timeless(tmp_path / "broken") == _timeless(tmp_path / "whole")
+    out = tmp_path / "broken"
+    command = [
+        sys.executable,
+        "-m",
+        "streamspot",
+        "crossval",
+        "--no-ui",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+    ]
+    kept: dict[Path, int] = {}
+    for moment, (jobs, come) in MOMENTS.items():
+        process = psutil.Popen([*command, "--config", str(settings), "--jobs", str(jobs)])
+        try:
+            limit = time.monotonic() + 60
+            while not come(out / "folds"):
+                assert time.monotonic() < limit, moment
+                assert process.poll() is None, moment
+                time.sleep(0.002)
+            workers = process.children()
+        finally:
+            process.kill()
+            process.wait()
+        assert not psutil.wait_procs(workers, timeout=20)[1], "a worker outlived crossval"
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished fold was made again"
+        kept = {path: path.stat().st_mtime_ns for path in _whole(out / "folds")}
+    crossval(data, out, load_settings(settings))
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert _timeless(out) == _timeless(tmp_path / "whole")
 
 
 def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
@@ -121,6 +140,7 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
     [
         ("epoch: 3", "epoch"),
         ("loss: {smoooth: 1}", "loss.smoooth"),
+        ("neutral: 1", "the setting neutral .* needs the transformer"),
         ("epochs: 0", "epochs"),
         ("spotting: {threshold: 1}", "threshold"),
         ("[1, 2]", "no keys"),

@@ -21,7 +21,7 @@ from streamspot.training.settings import TrainSettings
 from streamspot.training.train import evaluate, train
 from streamspot.types import RegionMotion
 
-TINY = {"epochs": 2, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
+TINY = {"epochs": 2, "least_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
 
 
 def test_train_and_evaluate_from_the_command_line(tmp_path: Path) -> None:
@@ -46,7 +46,13 @@ def test_plain_expressions_are_learned_from_points(tmp_path: Path) -> None:
     """From one time stamp an expression a network learns to find plain rises in subjects it never saw."""
     data = load(write_small(tmp_path, subjects=4, videos=2, frames=600))
     settings = TrainSettings.model_validate(
-        {"epochs": 40, "crop": 256, "batch": 4, "network": {"width": 16, "dilations": [1, 2, 4, 8]}}
+        {
+            "epochs": 40,
+            "least_steps": 1,
+            "crop": 256,
+            "batch": 4,
+            "network": {"width": 16, "dilations": [1, 2, 4, 8]},
+        }
     )
     network = Trainer(data.of(["s0", "s1", "s2"]), settings, layout=data.layout).run()
     recordings = data.of(["s3"])
@@ -68,6 +74,26 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     assert not torch.equal(once.intensity.weight, other.intensity.weight)
 
 
+def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
+    """A transformer's loss on labelled and drawn neutral ticks alone is the loss of all ticks if all are drawn."""
+    data = load(write_small(tmp_path, subjects=2))
+    network = {"encoder": "transformer", "width": 8, "heads": 2}
+    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32"}
+    losses: dict[int, list[float]] = {}
+    for neutral in (0, 2, 10_000):
+        trainer = Trainer(
+            data.recordings,
+            TrainSettings.model_validate(chosen | {"neutral": neutral}),
+            layout=data.layout,
+        )
+        trainer.network.eval()
+        judge = trainer._drawn_loss if neutral else trainer._whole_loss
+        found = batches(data.recordings, 128, 2, 8, np.random.default_rng(0))
+        losses[neutral] = [float(judge(0, b.motion, b.points, b.inside).detach()) for b in found]
+    assert losses[10_000] == pytest.approx(losses[0], rel=1e-4)
+    assert np.mean(losses[2]) == pytest.approx(np.mean(losses[0]), rel=0.1)
+
+
 def test_every_tick_is_trained_on_once_an_epoch(tmp_path: Path) -> None:
     """However recordings are cut, each tick is judged exactly once, and points stand where they should."""
     data = load(write_small(tmp_path, subjects=2, videos=2))
@@ -79,6 +105,17 @@ def test_every_tick_is_trained_on_once_an_epoch(tmp_path: Path) -> None:
             shown += int(batch.inside[here.crop, here.tick].sum())
         assert judged == sum(len(r.motion) for r in data.recordings)
         assert shown == sum(len(r.instances) for r in data.recordings)
+
+
+def test_little_data_is_passed_over_several_times_an_epoch(tmp_path: Path) -> None:
+    """An epoch has enough steps to learn from, however small a data set is, and takes every tick equally often."""
+    data = load(write_small(tmp_path, subjects=2))
+    ticks = sum(len(r.motion) for r in data.recordings)
+    trainer = Trainer(data.recordings, TrainSettings(), layout=data.layout)
+    found = trainer._batches()
+    assert len(found) >= TrainSettings().least_steps
+    assert sum(int(batch.inside.sum()) for _, batch in found) % ticks == 0
+    assert [place for place, _ in found] == sorted(place for place, _ in found)
 
 
 def test_a_mirror_swaps_left_and_right() -> None:

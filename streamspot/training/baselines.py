@@ -1,13 +1,13 @@
 """What the paper's Table 1 compares with, re-implemented on the same features and network.
 
-Only what makes each method differ is taken: how LAC (Lee & Byun 2021) completes an instance from its point,
-and how HR-Pro (Zhang et al. 2024) propagates a point to ticks that resemble its class. LAC's contrast
-between instances and HR-Pro's second, instance-level stage are left out. The last one is the rule without
-learning.
+Labels: how LAC (Lee & Byun 2021) completes one instance from its point, and how HR-Pro (Zhang et al. 2024)
+propagates a point to ticks that resemble its class. LAC's optimal sequence and its losses stand in ``lac``,
+the second stages of HR-Pro and TSP-Net in ``hrpro`` and ``tspnet``. The last one is the rule without learning.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,6 +38,28 @@ def _grid(settings: LabelSettings, points: Points) -> tuple[Tensor, Tensor, Tens
     return before, after, allowed
 
 
+def contrast(total: Tensor, first: Tensor, stop: Tensor, *, most: float = math.inf) -> Tensor:
+    """Return the mean intensity of intervals minus that of their margins, a quarter of the length on each side.
+
+    Args:
+        total: (..., T + 1), cumulated intensity of each row, beginning with 0; one row may serve all.
+        first: (..., N) first ticks.
+        stop: (..., N) one behind the last ticks.
+        most: Widest margin.
+    """
+
+    def until(at: Tensor) -> Tensor:
+        return total.expand(*at.shape[:-1], -1).gather(-1, at)
+
+    def mean(first: Tensor, stop: Tensor) -> Tensor:
+        first, stop = first.clamp(0, ticks), stop.clamp(0, ticks)
+        return (until(stop) - until(first)) / (stop - first).clamp(min=1)
+
+    ticks = total.shape[-1] - 1
+    margin = ((stop - first) / 4).ceil().clamp(max=most).long()
+    return mean(first, stop) - (mean(first - margin, first) + mean(stop, stop + margin)) / 2
+
+
 def complete_interval(intensity: Tensor, points: Points, settings: LabelSettings) -> tuple[Tensor, Tensor]:
     """Return the most complete interval round each point: the highest contrast of inner and outer intensity.
 
@@ -50,18 +72,9 @@ def complete_interval(intensity: Tensor, points: Points, settings: LabelSettings
         First and last tick, each (P,).
     """
     before, after, allowed = _grid(settings, points)
-    ticks = intensity.shape[1]
     total = torch.nn.functional.pad(intensity.cumsum(1), (1, 0))[points.crop]  # (P, T + 1)
-
-    def mean(first: Tensor, stop: Tensor) -> Tensor:
-        first, stop = first.clamp(0, ticks), stop.clamp(0, ticks)
-        return (total.gather(1, stop) - total.gather(1, first)) / (stop - first).clamp(min=1)
-
     first, stop = points.tick[:, None] - before, points.tick[:, None] + after + 1
-    margin = ((stop - first) / 4).ceil().long()
-    outer = (mean(first - margin, first) + mean(stop, stop + margin)) / 2
-    contrast = (mean(first, stop) - outer).masked_fill(~allowed, -torch.inf)
-    best = contrast.argmax(1)
+    best = contrast(total, first, stop).masked_fill(~allowed, -torch.inf).argmax(1)
     return points.tick - before[best], points.tick + after[best]
 
 

@@ -117,7 +117,7 @@ def _bar(console: Console, *, hidden: bool) -> Progress:
 
 
 def _show(results: dict[str, Any], console: Console) -> None:
-    """Print both protocols' tables and what a live user feels."""
+    """Print both protocols' tables and, of what can stream, what a live user feels."""
     from streamspot.evaluation.live import HEADS, live_table  # noqa: PLC0415 - NumPy is slow to import
 
     for protocol in ("strict", "paper"):
@@ -136,6 +136,8 @@ def _show(results: dict[str, Any], console: Console) -> None:
             )
         console.print(table)
     live = results["live"]
+    if live is None:
+        return
     table = Table(
         title=f"live, look-ahead {live['look_ahead']} ticks; delays: median (95 %)", title_justify="left"
     )

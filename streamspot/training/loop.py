@@ -14,7 +14,8 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
-from streamspot.training.losses import Targets, known_neutral, lowest_neutral, total_loss
+from streamspot.training.lac import completeness_loss
+from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
 from streamspot.training.points import Points
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
@@ -88,10 +89,12 @@ class Trainer:
         return self.kept.eval()
 
     def _batches(self) -> list[tuple[float, Batch]]:
-        """Return the batches of one epoch, each with its place in it."""
+        """Return the batches of one epoch, each with its place in it: whole passes until there are enough."""
         settings = self.settings
         ahead = settings.network.look_ahead
-        found = list(batches(self.recordings, settings.crop, settings.batch, ahead, self._rng))
+        found: list[Batch] = []
+        while len(found) < settings.least_steps:
+            found += batches(self.recordings, settings.crop, settings.batch, ahead, self._rng)
         return [(i / len(found), batch) for i, batch in enumerate(found)]
 
     def _step(self, epoch: int, part: float, batch: Batch) -> float:
@@ -102,10 +105,21 @@ class Trainer:
             group["lr"] = rate
         unit = 1 / settings.network.input_scale
         motion = augment(batch.motion, settings.augment, self._order, unit, self._generator).to(self.device)
+        points, inside = batch.points.to(self.device), batch.inside.to(self.device)
+        judge = self._drawn_loss if settings.neutral else self._whole_loss
+        loss = judge(epoch, motion, points, inside)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimiser.step()
+        self._average()
+        return float(loss.detach())
+
+    def _whole_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
+        """Judge every tick and return the loss."""
+        settings = self.settings
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             output = _float(self.network(motion))
-        points = batch.points.to(self.device)
-        inside = batch.inside.to(self.device)
         self._follow_centres(output.intermediate, points)
         labels = label(
             output.intensity,
@@ -118,17 +132,38 @@ class Trainer:
         )
         if settings.loss.negatives == "lowest":
             neutral = lowest_neutral(output.intensity, labels, inside)
-        elif settings.labels.kind == "full":
-            neutral = inside
         else:
-            neutral = known_neutral(points, inside, self._reach)
+            neutral = self._known_neutral(points, inside)
         loss = total_loss(output, Targets(labels, neutral, inside), settings.loss, self._generator)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimiser.step()
-        self._average()
-        return float(loss.detach())
+        if settings.loss.completeness and epoch >= settings.labels.stages[0]:
+            loss = loss + settings.loss.completeness * completeness_loss(
+                output, points, inside, settings.labels
+            )
+        return loss
+
+    def _known_neutral(self, points: Points, inside: Tensor) -> Tensor:
+        return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
+
+    def _drawn_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
+        """Judge labelled ticks and some neutral ones, and return the loss that all would have on average."""
+        settings = self.settings
+        blank = torch.zeros_like(inside, dtype=torch.float32)
+        labels = label(
+            blank, blank[..., None], points, epoch=epoch, settings=settings.labels, generator=self._generator
+        )
+        shown = (labels > 0).any(1) & inside
+        free = (self._known_neutral(points, inside) & ~shown).flatten().nonzero().squeeze(1)
+        some = draw(free, settings.neutral * max(1, int(shown.sum())), self._generator)
+        neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
+        chosen = shown | neutral
+        chosen = chosen if chosen.any() else inside
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            output = _float(self.network.at(motion, chosen))
+        targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
+        share = len(some) / len(free) if len(free) else 1.0
+        weight = settings.loss.expression_weight * share  # as if the others were there too
+        loss = settings.loss.model_copy(update={"expression_weight": weight})
+        return total_loss(output, targets, loss, self._generator)
 
     @torch.no_grad()
     def _average(self) -> None:

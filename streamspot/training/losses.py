@@ -161,8 +161,8 @@ def contrast_loss(
     strength = torch.where(reliable, targets.labels, 0.0).amax(1)
     expression = reliable.any(1).flatten().nonzero().squeeze(1)
     neutral = (targets.neutral & ~targets.expression.any(1)).flatten().nonzero().squeeze(1)
-    expression = _draw(expression, MOST_ANCHORS // 2, generator)
-    neutral = _draw(neutral, max(1, len(expression)), generator)
+    expression = draw(expression, MOST_ANCHORS // 2, generator)
+    neutral = draw(neutral, max(1, len(expression)), generator)
     chosen = torch.cat((expression, neutral))
     if len(chosen) < 2:
         return features.sum() * 0.0
@@ -179,7 +179,7 @@ def contrast_loss(
     return each.mean()
 
 
-def _draw(items: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def draw(items: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Return at most so many of the items, at random."""
     if len(items) <= most:
         return items

@@ -58,7 +58,7 @@ def write_report(data: Path, out: Path) -> Path:
         f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
         f"<p>{_summary(results)}</p>",
         *(_table(name, results[name]) for name in ("strict", "paper")),
-        _live(results["live"]) if "live" in results else "",
+        _live(results["live"]) if results.get("live") else "",
         "<h2>By subject</h2>",
         _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
         "<h2>Apex error by epoch</h2>",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -114,8 +115,16 @@ def _in_processes(todo: Sequence[Run], job: Job, jobs: int, advance: Callable[[]
 
 
 def _start_worker(job: Job, ticks: Any) -> None:
-    """Keep the data in the process."""
+    """Keep the data in the process, which ends with the one that started it, however that ends."""
     _worker.update(job=job, ticks=ticks)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(run: Run) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
@@ -93,6 +93,7 @@ class LossSettings(_Settings):
         norm: λ2 (Eq. 10, as a mean over ticks).
         contrast: λ3 of the mean over anchors (Eq. 7).
         temperature: τ (Eq. 7).
+        completeness: Weight of LAC's score and feature contrast (see ``lac``), from stage 2 on.
     """
 
     intensity: Literal["mse", "bce"] = "bce"
@@ -106,6 +107,7 @@ class LossSettings(_Settings):
     norm: float = Field(default=0.0, ge=0)
     contrast: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=0.5, gt=0)
+    completeness: float = Field(default=0.0, ge=0)
 
 
 class AugmentSettings(_Settings):
@@ -128,23 +130,29 @@ class TrainSettings(_Settings):
     """A whole training run.
 
     Attributes:
-        method: ``network``, or ``motion``, the rule without learning: a fixed window round the peaks of
-            motion. network: What is trained. labels: From points to labels. loss: What is minimised.
-            augment: How recordings are varied. epochs: Passes over the data. batch: Crops a step. crop:
-            Ticks a crop; 0 takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 %
-            of the run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean of
-            the weights, which is what is kept; 0 keeps the last. precision: ``bf16`` computes the network in
-            bfloat16. seed: Of weights, order, augmentation and sampled points. spotting: Decoder settings
-            that differ from ``SpotSettings``; crossval chooses the least scores
-            itself. groups: Groups of subjects for that choice, see ``crossval``.
+        method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's proposals
+            (see there); ``motion`` is the rule without learning, a fixed window round the peaks of motion.
+            All but ``network`` are baselines for cross-validation, not for a stream. network: What is
+            trained. labels: From points to labels. loss: What is minimised. augment: How recordings are
+            varied. epochs: Passes over the data. least_steps: Optimiser steps an epoch at least; little data is
+            passed over several times in one. batch: Crops a step. crop: Ticks a crop; 0 takes whole
+            recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a
+            cosine. weight_decay: Of AdamW. average: Decay of the running mean of the weights, which is what
+            is kept; 0 keeps the last. precision: ``bf16`` computes the network in bfloat16. seed: Of weights,
+            order, augmentation and sampled points. spotting: Decoder settings that differ from
+            ``SpotSettings``; crossval chooses the least scores itself. groups: Groups of subjects for that
+            choice, see ``crossval``. neutral: How many neutral ticks are drawn for each labelled one; no
+            others are computed, which only the transformer can do and which makes it affordable. The drawn
+            ones stand for all. 0 computes every tick.
     """
 
-    method: Literal["network", "motion"] = "network"
+    method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
     network: NetworkSettings = NetworkSettings()
     labels: LabelSettings = LabelSettings()
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
     epochs: int = Field(default=10, ge=1)
+    least_steps: int = Field(default=12, ge=1)
     batch: int = Field(default=16, ge=1)
     crop: int = Field(default=1024, ge=0)
     learning_rate: float = Field(default=3e-3, gt=0)
@@ -163,6 +171,7 @@ class TrainSettings(_Settings):
     folds: int = Field(default=0, ge=0)
     choice: Literal["nested", "pooled"] = "nested"
     groups: int = Field(default=5, ge=3)
+    neutral: int = Field(default=0, ge=0)
 
     @field_validator("spotting")
     @classmethod
@@ -170,6 +179,18 @@ class TrainSettings(_Settings):
         """Refuse what the decoder does not know."""
         SpotSettings.from_sensitivity(0.5, **_tuples(values))
         return values
+
+    @field_validator("neutral")
+    @classmethod
+    def _drawable(cls, value: int, info: ValidationInfo) -> int:
+        """Refuse to draw neutral ticks where labels or losses need the ticks between them."""
+        loss, network, labels = (info.data.get(name) for name in ("loss", "network", "labels"))
+        if not value or not (loss and network and labels):
+            return value
+        between = loss.smooth or loss.norm or loss.completeness or loss.negatives == "lowest"
+        if between or network.encoder != "transformer" or labels.kind not in ("window", "full"):
+            raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
+        return value
 
     @property
     def decoder(self) -> SpotSettings:

@@ -11,7 +11,7 @@ import torch
 
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
-from streamspot.errors import DataError, ModelError
+from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Curves, Scores, choose_scores
@@ -42,7 +42,13 @@ def train(
     Raises:
         DataError: The data cannot be used.
         ModelError: The weights cannot be written.
+        SettingsError: The method is a baseline that no stream can run.
     """
+    if settings.method != "network":
+        raise SettingsError(
+            f"the method {settings.method!r} is a baseline for crossval and makes no weights; "
+            "train with `method: network`"
+        )
     dataset = load(data, seed=settings.seed)
     trainer = Trainer(dataset.recordings, settings, layout=dataset.layout, name=out.stem, device=device)
     network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
