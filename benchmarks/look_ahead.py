@@ -1,6 +1,7 @@
 """What the look-ahead costs a live user, from the curves that cross-validations left; writes RUNS/live.json.
 
-python benchmarks/look_ahead.py plot --data DIR --runs RUNS      # docs/look-ahead.svg
+python benchmarks/look_ahead.py levels --data DIR --runs RUNS    # levels of the onset
+python benchmarks/look_ahead.py plot --runs RUNS                 # … drawn: docs/look-ahead.svg
 python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
 python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
 python benchmarks/look_ahead.py streamed --data DIR --runs RUNS --weights FILE [--weights FILE]    # step, forward
@@ -52,6 +53,9 @@ SEEDS = (0, 1, 2)
 FOLDS = {"0 and 1": (0, 1), "2 to 4": (2, 3, 4)}
 """The folds by whose touching pairs the stream's decoder was chosen, and the others."""
 
+SEEN = 0.4
+"""Intensity that both peaks of a touching pair must exceed: else the network saw no second expression."""
+
 STILL = 60
 """Neutral ticks before and after a pair of touching expressions."""
 
@@ -96,11 +100,8 @@ def _keep(runs: Path, name: str, value: Any) -> None:
 
 
 @app.command()
-def plot(*, data: Data, runs: Runs) -> None:
-    """Draw announcements before the apex against cancelled ones, by look-ahead and level of the onset."""
-    from matplotlib import rc_context  # noqa: PLC0415 - an extra
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
+def levels(*, data: Data, runs: Runs) -> None:
+    """Measure announcements before the apex and cancelled ones, by look-ahead and level of the onset."""
     dataset = load(data)
     points: dict[str, list[list[float]]] = {}
     for ahead in RUN:
@@ -117,13 +118,24 @@ def plot(*, data: Data, runs: Runs) -> None:
             row = live_figures(dataset.recordings, phases, ahead)["overall"]
             points[str(ahead)].append([level, row["share_of_found"] or 0.0, row["cancelled_per_hour"]])
     _keep(runs, "trade_off", points)
+
+
+@app.command()
+def plot(*, runs: Runs) -> None:
+    """Draw what ``levels`` measured."""
+    from matplotlib import rc_context  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    points: dict[str, list[list[float]]] = _kept(runs)["trade_off"]
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamspot"}):
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         axes = figure.subplots()
-        for ahead, colour in zip(points, ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False):
-            levels, share, cancelled = zip(*points[ahead], strict=True)
+        for ahead, colour in zip(
+            sorted(points, key=int), ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False
+        ):
+            tried, share, cancelled = zip(*points[ahead], strict=True)
             axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
-            usual = levels.index(SpotSettings().onset_level)
+            usual = tried.index(SpotSettings().onset_level)
             axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
         axes.set(
             xlabel="cancelled announcements an hour",
@@ -307,13 +319,13 @@ def _separated(scores: Scores, apexes: tuple[int, int], how: SpotSettings) -> tu
     """Return the depth of the trough and whether an event lies on either side; None without a touching pair.
 
     The trough is the lowest tick between the annotated apexes, the peaks are the highest ticks either side
-    of it within the expressions. Both peaks must exceed the onset's level and the trough the floor: else the network
-    saw no second expression, or they do not touch.
+    of it within the expressions. Both peaks must exceed ``SEEN`` and the trough the floor: else the network saw no
+    second expression, or they do not touch.
     """
     curve = scores[:, 0]
     trough = apexes[0] + int(curve[apexes[0] : apexes[1] + 1].argmin())
     lower = float(min(curve[STILL : trough + 1].max(), curve[trough:-STILL].max()))
-    if lower <= how.onset_level or curve[trough] <= how.levels[0]:
+    if lower <= SEEN or curve[trough] <= how.levels[0]:
         return None
     found = decode(scores_of(*scores.T), how)
     sides = {d.apex is not None and d.apex > trough for d in found if d.apex != trough}

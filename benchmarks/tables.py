@@ -197,14 +197,15 @@ from the annotated onset to its announcement and from the annotated offset to th
 expressions found; delays and apex error are medians, the 95 % quantile in brackets. *Cancelled early*: share of the
 announcements made while an expression was under way that were cancelled, and how many an hour. *False*: final
 events that found nothing. Decoded as in the tables above, which differs from a stream's default settings: outer
-margins of up to 16 ticks instead of 8, which an event waits for, macro-expressions of 18 to 90 ticks, no troughs.
+margins of up to 16 ticks instead of 8, which an event waits for, macro-expressions of 18 to 90 ticks, no troughs; the
+onset announced at 0.4 instead of 0.5.
 """
 
 PLOTTED = """
 ![Announced before the apex against cancelled announcements](look-ahead.svg)
 
 Share of the found expressions announced before their apex against cancelled announcements, by look-ahead and by
-the level that the curve must exceed for an early onset (five folds; `benchmarks/look_ahead.py plot`)."""
+the level that the curve must exceed for an early onset (five folds; `benchmarks/look_ahead.py levels`)."""
 
 EXACT = """
 **Online equals offline** on all recordings under the five-fold models of three seeds, look-ahead 8, with the
@@ -218,18 +219,19 @@ STREAMED = """
 
 STREAM = """
 **A stream's default settings**, and what the others cost: the look-ahead 8 curves of all 97 recordings (five folds),
-both kinds together; no setting is fitted to a fold, but the defaults for troughs were chosen as said above."""
+both kinds together; no setting is fitted to a fold, but the defaults were chosen as said above."""
 
 TOUCHING = """
 **Touching expressions**: the real motion of two macro-expressions of one subject, one straight after the other or
 overlapped by a fifth to a half of the shorter, between neutral ticks, judged by networks that never saw the
 subject (five folds, look-ahead 8, `benchmarks/look_ahead.py touching`) and decoded as in a stream.
-Of the pairs whose curve stays above the floor between two peaks above the onset's level, and whose trough is so
+Of the pairs whose curve stays above the floor between two peaks above 0.4, and whose trough is so
 deep (share of the lower peak), those with an event on either side of the trough. The defaults for
 troughs were chosen by the pairs of folds 0 and 1 and the false alarms of all recordings of seed 0, with the figures
-of the other folds in view; between `trough_ticks` 12 and 13, also with those of the other seeds. `trough_ticks` 1 and
-`trough_allowance` 0: no rule of its own for what a trough bounds. `trough_share` 0.2 divides a smile held for a
-minute under jitter (standard deviation 0.07 around 0.75) into 4.5 pieces on average, the default into 1.1."""
+of the other folds in view; between `trough_ticks` 12 and 13, and for the least scores, also with those of the other
+seeds. `trough_ticks` 1 and `trough_allowance` 0: no rule of its own for what a trough bounds. `trough_share` 0.2
+divides a smile held for a minute under jitter (standard deviation 0.07 around 0.75) into 4.5 pieces on average, the
+default into 1.1."""
 
 INTRODUCTION = """# Results
 

@@ -247,7 +247,7 @@ def test_a_thousand_touching_bumps() -> None:
     [
         (quiet(np.full(4, 0.9)), False, "too short or too long"),
         (quiet(np.full(25, 0.9)), True, "too short or too long"),
-        (np.concatenate([np.full(30, 0.195), np.full(20, 0.41), np.full(30, 0.195)]), False, "too weak"),
+        (np.concatenate([np.full(30, 0.195), np.full(20, 0.51), np.full(30, 0.195)]), False, "too weak"),
     ],
 )
 def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: str) -> None:

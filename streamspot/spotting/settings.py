@@ -98,7 +98,7 @@ class SpotSettings:
     trough_depth: float = 0.1
     trough_ticks: int = 13
     trough_allowance: float = 0.25
-    onset_level: float = 0.4
+    onset_level: float = 0.5
     onset_ticks: int = 2
     apex_margin: float = 0.1
     refractory: int = 15
