@@ -16,6 +16,9 @@ from streamspot.model.network import Network
 
 Array = NDArray[np.float32]
 
+_STEEP = np.float32(80.0)
+"""Beyond this a sigmoid is 0 in float32, and its exponential soon overflows."""
+
 
 def _array(tensor: Tensor) -> Array:
     return np.ascontiguousarray(tensor.detach().cpu().numpy())
@@ -84,7 +87,7 @@ class SingleState:
         for layer, (now, mix) in enumerate(weights.layers):
             self._heard[layer] = hidden
             inner = hidden @ now + past[layer]
-            hidden = hidden + (inner / (1.0 + np.exp(-inner))) @ mix
+            hidden = hidden + (inner / (1.0 + np.exp(np.minimum(-inner, _STEEP)))) @ mix
         self._history[weights.writes[position]] = self._heard
         self.ticks += 1
 
@@ -94,5 +97,5 @@ class SingleState:
             hidden @ weights.classes[0] + weights.classes[1], intermediate @ weights.intensity[0]
         )
         logits[2] += weights.intensity[1]
-        macro, micro, intensity = (1.0 / (1.0 + np.exp(-logits))).tolist()
+        macro, micro, intensity = (1.0 / (1.0 + np.exp(np.minimum(-logits, _STEEP)))).tolist()
         return intensity, macro, micro
