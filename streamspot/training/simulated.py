@@ -47,8 +47,8 @@ class Recipe:
         batch: Simulated recordings a step.
         performed: Recordings of rendered actors a step, where there are any.
         rate: Highest learning rate; reached after a tenth of the steps, in the second half it falls to 0.15 of it.
-        average: Decay of the running mean of the weights, which is what is kept: it does on all tests what two networks
-            together do.
+        average: Decay of the running mean of the weights, which is what is kept; it is as good as two networks
+            together.
         decay: Weight decay.
         threads: Processor threads.
         device: Where to train: cpu or cuda; what ships was trained on cpu.
@@ -180,8 +180,8 @@ def _far(motion: Tensor) -> Tensor:
 def loss_of(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cross-entropy of intensity and of classes against the truth.
 
-    A tick at an expression's edge or in the gap between two counts double, and so does one of a micro-expression, which
-    is brief; one at which something else moves, most of it speech, counts three times.
+    A tick at an expression's edge or in the gap between two counts double, and so does one of a micro-expression,
+    which is brief; one at which something else moves, most of it speech, counts three times.
 
     Args:
         out: What the network said.
