@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError
+from streamspot.flow.regions import LAYOUTS
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.training.batches import batches, mirror_order
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings
-from streamspot.training.train import evaluate, train
+from streamspot.training.train import evaluate, judge, train
 from streamspot.types import RegionMotion
 
 TINY = {"epochs": 2, "least_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
@@ -134,9 +135,23 @@ def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) 
         train(empty, tmp_path / "m.safetensors", TrainSettings())
     with pytest.raises(ModelError):
         evaluate(empty, tmp_path / "none.safetensors")
-    Model(Network(ModelConfig(layout="face17", width=8, dilations=(1,)))).save(tmp_path / "f.safetensors")
+    Model(Network(ModelConfig(layout="own", regions=5, width=8, dilations=(1,)))).save(
+        tmp_path / "o.safetensors"
+    )
     with pytest.raises(DataError, match="layout"):
-        evaluate(empty, tmp_path / "f.safetensors")
+        evaluate(empty, tmp_path / "o.safetensors")
+
+
+def test_weights_of_more_regions_judge_data_of_fewer(tmp_path: Path) -> None:
+    """Regions that the data has not stand still; those it has count by their names."""
+    data = load(write_small(tmp_path, subjects=1, frames=100))
+    assert data.layout == "paper10"
+    model = Model(Network(ModelConfig(layout="face17", width=8, dilations=(1,))))
+    (recording, *_) = data.recordings
+    whole = np.zeros((len(recording.motion), 17, 2), np.float32)
+    whole[:, [LAYOUTS["face17"].names.index(name) for name in LAYOUTS["paper10"].names]] = recording.motion
+    expected = model.forward(whole[None]).intensity[0].numpy()
+    np.testing.assert_array_equal(judge(model, data)[recording.name][:, 0], expected)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the research data set is not beside the checkout")

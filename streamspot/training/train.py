@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from streamspot.datasets.recording import Dataset
@@ -15,6 +16,7 @@ from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Curves, Scores, choose_scores
+from streamspot.flow.regions import LAYOUTS
 from streamspot.model.model import Model
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.loop import Trainer
@@ -117,18 +119,27 @@ def evaluate(
 def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
     """Return the scores of every recording, ``(T, 3)`` by name.
 
+    Regions that the weights know and the data has not count as still.
+
     Raises:
-        DataError: The layouts differ.
+        DataError: The data has regions that the weights do not know.
     """
-    if model.config.layout != dataset.layout:
+    wanted, given = (LAYOUTS.get(name) for name in (model.config.layout, dataset.layout))
+    if model.config.layout == dataset.layout:
+        places = list(range(dataset.regions))
+    elif wanted is not None and given is not None and set(given.names) <= set(wanted.names):
+        places = [wanted.names.index(name) for name in given.names]
+    else:
         raise DataError(
             f"{dataset.name} has the region layout {dataset.layout}, {model.config.name} wants "
             f"{model.config.layout}; extract the data with it or give other weights"
         )
     scores: dict[str, Scores] = {}
     for recording in dataset.recordings:
+        motion = np.zeros((len(recording.motion), max(model.config.regions, len(places)), 2), np.float32)
+        motion[:, places] = recording.motion
         try:
-            output = model.forward(recording.motion[None])
+            output = model.forward(motion[None])
         except ModelError as error:
             raise DataError(f"{recording.name} of {dataset.name}: {error}") from None
         table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
