@@ -60,6 +60,14 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         for part in ("outer", "mid", "inner"):
             lids += person.part(part, 0, depth * rng.uniform(-0.05, 0.2))
         lids += person.part("cheek", 0, -depth * rng.uniform(0, 0.15))
+        if (
+            rng.random() < 0.4
+        ):  # some meshes shrink round closing lids: what lies below is lifted, the brows a little
+            lift = depth * rng.uniform(0, 0.9)
+            for part in ("cheek", "nostril", "corner", "upper", "lower", "chin"):
+                lids += person.part(part, lift * rng.uniform(-0.1, 0.2), -lift * rng.uniform(0.6, 1.3))
+            for part in ("outer", "mid", "inner"):
+                lids += person.part(part, lift * rng.uniform(-0.1, 0.4), -lift * rng.uniform(0.1, 0.5))
         course = courses.blink(rng)
         # the correction by landmarks lets part of the way back come late
         late = rng.uniform(0, 0.6) * np.exp(-np.arange(30) / rng.uniform(3, 12))
