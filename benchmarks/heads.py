@@ -17,15 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.config import load_settings
 from streamspot.datasets.recording import Instance
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
-from streamspot.flow.regions import layout
-from streamspot.observer import Observer
 from streamspot.simulation.courses import blink, expression, knots, speech, swing
-from streamspot.telemetry import Telemetry
-from streamspot.types import Frame, Kind, Sighting
+from streamspot.types import Frame, Kind
 
 Array = NDArray[np.float32]
 Rng = np.random.Generator
@@ -262,19 +256,6 @@ class Clip:
         )
         picture = np.where(covered[..., None], colours * values[..., 2:], self._background)
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.7), np.float32)
-
-
-def observe(clip: Clip) -> Iterator[Sighting]:
-    """Yield the region motion of a clip's faces, measured as a stream does with its default settings."""
-    settings = load_settings({"source": "0"})
-    tracker = FaceTracker(make_detector(settings.faces, settings.face_model), settings.faces)
-    observer = Observer(tracker, layout("face17"), Telemetry(), flow=settings.flow)
-    try:
-        for frame in clip.frames():
-            yield from observer.push(frame)
-        yield from observer.finish()
-    finally:
-        observer.close()
 
 
 def rasterise(

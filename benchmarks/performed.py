@@ -17,8 +17,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng, observe
+from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng
 from numpy.typing import NDArray
+from observing import observe
 
 from streamspot.flow.regions import LAYOUTS
 from streamspot.simulation import Instance, Recording, Scenario

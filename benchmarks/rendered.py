@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from heads import Clip, HeadModel, observe
+from heads import Clip, HeadModel
+from observing import observe
 
 from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
@@ -29,6 +30,8 @@ from streamspot.telemetry import Telemetry
 from streamspot.types import Detection, Event
 
 FIRST_SEED = 50_000
+FIRST_UNSEEN = 50_200
+"""Clips before this one were looked at while the shipped weights were made."""
 SESSION = Session("rendered", "rendered", 0.0, datetime.fromtimestamp(0, UTC))
 
 
@@ -90,6 +93,7 @@ def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
         groups[f"skin {row['skin']}"].append(row)
         groups[f"light {row['light']}"].append(row)
         groups["yaw above 10 degrees" if abs(row["yaw"]) > 10 else "yaw to 10 degrees"].append(row)
+        groups["seen in development" if row["seed"] < FIRST_UNSEEN else "not seen"].append(row)
         groups["with speech" if row["talking"] else "without speech"].append(row)
     return {"all": figures(rows), **{name: figures(groups[name]) for name in sorted(groups)}}
 
@@ -99,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("face_models", type=Path)
     parser.add_argument("--weights", default="streamspot-base")
-    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--motion", type=Path, required=True, help="folder of the clips' region motion")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/runs/rendered.json"))

@@ -76,6 +76,7 @@ def test_a_seed_is_a_clip(heads: ModuleType, model: Any) -> None:
 
 def test_an_actor_moves_as_the_truth_says(heads: ModuleType, model: Any) -> None:
     """Test that a seed is one performance, and that its expressions show where the truth has them."""
+    module("observing")
     performed = module("performed")
     actor, same = (performed.Actor(model, performed.FIRST_SEED + 4, 12.0) for _ in range(2))
     assert (next(actor.frames()).image == next(same.frames()).image).all()
