@@ -130,6 +130,7 @@ class Clip:
         self._ambient, self._directed = _LIGHT[self.conditions.light]
         self._scale = float(rng.uniform(9.5, 11.5))  # pixels per unit at the head's depth
         self._sigma = float(rng.uniform(1, 3.5))
+        self._packing = 92
         self.instances: list[Instance] = []
         self.shown: list[tuple[str, float]] = []
         """The first shape of each expression, and its intensity."""
@@ -143,11 +144,15 @@ class Clip:
     def frames(self) -> Iterator[Frame]:
         """Yield the clip: BGR pictures with sensor noise, JPEG-compressed as a webcam's are."""
         for index in range(self._count):
-            noise = self._rng.normal(0, self._sigma, (SIZE, SIZE, 1)).astype(np.float32)
-            picture = np.clip(self.picture(index) + noise, 0, 255).astype(np.uint8)
-            packed = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 92))[1]
-            image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-            yield Frame(index, index / FPS, int(index / FPS * 1e9), image)
+            yield self._shot(index, self.picture(index))
+
+    def _shot(self, index: int, picture: Array) -> Frame:
+        """Return what a webcam makes of a picture."""
+        noise = self._rng.normal(0, self._sigma, (SIZE, SIZE, 1)).astype(np.float32)
+        noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+        packed = cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, self._packing))[1]
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+        return Frame(index, index / FPS, int(index / FPS * 1e9), image)
 
     def _course(self, rng: Rng) -> dict[str, Array]:
         """Draw what the face does, expressions and not, and note the expressions."""

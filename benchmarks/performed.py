@@ -111,10 +111,13 @@ class Actor(Clip):
         for unit in chosen:
             gain = rng.uniform(0.5, 1.2)
             for name, weight in _SHAPES[unit].items():
-                for number, shape in enumerate(self._model.shapes):
-                    if shape == name or shape[:-2] == name:
-                        out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
+                for number, shape in self._shapes_of(name):
+                    out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
         return out
+
+    def _shapes_of(self, name: str) -> list[tuple[int, str]]:
+        """Return number and full name of the shapes of that name: one, or a left and a right one."""
+        return [(n, shape) for n, shape in enumerate(self._model.shapes) if name in (shape, shape[:-2])]
 
     def reach(self, face: Array) -> float:
         """Return how far the landmark that moves most gets, in inter-ocular distances."""
@@ -131,11 +134,7 @@ class Actor(Clip):
             picture = self.picture(index) * self._exposure[index]
             for hand in self._hands:
                 self._cover(picture, int(index), hand)
-            picture += self._rng.normal(0, self._sigma, (SIZE, SIZE, 1)).astype(np.float32)
-            image = np.clip(picture, 0, 255).astype(np.uint8)
-            packed = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, self._packing))[1]
-            seen = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-            yield Frame(int(index), index / FPS, int(index / FPS * 1e9), seen)
+            yield self._shot(int(index), picture)
 
     def _course(self, rng: Rng) -> dict[str, Array]:
         n, names = self._count, list(self._model.shapes)
@@ -179,9 +178,8 @@ class Actor(Clip):
             beat = knots(rng, length, 15, 2) * np.hanning(length)[:, None] * rng.uniform(0, 0.15)
             tracks |= {"browInnerUp": beat[:, 0], "browOuterUp": beat[:, 0], "browDown": beat[:, 1]}
             for name, track in tracks.items():
-                for number, shape in enumerate(names):
-                    if shape == name or shape[:-2] == name:
-                        self.position[start:stop, number, 0] += loud * track[start - at : stop - at].clip(0)
+                for number, _ in self._shapes_of(name):
+                    self.position[start:stop, number, 0] += loud * track[start - at : stop - at].clip(0)
             self.mouth[max(0, at - 10) : stop + 10] = True
             at += length + int(rng.exponential(60 if talker else 400)) + 8
         if rng.random() < 0.06:

@@ -140,6 +140,12 @@ def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) 
     )
     with pytest.raises(DataError, match="layout"):
         evaluate(empty, tmp_path / "o.safetensors")
+    Model(Network(ModelConfig(layout="own", regions=12, width=8, dilations=(1,)))).save(
+        tmp_path / "p.safetensors"
+    )
+    (empty / "meta.yaml").write_text("layout: own\ncolumns: [0, 1, 2]\n", encoding="utf-8")
+    with pytest.raises(DataError, match="shape"):
+        evaluate(empty, tmp_path / "p.safetensors")
 
 
 def test_weights_of_more_regions_judge_data_of_fewer(tmp_path: Path) -> None:

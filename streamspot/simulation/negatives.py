@@ -60,9 +60,8 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         for part in ("outer", "mid", "inner"):
             lids += person.part(part, 0, depth * rng.uniform(-0.05, 0.2))
         lids += person.part("cheek", 0, -depth * rng.uniform(0, 0.15))
-        if (
-            rng.random() < 0.4
-        ):  # some meshes shrink round closing lids: what lies below is lifted, the brows a little
+        # some meshes shrink round closing lids: what lies below is lifted, the brows a little
+        if rng.random() < 0.4:
             lift = depth * rng.uniform(0, 0.9)
             for part in ("cheek", "nostril", "corner", "upper", "lower", "chin"):
                 lids += person.part(part, lift * rng.uniform(-0.1, 0.2), -lift * rng.uniform(0.6, 1.3))
@@ -212,7 +211,7 @@ def measured(rng: Rng, person: Person, scenario: Scenario, position: Array, shak
     own = slow[:, :, : 2 * regions].sum(1).reshape(ticks, regions, 2) * size
     common = slow[:, :, 2 * regions :].sum(1)
     shared = common[:, None, :2] + common[:, None, 2:] * person.sides[:, None]
-    leak = 1.0 if scenario.drift else float(np.exp(-1 / rng.uniform(4, 12)))
+    leak = float(np.exp(-1 / rng.uniform(4, 12)))
     noisy = position + _leaky(walk, leak) + 0.6 * own + 0.6 * shared
     if rng.random() < 0.5:  # the first fit to a face settles
         fade = np.exp(-np.arange(ticks) / rng.uniform(3, 25))[:, None, None]

@@ -30,7 +30,6 @@ class Scenario:
         hands: Moments in which something covers or brushes a part of the face.
         noise: Flow noise a tick, standard deviation.
         wander: Slow error of the position, standard deviation.
-        drift: Whether positions wander off without bound, as flow that no landmark corrects does.
         glitches: Gross errors of a region's flow.
     """
 
@@ -50,7 +49,6 @@ class Scenario:
     hands: float = 1.0
     noise: float = 0.0009
     wander: float = 0.006
-    drift: bool = False
     glitches: float = 4.0
 
     def floor(self, kind: Kind) -> float:

@@ -112,7 +112,8 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
-        self._average()
+        self._steps += 1
+        running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
 
     def _whole_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
@@ -166,18 +167,6 @@ class Trainer:
         return total_loss(output, targets, loss, self._generator)
 
     @torch.no_grad()
-    def _average(self) -> None:
-        """Move the kept weights towards the current ones."""
-        self._steps += 1
-        decay = min(self.settings.average, (1 + self._steps) / (10 + self._steps))
-        if not self.settings.average:
-            decay = 0.0
-        for kept, now in zip(self.kept.parameters(), self.network.parameters(), strict=True):
-            kept.lerp_(now, 1 - decay)
-        for old, new in zip(self.kept.buffers(), self.network.buffers(), strict=True):
-            old.copy_(new)
-
-    @torch.no_grad()
     def _follow_centres(self, features: Tensor, points: Points) -> None:
         """Keep a running mean of X at the points of each class (class-wise, HR-Pro)."""
         if self.settings.labels.kind not in ("classwise", "hrpro"):
@@ -188,6 +177,23 @@ class Trainer:
             if mine.any():
                 mean = features[seen.crop[mine], seen.tick[mine]].float().mean(0)
                 self._centres[kind].lerp_(mean, 0.1)
+
+
+@torch.no_grad()
+def running_mean(kept: Network, network: Network, decay: float, steps: int) -> None:
+    """Move the kept weights towards the current ones; early in a training faster than the decay says.
+
+    Args:
+        kept: The running mean.
+        network: What is trained.
+        decay: Of the mean; 0 keeps the current weights.
+        steps: Steps taken so far.
+    """
+    decay = min(decay, (1 + steps) / (10 + steps))
+    for mean, now in zip(kept.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+    for old, new in zip(kept.buffers(), network.buffers(), strict=True):
+        old.copy_(new)
 
 
 def _float(output: Output) -> Output:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from streamspot.model import Model, ModelConfig, Network
 from streamspot.model.network import Output
 from streamspot.simulation import Instance, Recording, Scenario, simulate
 from streamspot.simulation.units import mirror
+from streamspot.training.loop import running_mean
+from streamspot.training.provenance import commit
 from streamspot.types import Kind
 
 Array = NDArray[np.float32]
@@ -128,7 +129,6 @@ def augment(rng: np.random.Generator, example: Example, across: NDArray[np.int64
         warped = position[left] * (1 - share) + position[left + 1] * share
         motion = np.diff(warped, axis=0, prepend=warped[:1]).reshape(motion.shape)
         targets = targets[left] * (1 - share) + targets[left + 1] * share
-
     if rng.random() < 0.1:
         motion = motion + _fleeting(rng, motion.shape, 0.0004, 0.003)
     if rng.random() < 0.1:
@@ -148,9 +148,8 @@ def flow_alone(rng: np.random.Generator, motion: Array) -> Array:
     size of their quiet half taught the network to see an expression in all that moves.
     """
     motion = motion * np.float32(np.exp(rng.normal(-0.3, 0.3)))
-    motion = (
-        motion + _errors(rng, motion.shape, 0.0006, 0.0018) + _fleeting(rng, motion.shape, 0.0003, 0.0012)
-    )
+    motion = motion + _errors(rng, motion.shape, 0.0006, 0.0018)
+    motion = motion + _fleeting(rng, motion.shape, 0.0003, 0.0012)
     return motion * (np.arange(motion.shape[1]) < len(LAYOUTS["paper10"]))[:, None]
 
 
@@ -230,9 +229,7 @@ def train(config: ModelConfig, recipe: Recipe, performed: Sequence[Recording] = 
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        decay = min(recipe.average, (1 + step) / (10 + step))
-        for mean, now in zip(kept.parameters(), network.parameters(), strict=True):
-            mean.lerp_(now.detach(), 1 - decay)
+        running_mean(kept, network, recipe.average, step)
         shown = 0.95 * shown + 0.05 * float(intensity.detach())
         if step % 50 == 49 or step == recipe.steps - 1:
             recent = shown / (1 - 0.95 ** (step + 1))
@@ -248,17 +245,6 @@ def _rate(progress: float) -> float:
 
 def _provenance(recipe: Recipe, performed: int) -> dict[str, object]:
     """Return how the weights came about."""
-    try:
-        here = Path(__file__).parent
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - a developer's tool, optional
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
     return {
         "protocol": "simulated motion and rendered actors, full labels, last step",
         "seed": recipe.seed,
@@ -266,7 +252,7 @@ def _provenance(recipe: Recipe, performed: int) -> dict[str, object]:
         "batch": recipe.batch,
         "recordings": recipe.recordings,
         "performed": performed,
-        "commit": commit,
+        "commit": commit(),
         "version": __version__,
     }
 

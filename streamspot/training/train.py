@@ -125,19 +125,20 @@ def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
         DataError: The data has regions that the weights do not know.
     """
     wanted, given = (LAYOUTS.get(name) for name in (model.config.layout, dataset.layout))
-    if model.config.layout == dataset.layout:
-        places = list(range(dataset.regions))
-    elif wanted is not None and given is not None and set(given.names) <= set(wanted.names):
+    places: list[int] | None = None
+    if wanted is not None and given is not None and set(given.names) < set(wanted.names):
         places = [wanted.names.index(name) for name in given.names]
-    else:
+    elif model.config.layout != dataset.layout:
         raise DataError(
             f"{dataset.name} has the region layout {dataset.layout}, {model.config.name} wants "
             f"{model.config.layout}; extract the data with it or give other weights"
         )
     scores: dict[str, Scores] = {}
     for recording in dataset.recordings:
-        motion = np.zeros((len(recording.motion), max(model.config.regions, len(places)), 2), np.float32)
-        motion[:, places] = recording.motion
+        motion = recording.motion
+        if places is not None:
+            motion = np.zeros((len(motion), model.config.regions, 2), np.float32)
+            motion[:, places] = recording.motion
         try:
             output = model.forward(motion[None])
         except ModelError as error:
