@@ -25,6 +25,7 @@ RECORDINGS = 200
 def main() -> None:
     """Judge the weights and print the table."""
     model = Model.load(sys.argv[1] if len(sys.argv) > 1 else "streamspot-base")
+    decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     recordings: list[Recording] = []
     phases: dict[str, list[Detection]] = {}
     noise: list[np.floating[Any]] = []
@@ -35,7 +36,7 @@ def main() -> None:
         recordings.append(Recording(name, name, made.motion, instances))
         output = model.forward(made.motion[None])
         scores = np.column_stack((output.intensity[0].cpu().numpy(), output.classes[0].cpu().numpy()))
-        phases[name] = follow(scores, SpotSettings())
+        phases[name] = follow(scores, decoder)
         moved = np.abs(made.motion.cumsum(0)[4:] - made.motion.cumsum(0)[:-4])
         noise.append(np.median(moved[made.intensity[4:] == 0]))
     _print(recordings, phases, model.config.look_ahead)

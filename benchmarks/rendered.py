@@ -25,7 +25,6 @@ from streamspot.evaluation.matching import Counts, count
 from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
 from streamspot.recording import Recorder, Recording
-from streamspot.spotting import SpotSettings
 from streamspot.telemetry import Telemetry
 from streamspot.types import Detection, Event
 
@@ -45,7 +44,7 @@ def measure(clip: Clip, path: Path) -> None:
 
 def events_of(path: Path, model: Model) -> tuple[list[Event], int]:
     """Return the events of a recorded clip with the default settings, and in how many ticks a face was measured."""
-    interpreter = Interpreter(model, SESSION, Telemetry(), SpotSettings())
+    interpreter = Interpreter(model, SESSION, Telemetry())
     events: list[Event] = []
     measured = 0
     for sighting in Recording(path).sightings():

@@ -54,7 +54,7 @@ class Interpreter:
         model: The network; shared with other streams.
         session: What the events carry.
         telemetry: Takes latencies, curves and events.
-        settings: Of the spotter.
+        settings: Of the spotter; None for those of the model.
 
     Example:
         >>> scores, events = interpreter.push(sighting)  # doctest: +SKIP
@@ -66,7 +66,7 @@ class Interpreter:
         self._model = model
         self._session = session
         self._telemetry = telemetry
-        self.settings = settings or SpotSettings()
+        self.settings = settings or SpotSettings.from_sensitivity(0.5, **model.spotting)
         """May be replaced at any time; holds for each face as soon as it is neutral."""
         self._faces: dict[int, _Face] = {}
         self._seq = 0

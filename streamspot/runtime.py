@@ -75,7 +75,7 @@ class Run:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self._model = Model.load(settings.weights, device=settings.device)
-        self._spotting = SpotSettings.from_sensitivity(settings.sensitivity)
+        self._spotting = SpotSettings.from_sensitivity(settings.sensitivity, **self._model.spotting)
         self._how = _digest((self._model.config, self._spotting))
         self._recording: Recording | None = None
         self._feed: FrameFeed | None = None
@@ -159,7 +159,7 @@ class Run:
                 self._going.set()
             case Sensitivity(value):
                 self.sensitivity = value
-                self._spotting = SpotSettings.from_sensitivity(value)
+                self._spotting = SpotSettings.from_sensitivity(value, **self._model.spotting)
             case Label(kind):
                 record = self.settings.record
                 if record is None:

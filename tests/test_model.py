@@ -43,7 +43,7 @@ def make(config: ModelConfig, seed: int = 0) -> Model:
         for buffer in network.buffers():
             if buffer.dtype == torch.float32 and buffer.ndim == 1 and buffer.shape[0] == config.width:
                 buffer.uniform_(0.5, 1.5)
-    return Model(network, {"seed": seed})
+    return Model(network, {"seed": seed}, spotting={"trough_share": 0.5})
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -159,12 +159,13 @@ def test_the_state_of_a_stream_never_grows():
 
 
 def test_weights_survive_the_disk(model, tmp_path):
-    """Saved and loaded: the same configuration, provenance and scores."""
+    """Saved and loaded: the same configuration, provenance, decoder settings and scores."""
     path = tmp_path / "some.safetensors"
     model.save(path)
     again = Model.load(path, device="cpu")
     assert again.config == model.config
     assert again.provenance == {"seed": 0}
+    assert again.spotting == model.spotting == {"trough_share": 0.5}
     motion = noise((1, 40, model.config.regions, 2))
     np.testing.assert_array_equal(whole(again, motion), whole(model, motion))
 
@@ -187,9 +188,12 @@ def damaged(path: Path, kind: str) -> None:
         network = Network(CONFIGS["causal"])
         torch.nn.init.constant_(network.intensity.weight, float("nan"))
         Model(network).save(path)
+    elif kind == "spotting":
+        metadata = {"format": "streamspot-model/1", "config": CONFIGS["causal"].to_json(), "spotting": "[0.5]"}
+        save_file(Network(CONFIGS["causal"]).state_dict(), path, metadata)
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "nan"])
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "nan", "spotting"])
 def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind):
     """Whatever is wrong with a file, the message names it and the remedy."""
     path = tmp_path / "bad.safetensors"

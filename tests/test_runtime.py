@@ -16,6 +16,7 @@ from streamspot.config import load_settings
 from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.events import encode
 from streamspot.flow.regions import layout
+from streamspot.model import Model
 from streamspot.recording import Recorder, Recording, is_recording
 from streamspot.runtime import Run
 from streamspot.sinks.commands import Label, Pause, Resume, Sensitivity
@@ -89,6 +90,20 @@ def test_a_recording_replays_to_the_same_bytes(recorded: tuple[Path, list, list[
     again, replayed = collect(str(path))
     assert [encode(event, node="n") for event in replayed] == [encode(event, node="n") for event in events]
     assert again == scores
+
+
+def test_the_decoder_settings_of_the_weights_hold_in_a_run(
+    tmp_path: Path, recorded: tuple[Path, list, list[Event]]
+):
+    """Weights that ask for more than any expression has find none; all else of their scores is as before."""
+    path, scores, events = recorded
+    shipped = Model.load(device="cpu")
+    strict = tmp_path / "strict.safetensors"
+    Model(shipped._network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
+    again, found = collect(str(path), weights=str(strict))
+    assert again == scores
+    assert any(event.phase == "offset" for event in events)
+    assert not any(event.phase == "offset" for event in found)
 
 
 def test_running_a_clip_twice_differs_in_wall_clock_fields_only(recorded: tuple[Path, list, list[Event]]):

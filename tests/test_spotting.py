@@ -313,6 +313,8 @@ def test_sensitivity_is_monotonic_and_neutral_in_the_middle() -> None:
         assert more.micro_score < less.micro_score
         assert more.onset_level < less.onset_level
     assert SpotSettings.from_sensitivity(0.9, apex_margin=0.3).apex_margin == 0.3
+    assert SpotSettings.from_sensitivity(0.5, macro_score=0.7, thresholds=[0.3, 0.5]).macro_score == 0.7
+    assert SpotSettings.from_sensitivity(1.0, macro_score=0.7).macro_score == 0.5
 
 
 @pytest.mark.parametrize(

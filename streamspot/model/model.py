@@ -67,14 +67,21 @@ class Model:
     Attributes:
         config: The network's configuration.
         provenance: How the weights came about: protocol, seed, commit, …
+        spotting: Decoder settings that suit these weights' curves, where they differ from a stream's defaults.
         device: Where the computation runs.
     """
 
     def __init__(
-        self, network: Network, provenance: Mapping[str, Any] | None = None, *, device: str = "cpu"
+        self,
+        network: Network,
+        provenance: Mapping[str, Any] | None = None,
+        *,
+        spotting: Mapping[str, Any] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.config: ModelConfig = network.config
         self.provenance: Mapping[str, Any] = dict(provenance or {})
+        self.spotting: Mapping[str, Any] = dict(spotting or {})
         self.device = _device(device)
         own = Network(network.config)
         own.load_state_dict(network.state_dict())
@@ -116,13 +123,15 @@ class Model:
         except RuntimeError:
             raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
         try:
-            provenance = json.loads(metadata.get("provenance", "{}"))
-        except json.JSONDecodeError:
-            raise ModelError(f"the provenance in {path} is not JSON; {remedy}") from None
-        return cls(network, provenance, device=str(place))
+            provenance, spotting = (
+                dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")
+            )
+        except (ValueError, TypeError):
+            raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
+        return cls(network, provenance, spotting=spotting, device=str(place))
 
     def save(self, path: str | Path) -> None:
-        """Write weights, configuration and provenance to one safetensors file.
+        """Write weights, configuration, provenance and decoder settings to one safetensors file.
 
         Raises:
             ModelError: The file cannot be written.
@@ -131,6 +140,7 @@ class Model:
             "format": FORMAT,
             "config": self.config.to_json(),
             "provenance": json.dumps(dict(self.provenance), sort_keys=True),
+            "spotting": json.dumps(dict(self.spotting), sort_keys=True),
         }
         weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streamspot.errors import SettingsError
@@ -138,7 +138,7 @@ class SpotSettings:
             sensitivity: In [0, 1]: 0 reports only what is plain, 1 also what is faint, 0.5 gives the
                 defaults. From 0 to 1 every threshold sinks by 0.2, the least scores by 0.4 and the onset's
                 level by 0.3.
-            **overrides: Settings that are taken as they are.
+            **overrides: Settings at 0.5 that differ from the defaults, as a model or a file holds them.
 
         Raises:
             SettingsError: The sensitivity is not in [0, 1], or an override is unknown or impossible.
@@ -150,14 +150,15 @@ class SpotSettings:
             raise SettingsError(
                 f"there is no spotting setting {unknown[0]!r}; see SpotSettings for the names"
             )
-        plain, less = cls(), 0.5 - sensitivity
-        mapped: dict[str, Any] = {
-            "thresholds": tuple(round(level + 0.2 * less, 6) for level in plain.thresholds),
-            "macro_score": round(plain.macro_score + 0.4 * less, 6),
-            "micro_score": round(plain.micro_score + 0.4 * less, 6),
-            "onset_level": round(plain.onset_level + 0.3 * less, 6),
-        }
-        return cls(**(mapped | overrides))
+        tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in overrides.items()}
+        plain, less = cls(**tuples), 0.5 - sensitivity
+        return replace(
+            plain,
+            thresholds=tuple(round(level + 0.2 * less, 6) for level in plain.thresholds),
+            macro_score=round(plain.macro_score + 0.4 * less, 6),
+            micro_score=round(plain.micro_score + 0.4 * less, 6),
+            onset_level=round(plain.onset_level + 0.3 * less, 6),
+        )
 
     @property
     def levels(self) -> tuple[float, ...]:

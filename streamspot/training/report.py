@@ -6,6 +6,7 @@ import html
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,7 @@ def _summary(results: dict[str, Any]) -> str:
 
 
 def _decoder(settings: TrainSettings, least: Sequence[float]) -> SpotSettings:
-    return SpotSettings.from_sensitivity(
-        0.5, **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.spotting.items()},
-        macro_score=least[0], micro_score=least[1],
-    )  # fmt: skip
+    return replace(settings.decoder, macro_score=least[0], micro_score=least[1])
 
 
 def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:

@@ -177,7 +177,7 @@ class TrainSettings(_Settings):
     @classmethod
     def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Refuse what the decoder does not know."""
-        SpotSettings.from_sensitivity(0.5, **_tuples(values))
+        SpotSettings.from_sensitivity(0.5, **values)
         return values
 
     @field_validator("neutral")
@@ -195,11 +195,7 @@ class TrainSettings(_Settings):
     @property
     def decoder(self) -> SpotSettings:
         """The decoder's settings."""
-        return SpotSettings.from_sensitivity(0.5, **_tuples(self.spotting))
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return SpotSettings.from_sensitivity(0.5, **self.spotting)
 
 
 def load_settings(path: Path | None, **override: Any) -> TrainSettings:

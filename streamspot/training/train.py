@@ -82,7 +82,7 @@ def evaluate(
     Args:
         data: Folder with ``features.npz`` and ``annotations.csv``.
         weights: Name of shipped weights, or a path.
-        decoder: Decoder settings; the defaults if None.
+        decoder: Decoder settings; the weights' own if None.
         choose: Choose the least scores on this very data; the result is then optimistic and says so.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -96,7 +96,7 @@ def evaluate(
     dataset = load(data)
     model = Model.load(weights, device=device)
     scores = judge(model, dataset)
-    decoder = decoder or SpotSettings()
+    decoder = decoder or SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
         decoder = choose_scores(dataset.recordings, scores, decoder)
     curves = Curves(scores, decoder)
