@@ -189,7 +189,11 @@ def damaged(path: Path, kind: str) -> None:
         torch.nn.init.constant_(network.intensity.weight, float("nan"))
         Model(network).save(path)
     elif kind == "spotting":
-        metadata = {"format": "streamspot-model/1", "config": CONFIGS["causal"].to_json(), "spotting": "[0.5]"}
+        metadata = {
+            "format": "streamspot-model/1",
+            "config": CONFIGS["causal"].to_json(),
+            "spotting": "[0.5]",
+        }
         save_file(Network(CONFIGS["causal"]).state_dict(), path, metadata)
 
 
