@@ -25,7 +25,8 @@ from streamspot.datasets.measure import Measures, measure
 from streamspot.datasets.official import Video
 from streamspot.datasets.store import load
 from streamspot.simulation import Scenario, simulate
-from streamspot.training.simulated import HELD_OUT, flow_alone
+from streamspot.training.labelled import flow_alone
+from streamspot.training.simulated import HELD_OUT
 
 Array = NDArray[np.float32]
 PLOT = Path(__file__).parents[1] / "docs" / "fit.svg"

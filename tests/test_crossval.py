@@ -29,6 +29,7 @@ TINY: dict[str, Any] = {
     "groups": 3,
     "network": {"width": 8, "dilations": [1, 4]},
 }
+SIMULATED = {"steps": 3, "beside": 1, "recordings": 3}
 
 
 def _timeless(path: Path) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def _whole(folds: Path) -> list[Path]:
 
 
 MOMENTS: dict[str, tuple[int, Callable[[Path], bool]]] = {
-    "in the first training": (1, lambda folds: (folds / "fingerprint").exists()),
+    "before the first training": (1, lambda folds: (folds / "fingerprint").exists()),
+    "in the first training": (1, lambda folds: (folds / "start.safetensors").exists()),
     "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz"), *_whole(folds)])),
     "between results, two processes": (2, lambda folds: len(_whole(folds)) >= 3),
     "before the tables": (1, lambda folds: len(_whole(folds)) == 7),
@@ -54,7 +56,7 @@ def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None
     """Whenever crossval is killed, started again it ends with the results of an undisturbed run."""
     data = write_small(tmp_path / "data", subjects=4)
     settings = tmp_path / "settings.yaml"
-    settings.write_text(json.dumps(TINY))
+    settings.write_text(json.dumps(TINY | {"simulated": SIMULATED}))
     crossval(data, tmp_path / "whole", load_settings(settings))
     out = tmp_path / "broken"
     command = [

@@ -16,7 +16,8 @@ from streamspot.flow.regions import LAYOUTS, layout
 from streamspot.model import Model, ModelConfig
 from streamspot.simulation import Recording, Scenario, simulate
 from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
-from streamspot.training.simulated import HELD_OUT, Example, Recipe, augment, evaluate, matched, runs, train
+from streamspot.training.labelled import Example, augment
+from streamspot.training.simulated import HELD_OUT, Recipe, evaluate, matched, runs, train
 
 QUIET = Scenario(
     blinks=0,

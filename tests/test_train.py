@@ -12,13 +12,14 @@ from small_data import REAL, write_small
 from typer.testing import CliRunner
 
 from streamspot.datasets.store import load
-from streamspot.errors import DataError, ModelError
+from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.flow.regions import LAYOUTS
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.training.batches import batches, mirror_order
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings
+from streamspot.training.start import start
 from streamspot.training.train import evaluate, judge, train
 from streamspot.types import RegionMotion
 
@@ -73,6 +74,21 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     other = Trainer(data.recordings, chosen.model_copy(update={"seed": 1}), layout=data.layout).run()
     assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
     assert not torch.equal(once.intensity.weight, other.intensity.weight)
+
+
+def test_a_start_from_simulation_is_the_same_given_or_made(tmp_path: Path) -> None:
+    """Weights that simulation taught once serve every network that starts from them; simulation goes on beside."""
+    data = load(write_small(tmp_path, subjects=2))
+    simulated = {"steps": 3, "beside": 1, "recordings": 3}
+    chosen = TrainSettings.model_validate(TINY | {"simulated": simulated})
+    given = start(chosen, data.layout, data.recordings[0].motion.shape[1])
+    once = Trainer(data.recordings, chosen, layout=data.layout, start=given).run()
+    again = Trainer(data.recordings, chosen, layout=data.layout).run()
+    plain = Trainer(data.recordings, TrainSettings.model_validate(TINY), layout=data.layout).run()
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(once.intensity.weight, plain.intensity.weight)
+    with pytest.raises(SettingsError, match="mine cannot be simulated"):
+        Trainer(data.recordings, chosen, layout="mine")
 
 
 def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:

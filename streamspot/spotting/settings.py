@@ -150,7 +150,7 @@ class SpotSettings:
             raise SettingsError(
                 f"there is no spotting setting {unknown[0]!r}; see SpotSettings for the names"
             )
-        tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in overrides.items()}
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
         plain, less = cls(**tuples), 0.5 - sensitivity
         return replace(
             plain,

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from streamspot.datasets.recording import Dataset
 from streamspot.errors import SettingsError
@@ -30,9 +31,11 @@ from streamspot.evaluation.results import SubjectCounts, count_subjects, protoco
 from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.model.network import Network
 from streamspot.spotting.settings import SpotSettings
+from streamspot.training.labelled import OnStep
 from streamspot.training.methods import finish, train_network
 from streamspot.training.provenance import commit
 from streamspot.training.settings import TrainSettings
+from streamspot.training.start import start
 from streamspot.types import Detection
 
 FIRST_JUDGED = 5
@@ -111,6 +114,22 @@ class Job:
     folder: Path
     device: str = "cpu"
 
+    @property
+    def start(self) -> Path:
+        """Where the weights lie that every network starts from, if the settings want any."""
+        return self.folder / "start.safetensors"
+
+
+def begin(job: Job, on_step: OnStep) -> None:
+    """Let a network learn from simulated motion, once for all runs."""
+    if job.settings.simulated.steps and not job.start.exists():
+        torch.set_num_threads(1)
+        regions = job.dataset.recordings[0].motion.shape[1]
+        weights = start(job.settings, job.dataset.layout, regions, job.device, on_step)
+        partial = job.start.with_name(f".{job.start.name}.{os.getpid()}")
+        save_file(dict(weights or {}), partial)
+        partial.replace(job.start)
+
 
 def execute(run: Run, job: Job, progress: Progress) -> None:
     """Train one run and write its scores, whole or not at all.
@@ -131,7 +150,10 @@ def execute(run: Run, job: Job, progress: Progress) -> None:
                 kept[f"epoch{epoch}/{name}"] = scores.astype(np.float16)
         progress(run.key, epoch + 1)
 
-    scorer = train_network(seen, settings, layout=dataset.layout, on_epoch=on_epoch, device=job.device)
+    weights = load_file(job.start) if settings.simulated.steps else None
+    scorer = train_network(
+        seen, settings, layout=dataset.layout, start=weights, on_epoch=on_epoch, device=job.device
+    )
     kept |= {f"last/{name}": scores for name, scores in scorer(unseen).items()}
     kept["seconds"] = np.array(time.process_time() - started)
     partial = job.folder / f".{run.key}.{os.getpid()}.npz"

@@ -14,11 +14,14 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
+from streamspot.training.labelled import loss_of, running_mean
 from streamspot.training.lac import completeness_loss
 from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
 from streamspot.training.points import Points
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
+from streamspot.training.start import Simulated, Weights
+from streamspot.training.start import start as start_from
 
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
@@ -34,6 +37,7 @@ class Trainer:
         recordings: The training subjects' recordings.
         settings: Every choice.
         layout: Name of the region layout.
+        start: Weights to start from; if None, those that the settings ask for are made.
         name: Name of the model.
         device: Where to compute.
 
@@ -48,6 +52,7 @@ class Trainer:
         settings: TrainSettings,
         *,
         layout: str,
+        start: Weights | None = None,
         name: str = "unnamed",
         device: str = "cpu",
     ) -> None:
@@ -60,10 +65,13 @@ class Trainer:
                 f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
-        torch.manual_seed(settings.seed)
         regions = recordings[0].motion.shape[1]
+        start = start or start_from(settings, layout, regions, device)
+        torch.manual_seed(settings.seed)
         self.network = Network(settings.network.config(name, layout, regions))
         nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
+        if start is not None:
+            self.network.load_state_dict(start)
         self.network.to(self.device)
         self.kept = Network(self.network.config).to(self.device)
         self.kept.load_state_dict(self.network.state_dict())
@@ -76,6 +84,12 @@ class Trainer:
         self._centres = torch.zeros(2, settings.network.width, device=self.device)
         self._reach = _reach(settings).to(self.device)
         self._steps = 0
+        simulated = settings.simulated
+        self._simulated = (
+            Simulated(layout, seed=settings.seed, recordings=simulated.recordings)
+            if simulated.beside
+            else None
+        )
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
         """Train and return the network to keep, in evaluation mode."""
@@ -107,7 +121,7 @@ class Trainer:
         motion = augment(batch.motion, settings.augment, self._order, unit, self._generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
         judge = self._drawn_loss if settings.neutral else self._whole_loss
-        loss = judge(epoch, motion, points, inside)
+        loss = judge(epoch, motion, points, inside) + self._simulated_loss()
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -141,6 +155,16 @@ class Trainer:
                 output, points, inside, settings.labels
             )
         return loss
+
+    def _simulated_loss(self) -> Tensor | float:
+        """Judge some simulated recordings and return their loss."""
+        if self._simulated is None:
+            return 0.0
+        settings = self.settings
+        motion, targets = self._simulated.draw(settings.simulated.beside, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            output = _float(self.network(motion))
+        return settings.simulated.weight * sum(loss_of(output, motion, targets))
 
     def _known_neutral(self, points: Points, inside: Tensor) -> Tensor:
         return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
@@ -177,23 +201,6 @@ class Trainer:
             if mine.any():
                 mean = features[seen.crop[mine], seen.tick[mine]].float().mean(0)
                 self._centres[kind].lerp_(mean, 0.1)
-
-
-@torch.no_grad()
-def running_mean(kept: Network, network: Network, decay: float, steps: int) -> None:
-    """Move the kept weights towards the current ones; early in a training faster than the decay says.
-
-    Args:
-        kept: The running mean.
-        network: What is trained.
-        decay: Of the mean; 0 keeps the current weights.
-        steps: Steps taken so far.
-    """
-    decay = min(decay, (1 + steps) / (10 + steps))
-    for mean, now in zip(kept.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
-    for old, new in zip(kept.buffers(), network.buffers(), strict=True):
-        old.copy_(new)
 
 
 def _float(output: Output) -> Output:

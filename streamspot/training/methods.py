@@ -14,6 +14,7 @@ from streamspot.training.baselines import MotionRule
 from streamspot.training.hrpro import InstanceStage
 from streamspot.training.loop import OnEpoch, Trainer, predict
 from streamspot.training.settings import TrainSettings
+from streamspot.training.start import Weights
 from streamspot.training.tspnet import CentreStage
 
 Scorer = Callable[[Sequence[Recording]], dict[str, Scores]]
@@ -25,13 +26,14 @@ def train_network(
     settings: TrainSettings,
     *,
     layout: str,
+    start: Weights | None = None,
     on_epoch: OnEpoch | None = None,
     device: str = "cpu",
 ) -> Scorer:
-    """Train by the method the settings name and return what judges recordings."""
+    """Train by the method the settings name, from given weights or its own, and return what judges recordings."""
     if settings.method == "motion":
         return MotionRule(recordings)
-    network = Trainer(recordings, settings, layout=layout, device=device).run(on_epoch)
+    network = Trainer(recordings, settings, layout=layout, start=start, device=device).run(on_epoch)
     return finish(network, recordings, settings)
 
 

@@ -19,6 +19,7 @@ from streamspot.errors import SettingsError
 from streamspot.training.crossval import (
     Job,
     Run,
+    begin,
     collect,
     execute,
     fingerprint,
@@ -82,6 +83,10 @@ def crossval(
     with bar:
         whole = bar.add_task(f"{len(runs)} trainings", total=len(runs) * settings.epochs)
         bar.advance(whole, (len(runs) - len(todo)) * settings.epochs)
+        if todo and settings.simulated.steps:
+            first = bar.add_task("simulated motion", total=settings.simulated.steps)
+            begin(job, lambda _step, _loss: bar.advance(first))
+            bar.remove_task(first)
         if jobs == 1:
             for run in todo:
                 execute(run, job, lambda _key, _epoch: bar.advance(whole))

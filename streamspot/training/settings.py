@@ -126,24 +126,42 @@ class AugmentSettings(_Settings):
     noise: float = Field(default=0.02, ge=0)
 
 
+class SimulatedSettings(_Settings):
+    """Simulated motion, whose labels are all known, before and beside the data (see ``start``).
+
+    Attributes:
+        recordings: How many recordings of 20 s there are to draw from.
+        steps: Optimiser steps on simulated motion alone before the first epoch; 0 starts from random weights.
+        beside: Simulated recordings in every step of the epochs.
+        weight: Of their loss.
+    """
+
+    recordings: int = Field(default=600, ge=1)
+    steps: int = Field(default=0, ge=0)
+    beside: int = Field(default=0, ge=0)
+    weight: float = Field(default=1.0, gt=0)
+
+
 class TrainSettings(_Settings):
     """A whole training run.
 
     Attributes:
-        method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's proposals
-            (see there); ``motion`` is the rule without learning, a fixed window round the peaks of motion.
-            All but ``network`` are baselines for cross-validation, not for a stream. network: What is
-            trained. labels: From points to labels. loss: What is minimised. augment: How recordings are
-            varied. epochs: Passes over the data. least_steps: Optimiser steps an epoch at least; little data is
-            passed over several times in one. batch: Crops a step. crop: Ticks a crop; 0 takes whole
-            recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the run, then falls as a
-            cosine. weight_decay: Of AdamW. average: Decay of the running mean of the weights, which is what
-            is kept; 0 keeps the last. precision: ``bf16`` computes the network in bfloat16. seed: Of weights,
-            order, augmentation and sampled points. spotting: Decoder settings that differ from
-            ``SpotSettings``; crossval chooses the least scores itself. groups: Groups of subjects for that
-            choice, see ``crossval``. neutral: How many neutral ticks are drawn for each labelled one; no
-            others are computed, which only the transformer can do and which makes it affordable. The drawn
-            ones stand for all. 0 computes every tick.
+        method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's
+            proposals (see there); ``motion`` is the rule without learning, a fixed window round the
+            peaks of motion. All but ``network`` are baselines for cross-validation, not for a
+            stream. network: What is trained. labels: From points to labels. loss: What is
+            minimised. augment: How recordings are varied. simulated: What simulation teaches.
+            epochs: Passes over the data. least_steps: Optimiser steps an epoch at least; little
+            data is passed over several times in one. batch: Crops a step. crop: Ticks a crop; 0
+            takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the
+            run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean
+            of the weights, which is what is kept; 0 keeps the last. precision: ``bf16`` computes
+            the network in bfloat16. seed: Of weights, order, augmentation and sampled points.
+            spotting: Decoder settings that differ from ``SpotSettings``; crossval chooses the least
+            scores itself. groups: Groups of subjects for that choice, see ``crossval``. neutral:
+            How many neutral ticks are drawn for each labelled one; no others are computed, which
+            only the transformer can do and which makes it affordable. The drawn ones stand for all.
+            0 computes every tick.
     """
 
     method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
@@ -151,6 +169,7 @@ class TrainSettings(_Settings):
     labels: LabelSettings = LabelSettings()
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
+    simulated: SimulatedSettings = SimulatedSettings()
     epochs: int = Field(default=10, ge=1)
     least_steps: int = Field(default=12, ge=1)
     batch: int = Field(default=16, ge=1)
