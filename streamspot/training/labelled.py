@@ -136,7 +136,7 @@ def loss_of(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     """Return the cross-entropy of intensity and of classes against the truth.
 
     A tick at an expression's edge or in the gap between two counts double, and so does one of a micro-expression,
-    which is brief; one at which something else moves, most of it speech, counts three times.
+    which is brief; one at which something else moves, most of it speech, counts four times.
 
     Args:
         out: What the network said.
@@ -146,7 +146,7 @@ def loss_of(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     intensity, classes, judged = targets[..., 0], targets[..., 1:3], targets[..., 3] > 0.999
     edge = functional.max_pool1d(intensity.diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
     weight = 1 + functional.pad(edge.float(), (1, 0))
-    weight = weight + 2 * ((_far(motion) > _MOVING) & (intensity == 0)).float()
+    weight = weight + 3 * ((_far(motion) > _MOVING) & (intensity == 0)).float()
     weight = weight * judged * (1 + (classes[..., 1] > 0.5).float())
     return (
         functional.binary_cross_entropy(out.intensity, intensity, weight),
