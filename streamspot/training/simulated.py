@@ -22,6 +22,7 @@ from streamspot.flow.regions import layout
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.simulation import Instance, Recording, simulate
 from streamspot.simulation.units import mirror
+from streamspot.spotting import SpotSettings
 from streamspot.training.labelled import Example, augment, learn
 from streamspot.training.provenance import commit
 from streamspot.types import Kind
@@ -31,9 +32,9 @@ Array = NDArray[np.float32]
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
 
-SPOTTING = {"macro_score": 0.7, "trough_share": 0.5}
-"""How these weights' curves are decoded. They have learned to open a gap where one expression follows another, so a
-shallow dip is a wobble; and a first syllable scores lower than most expressions."""
+SPOTTING = {"macro_ticks": (15, SpotSettings().longest), "trough_share": 0.5}
+"""How these weights' curves are decoded. They have learned expressions from end to end, and to open a gap where one
+follows another: a run is hardly shorter than its macro-expression, and a shallow dip is a wobble."""
 
 
 @dataclass(frozen=True, slots=True)
