@@ -43,12 +43,16 @@ def train_command(
     settings = load_settings(config, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     with _bar(console, hidden=no_ui) as bar:
+        steps = settings.simulated.steps
+        first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
         task = bar.add_task("training", total=settings.epochs)
 
         def show(_: int, loss: float) -> None:
             bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
 
-        model = train(data, out, settings, device=device, on_epoch=show)
+        model = train(
+            data, out, settings, device=device, on_step=lambda _step, _loss: bar.advance(first), on_epoch=show
+        )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
 
 

@@ -206,7 +206,9 @@ class TrainSettings(_Settings):
         loss, network, labels = (info.data.get(name) for name in ("loss", "network", "labels"))
         if not value or not (loss and network and labels):
             return value
-        between = loss.smooth or loss.norm or loss.completeness or loss.negatives == "lowest"
+        simulated = info.data.get("simulated")
+        beside = simulated is not None and (simulated.steps or simulated.beside)
+        between = beside or loss.smooth or loss.norm or loss.completeness or loss.negatives == "lowest"
         if between or network.encoder != "transformer" or labels.kind not in ("window", "full"):
             raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
         return value

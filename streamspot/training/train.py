@@ -19,9 +19,11 @@ from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.flow.regions import LAYOUTS
 from streamspot.model.model import Model
 from streamspot.spotting.settings import SpotSettings
+from streamspot.training.labelled import OnStep
 from streamspot.training.loop import Trainer
 from streamspot.training.provenance import commit
 from streamspot.training.settings import TrainSettings
+from streamspot.training.start import start
 
 
 def train(
@@ -30,6 +32,7 @@ def train(
     settings: TrainSettings,
     *,
     device: str = "cpu",
+    on_step: OnStep | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Model:
     """Train on all subjects and write the weights, their configuration and how they came about.
@@ -39,6 +42,7 @@ def train(
         out: A ``.safetensors`` file.
         settings: Every choice.
         device: ``cpu`` or ``cuda``.
+        on_step: Called after each step on simulated motion alone, where the settings want any.
         on_epoch: Called with the number of each finished epoch and its mean loss.
 
     Raises:
@@ -52,7 +56,11 @@ def train(
             "train with `method: network`"
         )
     dataset = load(data, seed=settings.seed)
-    trainer = Trainer(dataset.recordings, settings, layout=dataset.layout, name=out.stem, device=device)
+    regions = dataset.recordings[0].motion.shape[1]
+    weights = start(settings, dataset.layout, regions, device, on_step)
+    trainer = Trainer(
+        dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
+    )
     network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
     provenance = {
         "dataset": dataset.name,
