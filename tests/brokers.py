@@ -1,12 +1,14 @@
-"""A real mosquitto for the tests, on a free loopback port, stopped in every way a broker can stop."""
+"""A real mosquitto for the tests, stopped in every way a broker can stop, and the sink and the events it meets."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,8 @@ from typing import Self
 
 import pytest
 
+from streamspot.sinks.mqtt import MqttSink
+from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment, Phase
 
 LOSSLESS = "autosave_on_changes true\nautosave_interval 1\n"
@@ -110,3 +114,15 @@ def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", sessio
         model="test",
         reason="it came to nothing" if phase == "cancelled" else None,
     )
+
+
+def a_sink(url: str, folder: Path, telemetry: Telemetry, drain: float = 3.0) -> MqttSink:
+    """Return the sink under test."""
+    return MqttSink(url, node="n", stream="cam", journal=folder / "j", telemetry=telemetry, drain=drain)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for something that has to happen."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

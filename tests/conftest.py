@@ -1,8 +1,11 @@
-"""What tests share: the optional development data, a portrait, a folder of state of their own."""
+"""What tests share: the optional development data, a portrait, a folder of state of their own, foul weather."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +50,17 @@ def portrait() -> Frame:
 def nobody() -> Frame:
     """Return one frame without a face."""
     return Frame(0, 0.0, 0, np.full((480, 640, 3), 90, np.uint8))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the wait for an answer from four seconds to one, to keep the tests short."""
+    monkeypatch.setattr("streamspot.sinks.broker.TIMEOUT", 1.0)
+
+
+@pytest.fixture
+def silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No fault may write over the dashboard: nothing is logged as an error."""
+    yield
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -1,0 +1,85 @@
+"""Promises about a broker's address: every kind is understood; a wrong, silent or forbidden one is one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto, free_port
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamspot.errors import BrokerError, SettingsError
+from streamspot.sinks.broker import Broker, RefusedError, backoff, redacted
+from streamspot.sinks.embedded import embedded_broker
+from streamspot.subscription import subscribe
+
+
+async def test_nobody_there_is_one_sentence():
+    """A subscriber without a broker learns which address does not answer."""
+    port = free_port()
+    with pytest.raises(BrokerError, match=f":{port} is not there"):
+        async with subscribe(f"mqtt://127.0.0.1:{port}"):
+            pass
+
+
+async def test_wrong_credentials_are_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Bad credentials are told from a missing broker; the password appears nowhere."""
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD", "hunter2")
+    with Mosquitto(tmp_path, anonymous=False) as broker:
+        url = broker.url.replace("//", "//me@")
+        with pytest.raises(RefusedError, match="refuses us") as caught:
+            async with subscribe(url):
+                pass
+        assert "hunter2" not in str(caught.value) + repr(Broker.parse(url))
+
+
+def test_a_password_in_the_address_is_refused_without_repeating_it():
+    """An address with a password would stand in the process list: the message says where to put it."""
+    with pytest.raises(SettingsError, match="STREAMSPOT_MQTT_PASSWORD") as caught:
+        Broker.parse("mqtt://me:hunter2@host")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host", "mqtt://", "mqtt://host:port", "mqtt://h?x=1", "mqtt://h?version=4", "mqtt://h?cafile=a"],
+)
+def test_an_impossible_address_is_one_sentence(url: str):
+    """Every wrong address names itself and the remedy."""
+    with pytest.raises(SettingsError, match=";"):
+        Broker.parse(url)
+
+
+def test_addresses_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Scheme, default port, user and password file are understood; the address shown has no credentials."""
+    (tmp_path / "password").write_text("from file\n")
+    monkeypatch.setenv("STREAMSPOT_MQTT_PASSWORD_FILE", str(tmp_path / "password"))
+    broker = Broker.parse("wss://robo%40lab@broker.example/ws")
+    assert (broker.port, broker.user, broker.password, broker.path) == (443, "robo@lab", "from file", "/ws")
+    assert broker.address == "wss://broker.example:443"
+    assert Broker.parse("localhost").address == "mqtt://localhost:1883"
+    assert Broker.parse("mqtts://[::1]").address == "mqtts://[::1]:8883"
+    assert redacted("rtsp://a:b@c/d and mqtt://e@f") == "rtsp://c/d and mqtt://f"
+
+
+@given(st.integers(1, 10_000))
+def test_waiting_grows_to_a_minute_and_no_further(attempt: int):
+    """However long a broker is away, it is tried again within a minute."""
+    assert 0 < backoff(attempt) <= 60
+
+
+async def test_the_demo_broker_names_the_missing_package(monkeypatch: pytest.MonkeyPatch):
+    """Without the extra the user is told what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "amqtt.broker", None)
+    with pytest.raises(SettingsError, match=r"pip install 'streamspot\[demo\]'"):
+        async with embedded_broker():
+            pass
+
+
+async def test_the_demo_broker_names_a_taken_port():
+    """A second broker on one port is one sentence."""
+    async with embedded_broker() as url:
+        with pytest.raises(BrokerError, match="choose another"):
+            async with embedded_broker(port=int(url.rsplit(":", 1)[1])):
+                pass

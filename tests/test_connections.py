@@ -1,0 +1,173 @@
+"""Promises about the connection to the broker: encrypted or over ws:// it delivers; refused or mute, it says so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto, a_sink, free_port, make_event, until
+
+from streamspot.subscription import subscribe
+from streamspot.telemetry import Telemetry
+
+pytestmark = pytest.mark.usefixtures("impatient", "silence")
+
+
+async def test_a_broker_that_accepts_and_never_answers_is_given_up_and_tried_again(tmp_path: Path):
+    """A dead peer behind an open port neither blocks the stream nor leaks sockets."""
+    connections = 0
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+        connections -= 1
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with a_sink(url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+        for number in range(10):
+            await sink.event(make_event(number))
+        await until(lambda: telemetry.broker.state == "retrying")
+        assert "no answer" in telemetry.broker.error or "timed out" in telemetry.broker.error
+        await asyncio.sleep(2.5)
+        assert connections <= 1
+    assert sink.remaining == 10
+    server.close()
+
+
+async def test_refused_credentials_say_so_and_are_mended_without_a_restart(tmp_path: Path):
+    """Bad credentials show as ``refused``; once the administrator lets us in, everything arrives."""
+    with Mosquitto(tmp_path, anonymous=False) as broker:
+        async with a_sink(broker.url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(0))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "refuses us" in telemetry.broker.error
+        assert sink.remaining == 1
+        broker.stop()
+    with Mosquitto(tmp_path) as broker:
+        async with subscribe(broker.url) as events, a_sink(broker.url, tmp_path, Telemetry()):
+            async with asyncio.timeout(5):
+                assert (await anext(events)).event.seq == 0
+
+
+async def test_a_topic_the_broker_forbids_is_told_on_mqtt_5(tmp_path: Path):
+    """An access rule that swallows events is no acknowledgement: they stay in the journal, the error is shown."""
+    (tmp_path / "acl").write_text(
+        "topic readwrite streamspot/n/status\ntopic readwrite streamspot/n/cam/status\n"
+    )
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+        url = f"{broker.url}?version=5"
+        async with a_sink(url, tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(0))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "access rules" in telemetry.broker.error
+        assert sink.remaining == 1
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """Make an authority, a server's and a client's certificate, and a second authority nobody trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is missing; apt-get install openssl")
+    folder = tmp_path / "pki"
+    folder.mkdir()
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ("ca", "other"):
+        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes"]
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.pem",
+            *subject,
+        )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("server", "client"):
+        openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            f"/CN={name}",
+        )
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-out", f"{name}.pem", "-days", "2", "-extfile", "names"),
+        )
+    return folder
+
+
+async def test_tls_with_a_client_certificate_and_a_wrong_authority(tmp_path: Path, certificates: Path):
+    """Encrypted both ways it delivers; a certificate of an unknown authority is refused in one sentence."""
+    files = f"cafile {certificates}/ca.pem\ncertfile {certificates}/server.pem\nkeyfile {certificates}/server.key\n"
+    with Mosquitto(tmp_path, listener=files + "require_certificate true\n") as broker:
+        mine = f"certfile={certificates}/client.pem&keyfile={certificates}/client.key"
+        url = f"mqtts://127.0.0.1:{broker.port}?cafile={certificates}"
+        async with subscribe(f"{url}/ca.pem&{mine}") as events:
+            async with a_sink(f"{url}/ca.pem&{mine}", tmp_path, Telemetry()) as sink:
+                for number in range(20):
+                    await sink.event(make_event(number))
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
+        async with a_sink(f"{url}/other.pem&{mine}", tmp_path, telemetry := Telemetry(), drain=0.2) as sink:
+            await sink.event(make_event(20))
+            await until(lambda: telemetry.broker.state == "refused")
+            assert "cannot be trusted" in telemetry.broker.error
+            assert "cafile" in telemetry.broker.error
+        assert sink.remaining == 1
+
+
+async def test_websockets_carry_the_same_events(tmp_path: Path):
+    """Where only the web's ports are open, ``ws://`` delivers too."""
+    port = free_port()
+    with Mosquitto(tmp_path, settings=f"listener {port} 127.0.0.1\nprotocol websockets\n") as broker:
+        async with subscribe(broker.url) as events:
+            async with a_sink(f"ws://127.0.0.1:{port}", tmp_path, Telemetry()) as sink:
+                for number in range(20):
+                    await sink.event(make_event(number))
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
+
+
+def test_leaving_takes_no_second_when_the_broker_is_a_black_hole(tmp_path: Path):
+    """Ctrl-C is not held up by a broker whose packets vanish."""
+    with socket.socket() as hole, contextlib.ExitStack() as crowd:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        for _ in range(4):  # a full queue: the kernel answers nobody else
+            one = crowd.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(hole.getsockname())
+
+        async def run() -> int:
+            url = f"mqtt://127.0.0.1:{hole.getsockname()[1]}"
+            async with a_sink(url, tmp_path, Telemetry(), drain=0.2) as sink:
+                await sink.event(make_event(0))
+                await asyncio.sleep(0.1)
+            return sink.remaining
+
+        start = time.monotonic()
+        assert asyncio.run(run()) == 1
+        assert time.monotonic() - start < 1.0

@@ -1,0 +1,142 @@
+"""Promises of pictures in a folder and on standard input: all that are whole come in order, damage is told."""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_pictures import _encode, _picture
+
+from streamspot.errors import SourceError
+from streamspot.sources import open_source
+from streamspot.sources.base import as_bgr
+from streamspot.sources.images import natural
+from streamspot.sources.stdin import StandardInput
+
+# Folders
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_every_picture_becomes_bgr(shape, kind):
+    """Grey, transparent and 16-bit pictures become three channels of bytes."""
+    image = as_bgr(np.full(shape, np.iinfo(kind).max, kind))
+    assert image.shape == (5, 7, 3)
+    assert image.dtype == np.uint8
+    assert image.min() == 255
+
+
+def test_folder_is_read_in_natural_order(tmp_path):
+    """img2 comes before img10; grey and transparent pictures come as BGR; other files do not matter."""
+    for number in (10, 9, 2, 1):
+        cv2.imwrite(str(tmp_path / f"img{number}.png"), np.full((6, 8), number, np.uint8))
+    cv2.imwrite(str(tmp_path / "img11.png"), np.full((6, 8, 4), 11, np.uint8))
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "img3.png").mkdir()
+    frames = list(open_source(f"{tmp_path}?fps=200").frames())
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 9, 10, 11]
+    assert all(frame.image.shape == (6, 8, 3) for frame in frames)
+    assert [frame.pts for frame in frames] == [number / 200 for number in range(5)]
+    assert open_source(str(tmp_path)).fps == 30
+
+
+def test_damaged_picture_leaves_a_gap(tmp_path):
+    """A picture that cannot be decoded is left out, counted and named; the others keep their times."""
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), _picture(number))
+    (tmp_path / "2.png").write_bytes(b"nothing")
+    source = open_source(str(tmp_path))
+    assert [frame.index for frame in source.frames()] == [0, 1, 3]
+    assert "2.png" in source.messages[0]
+
+
+@given(st.lists(st.text(max_size=8), max_size=8))
+def test_natural_order_is_an_order(names):
+    """Any file names can be put in natural order."""
+    once = sorted(names, key=natural)
+    assert all(natural(a) <= natural(b) for a, b in pairwise(once))
+
+
+# Standard input
+
+
+def _pipe(data: bytes, cuts: list[int] | None = None):
+    """A reader that hands out ``data`` in pieces of the given sizes, then in large ones."""
+    sizes = iter(cuts or [])
+    at = 0
+
+    def read(count: int) -> bytes:
+        nonlocal at
+        piece = data[at : at + min(count, next(sizes, count))]
+        at += len(piece)
+        return piece
+
+    return read
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 400), max_size=30), st.sampled_from([".jpg", ".png"]), st.binary(max_size=20))
+def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
+    """JPEG and PNG pictures are told apart however the stream is divided, with anything between them."""
+    between = between.replace(b"\xff", b"").replace(b"\x89", b"")
+    data = between.join(_encode(number, kind) for number in range(5))
+    frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).frames())
+    assert [frame.pts for frame in frames] == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert [int(frame.image[40, 40, 1] - 20 + 2) // 5 for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_thumbnail_inside_a_picture_is_no_picture():
+    """A JPEG with another in its header, as cameras write them, is one picture; progressive ones too."""
+    image = _picture(3)
+    progressive = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    thumbnail = b"Exif\0\0" + _encode(9, ".jpg")
+    photo = (
+        progressive[:2] + b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + progressive[2:]
+    )
+    frames = list(StandardInput(fps=10, read=_pipe(photo + photo)).frames())
+    assert len(frames) == 2
+    assert abs(int(frames[0].image[40, 40, 1]) - int(image[40, 40, 1])) < 3
+
+
+def test_damage_on_stdin_is_reported():
+    """A picture cut short is left out with a message; a stream without pictures is refused."""
+    whole = _encode(0, ".jpg")
+    source = StandardInput(fps=10, read=_pipe(whole[:300] + whole + whole[:200]))
+    assert [frame.index for frame in source.frames()] == [1]
+    assert "1 of 2 pictures" in source.messages[-1]
+    assert any("within a picture" in message for message in source.messages)
+    for empty in (b"", b"hello" * 1000):
+        with pytest.raises(SourceError, match="holds no"):
+            list(StandardInput(fps=10, read=_pipe(empty)).frames())
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data(), st.sampled_from([".jpg", ".png"]))
+def test_any_bytes_on_stdin_end(data, kind):
+    """Damage anywhere in piped pictures costs pictures, never the program."""
+    stream = bytearray(_encode(0, kind) + _encode(1, kind) + _encode(2, kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(stream) - 1))
+        stream[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
+    try:
+        frames = list(StandardInput(fps=10, read=_pipe(bytes(stream))).frames())
+    except SourceError:
+        return
+    assert len(frames) < 10
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(1, 5000), max_size=20))
+def test_raw_pictures_on_stdin(cuts):
+    """Raw BGR bytes become pictures of the size given; a rest at the end is reported."""
+    data = b"".join(_picture(number).tobytes() for number in range(3))
+    source = StandardInput(size=(64, 48), fps=10, read=_pipe(data + b"rest", cuts))
+    frames = list(source.frames())
+    assert all(np.array_equal(frame.image, _picture(frame.index)) for frame in frames)
+    assert len(frames) == 3
+    assert "4 of 9216 bytes" in source.messages[-1]
