@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_pictures import _picture
+from small_pictures import small_picture
 
 from streamspot.errors import SourceError
 from streamspot.sources import EndOfStream, FrameFeed, open_source
@@ -45,7 +45,7 @@ def _numbered(count: int, pause: float = 0.0, fps: float = 30.0):
     def make():
         for number in range(count):
             time.sleep(pause)
-            yield Frame(number, number / fps, time.monotonic_ns(), _picture(number))
+            yield Frame(number, number / fps, time.monotonic_ns(), small_picture(number))
 
     return make
 
@@ -87,7 +87,7 @@ def test_the_end_and_the_error_come_after_the_frames(policy):
     """What a failing source gave before is delivered, then its error, at each call; an end is an end."""
 
     def failing():
-        yield Frame(0, 0.0, 0, _picture(0))
+        yield Frame(0, 0.0, 0, small_picture(0))
         raise SourceError("the cable is out; plug it in")
 
     feed = FrameFeed(_Fake(failing), policy=policy)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from small_pictures import _encode, _picture, _write
+from small_pictures import encoded, small_picture, write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import FrameFeed, Source, open_source
@@ -91,7 +91,7 @@ def _take(source: Source, count: int) -> list[Frame]:
 )
 def test_camera_that_goes_away_is_opened_again(trouble):
     """A camera unplugged, absent for a while and plugged in again goes on; the user is told of both."""
-    pictures = [_picture(number) for number in range(5)]
+    pictures = [small_picture(number) for number in range(5)]
     source = _live(_Camera(pictures + trouble), SourceError("gone; x"), _Camera(pictures))
     frames = _take(source, 10)
     assert [frame.index for frame in frames] == list(range(10))
@@ -113,7 +113,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
     def opening():
         opened.append(1)
-        return _Camera([_picture(0)] * (len(opened) == 1) + [60.0]), ""
+        return _Camera([small_picture(0)] * (len(opened) == 1) + [60.0]), ""
 
     source = LiveSource(Origin("fake", "fake", opening, 0.05, ""))
     before = threading.active_count()
@@ -127,7 +127,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
 def test_camera_is_given_back():
     """Closing the feed of a working camera releases the device."""
-    camera = _Camera([_picture(0)] * 500)
+    camera = _Camera([small_picture(0)] * 500)
     with FrameFeed(_live(camera)) as feed:
         assert feed.get(2) is not None
     assert camera.released.wait(1)
@@ -144,10 +144,10 @@ def test_first_failure_is_an_error():
 def test_strange_pictures_are_carried_on():
     """A change of size or of the number of channels mid-stream is passed on as BGR, and said."""
     script = [
-        _picture(0),
-        _picture(1)[..., 0],
-        _picture(2, 32, 24),
-        cv2.cvtColor(_picture(3), cv2.COLOR_BGR2BGRA),
+        small_picture(0),
+        small_picture(1)[..., 0],
+        small_picture(2, 32, 24),
+        cv2.cvtColor(small_picture(3), cv2.COLOR_BGR2BGRA),
     ]
     source = _live(_Camera(script))
     frames = _take(source, 4)
@@ -158,7 +158,7 @@ def test_strange_pictures_are_carried_on():
 def test_stamps_that_jump_back_do_not_turn_time():
     """A driver whose clock jumps back or stands still does not."""
     stamps = [1000.0, 1033.0, 1066.0, 500.0, 500.0, 533.0, 0.0]
-    pts = [frame.pts for frame in _take(_live(_Camera([_picture(0)] * 7, stamps)), 7)]
+    pts = [frame.pts for frame in _take(_live(_Camera([small_picture(0)] * 7, stamps)), 7)]
     assert all(b > a for a, b in pairwise(pts))
     assert pts[-1] < 1.0
 
@@ -273,7 +273,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         for number in range(12):
-            data = _encode(number, ".jpg")
+            data = encoded(number, ".jpg")
             self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
             self.wfile.write(data + b"\r\n")
             time.sleep(0.02)
@@ -285,7 +285,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path):
     """Yield host and port of a server that is a network camera and holds a file."""
-    _Handler.file = _write(tmp_path / "clip.avi", 10).read_bytes()
+    _Handler.file = write_clip(tmp_path / "clip.avi", 10).read_bytes()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_pictures import _encode, _picture
+from small_pictures import encoded, small_picture
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
@@ -48,7 +48,7 @@ def test_folder_is_read_in_natural_order(tmp_path):
 def test_damaged_picture_leaves_a_gap(tmp_path):
     """A picture that cannot be decoded is left out, counted and named; the others keep their times."""
     for number in range(4):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), _picture(number))
+        cv2.imwrite(str(tmp_path / f"{number}.png"), small_picture(number))
     (tmp_path / "2.png").write_bytes(b"nothing")
     source = open_source(str(tmp_path))
     assert [frame.index for frame in source.frames()] == [0, 1, 3]
@@ -84,7 +84,7 @@ def _pipe(data: bytes, cuts: list[int] | None = None):
 def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
     """JPEG and PNG pictures are told apart however the stream is divided, with anything between them."""
     between = between.replace(b"\xff", b"").replace(b"\x89", b"")
-    data = between.join(_encode(number, kind) for number in range(5))
+    data = between.join(encoded(number, kind) for number in range(5))
     frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).frames())
     assert [frame.pts for frame in frames] == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert [int(frame.image[40, 40, 1] - 20 + 2) // 5 for frame in frames] == [0, 1, 2, 3, 4]
@@ -92,9 +92,9 @@ def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
 
 def test_thumbnail_inside_a_picture_is_no_picture():
     """A JPEG with another in its header, as cameras write them, is one picture; progressive ones too."""
-    image = _picture(3)
+    image = small_picture(3)
     progressive = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
-    thumbnail = b"Exif\0\0" + _encode(9, ".jpg")
+    thumbnail = b"Exif\0\0" + encoded(9, ".jpg")
     photo = (
         progressive[:2] + b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + progressive[2:]
     )
@@ -105,7 +105,7 @@ def test_thumbnail_inside_a_picture_is_no_picture():
 
 def test_damage_on_stdin_is_reported():
     """A picture cut short is left out with a message; a stream without pictures is refused."""
-    whole = _encode(0, ".jpg")
+    whole = encoded(0, ".jpg")
     source = StandardInput(fps=10, read=_pipe(whole[:300] + whole + whole[:200]))
     assert [frame.index for frame in source.frames()] == [1]
     assert "1 of 2 pictures" in source.messages[-1]
@@ -119,7 +119,7 @@ def test_damage_on_stdin_is_reported():
 @given(st.data(), st.sampled_from([".jpg", ".png"]))
 def test_any_bytes_on_stdin_end(data, kind):
     """Damage anywhere in piped pictures costs pictures, never the program."""
-    stream = bytearray(_encode(0, kind) + _encode(1, kind) + _encode(2, kind))
+    stream = bytearray(encoded(0, kind) + encoded(1, kind) + encoded(2, kind))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(stream) - 1))
         stream[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
@@ -134,9 +134,9 @@ def test_any_bytes_on_stdin_end(data, kind):
 @given(st.lists(st.integers(1, 5000), max_size=20))
 def test_raw_pictures_on_stdin(cuts):
     """Raw BGR bytes become pictures of the size given; a rest at the end is reported."""
-    data = b"".join(_picture(number).tobytes() for number in range(3))
+    data = b"".join(small_picture(number).tobytes() for number in range(3))
     source = StandardInput(size=(64, 48), fps=10, read=_pipe(data + b"rest", cuts))
     frames = list(source.frames())
-    assert all(np.array_equal(frame.image, _picture(frame.index)) for frame in frames)
+    assert all(np.array_equal(frame.image, small_picture(frame.index)) for frame in frames)
     assert len(frames) == 3
     assert "4 of 9216 bytes" in source.messages[-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_pictures import _write
+from small_pictures import write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
@@ -68,7 +68,7 @@ def test_bad_file_is_one_sentence_with_a_remedy(tmp_path):
     """Empty, foreign and truncated files and empty folders are refused by name."""
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video\n" * 100)
-    whole = _write(tmp_path / "whole.mp4", codec="mp4v").read_bytes()
+    whole = write_clip(tmp_path / "whole.mp4", codec="mp4v").read_bytes()
     (tmp_path / "head.mp4").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "folder.mp4").mkdir()
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -114,7 +114,7 @@ def test_stream_names_fit_a_topic(text):
 
 def test_streams_are_named_after_their_source(tmp_path):
     """Cameras are cam0, files are named after themselves, addresses after host and path."""
-    clip = _write(tmp_path / "My Clip (1).avi", 1)
+    clip = write_clip(tmp_path / "My Clip (1).avi", 1)
     assert open_source(str(clip)).stream == "my-clip-1"
     assert open_source(clip.as_uri()).stream == "my-clip-1"
     assert open_source("0").stream == "cam0"
@@ -127,10 +127,10 @@ def test_streams_are_named_after_their_source(tmp_path):
 def test_identity_names_the_content(tmp_path):
     """A copy of a recording has its identity, another recording another, and a live run always a new one."""
     (tmp_path / "copy").mkdir()
-    first = _write(tmp_path / "a.avi", 5)
+    first = write_clip(tmp_path / "a.avi", 5)
     copy = Path(shutil.copy(first, tmp_path / "copy" / "a.avi"))
     os.utime(copy, (1, 1))
-    other = _write(tmp_path / "copy" / "b.avi", 6).rename(tmp_path / "b.avi")
+    other = write_clip(tmp_path / "copy" / "b.avi", 6).rename(tmp_path / "b.avi")
     assert open_source(str(first)).identity == open_source(str(copy)).identity
     assert open_source(str(first)).identity != open_source(str(other)).identity
     assert open_source("0").identity != open_source("0").identity

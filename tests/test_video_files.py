@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_pictures import _picture, _write
+from small_pictures import small_picture, write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
@@ -39,7 +39,7 @@ CLIPS = Path(os.environ.get("STREAMSPOT_DATA", Path(__file__).parents[2] / "shar
 def test_file_gives_every_picture_at_its_time(tmp_path, case):
     """Every picture of a recorded video comes once, in order, at its own time, as BGR bytes."""
     name, codec, count, fps, size = case
-    source = open_source(str(_write(tmp_path / name, count, fps, codec, size)))
+    source = open_source(str(write_clip(tmp_path / name, count, fps, codec, size)))
     frames = list(source.frames())
     assert [frame.index for frame in frames] == list(range(count))
     assert np.allclose([frame.pts for frame in frames], np.arange(count) / fps, atol=2e-3)
@@ -56,7 +56,7 @@ def test_file_gives_every_picture_at_its_time(tmp_path, case):
 def test_variable_frame_rate_is_honoured(tmp_path):
     """An animation whose pictures last differently long keeps its own times."""
     pillow = pytest.importorskip("PIL.Image")
-    pictures = [pillow.fromarray(_picture(7 * number)) for number in range(4)]
+    pictures = [pillow.fromarray(small_picture(7 * number)) for number in range(4)]
     path = tmp_path / "vfr.gif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 300, 50, 200], loop=0)
     pts = [frame.pts for frame in open_source(str(path)).frames()]
@@ -65,7 +65,7 @@ def test_variable_frame_rate_is_honoured(tmp_path):
 
 def test_damaged_file_ends_at_the_damage_with_a_message(tmp_path):
     """A file that was cut short gives what is left of it, and one sentence that says so."""
-    path = _write(tmp_path / "cut.avi", 50)
+    path = write_clip(tmp_path / "cut.avi", 50)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     source = open_source(str(path))
     frames = list(source.frames())
@@ -76,7 +76,7 @@ def test_damaged_file_ends_at_the_damage_with_a_message(tmp_path):
 
 def test_noise_within_a_file_never_raises_anything_but_a_sentence(tmp_path):
     """Random bytes in the middle of a video end in fewer frames or a SourceError, never in a crash."""
-    data = bytearray(_write(tmp_path / "whole.mp4", 30, codec="mp4v").read_bytes())
+    data = bytearray(write_clip(tmp_path / "whole.mp4", 30, codec="mp4v").read_bytes())
     rng = np.random.default_rng(0)
     for number in range(8):
         broken = data.copy()
@@ -94,7 +94,7 @@ def test_noise_within_a_file_never_raises_anything_but_a_sentence(tmp_path):
 
 def test_rotated_video_comes_upright(tmp_path):
     """A video whose metadata says that the camera was held upright is turned before anyone sees it."""
-    path = _write(tmp_path / "phone.mp4", 3, codec="mp4v")
+    path = write_clip(tmp_path / "phone.mp4", 3, codec="mp4v")
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 4 + 40
     one = 1 << 16

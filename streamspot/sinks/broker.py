@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import re
@@ -36,6 +37,10 @@ TIMEOUT = 4.0
 """Seconds for any answer of the broker; after it the connection is given up and made anew."""
 KEEPALIVE = 10
 PASSWORD = "STREAMSPOT_MQTT_PASSWORD"  # noqa: S105  (the name of the variable, not its value)
+
+_QUIET = logging.getLogger(__name__)
+_QUIET.setLevel(logging.CRITICAL)
+"""What MQTT's own library logs of a connection that breaks; the sink says it in its own words."""
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _FILES = ("cafile", "certfile", "keyfile")
@@ -253,6 +258,7 @@ class Dialler:
             timeout=TIMEOUT,
             keepalive=KEEPALIVE,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            logger=_QUIET,
             **self._session(),
         )
         connection = Connection(client, self.broker.v5)
