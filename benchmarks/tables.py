@@ -224,7 +224,8 @@ both kinds together; no setting is fitted to a fold, but the defaults were chose
 TOUCHING = """
 **Touching expressions**: the real motion of two macro-expressions of one subject, one straight after the other or
 overlapped by a fifth to a half of the shorter, between neutral ticks, judged by networks that never saw the
-subject (five folds, look-ahead 8, `benchmarks/look_ahead.py touching`) and decoded as in a stream.
+subject (five folds, look-ahead 8, `benchmarks/look_ahead.py touching`), decoded with a stream's defaults (the shipped
+weights bring others).
 Of the pairs whose curve stays above the floor between two peaks above 0.4, and whose trough is so
 deep (share of the lower peak), those with an event on either side of the trough. The defaults for
 troughs were chosen by the pairs of folds 0 and 1 and the false alarms of all recordings of seed 0, with the figures
