@@ -122,12 +122,14 @@ class Job:
 
 def begin(job: Job, on_step: OnStep) -> None:
     """Let a network learn from simulated motion, once for all runs."""
-    if job.settings.simulated.steps and not job.start.exists():
-        torch.set_num_threads(1)
-        regions = job.dataset.recordings[0].motion.shape[1]
-        weights = start(job.settings, job.dataset.layout, regions, job.device, on_step)
+    if job.start.exists():
+        return
+    torch.set_num_threads(1)
+    regions = job.dataset.recordings[0].motion.shape[1]
+    weights = start(job.settings, job.dataset.layout, regions, job.device, on_step)
+    if weights is not None:
         partial = job.start.with_name(f".{job.start.name}.{os.getpid()}")
-        save_file(dict(weights or {}), partial)
+        save_file(dict(weights), partial)
         partial.replace(job.start)
 
 

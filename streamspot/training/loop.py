@@ -133,8 +133,7 @@ class Trainer:
     def _whole_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
         """Judge every tick and return the loss."""
         settings = self.settings
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            output = _float(self.network(motion))
+        output = self._judged(motion)
         self._follow_centres(output.intermediate, points)
         labels = label(
             output.intensity,
@@ -156,15 +155,18 @@ class Trainer:
             )
         return loss
 
+    def _judged(self, motion: Tensor) -> Output:
+        """Return what the network says of every tick, computed as precisely as the settings ask."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            return _float(self.network(motion))
+
     def _simulated_loss(self) -> Tensor | float:
         """Judge some simulated recordings and return their loss."""
         if self._simulated is None:
             return 0.0
-        settings = self.settings
-        motion, targets = self._simulated.draw(settings.simulated.beside, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            output = _float(self.network(motion))
-        return settings.simulated.weight * sum(loss_of(output, motion, targets))
+        simulated = self.settings.simulated
+        motion, targets = self._simulated.draw(simulated.beside, self.device)
+        return simulated.weight * sum(loss_of(self._judged(motion), motion, targets))
 
     def _known_neutral(self, points: Points, inside: Tensor) -> Tensor:
         return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
