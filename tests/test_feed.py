@@ -168,7 +168,7 @@ def test_ctrl_c_ends_a_process_whose_source_hangs(waiting):
         env=environment,
     ) as process:
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.3)  # amid a wait of 0.2 s; Python's Condition cannot take the signal just as one begins
+        time.sleep(0.2)
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == b"bye\n"

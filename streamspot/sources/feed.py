@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import time
 from collections import deque
@@ -52,10 +54,9 @@ class FrameFeed:
         self.dropped = 0
         self.messages: deque[str] = source.messages
         self._speed = None if source.live else speed
-        self._frames: deque[Frame] = deque()
-        self._changed = threading.Condition()
+        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()  # None: there are no more
+        self._room = threading.Semaphore(_DEPTH)
         self._closed = threading.Event()
-        self._ended = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.stream}", daemon=True)
         self._thread.start()
@@ -67,17 +68,19 @@ class FrameFeed:
             EndOfStream: The source has ended or the feed was closed; so does every later call.
             SourceError: The source failed; frames it gave before are returned first.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._ended, timeout)
-            if self._frames:
-                frame = self._frames.popleft()
-                self._changed.notify_all()
-                return frame
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise EndOfStream
+        if self._closed.is_set():
+            raise EndOfStream
+        try:
+            frame = self._frames.get(timeout=timeout)
+        except queue.Empty:
             return None
+        if frame is not None:
+            self._room.release()
+            return frame
+        self._frames.put(None)  # for the next call
+        if self._error is not None and not self._closed.is_set():
+            raise self._error
+        raise EndOfStream
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the source ends; raises SourceError."""
@@ -92,11 +95,8 @@ class FrameFeed:
     def close(self) -> None:
         """End the feed within a second, even when the source hangs; its thread is then abandoned."""
         self._closed.set()
-        with self._changed:
-            self._ended = True
-            self._error = None
-            self._frames.clear()
-            self._changed.notify_all()
+        self._frames.put(None)
+        self._room.release()
         closer = threading.Thread(target=self.source.close, daemon=True)
         closer.start()
         closer.join(_GRACE_S)
@@ -135,21 +135,18 @@ class FrameFeed:
             )
             error.__cause__ = failure
         finally:
-            with self._changed:
-                if not self._closed.is_set():
-                    self._error = error
-                self._ended = True
-                self._changed.notify_all()
+            self._error = error
+            self._frames.put(None)
 
     def _put(self, frame: Frame) -> bool:
-        with self._changed:
-            if self.policy == "every":
-                self._changed.wait_for(lambda: len(self._frames) < _DEPTH or self._closed.is_set())
-            elif self._frames:
-                self._frames.clear()
-                self.dropped += 1
-            if self._closed.is_set():
-                return False
-            self._frames.append(frame)
-            self._changed.notify_all()
-            return True
+        """Hand a frame over; False when the feed was closed."""
+        if self.policy == "every":
+            self._room.acquire()
+        else:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self.dropped += self._frames.get_nowait() is not None
+        if self._closed.is_set():
+            return False
+        self._frames.put(frame)
+        return True
