@@ -249,10 +249,10 @@ def _leaky(steps: Array, keep: float) -> Array:
 def _sampled(rng: Rng, position: Array) -> Array:
     """Return the positions seen through a camera's own frame rate, with lost frames, back on the ticks."""
     ticks = len(position)
-    if ticks < 3:
-        return position
     rate = float(rng.choice((10, 12, 15, 20, 24, 25, 25, 30, 30, 30, 60)))
     frames = np.arange(0, ticks - 1, min(1.0, 30 / rate) if rate > 30 else 30 / rate)
+    if len(frames) < 2:
+        return position
     lost = rng.choice((0, 0, 0.01, 0.05))
     keep = rng.random(len(frames)) >= lost
     keep[0] = keep[-1] = True
