@@ -17,7 +17,7 @@ from streamspot.model import Model, ModelConfig
 from streamspot.simulation import Recording, Scenario, simulate
 from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
 from streamspot.spotting import SpotSettings, decode, scores_of
-from streamspot.training.labelled import Example, augment
+from streamspot.training.labelled import Example, augment, linger
 from streamspot.training.simulated import HELD_OUT, Recipe, evaluate, matched, runs, train
 
 QUIET = Scenario(
@@ -190,6 +190,34 @@ def test_a_recording_is_kept_whole(tmp_path):
     assert all(
         (getattr(again, name) == getattr(one, name)).all() for name in ("motion", "intensity", "classes")
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), ticks=st.integers(2, 900))
+def test_what_lingers_stays_where_it_was_measured(seed, ticks):
+    """Lengthened expressions go through measured positions only, at measured speeds; the labels go along."""
+    example = Example.of(simulate(seed, ticks, scenario=QUIET), ticks)
+    rng = np.random.default_rng(seed)
+    as_it_is, longer = linger(rng, example, 0.0), linger(rng, example, 1.0)
+    np.testing.assert_array_equal(as_it_is.motion, example.motion)
+    np.testing.assert_array_equal(as_it_is.targets, example.targets)
+    assert longer.motion.shape == example.motion.shape
+    assert longer.targets.shape == example.targets.shape
+    before, after = (np.ptp(one.motion.cumsum(0), axis=0) for one in (example, longer))
+    assert (after <= before + np.abs(example.motion).max(0) + 1e-5).all()
+    known = {tuple(row) for row in example.targets.tolist()}
+    assert known >= {tuple(row) for row in longer.targets.tolist()}
+
+
+def test_most_held_expressions_can_linger():
+    """Macro-expressions become longer by a third and more; micro-expressions keep their length."""
+    lengths = np.zeros((2, 2))
+    for seed in range(20):
+        example = Example.of(simulate(seed, 900, scenario=QUIET), 900)
+        longer = linger(np.random.default_rng(seed), example, 1.0)
+        lengths += [(one.targets[:, 1:3] > 0.5).mean(0) for one in (example, longer)]
+    assert lengths[1, 0] > 4 / 3 * lengths[0, 0]
+    assert lengths[1, 1] <= lengths[0, 1]
 
 
 def test_runs_and_matches():

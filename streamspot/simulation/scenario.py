@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamspot.simulation.units import COMBINATIONS, Combinations
 from streamspot.types import Kind
 
 
@@ -31,6 +32,7 @@ class Scenario:
         noise: Flow noise a tick, standard deviation.
         wander: Slow error of the position, standard deviation.
         glitches: Gross errors of a region's flow.
+        combinations: Action units that act together, with how often they do.
     """
 
     expressions: float = 9.0
@@ -50,6 +52,7 @@ class Scenario:
     noise: float = 0.0009
     wander: float = 0.006
     glitches: float = 4.0
+    combinations: Combinations = COMBINATIONS
 
     def floor(self, kind: Kind) -> float:
         """Return the smallest peak of a kind."""

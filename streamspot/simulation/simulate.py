@@ -161,18 +161,18 @@ def expressions(rng: Rng, person: Shown, scenario: Scenario, body: Busy) -> list
     length = len(body.position)
     rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
     micro = scenario.micro * rng.uniform(0, 2)
-    favourite = _units(rng)
+    favourite = _units(rng, scenario.combinations)
     start = 12 + int(rng.exponential(1800 / rate))
     while start < length - 20:
         talking = bool(body.mouth[start : start + 30].any())
         kind: Kind = "micro" if rng.random() < micro and not talking else "macro"
-        chosen = favourite if rng.random() < 0.5 else _units(rng)
+        chosen = favourite if rng.random() < 0.5 else _units(rng, scenario.combinations)
         faint = rng.random() < scenario.faint
         train = kind == "macro" and rng.random() < scenario.trains
         if train and rng.random() < 0.6:
             chosen = ((26,), (27,))[rng.integers(2)]
         while not _possible(chosen, kind, talking):
-            chosen = _units(rng)
+            chosen = _units(rng, scenario.combinations)
         face = person.face(rng, chosen)
         peak = max(person.reach(face), 1e-6)
         floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else scenario.floor(kind)
@@ -196,7 +196,7 @@ def expressions(rng: Rng, person: Shown, scenario: Scenario, body: Busy) -> list
             course = course[: end - start]
             body.position[start:end] += course[:, None, None] * (face * size)
             if kind == "macro" and len(course) > 40 and not faint and rng.random() < 0.25:
-                _second(rng, person, body.position[start:end])
+                _second(rng, person, body.position[start:end], scenario.combinations)
             instance = None if faint else _instance(rng, start, course, kind)
             if instance is not None:
                 out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
@@ -213,13 +213,13 @@ def _possible(chosen: tuple[int, ...], kind: Kind, talking: bool) -> bool:
     return not (seen <= _JAW and kind == "micro") and not (seen <= _SPOKEN and talking)
 
 
-def _units(rng: Rng) -> tuple[int, ...]:
+def _units(rng: Rng, combinations: units.Combinations) -> tuple[int, ...]:
     """Draw units that act together, now and then at random."""
     if rng.random() < 0.12:
         known = list(units.UNITS)
         return tuple(known[i] for i in rng.choice(len(known), rng.integers(1, 4), replace=False))
-    weights = np.array([weight for weight, _ in units.COMBINATIONS])
-    return units.COMBINATIONS[rng.choice(len(weights), p=weights / weights.sum())][1]
+    weights = np.array([weight for weight, _ in combinations])
+    return combinations[rng.choice(len(weights), p=weights / weights.sum())][1]
 
 
 def _course(rng: Rng, kind: Kind) -> Array:
@@ -242,7 +242,7 @@ def _brief(rng: Rng) -> Array:
     return courses.expression(rng, rise, int(rng.integers(3, 12)), fall)
 
 
-def _second(rng: Rng, person: Shown, position: Array) -> None:
+def _second(rng: Rng, person: Shown, position: Array, combinations: units.Combinations) -> None:
     """Let further units come and go within an expression; they belong to it."""
     rise, fall = int(rng.integers(5, 12)), int(rng.integers(5, 14))
     room = len(position) - rise - fall
@@ -251,7 +251,7 @@ def _second(rng: Rng, person: Shown, position: Array) -> None:
     hold = int(rng.integers(0, room))
     start = int(rng.integers(0, room - hold + 1))
     course = courses.expression(rng, rise, hold, fall)
-    face = person.face(rng, _units(rng)) * np.float32(rng.uniform(0.2, 0.8))
+    face = person.face(rng, _units(rng, combinations)) * np.float32(rng.uniform(0.2, 0.8))
     position[start : start + len(course)] += course[:, None, None] * face
 
 

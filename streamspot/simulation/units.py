@@ -76,7 +76,9 @@ UNITS: dict[int, dict[str, tuple[float, float]]] = {
     28: {"lower": (0, -0.06), "upper": (0, 0.05), "chin": (0, -0.03), "corner": (-0.01, 0.005)},
 }
 
-COMBINATIONS: tuple[tuple[float, tuple[int, ...]], ...] = (
+Combinations = tuple[tuple[float, tuple[int, ...]], ...]
+
+COMBINATIONS: Combinations = (
     (2.0, (12,)),
     (3.0, (6, 12)),
     (3.0, (6, 12, 25)),

@@ -96,6 +96,42 @@ def augment(
     return Example(motion.astype(np.float32), targets.astype(np.float32))
 
 
+def linger(rng: np.random.Generator, example: Example, share: float) -> Example:
+    """Let some macro-expressions last up to two seconds longer.
+
+    What was measured while one holds is passed through backwards and forwards again, so that the position stays
+    continuous and its errors stay measured ones.
+
+    Args:
+        rng: Source of chance.
+        example: What to vary.
+        share: Of the macro-expressions that last longer.
+
+    Returns:
+        As many ticks, beginning anywhere before what has become too much.
+    """
+    ticks = len(example.motion)
+    passed: list[NDArray[np.int64]] = []
+    at = 0
+    edges = np.diff((example.targets[:, 1] > 0.5).astype(np.int8), prepend=0, append=0)
+    for onset, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        course = example.targets[onset:end, 0]
+        high = onset + np.flatnonzero(course >= 0.9 * course.max())
+        first, last = int(high[0]), int(high[-1])
+        if not 5 <= last - first <= 50 or rng.random() >= share:
+            continue
+        times = max(1, round(rng.uniform(10, 70) / (2 * (last - first))))
+        there, back = np.arange(first, last) + 1, np.arange(last, first, -1) - 1
+        passed += [np.arange(at, last + 1), *((back, there) * times)]
+        at = last + 1
+    places = np.concatenate((*passed, np.arange(at, ticks)))
+    start = int(rng.integers(0, len(places) - ticks + 1))
+    places = places[start : start + ticks]
+    step = np.diff(places, prepend=places[0] - 1)
+    motion = example.motion[np.maximum(places, places - step)] * step[:, None, None].astype(np.float32)
+    return Example(motion, example.targets[places])
+
+
 def flow_alone(rng: np.random.Generator, motion: Array) -> Array:
     """Return motion (T, R, 2) as other programs record it: ten regions, smaller, with what landmarks would correct.
 
