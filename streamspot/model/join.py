@@ -32,17 +32,22 @@ def join(networks: Sequence[Network]) -> Network:
     out = Network(replace(first, width=sum(one.config.width for one in networks)))
     theirs = [one.state_dict() for one in networks]
     mine = {name: [weights[name] for weights in theirs] for name in theirs[0]}
-    joined = {name: torch.cat(parts, -1) for name, parts in mine.items()}
-    for name in ("encoder.now", "encoder.mix"):
-        joined[name] = _blocks(mine[name])
-    taps = zip(*(part.chunk(2, 1) for part in mine["encoder.past"]), strict=True)
-    joined["encoder.past"] = torch.cat([_blocks(tap) for tap in taps], 1)
-    joined["intermediate.weight"] = _blocks([part[None] for part in mine["intermediate.weight"]])[0]
+    joined = {
+        "encoder.past": torch.cat([_blocks(tap) for tap in _taps(mine.pop("encoder.past"))], 1),
+        "intermediate.weight": _blocks([part[None] for part in mine.pop("intermediate.weight")])[0],
+    }
+    joined |= {name: _blocks(mine.pop(name)) for name in ("encoder.now", "encoder.mix")}
+    joined |= {name: torch.cat(parts, -1) for name, parts in mine.items()}
     for head in ("intensity", "classes"):
         joined[f"{head}.weight"] /= len(networks)
         joined[f"{head}.bias"] = torch.stack(mine[f"{head}.bias"]).mean(0)
     out.load_state_dict(joined)
     return out.eval()
+
+
+def _taps(parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Return the older and the newer tap of each network's past, which stand one below the other."""
+    return list(zip(*(part.chunk(2, 1) for part in parts), strict=True))
 
 
 def _blocks(parts: Sequence[Tensor]) -> Tensor:

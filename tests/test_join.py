@@ -1,0 +1,50 @@
+"""Promises of joined networks: one network, the mean of several, in recordings as in streams."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from streamspot.errors import ModelError
+from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.model.join import join
+from streamspot.types import RegionMotion
+
+
+def _network(width: int = 8, **other: object) -> Network:
+    network = Network(ModelConfig(name="tiny", layout="paper10", width=width, dilations=(1, 4), **other))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return network.eval()
+
+
+def test_a_joined_network_says_the_mean_of_the_logits():
+    """Whatever the widths, intensity and classes are the mean of the members' in logits."""
+    torch.manual_seed(0)
+    members = [_network(8), _network(16), _network(4)]
+    motion = torch.randn(2, 90, 10, 2) * 0.01
+    joined = join(members)
+    assert joined.config.width == 28
+    for name in ("intensity", "classes"):
+        said = torch.stack([getattr(one(motion), name).logit() for one in members])
+        torch.testing.assert_close(getattr(joined(motion), name).logit(), said.mean(0), atol=1e-4, rtol=1e-4)
+
+
+def test_a_joined_network_streams():
+    """Tick by tick it says what it says of the whole recording."""
+    torch.manual_seed(1)
+    model = Model(join([_network(), _network()]))
+    motion = torch.randn(60, 10, 2) * 0.01
+    stream = ModelStream(model)
+    ticks = [RegionMotion(tick, tick / 30, tick, moved) for tick, moved in enumerate(motion.numpy())]
+    scores = [score for tick in ticks for score in stream.push(tick)] + stream.finish()
+    whole = model.forward(motion[None].numpy()).intensity[0]
+    streamed = torch.tensor([score.intensity for score in scores])
+    torch.testing.assert_close(streamed, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("other", [{"look_ahead": 4}, {"encoder": "transformer"}])
+def test_only_networks_that_are_alike_can_be_joined(other):
+    """Networks of other look-aheads, or that have no memory to share, are refused in a sentence."""
+    with pytest.raises(ModelError, match="alike"):
+        join([_network(**other), _network()])
