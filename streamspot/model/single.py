@@ -2,7 +2,8 @@
 
 For one face at a time a call into PyTorch costs more than the arithmetic in it: between two frames the face mesh
 has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes 0.8. This is ``CausalStepper`` and
-the heads again for that one case; a test holds the two to each other.
+the heads again for that one case; a test holds the two to each other. Where networks are joined side by side, what
+leads from one to another is 0 and left out.
 """
 
 from __future__ import annotations
@@ -24,6 +25,20 @@ def _array(tensor: Tensor) -> Array:
     return np.ascontiguousarray(tensor.detach().cpu().numpy())
 
 
+def _blocks(matrices: Array, count: int) -> Array:
+    """Return the blocks (L, M, D/M, D/M) on the diagonal of matrices (L, D, D)."""
+    size = matrices.shape[1] // count
+    places = [slice(n * size, (n + 1) * size) for n in range(count)]
+    return np.stack([matrices[:, place, place] for place in places], 1)
+
+
+def _apart(matrices: Array, count: int) -> bool:
+    """Tell whether nothing lies outside so many blocks on the diagonal."""
+    if matrices.shape[1] % count:
+        return False
+    return np.count_nonzero(matrices) == np.count_nonzero(_blocks(matrices, count))
+
+
 class SingleWeights:
     """The weights of a causal network as NumPy holds them; immutable, shared by all streams."""
 
@@ -34,9 +49,14 @@ class SingleWeights:
         self.integrals = _array(encoder.integrals)
         self.offset = _array(encoder.offset)
         self.decay = _array(encoder.decay)[:, None]
-        self.past = _array(encoder.past)
-        self.bias = _array(encoder.bias)
-        self.layers = list(zip(_array(encoder.now), _array(encoder.mix), strict=True))
+        now, mix = _array(encoder.now), _array(encoder.mix)
+        far, near = np.split(_array(encoder.past), 2, axis=1)
+        self.members = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in (now, mix, far, near)))
+        self.past = np.concatenate(
+            [_blocks(part, self.members) for part in (far, near)], 2
+        )  # (L, M, 2D/M, D/M)
+        self.bias = _array(encoder.bias).reshape(len(now), self.members, 1, -1)
+        self.layers = list(zip(_blocks(now, self.members), _blocks(mix, self.members), strict=True))
         self.reads, self.writes = encoder.reads.cpu().numpy(), encoder.writes.cpu().numpy()
         self.latest = encoder.latest.cpu().numpy()
         self.intermediate = _array(network.intermediate.weight.T), _array(network.intermediate.bias)
@@ -81,16 +101,20 @@ class SingleState:
         window = self._motion[weights.latest[slot]].reshape(-1)
         hidden = np.arcsinh(window @ weights.window + weights.offset + memory.reshape(-1) @ weights.integrals)
 
-        layers = len(weights.layers)
-        taps = self._history[weights.reads[position]].reshape(layers, 1, -1)  # (layers, 1, 2D)
-        past = (taps @ weights.past)[:, 0] + weights.bias  # (layers, D)
+        layers, members = len(weights.layers), weights.members
+        taps = self._history[weights.reads[position]].reshape(layers, 2, members, -1)
+        past = (
+            taps.swapaxes(1, 2).reshape(layers, members, 1, -1) @ weights.past + weights.bias
+        )  # (L, M, 1, D/M)
+        hidden = hidden.reshape(members, 1, -1)
         for layer, (now, mix) in enumerate(weights.layers):
-            self._heard[layer] = hidden
+            self._heard[layer] = hidden.reshape(-1)
             inner = hidden @ now + past[layer]
             hidden = hidden + (inner / (1.0 + np.exp(np.minimum(-inner, _STEEP)))) @ mix
         self._history[weights.writes[position]] = self._heard
         self.ticks += 1
 
+        hidden = hidden.reshape(-1)
         intermediate = hidden @ weights.intermediate[0] + weights.intermediate[1]
         intermediate = np.maximum(intermediate, 0.2 * intermediate)
         logits = np.append(
