@@ -62,6 +62,7 @@ _OFTEN = {
     (4,): 2, (4, 7): 1.5, (4, 24): 2, (4, 9): 2, (9,): 1.5, (14,): 2, (15,): 2.5, (15, 17): 2.5, (17,): 1.5,
     (20,): 3, (20, 25): 2, (23,): 2, (24,): 3, (1, 4, 15): 1.5, (26,): 0.4, (27,): 0.4,
 }  # fmt: skip
+"""How many times as often as elsewhere the subtle clips show these units together."""
 _SUBTLE = replace(
     _SCENARIO,
     macro_floor=0.025,
