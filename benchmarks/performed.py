@@ -29,8 +29,9 @@ from streamspot.simulation.units import COMBINATIONS
 from streamspot.types import Frame
 
 FIRST_SEED = 1_000_000
-CLIPS = (*range(654), *range(1000, 1260))
-"""Numbers of the clips that the shipped weights learn from; from 1000 on they are subtle."""
+FIRST_SUBTLE = 1000
+CLIPS = (*range(654), *range(FIRST_SUBTLE, 1260))
+"""Numbers of the clips that the shipped weights learn from."""
 
 _SHAPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.0},
@@ -108,7 +109,7 @@ class Actor(Clip):
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 20.0) -> None:
         self.acted: list[tuple[Instance, Array]] = []
-        self._scenario = _SUBTLE if seed >= FIRST_SEED + 1000 else _SCENARIO
+        self._scenario = _SUBTLE if seed >= FIRST_SEED + FIRST_SUBTLE else _SCENARIO
         super().__init__(model, seed, seconds)
         rng = np.random.default_rng([seed, 78])
         n = self._count

@@ -52,9 +52,7 @@ class SingleWeights:
         now, mix = _array(encoder.now), _array(encoder.mix)
         far, near = np.split(_array(encoder.past), 2, axis=1)
         self.members = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in (now, mix, far, near)))
-        self.past = np.concatenate(
-            [_blocks(part, self.members) for part in (far, near)], 2
-        )  # (L, M, 2D/M, D/M)
+        self.past = np.concatenate((_blocks(far, self.members), _blocks(near, self.members)), 2)
         self.bias = _array(encoder.bias).reshape(len(now), self.members, 1, -1)
         self.layers = list(zip(_blocks(now, self.members), _blocks(mix, self.members), strict=True))
         self.reads, self.writes = encoder.reads.cpu().numpy(), encoder.writes.cpu().numpy()
@@ -103,9 +101,8 @@ class SingleState:
 
         layers, members = len(weights.layers), weights.members
         taps = self._history[weights.reads[position]].reshape(layers, 2, members, -1)
-        past = (
-            taps.swapaxes(1, 2).reshape(layers, members, 1, -1) @ weights.past + weights.bias
-        )  # (L, M, 1, D/M)
+        taps = taps.swapaxes(1, 2).reshape(layers, members, 1, -1)  # (layers, members, 1, 2D / members)
+        past = taps @ weights.past + weights.bias
         hidden = hidden.reshape(members, 1, -1)
         for layer, (now, mix) in enumerate(weights.layers):
             self._heard[layer] = hidden.reshape(-1)
