@@ -76,19 +76,21 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     assert not torch.equal(once.intensity.weight, other.intensity.weight)
 
 
-def test_a_start_from_simulation_is_the_same_given_or_made(tmp_path: Path) -> None:
-    """Weights that simulation taught once serve every network that starts from them; simulation goes on beside."""
+def test_training_may_begin_from_simulation(tmp_path: Path) -> None:
+    """The same seed gives the same start, which training goes on from; simulation goes on beside."""
     data = load(write_small(tmp_path, subjects=2))
+    regions = data.recordings[0].motion.shape[1]
     simulated = {"steps": 3, "beside": 1, "recordings": 3}
     chosen = TrainSettings.model_validate(TINY | {"simulated": simulated})
-    given = start(chosen, data.layout, data.recordings[0].motion.shape[1])
-    once = Trainer(data.recordings, chosen, layout=data.layout, start=given).run()
-    again = Trainer(data.recordings, chosen, layout=data.layout).run()
-    plain = Trainer(data.recordings, TrainSettings.model_validate(TINY), layout=data.layout).run()
-    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
-    assert not torch.equal(once.intensity.weight, plain.intensity.weight)
+    given, same = (start(chosen, data.layout, regions) for _ in range(2))
+    assert given is not None
+    assert same is not None
+    assert all(torch.equal(weights, same[key]) for key, weights in given.items())
+    begun = Trainer(data.recordings, chosen, layout=data.layout, start=given).run()
+    plain = Trainer(data.recordings, chosen, layout=data.layout).run()
+    assert not torch.equal(begun.intensity.weight, plain.intensity.weight)
     with pytest.raises(SettingsError, match="mine cannot be simulated"):
-        Trainer(data.recordings, chosen, layout="mine")
+        start(chosen, "mine", regions)
 
 
 def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:

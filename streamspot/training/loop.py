@@ -21,7 +21,6 @@ from streamspot.training.points import Points
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 from streamspot.training.start import Simulated, Weights
-from streamspot.training.start import start as start_from
 
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
@@ -37,7 +36,7 @@ class Trainer:
         recordings: The training subjects' recordings.
         settings: Every choice.
         layout: Name of the region layout.
-        start: Weights to start from; if None, those that the settings ask for are made.
+        start: Weights to start from, as ``streamspot.training.start`` makes them; None: from chance.
         name: Name of the model.
         device: Where to compute.
 
@@ -66,7 +65,6 @@ class Trainer:
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
         regions = recordings[0].motion.shape[1]
-        start = start or start_from(settings, layout, regions, device)
         torch.manual_seed(settings.seed)
         self.network = Network(settings.network.config(name, layout, regions))
         nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)

@@ -30,7 +30,7 @@ def train_network(
     on_epoch: OnEpoch | None = None,
     device: str = "cpu",
 ) -> Scorer:
-    """Train by the method the settings name, from given weights or its own, and return what judges recordings."""
+    """Train by the method the settings name, from given weights or from chance, and return what judges recordings."""
     if settings.method == "motion":
         return MotionRule(recordings)
     network = Trainer(recordings, settings, layout=layout, start=start, device=device).run(on_epoch)
