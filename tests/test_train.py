@@ -87,8 +87,10 @@ def test_training_may_begin_from_simulation(tmp_path: Path) -> None:
     assert same is not None
     assert all(torch.equal(weights, same[key]) for key, weights in given.items())
     begun = Trainer(data.recordings, chosen, layout=data.layout, start=given).run()
-    plain = Trainer(data.recordings, chosen, layout=data.layout).run()
-    assert not torch.equal(begun.intensity.weight, plain.intensity.weight)
+    beside = Trainer(data.recordings, chosen, layout=data.layout).run()
+    plain = Trainer(data.recordings, TrainSettings.model_validate(TINY), layout=data.layout).run()
+    assert not torch.equal(begun.intensity.weight, beside.intensity.weight)
+    assert not torch.equal(beside.intensity.weight, plain.intensity.weight)
     with pytest.raises(SettingsError, match="mine cannot be simulated"):
         start(chosen, "mine", regions)
 
