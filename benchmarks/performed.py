@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng
 from numpy.typing import NDArray
-from observing import observe
 
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow.motion import ANCHOR, MotionExtractor
 from streamspot.flow.regions import LAYOUTS
 from streamspot.simulation import Instance, Recording, Scenario
 from streamspot.simulation.courses import ease, knots, nod, speech, swing
@@ -74,6 +76,8 @@ _SUBTLE = replace(
     ),
 )
 """What is found least: weaker expressions, more of pressed and stretched lips, lowered brows and mouth corners."""
+FLOW_ALONE = 2.0
+"""Seconds after which landmarks correct what was measured by flow alone, as other programs record faces."""
 _VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
 _PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
 
@@ -275,16 +279,27 @@ class Actor(Clip):
 def perform(model: HeadModel, seed: int, seconds: float) -> Recording | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
-    ticks = round(seconds * FPS)
-    motion = np.zeros((ticks, len(LAYOUTS["face17"]), 2), np.float32)
+    ticks, regions = round(seconds * FPS), LAYOUTS["face17"]
+    tracker = FaceTracker(make_detector())
+    measured = [
+        (MotionExtractor(regions, origin=0.0, anchor=anchor), np.zeros((ticks, len(regions), 2), np.float32))
+        for anchor in (ANCHOR, FLOW_ALONE)
+    ]
     seen = 0
-    for sighting in observe(actor):
-        if sighting.face == 0 and sighting.motion is not None and sighting.motion.tick < ticks:
-            motion[sighting.motion.tick] = sighting.motion.displacement
-            seen += 1
-    if seen < 0.97 * ticks - 15:
+    for frame in actor.frames():
+        for face in tracker.track(frame):
+            if face.track == 0:
+                for extractor, motion in measured:
+                    for one in extractor.push(frame, face):
+                        if one.tick < ticks:
+                            motion[one.tick] = one.displacement
+                            seen += 1
+    tracker.close()
+    if seen / 2 < 0.97 * ticks - 15:
         return None
-    return Recording(motion, *truth(actor.acted, ticks), tuple(instance for instance, _ in actor.acted))
+    (_, motion), (_, flow) = measured
+    instances = tuple(instance for instance, _ in actor.acted)
+    return Recording(motion, *truth(actor.acted, ticks), instances, flow)
 
 
 def main() -> None:

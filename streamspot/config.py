@@ -42,7 +42,7 @@ class RunSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     faces: int = Field(1, ge=1, le=16)
     face_model: Path | None = None
-    flow: Literal["dis", "farneback", "tvl1"] = "dis"
+    flow: Literal["lk", "dis", "farneback", "tvl1"] = "lk"
     sensitivity: float = Field(0.5, ge=0.0, le=1.0)
     stream: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,40}$")
     session: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")

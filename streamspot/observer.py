@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
-from streamspot.flow.dense import FlowName
 from streamspot.flow.motion import MotionExtractor
+from streamspot.flow.optical import FlowName
 from streamspot.flow.regions import Layout
 from streamspot.telemetry import Telemetry
 from streamspot.types import Frame, Sighting
@@ -26,7 +26,7 @@ class Observer:
         tracker: Finds and follows them; owned.
         layout: Regions to measure.
         telemetry: Takes the latencies of the stages ``face`` and ``flow``.
-        flow: Which dense flow to use.
+        flow: Which optical flow to use.
 
     Example:
         >>> for frame in frames:  # doctest: +SKIP
@@ -35,7 +35,7 @@ class Observer:
     """
 
     def __init__(
-        self, tracker: FaceTracker, layout: Layout, telemetry: Telemetry, *, flow: FlowName = "dis"
+        self, tracker: FaceTracker, layout: Layout, telemetry: Telemetry, *, flow: FlowName = "lk"
     ) -> None:
         self._tracker = tracker
         self._layout = layout

@@ -32,7 +32,7 @@ def extract(
     layout: Annotated[str, typer.Option(help="How it is laid out: casme2, sammlv, casme3 or folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write; an interrupted extraction goes on there.")],
     regions: Annotated[str, typer.Option(help="Regions to measure: face17 or paper10.")] = "face17",
-    flow: Annotated[str, typer.Option(help="Optical flow: dis, farneback or tvl1.")] = "dis",
+    flow: Annotated[str, typer.Option(help="Optical flow: lk, dis, farneback or tvl1.")] = "lk",
     stride: Annotated[
         int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")
     ] = 1,
@@ -51,9 +51,9 @@ def extract(
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
     from streamspot.datasets.layouts import read_layout  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
+    from streamspot.flow.optical import make_flow  # noqa: PLC0415
 
-    if flow not in ("dis", "farneback", "tvl1"):
-        raise SettingsError(f"there is no flow {flow!r}; choose dis, farneback or tvl1")
+    make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
     found = read_layout(folder, layout)
     with ExitStack() as stack:

@@ -82,7 +82,7 @@ def run(
     face_model: Annotated[
         Path | None, typer.Option(help="A face_landmarker.task; takes FaceLandmarker instead of FaceMesh.")
     ] = None,
-    flow: Annotated[str | None, typer.Option(help="Optical flow: dis, farneback or tvl1.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Optical flow: lk, dis, farneback or tvl1.")] = None,
     sensitivity: Annotated[
         float | None, typer.Option(help="From 0 (only the clearest) to 1 (the faintest). Default: 0.5.")
     ] = None,

@@ -22,7 +22,7 @@ from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow.dense import FlowName
+from streamspot.flow.optical import FlowName
 from streamspot.flow.regions import Layout, layout
 from streamspot.observer import Observer
 from streamspot.sources.base import file_identity
@@ -45,12 +45,12 @@ class Measures:
 
     Attributes:
         regions: Name of the region layout.
-        flow: Which dense flow.
+        flow: Which optical flow.
         stride: Every so many frames one is looked at.
     """
 
     regions: str = "face17"
-    flow: FlowName = "dis"
+    flow: FlowName = "lk"
     stride: int = 1
 
 

@@ -56,6 +56,9 @@ class Eyes:
 
 def to_crop(transform: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map ``(N, 3)`` landmarks from frame pixels into the crop; depth is scaled alike."""
-    turn, shift = transform[:, :2], transform[:, 2]
-    scale = np.float32(np.hypot(turn[0, 0], turn[0, 1]))
-    return np.concatenate([landmarks[:, :2] @ turn.T + shift, landmarks[:, 2:] * scale], axis=1)
+    turned = np.zeros((3, 3), np.float32)
+    turned[:2, :2] = transform[:, :2].T
+    turned[2, 2] = math.hypot(transform[0, 0], transform[0, 1])
+    placed = landmarks @ turned
+    placed[:, :2] += transform[:, 2]
+    return placed

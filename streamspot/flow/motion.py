@@ -9,18 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.face.align import CROP, CROP_EYES, to_crop
-from streamspot.flow.dense import FlowName, make_flow
 from streamspot.flow.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.flow.optical import FlowName, make_flow
 from streamspot.flow.regions import Layout
 from streamspot.flow.ticks import TickGrid
 from streamspot.types import Face, Frame, RegionMotion
 
-_BLOCK = 4
-"""The flow is averaged over blocks of so many crop pixels and read between the blocks' centres."""
-
-_ANCHOR_SECONDS = 0.1
-"""Time constant of the complementary filter: flow says what is faster, landmarks what lasts. It shrinks with the
-quality of the flow, so that a head that turns fast is followed by its landmarks."""
+ANCHOR = 0.05
+"""Time constant of the complementary filter, seconds: flow says what is faster, landmarks what lasts. It shrinks with
+the quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _SETTLING = 0.3
 """Seconds in which the landmarks of a face that has just appeared converge; until then it counts as still."""
@@ -44,12 +41,15 @@ class MotionExtractor:
     Args:
         layout: The regions to measure.
         origin: Time of tick 0: the first frame of the source, seconds.
-        flow: Which dense flow to use.
+        flow: Which optical flow to use.
+        anchor: Time constant of the complementary filter, seconds.
     """
 
-    def __init__(self, layout: Layout, *, origin: float, flow: FlowName = "dis") -> None:
-        self._vertices = np.array(layout.vertices)
-        self._points = np.concatenate([RIGID, self._vertices])
+    def __init__(
+        self, layout: Layout, *, origin: float, flow: FlowName = "lk", anchor: float = ANCHOR
+    ) -> None:
+        self._anchor = anchor
+        self._points = np.concatenate([RIGID, layout.vertices])
         self._grid = TickGrid(origin)
         self._flow = make_flow(flow)
         self._began: float | None = None
@@ -75,25 +75,26 @@ class MotionExtractor:
             still = np.zeros_like(self._position)
             ticks = self._grid.push(frame.pts, frame.index, still)
             return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
-        mesh = to_crop(face.transform, face.landmarks) / np.float32(CROP_EYES)
+        landmarks = face.landmarks[self._points]  # (26 + R, 3)
+        aligned = to_crop(face.transform, landmarks)
+        mesh = aligned / np.float32(CROP_EYES)
         if self._pose is None:
             self._pose = PoseNormaliser(mesh)
-            self._neutral = self._pose(mesh, self._vertices)
-        seen = self._pose(mesh, self._vertices) - self._neutral
+            self._neutral = self._pose(mesh)
+        seen = self._pose(mesh) - self._neutral
         step = frame.pts - self._pts
         if self._crop is None:
-            self._lay(frame, face)
+            self._lay(frame, face, aligned)
         else:
             crop = self._cutter(frame.image)
             moved = self._moved(self._crop, crop) if step <= _FLOW_GAP else 0.0
-            trust = np.float32(1.0 - math.exp(-step / (_ANCHOR_SECONDS * self._quality)))
+            trust = np.float32(1.0 - math.exp(-step / (self._anchor * self._quality)))
             guess = self._position + moved
             self._position = guess + trust * (seen - guess)
             self._crop = crop
-            self._at = to_crop(self._cutter.transform, face.landmarks[self._points])
-            aligned = to_crop(face.transform, face.landmarks[RIGID])
-            if np.abs(self._at[: len(RIGID)] - aligned)[:, :2].max() > _STRAY:
-                self._lay(frame, face)
+            self._at = to_crop(self._cutter.transform, landmarks)
+            if np.abs((self._at - aligned)[: len(RIGID), :2]).max() > _STRAY:
+                self._lay(frame, face, aligned)
         self._pts = frame.pts
         motions = []
         for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._position):
@@ -103,22 +104,21 @@ class MotionExtractor:
 
     def _moved(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the regions' own motion ``(R, 2)`` between two crops of the same transform."""
-        side = CROP // _BLOCK
-        field = cv2.resize(self._flow(before, after), (side, side), interpolation=cv2.INTER_AREA)
-        column, row = np.hsplit((self._at[:, :2] - (_BLOCK - 1) / 2) / np.float32(_BLOCK), 2)
-        read = cv2.remap(field, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        flow = np.nan_to_num(read[:, 0]) / np.float32(CROP_EYES)  # (26 + R, 2)
+        flow = self._flow(before, after, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
-        head, spread = fit_rigid(basis[: len(RIGID)], flow[: len(RIGID)])
+        lost = np.isnan(
+            flow
+        )  # counts as still where the head is fitted, and elsewhere as going with the head
+        head, spread = fit_rigid(basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
         self._quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
-        own = flow[len(RIGID) :] - basis[len(RIGID) :] @ head
+        own = np.where(lost, 0, flow - basis @ head)[len(RIGID) :]
         return np.asarray(own, np.float32)
 
-    def _lay(self, frame: Frame, face: Face) -> None:
-        """Lay the crop anew where the face is now."""
+    def _lay(self, frame: Frame, face: Face, aligned: NDArray[np.float32]) -> None:
+        """Lay the crop anew where the face is now, and its points ``aligned``."""
         self._cutter = _Cutter(frame.image.shape[:2], face.transform)
         self._crop = self._cutter(frame.image)
-        self._at = to_crop(face.transform, face.landmarks[self._points])
+        self._at = aligned
 
 
 _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)

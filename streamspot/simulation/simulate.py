@@ -64,12 +64,14 @@ class Recording:
         intensity: (T,) float32 in [0, 1]: 0 when neutral, 0.6 to 1 from onset to offset.
         classes: (T, 2) float32, 1 where a macro- or micro-expression is on.
         instances: In order of their onsets; they do not overlap.
+        flow: ``motion`` as flow alone measures it, nearly without landmarks; None where nothing was measured.
     """
 
     motion: Array
     intensity: Array
     classes: Array
     instances: tuple[Instance, ...]
+    flow: Array | None = None
 
     def save(self, path: Path) -> None:
         """Write a NumPy archive."""
@@ -77,6 +79,7 @@ class Recording:
         np.savez_compressed(
             path,
             motion=self.motion,
+            **({} if self.flow is None else {"flow": self.flow}),
             intensity=self.intensity,
             classes=self.classes,
             instances=np.array(rows, np.int32).reshape(-1, 5),
@@ -88,7 +91,8 @@ class Recording:
         with np.load(path) as file:
             rows = [tuple(int(v) for v in row) for row in file["instances"]]
             instances = tuple(Instance(o, a, e, "micro" if k else "macro", p) for k, o, a, e, p in rows)
-            return cls(file["motion"], file["intensity"], file["classes"], instances)
+            flow = file.get("flow")
+            return cls(file["motion"], file["intensity"], file["classes"], instances, flow)
 
 
 def simulate(

@@ -96,51 +96,23 @@ def augment(
     return Example(motion.astype(np.float32), targets.astype(np.float32))
 
 
-def linger(rng: np.random.Generator, example: Example, share: float) -> Example:
-    """Let some macro-expressions last up to two seconds longer.
+def flow_alone(rng: np.random.Generator, motion: Array, *, measured: bool = False) -> Array:
+    """Return motion (T, R, 2) as other programs record it: ten regions, smaller, with what landmarks would correct.
 
-    What was measured while one holds is passed through backwards and forwards again, so that the position stays
-    continuous and its errors stay measured ones.
+    Simulated motion gets a walk of 0.6 to 1.8 thousandths of the inter-ocular distance a tick, and errors of 0.3 to
+    1.2 that do not last: the power of the public features of CAS(ME)² between expressions, the unrest of the faces
+    included. Errors of the size of their quiet half taught the network to see an expression in all that moves.
 
     Args:
         rng: Source of chance.
-        example: What to vary.
-        share: Of the macro-expressions that last longer.
-
-    Returns:
-        As many ticks, beginning anywhere before what has become too much.
+        motion: What moves.
+        measured: Whether flow alone has measured it: then it walks by itself, and less is added.
     """
-    ticks = len(example.motion)
-    passed: list[NDArray[np.int64]] = []
-    at = 0
-    edges = np.diff((example.targets[:, 1] > 0.5).astype(np.int8), prepend=0, append=0)
-    for onset, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        course = example.targets[onset:end, 0]
-        high = onset + np.flatnonzero(course >= 0.9 * course.max())
-        first, last = int(high[0]), int(high[-1])
-        if not 5 <= last - first <= 50 or rng.random() >= share:
-            continue
-        times = max(1, round(rng.uniform(10, 70) / (2 * (last - first))))
-        there, back = np.arange(first, last) + 1, np.arange(last, first, -1) - 1
-        passed += [np.arange(at, last + 1), *((back, there) * times)]
-        at = last + 1
-    places = np.concatenate((*passed, np.arange(at, ticks)))
-    start = int(rng.integers(0, len(places) - ticks + 1))
-    places = places[start : start + ticks]
-    step = np.diff(places, prepend=places[0] - 1)
-    motion = example.motion[np.maximum(places, places - step)] * step[:, None, None].astype(np.float32)
-    return Example(motion, example.targets[places])
-
-
-def flow_alone(rng: np.random.Generator, motion: Array) -> Array:
-    """Return motion (T, R, 2) as other programs record it: ten regions, smaller, with what landmarks would correct.
-
-    A walk of 0.6 to 1.8 thousandths of the inter-ocular distance a tick, and errors of 0.3 to 1.2 that do not last:
-    the power of the public features of CAS(ME)² between expressions, the unrest of the faces included. Errors of the
-    size of their quiet half taught the network to see an expression in all that moves.
-    """
-    motion = motion * np.float32(np.exp(rng.normal(-0.3, 0.3)))
-    motion = motion + _errors(rng, motion.shape, 0.0006, 0.0018)
+    shrink, spread, least, greatest = (
+        (-0.45, 0.35, 0.0004, 0.0014) if measured else (-0.3, 0.3, 0.0006, 0.0018)
+    )
+    motion = motion * np.float32(np.exp(rng.normal(shrink, spread)))
+    motion = motion + _errors(rng, motion.shape, least, greatest)
     motion = motion + _fleeting(rng, motion.shape, 0.0003, 0.0012)
     return motion * (np.arange(motion.shape[1]) < len(LAYOUTS["paper10"]))[:, None]
 

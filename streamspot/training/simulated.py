@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from streamspot.model.join import join
 from streamspot.simulation import Instance, Recording, simulate
 from streamspot.simulation.units import mirror
 from streamspot.spotting import SpotSettings
-from streamspot.training.labelled import Example, augment, learn, linger
+from streamspot.training.labelled import Example, augment, flow_alone, learn
 from streamspot.training.provenance import commit
 from streamspot.types import Kind
 
@@ -33,16 +33,9 @@ Array = NDArray[np.float32]
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
 
-SPOTTING = {
-    "macro_ticks": (15, SpotSettings().longest),
-    "trough_share": 0.5,
-    "class_floor": 0.4,
-    "macro_score": 0.45,
-    "micro_score": 0.3,
-}
+SPOTTING = {"macro_ticks": (15, SpotSettings().longest), "trough_share": 0.6}
 """How these weights' curves are decoded. They have learned expressions from end to end, and to open a gap where one
-follows another: a run is hardly shorter than its macro-expression, and a shallow dip is a wobble. What they believe
-is seldom false, so it need not score high."""
+follows another: a run is hardly shorter than its macro-expression, and a shallow dip is a wobble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +43,14 @@ class Recipe:
     """How the weights are trained.
 
     Attributes:
-        seed: Of the recordings, the batches and the first weights.
+        seed: Of the recordings, and added to the networks' own.
         recordings: Number of simulated recordings.
         ticks: Length of each.
         steps: Optimiser steps.
         batch: Simulated recordings a step.
         performed: Recordings of rendered actors a step, where there are any.
         rate: Highest learning rate.
-        lingering: Share of the macro-expressions that are made to last longer, for each of the networks that are
-            trained, one seed after the other, and joined.
+        networks: Seeds of the batches and the first weights of each network that is trained; they are joined.
         threads: Processor threads.
         device: Where to train: cpu or cuda; what ships was trained on cpu.
     """
@@ -70,13 +62,49 @@ class Recipe:
     batch: int = 6
     performed: int = 9
     rate: float = 4e-3
-    lingering: tuple[float, ...] = (0.0, 0.3)
+    networks: tuple[int, ...] = (0, 2)
     threads: int = 1
     device: str = "cpu"
 
 
-Pools = Sequence[tuple[Sequence[Example], int]]
-"""Examples, and how many of them a step takes."""
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Examples of one kind.
+
+    Attributes:
+        examples: As a stream measures them, or as they are simulated.
+        flow: The same as flow alone measures them, empty where nothing was measured.
+        share: How many of them a step takes.
+    """
+
+    examples: Sequence[Example]
+    flow: Sequence[Example]
+    share: int
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording], ticks: int, share: int) -> Pool:
+        """Return the pool of these recordings."""
+        examples = [Example.of(one, ticks) for one in recordings]
+        flow = [
+            Example.of(replace(one, motion=one.flow), ticks) for one in recordings if one.flow is not None
+        ]
+        return cls(examples, flow if len(flow) == len(examples) else (), share)
+
+    def draw(self, rng: np.random.Generator, across: NDArray[np.int64]) -> list[Example]:
+        """Return a step's share, varied; three in ten as other programs record faces."""
+        return [self._varied(rng, i, across) for i in rng.integers(0, len(self.examples), self.share)]
+
+    def _varied(self, rng: np.random.Generator, number: int, across: NDArray[np.int64]) -> Example:
+        if not self.flow:
+            return augment(rng, self.examples[number], across, alone=_ALONE)
+        if rng.random() >= _ALONE:
+            return augment(rng, self.examples[number], across, alone=0.0)
+        one = augment(rng, self.flow[number], across, alone=0.0)
+        return replace(one, motion=flow_alone(rng, one.motion, measured=True).astype(np.float32))
+
+
+_ALONE = 0.3
+"""Share of the recordings that become what other programs record."""
 
 
 def train(config: ModelConfig, recipe: Recipe, performed: Sequence[Recording] = ()) -> Model:
@@ -93,24 +121,22 @@ def train(config: ModelConfig, recipe: Recipe, performed: Sequence[Recording] = 
         for number in range(recipe.recordings)
     ]
     pools = [
-        ([Example.of(recording, recipe.ticks) for recording in recordings], share)
+        Pool.of(recordings, recipe.ticks, share)
         for recordings, share in ((simulated, recipe.batch), (performed, recipe.performed))
         if recordings
     ]
-    networks = [_learned(config, recipe, pools, number) for number in range(len(recipe.lingering))]
+    networks = [_learned(config, recipe, pools, recipe.seed + own) for own in recipe.networks]
     return Model(join(networks), _provenance(recipe, len(performed)), spotting=SPOTTING)
 
 
-def _learned(config: ModelConfig, recipe: Recipe, pools: Pools, number: int) -> Network:
-    """Return the network of that number, trained."""
-    seed, share = recipe.seed + number, recipe.lingering[number]
+def _learned(config: ModelConfig, recipe: Recipe, pools: Sequence[Pool], seed: int) -> Network:
+    """Return the network of that seed, trained."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     across = mirror(layout(config.layout))
 
     def draw() -> list[Example]:
-        chosen = [pool[i] for pool, count in pools for i in rng.integers(0, len(pool), count)]
-        return [augment(rng, linger(rng, one, share) if share else one, across) for one in chosen]
+        return [one for pool in pools for one in pool.draw(rng, across)]
 
     started, shown = time.monotonic(), 0.0
 
@@ -120,7 +146,7 @@ def _learned(config: ModelConfig, recipe: Recipe, pools: Pools, number: int) -> 
         if step % 50 == 49 or step == recipe.steps - 1:
             recent = shown / (1 - 0.95 ** (step + 1))
             took = time.monotonic() - started
-            line = f"network {number + 1}, step {step + 1}/{recipe.steps}: loss {recent:.4f}, {took:.0f} s"
+            line = f"network {seed}, step {step + 1}/{recipe.steps}: loss {recent:.4f}, {took:.0f} s"
             print(line, flush=True)  # noqa: T201
 
     network = Network(config).to(recipe.device)
@@ -134,7 +160,7 @@ def _provenance(recipe: Recipe, performed: int) -> dict[str, object]:
         "seed": recipe.seed,
         "steps": recipe.steps,
         "batch": recipe.batch,
-        "lingering": list(recipe.lingering),
+        "networks": list(recipe.networks),
         "recordings": recipe.recordings,
         "performed": performed,
         "commit": commit(),
