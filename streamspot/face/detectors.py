@@ -48,8 +48,8 @@ class FaceMesh:
     """MediaPipe FaceMesh, whose weights lie in the wheel up to mediapipe 0.10.21.
 
     With attention (Grishchenko et al., 2020), which looks at lips and eyes a second time: a lowered mouth corner is
-    read almost twice as far. The graph is run directly, not through ``solutions.FaceMesh``, whose wrapping of each
-    result costs an eighth of a frame.
+    read two thirds further. The graph is run directly, not through ``solutions.FaceMesh``, which copies each picture
+    and makes a class for each result.
 
     Args:
         faces: Most faces to find.
@@ -92,8 +92,9 @@ class FaceMesh:
         self._graph.wait_until_idle()
         height, width = frame.image.shape[:2]
         scale = np.array([width, height, width], np.float32)
-        found = (library.packet_getter.get_proto_list(packet) for packet in self._found)
-        return [_parse(face) * scale for faces in found for face in faces]
+        # what get_proto_list begins with; making messages of it and taking them apart again costs 2 % of a frame
+        read = library.packet_getter._packet_getter._get_serialized_proto_list  # noqa: SLF001
+        return [_parse(wire) * scale for packet in self._found for wire in read(packet)]
 
     def close(self) -> None:
         """Free the native graph."""
@@ -114,13 +115,9 @@ node {
 """
 
 
-def _parse(face: object) -> NDArray[np.float32]:
+def _parse(wire: bytes) -> NDArray[np.float32]:
     """Read ``(N, 3)`` normalised landmarks off the wire format: twenty times faster than attribute access."""
-    wire = np.frombuffer(face.SerializeToString(), np.uint8)  # type: ignore[attr-defined]
-    count = len(face.landmark)  # type: ignore[attr-defined]
-    if wire.size != count * _LANDMARK_BYTES:  # a release that also sends visibility or presence
-        return np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32)  # type: ignore[attr-defined]
-    fields = wire.reshape(count, _LANDMARK_BYTES)[:, 2:].reshape(count, 3, 5)[:, :, 1:]
+    fields = np.frombuffer(wire, np.uint8).reshape(-1, _LANDMARK_BYTES)[:, 2:].reshape(-1, 3, 5)[:, :, 1:]
     return np.ascontiguousarray(fields).view("<f4")[..., 0].astype(np.float32)
 
 
