@@ -72,7 +72,7 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
 
 
 def _median(motion: Array) -> Array:
-    """Return the median over the first axis, a tenth of the time of NumPy's for so few."""
+    """Return the median over the first axis, faster than NumPy's for so few."""
     ordered, middle = np.sort(motion, axis=0), len(motion) // 2
     return np.asarray((ordered[middle] + ordered[-middle - 1]) / 2, np.float32)
 

@@ -106,9 +106,7 @@ class MotionExtractor:
         """Return the regions' own motion ``(R, 2)`` between two crops of the same transform."""
         flow = self._flow(before, after, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
-        lost = np.isnan(
-            flow
-        )  # counts as still where the head is fitted, and elsewhere as going with the head
+        lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
         head, spread = fit_rigid(basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
         self._quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
         own = np.where(lost, 0, flow - basis @ head)[len(RIGID) :]
