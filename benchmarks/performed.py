@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -280,24 +281,20 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Recording | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
     ticks, regions = round(seconds * FPS), LAYOUTS["face17"]
-    tracker = FaceTracker(make_detector())
-    measured = [
-        (MotionExtractor(regions, origin=0.0, anchor=anchor), np.zeros((ticks, len(regions), 2), np.float32))
-        for anchor in (ANCHOR, FLOW_ALONE)
-    ]
-    seen = 0
-    for frame in actor.frames():
-        for face in tracker.track(frame):
-            if face.track == 0:
-                for extractor, motion in measured:
-                    for one in extractor.push(frame, face):
-                        if one.tick < ticks:
-                            motion[one.tick] = one.displacement
-                            seen += 1
-    tracker.close()
-    if seen / 2 < 0.97 * ticks - 15:
+    with closing(FaceTracker(make_detector())) as tracker:
+        seen = [(frame, face) for frame in actor.frames() for face in tracker.track(frame) if face.track == 0]
+
+    def measured(anchor: float) -> Array | None:
+        extractor = MotionExtractor(regions, origin=0.0, anchor=anchor)
+        known = [one for frame, face in seen for one in extractor.push(frame, face) if one.tick < ticks]
+        motion = np.zeros((ticks, len(regions), 2), np.float32)
+        for one in known:
+            motion[one.tick] = one.displacement
+        return motion if len(known) >= 0.97 * ticks - 15 else None
+
+    motion, flow = measured(ANCHOR), measured(FLOW_ALONE)
+    if motion is None:
         return None
-    (_, motion), (_, flow) = measured
     instances = tuple(instance for instance, _ in actor.acted)
     return Recording(motion, *truth(actor.acted, ticks), instances, flow)
 

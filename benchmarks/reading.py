@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
-from heads import SIZE, Array, Clip, HeadModel, rasterise
+from heads import Array, Clip, HeadModel, rasterise
 
 from streamspot.face.align import CROP, CROP_EYES, Eyes, to_crop
 from streamspot.face.detectors import FaceMesh
@@ -66,31 +66,17 @@ class Still(Clip):
         return rasterise(before, self._triangles, (after - before)[:, :2])[1]
 
 
-def meshes(detector: Callable[[Frame], list[Array]], frames: list[Frame]) -> Array | None:
+def mesh_of(frames: list[Frame], *, attention: bool) -> Array | None:
     """Return the landmarks of every frame ``(T, 468 or 478, 3)``, None if the face is not found in one."""
-    found = [detector(frame) for frame in frames]
+    with closing(FaceMesh(attention=attention)) as detector:
+        found = [detector(frame) for frame in frames]
     return np.stack([one[0] for one in found]) if all(found) else None
-
-
-def plain_mesh() -> Callable[[Frame], list[Array]]:
-    """Return FaceMesh without attention, as MediaPipe's default is."""
-    from mediapipe.python.solutions.face_mesh import FaceMesh as Library  # noqa: PLC0415
-
-    graph = Library()
-
-    def find(frame: Frame) -> list[Array]:
-        faces = graph.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or ()
-        return [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * SIZE for face in faces]
-
-    return find
 
 
 def read_all(clip: Still, names: tuple[str, ...]) -> dict[str, float]:
     """Return what each measurement finds of one expression."""
     frames = clip.show(names)
-    detector = FaceMesh()
-    refined, plain = meshes(detector, frames), meshes(plain_mesh(), frames)
-    detector.close()
+    refined, plain = mesh_of(frames, attention=True), mesh_of(frames, attention=False)
     if refined is None or plain is None:
         return {}
     rest = slice(REST // 2, REST)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -65,9 +66,8 @@ def bench(
     telemetry = Telemetry()
     observer = Observer(FaceTracker(make_detector(1), 1), layout(model.config.layout), telemetry)
     interpreter = Interpreter(model, Session("bench", "bench", 0.0, datetime.now(UTC)), telemetry)
-    alone = _face_mesh_alone()
     ours, theirs, stages = [], [], []
-    try:
+    with closing(observer), _face_mesh_alone() as alone:
         for number, frame in enumerate(pictures):
             for turn in (number % 2, 1 - number % 2):
                 started = time.perf_counter()
@@ -79,8 +79,6 @@ def bench(
                         interpreter.push(sighting)
                     ours.append(time.perf_counter() - started)
             stages.append([telemetry.stages[name].last for name in ("face", "flow", "model", "spotting")])
-    finally:
-        observer.close()
     mine, yardstick = np.array(ours[_WARM_UP:]), np.array(theirs[_WARM_UP:])
     parts = np.array(stages[_WARM_UP:]).T
     return {
@@ -102,14 +100,17 @@ def bench(
     }
 
 
-def _face_mesh_alone() -> Callable[[Frame], object]:
-    """Return MediaPipe's FaceMesh with its default options, or what stands in where this MediaPipe has none."""
+@contextmanager
+def _face_mesh_alone() -> Iterator[Callable[[Frame], object]]:
+    """Lend MediaPipe's FaceMesh with its default options, or what stands in where this MediaPipe has none."""
     if not has_face_mesh():
-        return make_detector(1)
+        with closing(make_detector(1)) as detector:
+            yield detector
+        return
     from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - takes two seconds
 
-    mesh = FaceMesh()
-    return lambda frame: mesh.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB))
+    with FaceMesh() as mesh:
+        yield lambda frame: mesh.process(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB))
 
 
 def _pictures(source: str, count: int) -> list[Frame]:

@@ -53,11 +53,12 @@ class FaceMesh:
 
     Args:
         faces: Most faces to find.
+        attention: Whether lips and eyes are looked at again; benchmarks measure what it brings.
     """
 
     name = "FaceMesh"
 
-    def __init__(self, faces: int = 1) -> None:
+    def __init__(self, faces: int = 1, *, attention: bool = True) -> None:
         import mediapipe  # noqa: PLC0415 - takes two seconds
         from mediapipe import python as library  # noqa: PLC0415
 
@@ -68,7 +69,7 @@ class FaceMesh:
         self._graph.start_run(
             {
                 "faces_at_most": library.packet_creator.create_int(faces),
-                "attention": library.packet_creator.create_bool(True),
+                "attention": library.packet_creator.create_bool(attention),
                 "tracking": library.packet_creator.create_bool(True),
             }
         )

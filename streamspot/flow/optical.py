@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamspot.errors import SettingsError
 
 FlowName = Literal["lk", "dis", "farneback", "tvl1"]
-FLOWS: tuple[FlowName, ...] = ("lk", "dis", "farneback", "tvl1")
+FLOWS: tuple[FlowName, ...] = get_args(FlowName)
 Flow = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 _WINDOW = 15

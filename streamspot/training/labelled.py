@@ -57,8 +57,12 @@ class Example:
         return cls(motion, targets)
 
 
+ALONE = 0.3
+"""Share of the recordings that become what other programs record."""
+
+
 def augment(
-    rng: np.random.Generator, example: Example, across: NDArray[np.int64], alone: float = 0.3
+    rng: np.random.Generator, example: Example, across: NDArray[np.int64], alone: float = ALONE
 ) -> Example:
     """Mirror, scale, slow down or speed up a recording, measure it worse and blind some of its regions.
 

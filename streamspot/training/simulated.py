@@ -24,7 +24,7 @@ from streamspot.model.join import join
 from streamspot.simulation import Instance, Recording, simulate
 from streamspot.simulation.units import mirror
 from streamspot.spotting import SpotSettings
-from streamspot.training.labelled import Example, augment, flow_alone, learn
+from streamspot.training.labelled import ALONE, Example, augment, flow_alone, learn
 from streamspot.training.provenance import commit
 from streamspot.types import Kind
 
@@ -96,15 +96,11 @@ class Pool:
 
     def _varied(self, rng: np.random.Generator, number: int, across: NDArray[np.int64]) -> Example:
         if not self.flow:
-            return augment(rng, self.examples[number], across, alone=_ALONE)
-        if rng.random() >= _ALONE:
+            return augment(rng, self.examples[number], across)
+        if rng.random() >= ALONE:
             return augment(rng, self.examples[number], across, alone=0.0)
         one = augment(rng, self.flow[number], across, alone=0.0)
         return replace(one, motion=flow_alone(rng, one.motion, measured=True).astype(np.float32))
-
-
-_ALONE = 0.3
-"""Share of the recordings that become what other programs record."""
 
 
 def train(config: ModelConfig, recipe: Recipe, performed: Sequence[Recording] = ()) -> Model:
