@@ -1,27 +1,24 @@
-"""What a stream measures of a rendered clip."""
+"""What a stream measures of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from heads import Clip
-
-from streamspot.config import load_settings
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
+from streamspot.flow.motion import ANCHOR
+from streamspot.flow.optical import FlowName
 from streamspot.flow.regions import layout
 from streamspot.observer import Observer
 from streamspot.telemetry import Telemetry
-from streamspot.types import Sighting
+from streamspot.types import Frame, Sighting
 
 
-def observe(clip: Clip) -> Iterator[Sighting]:
-    """Yield the region motion of a clip's faces, measured as a stream does with its default settings."""
-    settings = load_settings({"source": "0"})
-    tracker = FaceTracker(make_detector(settings.faces, settings.face_model), settings.faces)
-    observer = Observer(tracker, layout("face17"), Telemetry(), flow=settings.flow)
+def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = ANCHOR) -> Iterator[Sighting]:
+    """Yield the region motion of a face, measured as a stream does if nothing else is said."""
+    observer = Observer(FaceTracker(make_detector()), layout("face17"), Telemetry(), flow=flow, anchor=anchor)
     try:
-        for frame in clip.frames():
+        for frame in frames:
             yield from observer.push(frame)
         yield from observer.finish()
     finally:

@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
-from streamspot.flow.motion import MotionExtractor
+from streamspot.flow.motion import ANCHOR, MotionExtractor
 from streamspot.flow.optical import FlowName
 from streamspot.flow.regions import Layout
 from streamspot.telemetry import Telemetry
-from streamspot.types import Frame, Sighting
+from streamspot.types import Face, Frame, Sighting
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Observer:
         layout: Regions to measure.
         telemetry: Takes the latencies of the stages ``face`` and ``flow``.
         flow: Which optical flow to use.
+        anchor: Seconds after which landmarks correct what flow measured.
 
     Example:
         >>> for frame in frames:  # doctest: +SKIP
@@ -35,12 +36,19 @@ class Observer:
     """
 
     def __init__(
-        self, tracker: FaceTracker, layout: Layout, telemetry: Telemetry, *, flow: FlowName = "lk"
+        self,
+        tracker: FaceTracker,
+        layout: Layout,
+        telemetry: Telemetry,
+        *,
+        flow: FlowName = "lk",
+        anchor: float = ANCHOR,
     ) -> None:
         self._tracker = tracker
         self._layout = layout
         self._telemetry = telemetry
         self._flow: FlowName = flow
+        self._anchor = anchor
         self._faces: dict[int, _Seen] = {}
         self._pts: float | None = None
         self.origin: float | None = None
@@ -49,25 +57,35 @@ class Observer:
     def push(self, frame: Frame) -> list[Sighting]:
         """Take the next frame; return what is now known of every face's motion, in order of track number.
 
+        Faces that flow follows well are not looked for in every frame; as soon as one of them needs its landmarks,
+        or has not been seen in the frame before, all are.
         A face unseen for more than half a second, or a gap of that length between two frames, ends its segment.
         """
         if self.origin is None:
             self.origin = frame.pts
-        gap = self._pts is not None and frame.pts - self._pts > LOST_AFTER
-        self._pts = frame.pts
+        before, self._pts = self._pts, frame.pts
+        gap = before is not None and frame.pts - before > LOST_AFTER
         sightings = self._end(frame.pts, "gap in the source" if gap else "face lost")
         started = time.perf_counter()
-        faces = self._tracker.track(frame)
+        needed = [seen.extractor.follow(frame) or seen.pts != before for seen in self._faces.values()]
+        looked = any(needed) or not needed
+        followed = time.perf_counter()
+        faces: dict[int, Face | None] = dict.fromkeys(self._faces)
+        if looked:
+            faces = {face.track: face for face in self._tracker.track(frame)}
         found = time.perf_counter()
-        for face in faces:
-            seen = self._faces.get(face.track)
+        for track, face in faces.items():
+            seen = self._faces.get(track)
             if seen is None:
-                extractor = MotionExtractor(self._layout, origin=self.origin, flow=self._flow)
-                seen = self._faces[face.track] = _Seen(extractor, frame.pts)
+                extractor = MotionExtractor(
+                    self._layout, origin=self.origin, flow=self._flow, anchor=self._anchor
+                )
+                seen = self._faces[track] = _Seen(extractor, frame.pts)
             seen.pts = frame.pts
-            sightings += [Sighting(face.track, motion) for motion in seen.extractor.push(frame, face)]
-        self._telemetry.stages["face"].add(found - started)
-        self._telemetry.stages["flow"].add(time.perf_counter() - found)
+            sightings += [Sighting(track, motion) for motion in seen.extractor.push(frame, face)]
+        if looked:
+            self._telemetry.stages["face"].add(found - followed)
+        self._telemetry.stages["flow"].add(time.perf_counter() - found + followed - started)
         self._telemetry.faceless += not faces
         return sightings
 

@@ -30,7 +30,7 @@ from streamspot.sources.video import VideoFile
 from streamspot.telemetry import Telemetry
 from streamspot.types import TICK_RATE, Frame, RegionMotion
 
-_FORM = 1
+_FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
 
 _REPORT_EVERY = 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -32,11 +33,35 @@ _NOISY = 0.005
 """Residual of the rigid fit, inter-ocular distances a frame, at which quality is one half."""
 
 
+_SURE = 0.5
+"""Quality of the flow from which on it is believed without landmarks."""
+
+_LOOK = 0.09
+"""Seconds for which a face that moves little is followed by flow before its landmarks are looked for again."""
+
+_FAR = 0.02
+"""Inter-ocular distances by which flow may carry a region before landmarks have a say in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What flow says of the next frame: its crop, where the points are in it, and the regions' own motion."""
+
+    crop: NDArray[np.uint8]
+    at: NDArray[np.float32]
+    own: NDArray[np.float32]
+    quality: float
+
+
 class MotionExtractor:
     """Measures one face: one flow a frame, head motion removed, fused with landmarks, on 30 Hz ticks.
 
     Flow is precise over a few frames but its sum drifts; landmarks are noisy but do not. As a gyroscope and
-    an accelerometer are, both are fused by a complementary filter. Costs do not depend on the past.
+    an accelerometer are, both are fused by a complementary filter. Landmarks cost four times what flow does, and of
+    a face at rest they say nothing new: they are asked for every 0.1 s, and whenever something moves or flow is
+    unsure. Costs do not depend on the past.
+
+    Each frame is followed into first, then pushed, with its landmarks or, if those are not needed, without.
 
     Args:
         layout: The regions to measure.
@@ -62,12 +87,47 @@ class MotionExtractor:
         self._ticked = self._position
         self._pts = -math.inf
         self._quality = 1.0
+        self._error = np.zeros_like(self._position)
+        self._carried = np.zeros_like(self._position)
+        self._looked = -math.inf
+        self._ahead: _Ahead | None = None
 
-    def push(self, frame: Frame, face: Face) -> list[RegionMotion]:
-        """Take the face in the next frame in which it was seen; return the motion of every tick now known.
+    def follow(self, frame: Frame) -> bool:
+        """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
+        self._ahead = None
+        if self._crop is None:
+            return True
+        crop = self._cutter(frame.image)
+        if frame.pts - self._pts > _FLOW_GAP:
+            self._ahead = _Ahead(crop, self._at, np.zeros_like(self._position), self._quality)
+            return True
+        flow = self._flow(self._crop, crop, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
+        basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
+        lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
+        motion, spread = fit_rigid(basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
+        head = (basis @ motion).astype(np.float32)
+        flow = np.where(lost, head, flow)
+        at = self._at.copy()
+        at[:, :2] += flow * np.float32(CROP_EYES)
+        own = (flow - head)[len(RIGID) :]
+        quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
+        self._ahead = _Ahead(crop, at, own, quality)
+        return (
+            bool(lost.any())
+            or quality < _SURE
+            or frame.pts - self._looked >= _LOOK
+            or float(np.abs(self._carried + own).max()) > _FAR
+        )
+
+    def push(self, frame: Frame, face: Face | None) -> list[RegionMotion]:
+        """Take the frame that was followed into; return the motion of every tick now known.
 
         In the first 0.3 s of a face that is no motion, of quality 0: its landmarks settle. The mesh they settle
         to is the reference of all that follows.
+
+        Args:
+            frame: The frame.
+            face: The face in it; None where :meth:`follow` did not need its landmarks and they were not looked for.
         """
         if self._began is None:
             self._began = frame.pts
@@ -75,26 +135,16 @@ class MotionExtractor:
             still = np.zeros_like(self._position)
             ticks = self._grid.push(frame.pts, frame.index, still)
             return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
-        landmarks = face.landmarks[self._points]  # (26 + R, 3)
-        aligned = to_crop(face.transform, landmarks)
-        mesh = aligned / np.float32(CROP_EYES)
-        if self._pose is None:
-            self._pose = PoseNormaliser(mesh)
-            self._neutral = self._pose(mesh)
-        seen = self._pose(mesh) - self._neutral
-        step = frame.pts - self._pts
-        if self._crop is None:
-            self._lay(frame, face, aligned)
-        else:
-            crop = self._cutter(frame.image)
-            moved = self._moved(self._crop, crop) if step <= _FLOW_GAP else 0.0
-            trust = np.float32(1.0 - math.exp(-step / (self._anchor * self._quality)))
-            guess = self._position + moved
-            self._position = guess + trust * (seen - guess)
-            self._crop = crop
-            self._at = to_crop(self._cutter.transform, landmarks)
-            if np.abs((self._at - aligned)[: len(RIGID), :2]).max() > _STRAY:
-                self._lay(frame, face, aligned)
+        if self._ahead is not None:
+            self._crop, self._at, self._quality = self._ahead.crop, self._ahead.at, self._ahead.quality
+            self._position = self._position + self._ahead.own
+            self._carried += self._ahead.own
+        if face is not None:
+            self._look(frame, face)
+        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (self._anchor * self._quality)))
+        correction = trust * self._error
+        self._position = self._position + correction
+        self._error -= correction
         self._pts = frame.pts
         motions = []
         for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._position):
@@ -102,15 +152,22 @@ class MotionExtractor:
             self._ticked = position
         return motions
 
-    def _moved(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the regions' own motion ``(R, 2)`` between two crops of the same transform."""
-        flow = self._flow(before, after, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
-        basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
-        lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
-        head, spread = fit_rigid(basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
-        self._quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
-        own = np.where(lost, 0, flow - basis @ head)[len(RIGID) :]
-        return np.asarray(own, np.float32)
+    def _look(self, frame: Frame, face: Face) -> None:
+        """See by the landmarks how far off the regions' positions are."""
+        landmarks = face.landmarks[self._points]  # (26 + R, 3)
+        aligned = to_crop(face.transform, landmarks)
+        mesh = aligned / np.float32(CROP_EYES)
+        if self._pose is None:
+            self._pose = PoseNormaliser(mesh)
+            self._neutral = self._pose(mesh)
+            self._lay(frame, face, aligned)
+        else:
+            self._error = self._pose(mesh) - self._neutral - self._position
+            self._at = to_crop(self._cutter.transform, landmarks)
+            if np.abs((self._at - aligned)[: len(RIGID), :2]).max() > _STRAY:
+                self._lay(frame, face, aligned)
+        self._carried = np.zeros_like(self._position)
+        self._looked = frame.pts
 
     def _lay(self, frame: Frame, face: Face, aligned: NDArray[np.float32]) -> None:
         """Lay the crop anew where the face is now, and its points ``aligned``."""

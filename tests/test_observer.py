@@ -1,0 +1,119 @@
+"""Promises of the observer: landmarks are looked for where they are needed, and nothing is missed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamspot.face.detectors import FaceMesh, has_face_mesh
+from streamspot.face.tracker import FaceTracker
+from streamspot.flow import motion
+from streamspot.flow.regions import LAYOUTS
+from streamspot.observer import Observer
+from streamspot.sources.synthetic import Synthetic
+from streamspot.telemetry import Telemetry
+from streamspot.types import Frame, Sighting
+
+pytestmark = pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")
+
+
+class Counting:
+    """FaceMesh that notes in which frames it was asked."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self._mesh = FaceMesh(1)
+        self.asked: list[int] = []
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        """Return the landmarks of every face."""
+        self.asked.append(frame.index)
+        return self._mesh(frame)
+
+    def close(self) -> None:
+        """Free the graph."""
+        self._mesh.close()
+
+
+@pytest.fixture
+def mesh() -> Counting:
+    """Return a face mesh, closed by the observer."""
+    return Counting()
+
+
+@pytest.fixture
+def observer(mesh: Counting) -> Iterator[Observer]:
+    """Return an observer of one face."""
+    one = Observer(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
+    yield one
+    one.close()
+
+
+def shown(picture: Frame, count: int, fps: int = 30, first: int = 0) -> list[Frame]:
+    """Return the same picture so many times."""
+    return [replace(picture, index=i, pts=i / fps) for i in range(first, first + count)]
+
+
+def ticks(sightings: list[Sighting]) -> list[int]:
+    """Return the ticks whose motion is known."""
+    return [one.motion.tick for one in sightings if one.motion is not None]
+
+
+@pytest.mark.parametrize("fps", [25, 30, 60, 200])
+def test_a_face_at_rest_is_looked_for_ten_times_a_second(
+    observer: Observer, mesh: Counting, portrait: Frame, fps: int
+):
+    """However many frames a camera gives, two seconds of rest need at most 22 looks, and every tick is measured."""
+    seen = [one for frame in shown(portrait, 3 * fps, fps) for one in observer.push(frame)]
+    assert sum(frame >= fps for frame in mesh.asked) <= 22
+    assert ticks(seen) == list(range(len(seen)))
+    assert len(seen) >= 3 * 30 - 1
+
+
+def test_what_flow_cannot_follow_is_looked_for_in_every_frame(
+    observer: Observer, mesh: Counting, portrait: Frame
+):
+    """A picture that breaks up, or gets light and dark by turns, is followed by its landmarks."""
+    rng = np.random.default_rng(0)
+    for frame in shown(portrait, 60):
+        broken = np.clip(portrait.image + rng.normal(0, 60, portrait.image.shape), 0, 255).astype(np.uint8)
+        observer.push(replace(frame, image=broken) if frame.index >= 30 else frame)
+    assert [frame for frame in mesh.asked if frame >= 31] == list(range(31, 60))
+
+
+def test_a_face_that_leaves_is_missed_at_once(
+    observer: Observer, mesh: Counting, portrait: Frame, nobody: Frame
+):
+    """No motion is made up after the last frame that shows the face; half a second later its segment ends."""
+    frames = shown(portrait, 30) + shown(nobody, 30, first=30)
+    seen = [one for frame in frames for one in observer.push(frame)]
+    assert ticks(seen) == list(range(30))
+    assert seen[-1].motion is None
+    assert [frame for frame in mesh.asked if frame >= 30] == list(range(30, 60))
+
+
+def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Expressions of the synthetic clip reach the same positions with landmarks in every frame and where needed."""
+    clip = list(Synthetic.parse("synthetic:seconds=8").frames())
+
+    def positions() -> tuple[NDArray[np.float32], int]:
+        mesh = Counting()
+        observer = Observer(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
+        motions = [one.motion for frame in clip for one in observer.push(frame)]
+        observer.close()
+        moved = [one.displacement for one in motions if one is not None]
+        return np.cumsum(moved, axis=0), len(mesh.asked)
+
+    seldom, few = positions()
+    monkeypatch.setattr(motion, "_LOOK", 0.0)
+    always, all_of_them = positions()
+    assert few < 0.75 * all_of_them == 0.75 * len(clip)
+    assert np.abs(always).max() > 0.1
+    assert np.quantile(np.abs(seldom - always), 0.99) < 0.02
