@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +19,10 @@ import cv2
 import numpy as np
 from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng
 from numpy.typing import NDArray
+from observing import observe
 
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
-from streamspot.flow.motion import ANCHOR, MotionExtractor
+from streamspot.flow.motion import ANCHOR
+from streamspot.flow.optical import FlowName
 from streamspot.flow.regions import LAYOUTS
 from streamspot.simulation import Instance, Recording, Scenario
 from streamspot.simulation.courses import ease, knots, nod, speech, swing
@@ -48,20 +47,34 @@ _SHAPES: dict[int, dict[str, float]] = {
     12: {"mouthSmile": 1.0},
     14: {"mouthDimple": 1.0},
     15: {"mouthFrown": 1.0},
-    16: {"mouthLowerDown": 0.7},
+    16: {"mouthLowerDown": 1.0},
     17: {"mouthShrugLower": 0.8},
     18: {"mouthPucker": 0.9},
     20: {"mouthStretch": 1.0},
     23: {"mouthPress": 0.7},
     24: {"mouthPress": 0.9, "mouthRollLower": 0.2},
     25: {"mouthLowerDown": 0.3, "mouthUpperUp": 0.15, "jawOpen": 0.07},
-    26: {"jawOpen": 0.4},
-    27: {"jawOpen": 0.8},
+    26: {"jawOpen": 0.5},
+    27: {"jawOpen": 0.9},
     28: {"mouthRollLower": 0.7, "mouthRollUpper": 0.7},
 }
 """Which shapes of the model show an action unit of ``streamspot.simulation.units`` at its strongest."""
 
-_SCENARIO = Scenario(expressions=14.0, idle=0.12, micro=0.35, trains=0.08, macro_floor=0.04, micro_floor=0.02)
+_PARTED = {"mouthFunnel": 0.5, "mouthLowerDown": 0.8, "mouthUpperUp": 0.4}
+"""What lips do, at most, when a jaw drops: real mouths that are opened part their lips by two to three times what the
+chin goes down, a jaw alone parts them by once."""
+
+_COMBINATIONS = (*COMBINATIONS, (1.2, (16, 25)), (0.8, (16, 20, 25)), (0.6, (10, 16, 25)))
+"""The simulation's, and bared teeth."""
+_SCENARIO = Scenario(
+    expressions=14.0,
+    idle=0.12,
+    micro=0.35,
+    trains=0.1,
+    macro_floor=0.04,
+    micro_floor=0.02,
+    combinations=_COMBINATIONS,
+)
 _OFTEN = {
     (4,): 2, (4, 7): 1.5, (4, 24): 2, (4, 9): 2, (9,): 1.5, (14,): 2, (15,): 2.5, (15, 17): 2.5, (17,): 1.5,
     (20,): 3, (20, 25): 2, (23,): 2, (24,): 3, (1, 4, 15): 1.5, (26,): 0.4, (27,): 0.4,
@@ -71,14 +84,14 @@ _SUBTLE = replace(
     _SCENARIO,
     macro_floor=0.025,
     combinations=(
-        *((weight * _OFTEN.get(units, 1), units) for weight, units in COMBINATIONS),
+        *((weight * _OFTEN.get(units, 1), units) for weight, units in _COMBINATIONS),
         (2.0, (14, 24)),
         (1.0, (1, 2, 5, 26)),
     ),
 )
 """What is found least: weaker expressions, more of pressed and stretched lips, lowered brows and mouth corners."""
-FLOW_ALONE = 2.0
-"""Seconds after which landmarks correct what was measured by flow alone, as other programs record faces."""
+FLOW_ALONE: tuple[FlowName, float] = ("dis", 2.0)
+"""How other programs record faces: a dense flow alone. Landmarks correct it after so many seconds."""
 _VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
 _PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
 
@@ -133,9 +146,11 @@ class Actor(Clip):
         out = np.zeros((len(self._model.shapes), 1), np.float32)
         weaker = rng.uniform(0, 0.25) if rng.random() < 0.12 else rng.uniform(0.75, 1)
         weak = "LR"[rng.integers(2)]
-        for unit in chosen:
-            gain = rng.uniform(0.5, 1.2)
-            for name, weight in _SHAPES[unit].items():
+        shown = [(_SHAPES[unit], rng.uniform(0.5, 1.2)) for unit in chosen]
+        if {26, 27} & set(chosen):
+            shown += [({name: most}, max(0.0, rng.uniform(-0.3, 1))) for name, most in _PARTED.items()]
+        for shapes, gain in shown:
+            for name, weight in shapes.items():
                 for number, shape in self._shapes_of(name):
                     out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
         return out
@@ -179,7 +194,7 @@ class Actor(Clip):
         """Add speech and chewing to the weights, and note where the mouth is busy."""
         n = self._count
         talker = rng.random() < 0.35
-        loud = float(np.clip(np.exp(rng.normal(-0.1, 0.45)), 0.2, 1.6))
+        loud = float(np.clip(np.exp(rng.normal(0.1, 0.45)), 0.2, 1.8))
         at = int(rng.integers(-40, 60)) if talker else int(rng.integers(0, 3 * n))
         while at < n - 15:
             length = int(rng.integers(12, 160))
@@ -210,11 +225,14 @@ class Actor(Clip):
         if rng.random() < 0.06:
             length = int(rng.integers(60, 300))
             start = int(rng.integers(0, n - 60))
-            chewed = np.sin(np.pi * rng.uniform(0.9, 1.8) * np.arange(length) / 30) ** 2 * rng.uniform(
-                0.05, 0.3
-            )
+            chewed = np.sin(np.pi * rng.uniform(0.9, 1.8) * np.arange(length) / 30) ** 2
+            chewed *= rng.uniform(0.1, 0.5)
+            closed, aside = rng.uniform(0.6, 1), rng.uniform(-0.3, 0.3)
+            shares = {"jawOpen": 1.0, "mouthClose": closed, "jawLeft": aside, "jawRight": -aside}
             stop = min(n, start + length)
-            self.position[start:stop, names.index("jawOpen"), 0] += chewed[: stop - start]
+            for name, share in shares.items():
+                curve = (share * chewed[: stop - start]).clip(0)
+                self.position[start:stop, names.index(name), 0] += curve
             self.mouth[max(0, start - 10) : stop + 10] = True
 
     def _sway(self, rng: Rng) -> Array:
@@ -280,20 +298,19 @@ class Actor(Clip):
 def perform(model: HeadModel, seed: int, seconds: float) -> Recording | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
-    ticks, regions = round(seconds * FPS), LAYOUTS["face17"]
-    with closing(FaceTracker(make_detector())) as tracker:
-        seen = [(frame, face) for frame in actor.frames() for face in tracker.track(frame) if face.track == 0]
+    ticks = round(seconds * FPS)
+    frames = list(actor.frames())
 
-    def measured(anchor: float) -> Array | None:
-        extractor = MotionExtractor(regions, origin=0.0, anchor=anchor)
-        known = [one for frame, face in seen for one in extractor.push(frame, face) if one.tick < ticks]
-        motion = np.zeros((ticks, len(regions), 2), np.float32)
+    def measured(flow: FlowName, anchor: float) -> Array | None:
+        seen = [one.motion for one in observe(frames, flow, anchor) if one.face == 0]
+        known = [motion for motion in seen if motion is not None and motion.tick < ticks]
+        out = np.zeros((ticks, len(LAYOUTS["face17"]), 2), np.float32)
         for one in known:
-            motion[one.tick] = one.displacement
-        return motion if len(known) >= 0.97 * ticks - 15 else None
+            out[one.tick] = one.displacement
+        return out if len(known) >= 0.97 * ticks - 15 else None
 
-    motion, flow = measured(ANCHOR), measured(FLOW_ALONE)
-    if motion is None:
+    motion, flow = measured("lk", ANCHOR), measured(*FLOW_ALONE)
+    if motion is None or flow is None:
         return None
     instances = tuple(instance for instance, _ in actor.acted)
     return Recording(motion, *truth(actor.acted, ticks), instances, flow)

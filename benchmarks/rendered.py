@@ -28,9 +28,9 @@ from streamspot.recording import Recorder, Recording
 from streamspot.telemetry import Telemetry
 from streamspot.types import Detection, Event
 
-FIRST_SEED = 50_700
+FIRST_SEED = 51_100
 """People before this one were looked at while earlier weights were made."""
-FIRST_UNSEEN = 51_100
+FIRST_UNSEEN = 51_500
 """Clips before this one were looked at while the shipped weights were made."""
 SESSION = Session("rendered", "rendered", 0.0, datetime.fromtimestamp(0, UTC))
 
@@ -39,7 +39,7 @@ def measure(clip: Clip, path: Path) -> None:
     """Render a clip and record its region motion."""
     partial = path.with_suffix(".part")
     with Recorder(partial, SESSION, "face17") as recorder:
-        recorder.extend(observe(clip))
+        recorder.extend(observe(clip.frames()))
     partial.replace(path)
 
 

@@ -33,7 +33,7 @@ Array = NDArray[np.float32]
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
 
-SPOTTING = {"macro_ticks": (15, SpotSettings().longest), "trough_share": 0.6}
+SPOTTING = {"macro_ticks": (12, SpotSettings().longest), "trough_share": 0.6}
 """How these weights' curves are decoded. They have learned expressions from end to end, and to open a gap where one
 follows another: a run is hardly shorter than its macro-expression, and a shallow dip is a wobble."""
 
