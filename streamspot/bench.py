@@ -118,14 +118,15 @@ def _face_mesh_alone() -> Iterator[Callable[[Frame], object]]:
 
 
 def _pictures(source: str, count: int) -> list[Frame]:
-    """Return so many frames at 640 x 480, repeating a short source back and forth."""
+    """Return so many frames at 640 x 480 and the source's rate, repeating a short source back and forth."""
     with FrameFeed(open_source(source)) as feed:
         taken = list(islice(feed, count))
     if len(taken) < 2:
         raise SourceError(f"{source} has {len(taken)} frames; a benchmark needs at least 2")
+    step = (taken[-1].pts - taken[0].pts) / (len(taken) - 1)
     there_and_back = taken + taken[-2:0:-1]
     return [
-        Frame(i, i / 30, 0, cv2.resize(there_and_back[i % len(there_and_back)].image, SIZE))
+        Frame(i, i * step, 0, cv2.resize(there_and_back[i % len(there_and_back)].image, SIZE))
         for i in range(count)
     ]
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from streamspot.types import Event, Kind, Phase, Score
 
 STAGES = ("wait", "face", "flow", "model", "spotting", "total")
-"""``wait`` is the analysis idle until the next frame; ``total`` runs from *frame available* to *events ready*."""
+"""``wait`` is the analysis idle until the next frame; ``face`` runs where faces are looked for, in some frames only;
+``total`` runs from *frame available* to *events ready*."""
 
 CURVE_TICKS = 900
 """Thirty seconds of curve are kept for drawing."""
