@@ -78,7 +78,7 @@ def test_a_face_at_rest_is_looked_for_ten_times_a_second(
 def test_what_flow_cannot_follow_is_looked_for_in_every_frame(
     observer: Observer, mesh: Counting, portrait: Frame
 ):
-    """A picture that breaks up, or gets light and dark by turns, is followed by its landmarks."""
+    """A face in a picture that breaks up is followed by its landmarks."""
     rng = np.random.default_rng(0)
     for frame in shown(portrait, 60):
         broken = np.clip(portrait.image + rng.normal(0, 60, portrait.image.shape), 0, 255).astype(np.uint8)

@@ -32,7 +32,6 @@ _STRAY = 3.0
 _NOISY = 0.005
 """Residual of the rigid fit, inter-ocular distances a frame, at which quality is one half."""
 
-
 _SURE = 0.5
 """Quality of the flow from which on it is believed without landmarks."""
 
@@ -94,7 +93,6 @@ class MotionExtractor:
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
-        self._ahead = None
         if self._crop is None:
             return True
         crop = self._cutter(frame.image)
@@ -135,10 +133,11 @@ class MotionExtractor:
             still = np.zeros_like(self._position)
             ticks = self._grid.push(frame.pts, frame.index, still)
             return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
-        if self._ahead is not None:
-            self._crop, self._at, self._quality = self._ahead.crop, self._ahead.at, self._ahead.quality
-            self._position = self._position + self._ahead.own
-            self._carried += self._ahead.own
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._crop, self._at, self._quality = ahead.crop, ahead.at, ahead.quality
+            self._position = self._position + ahead.own
+            self._carried += ahead.own
         if face is not None:
             self._look(frame, face)
         trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (self._anchor * self._quality)))
