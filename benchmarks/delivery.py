@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from streamspot.sinks.mqtt import MqttSink
-from streamspot.subscription import subscribe
+from streamspot.mqtt.publisher import MqttSink
+from streamspot.mqtt.subscriber import subscribe
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment
 

@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 
 import streamspot
-from streamspot.config import load_settings
-from streamspot.runtime import Run
+from streamspot.engine import Run
+from streamspot.settings import load_settings
 
 
 async def record(path: Path) -> None:

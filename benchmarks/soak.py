@@ -21,13 +21,13 @@ import numpy as np
 import psutil
 import torch
 
-from streamspot.config import load_settings
-from streamspot.interpreter import Interpreter, Session
+from streamspot.engine import Run
 from streamspot.model import Model
-from streamspot.recording import Recording
-from streamspot.runtime import Run
+from streamspot.pipeline import Interpreter
+from streamspot.settings import load_settings
+from streamspot.sources.motion import Recording
 from streamspot.telemetry import Telemetry
-from streamspot.types import RegionMotion, Sighting
+from streamspot.types import RegionMotion, Session, Sighting
 
 MIB = 2**20
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.segment import Segment, Segments
 
-from streamspot.config import load_settings
 from streamspot.dashboard import picture
-from streamspot.runtime import Run
-from streamspot.sinks.embedded import embedded_broker
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.engine import Run
+from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.publisher import MqttSink
+from streamspot.settings import load_settings
 from streamspot.telemetry import Telemetry
 
 UNTIL = 12.6

@@ -8,9 +8,9 @@ Example:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from streamspot.engine import stream, watch
     from streamspot.errors import StreamspotError
-    from streamspot.runtime import stream, watch
-    from streamspot.subscription import subscribe
+    from streamspot.mqtt.subscriber import subscribe
     from streamspot.types import Event, Score
 
 __version__ = "0.1.0"

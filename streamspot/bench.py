@@ -27,13 +27,13 @@ from streamspot import __version__
 from streamspot.errors import SourceError
 from streamspot.face.detectors import has_face_mesh, make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow.regions import layout
-from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
-from streamspot.observer import Observer
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.regions import layout
+from streamspot.pipeline import Interpreter
 from streamspot.sources import FrameFeed, open_source
 from streamspot.telemetry import Telemetry
-from streamspot.types import Frame
+from streamspot.types import Frame, Session
 
 _WARM_UP = 30
 """Frames before anything is measured."""
@@ -67,11 +67,11 @@ def bench(
     model = Model.load(weights, device=device)
     pictures = _pictures(source, frames + _WARM_UP)
     telemetry = Telemetry()
-    observer = Observer(FaceTracker(make_detector(1), 1), layout(model.config.layout), telemetry)
+    estimator = MotionEstimator(FaceTracker(make_detector(1), 1), layout(model.config.layout), telemetry)
     interpreter = Interpreter(model, Session("bench", "bench", 0.0, datetime.now(UTC)), telemetry)
     ours, theirs, stages = [], [], []
     ran = dict.fromkeys(_STAGES, 0)
-    with closing(observer), _face_mesh_alone() as alone:
+    with closing(estimator), _face_mesh_alone() as alone:
         for number, frame in enumerate(pictures):
             for turn in (number % 2, 1 - number % 2):
                 started = time.perf_counter()
@@ -79,7 +79,7 @@ def bench(
                     alone(frame)
                     theirs.append(time.perf_counter() - started)
                 else:
-                    for sighting in observer.push(frame):
+                    for sighting in estimator.push(frame):
                         interpreter.push(sighting)
                     ours.append(time.perf_counter() - started)
             runs = {name: telemetry.stages[name].count for name in _STAGES}

@@ -13,7 +13,7 @@ from typing import Self, TextIO
 
 from rich.console import Console
 
-from streamspot.config import state_folder
+from streamspot.settings import state_folder
 
 LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from streamspot.config import state_folder
 from streamspot.errors import StreamspotError
+from streamspot.settings import state_folder
 
 Verdict = Literal["ok", "warning", "failure"]
 
@@ -166,7 +166,7 @@ def _terminal() -> Finding:
 def _broker(url: str) -> Finding:
     import asyncio  # noqa: PLC0415
 
-    from streamspot.sinks.broker import Broker, Dialler  # noqa: PLC0415
+    from streamspot.mqtt.connection import Broker, Dialler  # noqa: PLC0415
 
     broker = Broker.parse(url)
 

@@ -6,6 +6,7 @@ Every stage imports these types and nothing of its neighbours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -197,3 +198,26 @@ class Event:
     def id(self) -> str:
         """Stable id: the same event has the same id however often it is delivered."""
         return f"{self.session}/{self.stream}/{self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every event of a run carries.
+
+    Attributes:
+        id: Identifies the run; equal for two replays of the same recording.
+        stream: Short name of the source.
+        origin: Time of tick 0 on the source's time line, seconds.
+        start: Wall-clock time of tick 0.
+    """
+
+    id: str
+    stream: str
+    origin: float
+    start: datetime
+
+    def moment(self, tick: int, frame: int) -> Moment:
+        """Return tick and frame on every clock."""
+        wall = self.start + timedelta(seconds=tick / TICK_RATE)
+        stamp = wall.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return Moment(tick, frame, round(self.origin + tick / TICK_RATE, 6), stamp)

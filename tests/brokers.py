@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment, Phase
 

@@ -55,7 +55,7 @@ def nobody() -> Frame:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the wait for an answer from four seconds to one, to keep the tests short."""
-    monkeypatch.setattr("streamspot.sinks.broker.TIMEOUT", 1.0)
+    monkeypatch.setattr("streamspot.mqtt.connection.TIMEOUT", 1.0)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 from brokers import Mosquitto, free_port, make_event
 
 from streamspot.errors import SettingsError
-from streamspot.sinks.bridges import HomeAssistant, Ros
-from streamspot.sinks.broker import Broker, Dialler
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.bridges import HomeAssistant, Ros
+from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt.publisher import MqttSink
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import metrics_server
 from streamspot.sinks.table import EventTable

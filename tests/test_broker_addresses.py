@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspot.errors import BrokerError, SettingsError
-from streamspot.sinks.broker import Broker, RefusedError, backoff, redacted
-from streamspot.sinks.embedded import embedded_broker
-from streamspot.subscription import subscribe
+from streamspot.mqtt.connection import Broker, RefusedError, backoff, redacted
+from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.subscriber import subscribe
 
 
 async def test_nobody_there_is_one_sentence():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from brokers import Mosquitto, a_sink, free_port, make_event, until
 
-from streamspot.subscription import subscribe
+from streamspot.mqtt.subscriber import subscribe
 from streamspot.telemetry import Telemetry
 
 pytestmark = pytest.mark.usefixtures("impatient", "silence")

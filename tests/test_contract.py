@@ -13,11 +13,11 @@ import jsonschema
 import pytest
 from brokers import Mosquitto, make_event
 
-from streamspot.contract import asyncapi, json_schema, write
 from streamspot.events import decode, encode
-from streamspot.sinks.bridges import Ros
-from streamspot.sinks.broker import Broker, Dialler
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.bridges import Ros
+from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt.contract import asyncapi, json_schema, write
+from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry
 from streamspot.types import Phase, Score
 
@@ -25,11 +25,11 @@ DOCS = Path(__file__).parents[1] / "docs" / "schema"
 
 
 def test_the_committed_documents_are_current(tmp_path: Path):
-    """Whoever reads docs/schema reads what the program does; renew with ``python -m streamspot.contract``."""
+    """Whoever reads docs/schema reads what the program does; renew with ``python -m streamspot.mqtt.contract``."""
     write(tmp_path)
     for path in tmp_path.iterdir():
         assert path.read_text() == (DOCS / path.name).read_text(), (
-            f"run: python -m streamspot.contract {DOCS}"
+            f"run: python -m streamspot.mqtt.contract {DOCS}"
         )
 
 

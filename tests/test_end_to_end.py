@@ -11,8 +11,8 @@ from brokers import Mosquitto
 
 import streamspot
 from streamspot.cli.live import _run
-from streamspot.config import load_settings
 from streamspot.events import encode
+from streamspot.settings import load_settings
 from streamspot.types import Event
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"

@@ -20,10 +20,9 @@ from streamspot.datasets.official import Found, Video
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
-from streamspot.interpreter import Session
-from streamspot.recording import Recorder
+from streamspot.sources.motion import Recorder
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import RegionMotion, Sighting
+from streamspot.types import RegionMotion, Session, Sighting
 
 POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,12,\n"
 
@@ -73,7 +72,7 @@ def test_what_is_extracted_trains(extracted: Path) -> None:
 
 
 def test_training_sees_what_the_live_stream_sees(clips: Path, extracted: Path) -> None:
-    """Row n of a loaded recording is the observer's displacement at tick n."""
+    """Row n of a loaded recording is the estimator's displacement at tick n."""
     video = read_layout(clips, "folder").videos[1]
     seen = measure(video, Measures(stride=2))
     np.testing.assert_array_equal(load(extracted).recordings[1].motion, seen.motion)

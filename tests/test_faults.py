@@ -15,9 +15,9 @@ import pytest
 from brokers import LOSSLESS, Mosquitto, a_sink, free_port, make_event, until
 
 from streamspot.events import decode, encode
-from streamspot.sinks.journal import Journal
-from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.subscription import Subscription, subscribe
+from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.publisher import MqttSink, resend
+from streamspot.mqtt.subscriber import Subscription, subscribe
 from streamspot.telemetry import Telemetry
 
 pytestmark = pytest.mark.usefixtures("impatient", "silence")
@@ -208,7 +208,7 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[4])
 from pathlib import Path
 from brokers import make_event
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry
 
 async def main(url, folder, first):

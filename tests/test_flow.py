@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
-from streamspot.flow.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
-from streamspot.flow.motion import MotionExtractor
-from streamspot.flow.optical import FLOWS, make_flow
-from streamspot.flow.regions import LAYOUTS, layout
-from streamspot.flow.ticks import TickGrid
+from streamspot.motion.flow import FLOWS, make_flow
+from streamspot.motion.fuse import MotionFusion
+from streamspot.motion.grid import TickGrid
+from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.motion.regions import LAYOUTS, layout
 from streamspot.types import TICK_RATE, Face, Frame
 
 MESH = np.random.default_rng(5).normal(0.0, 0.6, (478, 3)).astype(np.float32)
@@ -107,7 +107,7 @@ def test_a_face_in_dim_light_is_followed_too():
 
 def test_the_landmarks_of_a_new_face_may_settle():
     """A mesh that converges in the first 0.3 s moves nothing, on ticks without a gap, and is trusted from then on."""
-    extractor = MotionExtractor(LAYOUTS["face17"], origin=0.0)
+    extractor = MotionFusion(LAYOUTS["face17"], origin=0.0)
     mesh = np.abs(MESH) * 60 + 40
     image = np.zeros((240, 320, 3), np.uint8)
     motions = []

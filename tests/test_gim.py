@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamspot.training.baselines import complete_interval, contrast, similar_interval
-from streamspot.training.lac import best_sequence
+from experiments.baselines import complete_interval, contrast, similar_interval
+from experiments.lac import best_sequence
 from streamspot.training.points import Points
 from streamspot.training.pseudo import find_apex, gaussians, half_length, label, theta
 from streamspot.training.settings import LabelSettings

@@ -13,17 +13,17 @@ import psutil
 import pytest
 from brokers import Mosquitto, make_event
 
-from streamspot.config import load_settings
+from streamspot.engine import Run
 from streamspot.events import decode, encode
-from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
-from streamspot.recording import Recording
-from streamspot.runtime import Run
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.publisher import MqttSink
+from streamspot.mqtt.subscriber import subscribe
+from streamspot.pipeline import Interpreter
+from streamspot.settings import load_settings
+from streamspot.sources.motion import Recording
 from streamspot.sources.synthetic import Synthetic
-from streamspot.subscription import subscribe
 from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Frame, RegionMotion, Sighting
+from streamspot.types import Event, Frame, RegionMotion, Session, Sighting
 
 CLIP = "synthetic:seed=3,seconds=6.5,expressions=1,noise=0"
 Span = tuple[float, float]

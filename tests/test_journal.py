@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
 from streamspot.events import encode
-from streamspot.sinks.journal import Journal
+from streamspot.mqtt.journal import Journal
 
 
 def drain(journal: Journal, count: int = -1) -> list[bytes]:
@@ -201,7 +201,7 @@ def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path):
 def test_kill_9_loses_nothing_that_was_reported(tmp_path: Path):
     """A process killed at any instant leaves every event it had reported in the journal."""
     program = (
-        "import sys; from pathlib import Path; from streamspot.sinks.journal import Journal\n"
+        "import sys; from pathlib import Path; from streamspot.mqtt.journal import Journal\n"
         "with Journal(Path(sys.argv[1])) as journal:\n"
         "    for number in range(10**9):\n"
         "        journal.append(b'%d' % number); sys.stdout.write(f'{number}\\n'); sys.stdout.flush()\n"

@@ -22,9 +22,8 @@ from streamspot.cli.keys import Keys
 from streamspot.datasets.label import Points, Shown, label, play
 from streamspot.datasets.layouts import read_layout
 from streamspot.errors import DataError, SettingsError
-from streamspot.interpreter import Session
-from streamspot.recording import Recorder, is_recording
-from streamspot.types import RegionMotion, Sighting
+from streamspot.sources.motion import Recorder, is_recording
+from streamspot.types import RegionMotion, Session, Sighting
 
 
 class Terminal:

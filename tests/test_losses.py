@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from experiments.lac import completeness_loss
 from streamspot.model.network import Output
-from streamspot.training.lac import completeness_loss
 from streamspot.training.losses import (
     Targets,
     action_loss,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from streamspot.errors import ModelError
-from streamspot.flow.regions import layout
 from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.motion.regions import layout
 from streamspot.types import RegionMotion
 
 torch.set_num_threads(1)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
 from streamspot.events import encode
-from streamspot.sinks.broker import Broker, Dialler
-from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity, parse
-from streamspot.sinks.embedded import embedded_broker
-from streamspot.sinks.files import IntensityCsv, JsonLines
-from streamspot.sinks.mqtt import MqttSink, resend
-from streamspot.sinks.situation import Situation
-from streamspot.subscription import Seen, Subscription, subscribe
+from streamspot.mqtt.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.publisher import MqttSink, resend
+from streamspot.mqtt.subscriber import Seen, Subscription, subscribe
+from streamspot.sinks.json import IntensityCsv, JsonLines
+from streamspot.state import Situation
 from streamspot.telemetry import Telemetry
 from streamspot.types import Score
 
@@ -195,7 +195,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
 def test_the_state_holds_the_faces_in_view_and_no_others(monkeypatch: pytest.MonkeyPatch):
     """However many faces come and go, the state stays small; who has left is not in it."""
     situation, clock = Situation(), [100.0]
-    monkeypatch.setattr("streamspot.sinks.situation.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("streamspot.state.time.monotonic", lambda: clock[0])
 
     def faces() -> list[str]:
         return list(json.loads(situation.state())["faces"])

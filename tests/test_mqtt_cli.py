@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from streamspot.cli import app
 from streamspot.events import encode
-from streamspot.sinks.journal import Journal
-from streamspot.subscription import subscribe
+from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.subscriber import subscribe
 
 
 async def call(*arguments: str) -> tuple[int, str]:

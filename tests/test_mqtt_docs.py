@@ -13,13 +13,13 @@ import pytest
 import yaml
 from brokers import Mosquitto, free_port, make_event
 
-from streamspot.contract import asyncapi, json_schema
 from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
-from streamspot.sinks.bridges import Ros
-from streamspot.sinks.broker import Broker
-from streamspot.sinks.commands import parse
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.mqtt.bridges import Ros
+from streamspot.mqtt.commands import parse
+from streamspot.mqtt.connection import Broker
+from streamspot.mqtt.contract import asyncapi, json_schema
+from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
@@ -137,7 +137,7 @@ def test_the_figures_promised_are_those_of_the_program():
     """Bounds named in the page are the journal's defaults."""
     import inspect
 
-    from streamspot.sinks.journal import Journal
+    from streamspot.mqtt.journal import Journal
 
     defaults = {name: item.default for name, item in inspect.signature(Journal).parameters.items()}
     assert defaults["max_bytes"] == 64 * 2**20

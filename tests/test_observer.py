@@ -1,4 +1,4 @@
-"""Promises of the observer: landmarks are looked for where they are needed, and nothing is missed in between."""
+"""Promises of the estimator: landmarks are looked for where they are needed, and nothing is missed in between."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streamspot.face.detectors import FaceMesh, has_face_mesh
 from streamspot.face.tracker import FaceTracker
 from streamspot.flow import motion
-from streamspot.flow.regions import LAYOUTS
-from streamspot.observer import Observer
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.synthetic import Synthetic
 from streamspot.telemetry import Telemetry
 from streamspot.types import Frame, Sighting
@@ -42,14 +42,14 @@ class Counting:
 
 @pytest.fixture
 def mesh() -> Counting:
-    """Return a face mesh, closed by the observer."""
+    """Return a face mesh, closed by the estimator."""
     return Counting()
 
 
 @pytest.fixture
-def observer(mesh: Counting) -> Iterator[Observer]:
-    """Return an observer of one face."""
-    one = Observer(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
+def estimator(mesh: Counting) -> Iterator[MotionEstimator]:
+    """Return an estimator of one face."""
+    one = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
     yield one
     one.close()
 
@@ -66,32 +66,32 @@ def ticks(sightings: list[Sighting]) -> list[int]:
 
 @pytest.mark.parametrize("fps", [25, 30, 60, 200])
 def test_a_face_at_rest_is_looked_for_ten_times_a_second(
-    observer: Observer, mesh: Counting, portrait: Frame, fps: int
+    estimator: MotionEstimator, mesh: Counting, portrait: Frame, fps: int
 ):
     """However many frames a camera gives, two seconds of rest need at most 22 looks, and every tick is measured."""
-    seen = [one for frame in shown(portrait, 3 * fps, fps) for one in observer.push(frame)]
+    seen = [one for frame in shown(portrait, 3 * fps, fps) for one in estimator.push(frame)]
     assert sum(frame >= fps for frame in mesh.asked) <= 22
     assert ticks(seen) == list(range(len(seen)))
     assert len(seen) >= 3 * 30 - 1
 
 
 def test_what_flow_cannot_follow_is_looked_for_in_every_frame(
-    observer: Observer, mesh: Counting, portrait: Frame
+    estimator: MotionEstimator, mesh: Counting, portrait: Frame
 ):
     """A face in a picture that breaks up is followed by its landmarks."""
     rng = np.random.default_rng(0)
     for frame in shown(portrait, 60):
         broken = np.clip(portrait.image + rng.normal(0, 60, portrait.image.shape), 0, 255).astype(np.uint8)
-        observer.push(replace(frame, image=broken) if frame.index >= 30 else frame)
+        estimator.push(replace(frame, image=broken) if frame.index >= 30 else frame)
     assert [frame for frame in mesh.asked if frame >= 31] == list(range(31, 60))
 
 
 def test_a_face_that_leaves_is_missed_at_once(
-    observer: Observer, mesh: Counting, portrait: Frame, nobody: Frame
+    estimator: MotionEstimator, mesh: Counting, portrait: Frame, nobody: Frame
 ):
     """No motion is made up after the last frame that shows the face; half a second later its segment ends."""
     frames = shown(portrait, 30) + shown(nobody, 30, first=30)
-    seen = [one for frame in frames for one in observer.push(frame)]
+    seen = [one for frame in frames for one in estimator.push(frame)]
     assert ticks(seen) == list(range(30))
     assert seen[-1].motion is None
     assert [frame for frame in mesh.asked if frame >= 30] == list(range(30, 60))
@@ -105,9 +105,9 @@ def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
 
     def positions() -> tuple[NDArray[np.float32], int]:
         mesh = Counting()
-        observer = Observer(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
-        motions = [one.motion for frame in clip for one in observer.push(frame)]
-        observer.close()
+        estimator = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
+        motions = [one.motion for frame in clip for one in estimator.push(frame)]
+        estimator.close()
         moved = [one.displacement for one in motions if one is not None]
         return np.cumsum(moved, axis=0), len(mesh.asked)
 

@@ -18,13 +18,13 @@ import aiomqtt
 import pytest
 from brokers import Mosquitto, free_port
 
-from streamspot.config import load_settings
-from streamspot.flow.regions import layout
-from streamspot.recording import Recording
-from streamspot.runtime import Run
-from streamspot.sinks.bridges import HomeAssistant, Ros
-from streamspot.sinks.files import IntensityCsv, JsonLines
-from streamspot.sinks.mqtt import MqttSink
+from streamspot.engine import Run
+from streamspot.motion.regions import layout
+from streamspot.mqtt.bridges import HomeAssistant, Ros
+from streamspot.mqtt.publisher import MqttSink
+from streamspot.settings import load_settings
+from streamspot.sinks.json import IntensityCsv, JsonLines
+from streamspot.sources.motion import Recording
 from streamspot.telemetry import Telemetry
 
 PACKAGE = Path(__file__).parents[1] / "streamspot"

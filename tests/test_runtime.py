@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import streamspot
-from streamspot.config import load_settings
+from streamspot.engine import Run
 from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.events import encode
-from streamspot.flow.regions import layout
 from streamspot.model import Model
-from streamspot.recording import Recorder, Recording, is_recording
-from streamspot.runtime import Run
-from streamspot.sinks.commands import Label, Pause, Resume, Sensitivity
+from streamspot.motion.regions import layout
+from streamspot.mqtt.commands import Label, Pause, Resume, Sensitivity
+from streamspot.settings import load_settings
+from streamspot.sources.motion import Recorder, Recording, is_recording
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, RegionMotion, Sighting

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import write_small
 
+from experiments.candidates import overlap, plateaus, sections
+from experiments.tspnet import align, salient, targets
 from streamspot.datasets.recording import Recording
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.evaluation.results import count_subjects
 from streamspot.evaluation.search import Curves, choose_scores
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.candidates import overlap, plateaus, sections
 from streamspot.training.crossval import plan
 from streamspot.training.methods import train_network
 from streamspot.training.runner import crossval
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import train
-from streamspot.training.tspnet import align, salient, targets
 
 
 def test_features_contrast_a_proposal_with_its_surroundings() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
-from streamspot.flow.regions import LAYOUTS, layout
 from streamspot.model import Model, ModelConfig
+from streamspot.motion.regions import LAYOUTS, layout
 from streamspot.simulation import Recording, Scenario, simulate
 from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
 from streamspot.spotting import SpotSettings, decode, scores_of

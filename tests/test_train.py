@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
-from streamspot.flow.regions import LAYOUTS
 from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.motion.regions import LAYOUTS
 from streamspot.training.batches import batches, mirror_order
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict

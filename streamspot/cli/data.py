@@ -51,7 +51,7 @@ def extract(
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
     from streamspot.datasets.layouts import read_layout  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
-    from streamspot.flow.optical import make_flow  # noqa: PLC0415
+    from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def schema(
     ] = "json",
 ) -> None:
     """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
-    from streamspot.contract import asyncapi, json_schema  # noqa: PLC0415
+    from streamspot.mqtt.contract import asyncapi, json_schema  # noqa: PLC0415
 
     documents = {"json": json_schema, "asyncapi": asyncapi}
     if form not in documents:

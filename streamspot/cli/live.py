@@ -16,31 +16,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamspot.config import RunSettings, load_settings, state_folder
 from streamspot.console import QuietStderr, can_draw
 from streamspot.dashboard import Dashboard, PlainLines
 from streamspot.dashboard.picture import plain
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.events import encode
 from streamspot.interrupts import ending_at_once
+from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
+from streamspot.mqtt.commands import Command
+from streamspot.mqtt.connection import Broker
+from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.publisher import MqttSink
+from streamspot.mqtt.publisher import resend as publish_again
+from streamspot.mqtt.subscriber import Subscription, subscribe
+from streamspot.settings import RunSettings, load_settings, state_folder
 from streamspot.sinks import Sink
-from streamspot.sinks.bridges import Bridge, HomeAssistant, Ros
-from streamspot.sinks.broker import Broker
-from streamspot.sinks.commands import Command
-from streamspot.sinks.embedded import embedded_broker
-from streamspot.sinks.files import IntensityCsv, JsonLines
-from streamspot.sinks.mqtt import MqttSink
-from streamspot.sinks.mqtt import resend as publish_again
+from streamspot.sinks.json import IntensityCsv, JsonLines
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import metrics_server
 from streamspot.sinks.table import EventTable
 from streamspot.sources.base import slug
-from streamspot.subscription import Subscription, subscribe
 from streamspot.telemetry import BrokerView, Telemetry
 from streamspot.types import Event
 
 if TYPE_CHECKING:
-    from streamspot.runtime import Run
+    from streamspot.engine import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -145,7 +145,7 @@ def _prepare() -> None:
         import cv2  # noqa: PLC0415
         import torch  # noqa: PLC0415
 
-        import streamspot.runtime  # noqa: F401, PLC0415
+        import streamspot.engine  # noqa: F401, PLC0415
 
     # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
     cv2.setNumThreads(1)
@@ -154,7 +154,7 @@ def _prepare() -> None:
 
 async def _run(settings: RunSettings, *, draw: bool, telemetry: Telemetry | None = None) -> None:
     """Run one stream into every sink that the settings name."""
-    from streamspot.runtime import Run  # noqa: PLC0415
+    from streamspot.engine import Run  # noqa: PLC0415
 
     telemetry = telemetry or Telemetry()
     asyncio.get_running_loop().set_default_executor(_Impatient())

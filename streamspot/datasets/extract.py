@@ -37,7 +37,7 @@ from streamspot.datasets.meta import Meta
 from streamspot.datasets.official import Found, Video
 from streamspot.datasets.store import ANNOTATIONS, FEATURES, META, save
 from streamspot.errors import DataError, StreamspotError
-from streamspot.flow.regions import layout
+from streamspot.motion.regions import layout
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"

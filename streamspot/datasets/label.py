@@ -20,14 +20,13 @@ from streamspot.datasets.official import csv_rows_of
 from streamspot.errors import DataError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow.regions import layout
-from streamspot.interpreter import Session
-from streamspot.observer import Observer
-from streamspot.recording import Recorder, Recording, is_recording
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, FrameFeed, Source, open_source
 from streamspot.sources.base import kind_of
+from streamspot.sources.motion import Recorder, Recording, is_recording
 from streamspot.telemetry import Telemetry
-from streamspot.types import Kind, RegionMotion
+from streamspot.types import Kind, RegionMotion, Session
 
 KEYS: dict[str, Kind] = {"m": "macro", "u": "micro"}
 UNDO, QUIT = ("\x7f", "\b"), "q"
@@ -236,11 +235,11 @@ def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown 
     """Yield the frames as they come, and None when there is none for 50 ms; record their region motion."""
     regions = layout(_REGIONS)
     with ExitStack() as stack:
-        observer: Observer | None = None
+        estimator: MotionEstimator | None = None
         recorder: Recorder | None = None
         if record is not None:
-            observer = Observer(FaceTracker(make_detector()), regions, Telemetry())
-            stack.callback(observer.close)
+            estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry())
+            stack.callback(estimator.close)
         feed = stack.enter_context(FrameFeed(source, speed=speed))
         while True:
             try:
@@ -251,11 +250,11 @@ def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown 
                 yield None
                 continue
             motion = None
-            if observer is not None and record is not None:
+            if estimator is not None and record is not None:
                 if recorder is None:
                     session = Session(record.stem, source.stream, frame.pts, datetime.now(UTC))
                     recorder = stack.enter_context(Recorder(record, session, regions.name))
-                sightings = observer.push(frame)
+                sightings = estimator.push(frame)
                 recorder.extend(sightings)
                 motion = max((_strength(s.motion) for s in sightings if s.motion is not None), default=0.0)
             yield Shown(frame.index, frame.pts, motion)

@@ -22,9 +22,9 @@ from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow.optical import FlowName
-from streamspot.flow.regions import Layout, layout
-from streamspot.observer import Observer
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.flow import FlowName
+from streamspot.motion.regions import Layout, layout
 from streamspot.sources.base import file_identity
 from streamspot.sources.video import VideoFile
 from streamspot.telemetry import Telemetry
@@ -88,20 +88,20 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     name, regions = video.annotated.name, layout(measures.regions)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
-    observer = Observer(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
+    estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
     done = 0
     try:
         for frame in _frames(video, measures.stride, remarks):
-            motions += [s.motion for s in observer.push(frame) if s.motion is not None]
-            looked.append((frame.index, frame.pts - (observer.origin or 0.0)))
+            motions += [s.motion for s in estimator.push(frame) if s.motion is not None]
+            looked.append((frame.index, frame.pts - (estimator.origin or 0.0)))
             if frame.index - done >= _REPORT_EVERY:
                 advance(frame.index - done)
                 done = frame.index
     finally:
-        observer.close()
+        estimator.close()
     if not looked:
         raise DataError(f"{name}: none of its {len(video.pictures)} pictures can be decoded; copy it again")
     advance(looked[-1][0] + 1 - done)
@@ -110,7 +110,7 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
 
 def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
     """Return what a recording of region motion holds, None if the file is none."""
-    from streamspot.recording import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
+    from streamspot.sources.motion import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
 
     if not is_recording(path):
         return None

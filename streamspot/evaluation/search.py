@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.results import count_subjects, summarise
+from streamspot.spotting.decode import Hill, Proposal, propose, select
 from streamspot.spotting.online import Spotter, scores_of
-from streamspot.spotting.proposals import Hill, Proposal, propose, select
 from streamspot.spotting.settings import SpotSettings
 from streamspot.types import Detection
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from streamspot.errors import ModelError
-from streamspot.flow.regions import LAYOUTS
+from streamspot.motion.regions import LAYOUTS
 from streamspot.types import TICK_RATE
 
 Encoder = Literal["causal", "transformer"]
@@ -38,7 +38,7 @@ class ModelConfig:
     Attributes:
         name: Name of the weights, carried in every event.
         layout: Region layout the weights were trained on; a data set's own layout may have any name.
-        regions: Number of regions R; 0 takes it from a layout of ``streamspot.flow.regions``.
+        regions: Number of regions R; 0 takes it from a layout of ``streamspot.motion.regions``.
         look_ahead: Ticks L the network waits before it judges one: the score of tick n is known at n + L.
         encoder: ``causal`` (ships) or ``transformer`` (the paper's, for fidelity).
         width: Channels D of the features.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.errors import ModelError
-from streamspot.model.model import Model
+from streamspot.model.weights import Model
 
 TOLERANCE = 1e-5
 """Largest difference between the scores of both that is accepted."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
-from streamspot.model.model import Model
-from streamspot.model.single import SingleState
+from streamspot.model.step import StepState
+from streamspot.model.weights import Model
 from streamspot.types import RegionMotion, Score
 
 
@@ -26,7 +26,7 @@ class ModelStream:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._single = None if model.single is None else SingleState(model.single)
+        self._single = None if model.single is None else StepState(model.single)
         self._state = model.new_state(1) if self._single is None else None
         self._ticks = 0
         self._pending: deque[tuple[int, float, int]] = deque()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.flow.regions import Layout
+from streamspot.motion.regions import Layout
 from streamspot.simulation import units
 from streamspot.simulation.courses import Rng
 

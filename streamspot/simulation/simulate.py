@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.flow.regions import layout as layout_named
+from streamspot.motion.regions import layout as layout_named
 from streamspot.simulation import courses, negatives, units
 from streamspot.simulation.courses import Rng
 from streamspot.simulation.person import Person

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.flow.regions import Layout
+from streamspot.motion.regions import Layout
 
 Array = NDArray[np.float32]
 

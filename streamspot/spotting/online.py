@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from streamspot.spotting.proposals import Hill, Proposal, propose, select, separable
+from streamspot.spotting.decode import Hill, Proposal, propose, select, separable
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from streamspot.datasets.recording import KINDS, Recording
-from streamspot.flow.regions import LAYOUTS
+from streamspot.motion.regions import LAYOUTS
 from streamspot.training.points import Points
 from streamspot.training.settings import AugmentSettings
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from streamspot.flow.regions import LAYOUTS
 from streamspot.model import Network
 from streamspot.model.network import Output
+from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation import Recording, Scenario
 
 Array = NDArray[np.float32]

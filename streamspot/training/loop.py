@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from experiments.lac import completeness_loss
 from streamspot.datasets.recording import Recording
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import Batch, augment, batches, mirror_order
 from streamspot.training.labelled import loss_of, running_mean
-from streamspot.training.lac import completeness_loss
 from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
 from streamspot.training.points import Points
 from streamspot.training.pseudo import label

@@ -7,15 +7,15 @@ from functools import partial
 
 import torch
 
+from experiments.baselines import MotionRule
+from experiments.hrpro import InstanceStage
+from experiments.tspnet import CentreStage
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network
-from streamspot.training.baselines import MotionRule
-from streamspot.training.hrpro import InstanceStage
 from streamspot.training.loop import OnEpoch, Trainer, predict
 from streamspot.training.settings import TrainSettings
 from streamspot.training.start import Weights
-from streamspot.training.tspnet import CentreStage
 
 Scorer = Callable[[Sequence[Recording]], dict[str, Scores]]
 """Judges recordings: scores ``(T, 3)`` by name."""

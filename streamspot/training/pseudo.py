@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from streamspot.training.baselines import complete_interval, similar_interval
+from experiments.baselines import complete_interval, similar_interval
 from streamspot.training.points import Points
 from streamspot.training.settings import LabelSettings, Overlap
 

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from streamspot import __version__
-from streamspot.flow.regions import layout
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.model.join import join
+from streamspot.motion.regions import layout
 from streamspot.simulation import Instance, Recording, simulate
 from streamspot.simulation.units import mirror
 from streamspot.spotting import SpotSettings

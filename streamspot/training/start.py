@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from streamspot.errors import SettingsError
-from streamspot.flow.regions import LAYOUTS
 from streamspot.model.network import Network
+from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation import simulate
 from streamspot.simulation.units import mirror
 from streamspot.training.labelled import Example, OnStep, augment, learn, stacked

@@ -16,8 +16,8 @@ from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Curves, Scores, choose_scores
-from streamspot.flow.regions import LAYOUTS
-from streamspot.model.model import Model
+from streamspot.model.weights import Model
+from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
 from streamspot.training.loop import Trainer

@@ -21,8 +21,8 @@ from heads import Array, Clip, HeadModel, rasterise
 
 from streamspot.face.align import CROP, CROP_EYES, Eyes, to_crop
 from streamspot.face.detectors import FaceMesh
-from streamspot.flow.optical import FLOWS, make_flow
-from streamspot.flow.regions import LAYOUTS
+from streamspot.motion.flow import FLOWS, make_flow
+from streamspot.motion.regions import LAYOUTS
 from streamspot.types import Frame
 
 FIRST_SEED = 60_000

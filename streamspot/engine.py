@@ -14,21 +14,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from streamspot.config import RunSettings, load_settings
 from streamspot.datasets.label import Points
 from streamspot.errors import SettingsError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow.regions import layout
-from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
-from streamspot.observer import Observer
-from streamspot.recording import Recorder, Recording, is_recording
-from streamspot.sinks.commands import Command, Label, Pause, Resume, Sensitivity
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.regions import layout
+from streamspot.mqtt.commands import Command, Label, Pause, Resume, Sensitivity
+from streamspot.pipeline import Interpreter
+from streamspot.settings import RunSettings, load_settings
 from streamspot.sources import EndOfStream, FrameFeed, open_source
+from streamspot.sources.motion import Recorder, Recording, is_recording
 from streamspot.spotting import SpotSettings
 from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Frame, Score, Sighting
+from streamspot.types import Event, Frame, Score, Session, Sighting
 
 _AHEAD = 256
 """Batches the analysis may be ahead of the sinks; then a recording waits and a camera drops frames."""
@@ -248,8 +248,8 @@ class Run:
             make_detector(self.settings.faces, self.settings.face_model), self.settings.faces
         )
         regions = layout(self._model.config.layout)
-        observer = Observer(tracker, regions, self.telemetry, flow=self.settings.flow)
-        stack.callback(observer.close)
+        estimator = MotionEstimator(tracker, regions, self.telemetry, flow=self.settings.flow)
+        stack.callback(estimator.close)
         while not self._stop.is_set():
             asked = time.perf_counter()
             try:
@@ -259,17 +259,17 @@ class Run:
             if messages := self._messages(feed):
                 yield Batch(messages=messages)
             if self.paused:
-                yield self._analyse(observer.finish("paused"))
+                yield self._analyse(estimator.finish("paused"))
                 self._rest(feed)
             elif frame is not None:
                 started = time.perf_counter()
                 self.telemetry.stages["wait"].add(started - asked)
                 self._begin(frame, stack)
-                batch = self._analyse(observer.push(frame))
+                batch = self._analyse(estimator.push(frame))
                 self._measure(frame, started)
                 batch.messages.extend(self._nobody(_PATIENCE))
                 yield batch
-        yield self._analyse(observer.finish("stopped" if self._stop.is_set() else None))
+        yield self._analyse(estimator.finish("stopped" if self._stop.is_set() else None))
         yield Batch(messages=self._messages(feed) + ([] if self._stop.is_set() else self._nobody(0.0)))
 
     def _begin(self, frame: Frame, stack: ExitStack) -> None:
@@ -365,7 +365,7 @@ async def stream(source: str = "0", **settings: Any) -> AsyncIterator[Event]:
 
     Args:
         source: As for ``streamspot run --source``.
-        **settings: Any other setting of :class:`streamspot.config.RunSettings` that concerns the analysis.
+        **settings: Any other setting of :class:`streamspot.settings.RunSettings` that concerns the analysis.
 
     Raises:
         StreamspotError: The source, the weights or a setting cannot be used.

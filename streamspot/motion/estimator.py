@@ -6,20 +6,20 @@ import time
 from dataclasses import dataclass
 
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
-from streamspot.flow.motion import ANCHOR, MotionExtractor
-from streamspot.flow.optical import FlowName
-from streamspot.flow.regions import Layout
+from streamspot.motion.flow import FlowName
+from streamspot.motion.fuse import ANCHOR, MotionFusion
+from streamspot.motion.regions import Layout
 from streamspot.telemetry import Telemetry
 from streamspot.types import Face, Frame, Sighting
 
 
 @dataclass(slots=True)
 class _Seen:
-    extractor: MotionExtractor
+    extractor: MotionFusion
     pts: float
 
 
-class Observer:
+class MotionEstimator:
     """Finds, follows and measures the faces of one source.
 
     Args:
@@ -31,7 +31,7 @@ class Observer:
 
     Example:
         >>> for frame in frames:  # doctest: +SKIP
-        ...     for sighting in observer.push(frame):
+        ...     for sighting in estimator.push(frame):
         ...         print(sighting.face, sighting.motion)
     """
 
@@ -77,7 +77,7 @@ class Observer:
         for track, face in faces.items():
             seen = self._faces.get(track)
             if seen is None:
-                extractor = MotionExtractor(
+                extractor = MotionFusion(
                     self._layout, origin=self.origin, flow=self._flow, anchor=self._anchor
                 )
                 seen = self._faces[track] = _Seen(extractor, frame.pts)

@@ -39,7 +39,7 @@ def _apart(matrices: Array, count: int) -> bool:
     return np.count_nonzero(matrices) == np.count_nonzero(_blocks(matrices, count))
 
 
-class SingleWeights:
+class StepWeights:
     """The weights of a causal network as NumPy holds them; immutable, shared by all streams."""
 
     def __init__(self, network: Network, encoder: CausalEncoder) -> None:
@@ -62,14 +62,14 @@ class SingleWeights:
         self.classes = _array(network.classes.weight.T), _array(network.classes.bias)
 
 
-class SingleState:
+class StepState:
     """What is remembered of one stream; its size never changes.
 
     Args:
         weights: Of the network.
     """
 
-    def __init__(self, weights: SingleWeights) -> None:
+    def __init__(self, weights: StepWeights) -> None:
         inputs, width = 2 * weights.config.regions, weights.config.width
         self.ticks = 0
         self._weights = weights

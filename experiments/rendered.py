@@ -22,11 +22,11 @@ from observing import observe
 
 from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
-from streamspot.interpreter import Interpreter, Session
 from streamspot.model import Model
-from streamspot.recording import Recorder, Recording
+from streamspot.pipeline import Interpreter
+from streamspot.sources.motion import Recorder, Recording
 from streamspot.telemetry import Telemetry
-from streamspot.types import Detection, Event
+from streamspot.types import Detection, Event, Session
 
 FIRST_SEED = 51_100
 """People before this one were looked at while earlier weights were made."""

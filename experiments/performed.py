@@ -21,9 +21,9 @@ from heads import FPS, SIZE, SKIN, Array, Clip, HeadModel, Rng
 from numpy.typing import NDArray
 from observing import observe
 
-from streamspot.flow.motion import ANCHOR
-from streamspot.flow.optical import FlowName
-from streamspot.flow.regions import LAYOUTS
+from streamspot.motion.flow import FlowName
+from streamspot.motion.fuse import ANCHOR
+from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation import Instance, Recording, Scenario
 from streamspot.simulation.courses import ease, knots, nod, speech, swing
 from streamspot.simulation.simulate import expressions, truth

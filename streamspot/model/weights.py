@@ -19,7 +19,7 @@ from streamspot.errors import ModelError
 from streamspot.model.causal import CausalEncoder
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
-from streamspot.model.single import SingleWeights
+from streamspot.model.step import StepWeights
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
@@ -88,10 +88,10 @@ class Model:
         self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
         self._stepper = self._network.encoder.stepper()
         encoder = self._network.encoder
-        self.single: SingleWeights | None = None
+        self.single: StepWeights | None = None
         """For one stream at a time on a CPU; None elsewhere."""
         if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
-            self.single = SingleWeights(self._network, encoder)
+            self.single = StepWeights(self._network, encoder)
         self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
         self._class_bias = torch.cat((own.intermediate.bias, own.classes.bias))
 

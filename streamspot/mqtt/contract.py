@@ -1,7 +1,7 @@
 """The contract with consumers, generated from the types: JSON Schema of an event, AsyncAPI of all topics.
 
-``docs/schema`` holds both as files, which ``python -m streamspot.contract docs/schema`` writes anew; a test keeps
-them current.
+``docs/schema`` holds both as files, which ``python -m streamspot.mqtt.contract docs/schema`` writes anew; a test
+keeps them current.
 """
 
 from __future__ import annotations

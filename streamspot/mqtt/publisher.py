@@ -20,11 +20,19 @@ from typing import Any, Self
 
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import CONTENT_TYPE, dumps, encode, topic_name
-from streamspot.sinks.bridges import Bridge, Note
-from streamspot.sinks.broker import Broker, Connection, Dialler, RefusedError, backoff, quiet_loop, redacted
-from streamspot.sinks.commands import Command, parse
-from streamspot.sinks.journal import Journal
-from streamspot.sinks.situation import Situation, now, stats
+from streamspot.mqtt.bridges import Bridge, Note
+from streamspot.mqtt.commands import Command, parse
+from streamspot.mqtt.connection import (
+    Broker,
+    Connection,
+    Dialler,
+    RefusedError,
+    backoff,
+    quiet_loop,
+    redacted,
+)
+from streamspot.mqtt.journal import Journal
+from streamspot.state import Situation, now, stats
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Score
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from streamspot.datasets.recording import KINDS, Recording
 from streamspot.evaluation.search import LOWEST, Scores
 from streamspot.model.network import Network
-from streamspot.spotting.proposals import Hill, propose
+from streamspot.spotting.decode import Hill, propose
 from streamspot.spotting.settings import SpotSettings
 
 _PEAK = 2.0**-10

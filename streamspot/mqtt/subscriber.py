@@ -14,7 +14,7 @@ import aiomqtt
 
 from streamspot.errors import BrokerError, SettingsError, StreamspotError
 from streamspot.events import decode, topic_name
-from streamspot.sinks.broker import Broker, Connection, Dialler, backoff, quiet_loop
+from streamspot.mqtt.connection import Broker, Connection, Dialler, backoff, quiet_loop
 from streamspot.types import TICK_RATE, Event
 
 _SESSIONS = 256

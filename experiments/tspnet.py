@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from experiments.candidates import Candidates, candidates, head, overlap, plateaus, sections
 from streamspot.datasets.recording import KINDS, Recording
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network
-from streamspot.training.candidates import Candidates, candidates, head, overlap, plateaus, sections
 from streamspot.training.settings import TrainSettings
 
 CENTRED = 0.8

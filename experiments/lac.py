@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from experiments.baselines import contrast
 from streamspot.model.network import Output
-from streamspot.training.baselines import contrast
 from streamspot.training.points import Points
 from streamspot.training.settings import LabelSettings
 

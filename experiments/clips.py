@@ -14,8 +14,8 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from streamspot.config import load_settings
-from streamspot.runtime import Run
+from streamspot.engine import Run
+from streamspot.settings import load_settings
 from streamspot.types import Event
 
 SUFFIXES = (".mp4", ".mov", ".mpg", ".avi", ".gif", ".mkv", ".webm")

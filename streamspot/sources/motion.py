@@ -16,8 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from streamspot.errors import SourceError
-from streamspot.interpreter import Session
-from streamspot.types import RegionMotion, Sighting
+from streamspot.types import RegionMotion, Session, Sighting
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1

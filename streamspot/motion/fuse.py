@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.face.align import CROP, CROP_EYES, to_crop
-from streamspot.flow.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
-from streamspot.flow.optical import FlowName, make_flow
-from streamspot.flow.regions import Layout
-from streamspot.flow.ticks import TickGrid
+from streamspot.motion.flow import FlowName, make_flow
+from streamspot.motion.grid import TickGrid
+from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.motion.regions import Layout
 from streamspot.types import Face, Frame, RegionMotion
 
 ANCHOR = 0.05
@@ -52,7 +52,7 @@ class _Ahead:
     quality: float
 
 
-class MotionExtractor:
+class MotionFusion:
     """Measures one face: one flow a frame, head motion removed, fused with landmarks, on 30 Hz ticks.
 
     Flow is precise over a few frames but its sum drifts; landmarks are noisy but do not. As a gyroscope and

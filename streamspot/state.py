@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streamspot.events import dumps
-from streamspot.sinks.broker import redacted
+from streamspot.mqtt.connection import redacted
 from streamspot.telemetry import Latency, Telemetry
 from streamspot.types import Event, Score
 

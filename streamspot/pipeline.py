@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from streamspot.model import Model, ModelStream
 from streamspot.spotting import SpotSettings, Spotter
 from streamspot.telemetry import FaceView, Telemetry
-from streamspot.types import TICK_RATE, Detection, Event, Moment, Score, Sighting
+from streamspot.types import Detection, Event, Score, Session, Sighting
 
 _REMEMBERED = 4096
 """Ticks (136 s) whose frame numbers are kept: longer than any expression may last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every event of a run carries.
-
-    Attributes:
-        id: Identifies the run; equal for two replays of the same recording.
-        stream: Short name of the source.
-        origin: Time of tick 0 on the source's time line, seconds.
-        start: Wall-clock time of tick 0.
-    """
-
-    id: str
-    stream: str
-    origin: float
-    start: datetime
-
-    def moment(self, tick: int, frame: int) -> Moment:
-        """Return tick and frame on every clock."""
-        wall = self.start + timedelta(seconds=tick / TICK_RATE)
-        stamp = wall.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return Moment(tick, frame, round(self.origin + tick / TICK_RATE, 6), stamp)
 
 
 @dataclass(slots=True)

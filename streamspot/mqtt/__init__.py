@@ -1,0 +1,1 @@
+"""MQTT: where events are delivered and commands come from."""
