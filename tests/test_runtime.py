@@ -17,7 +17,7 @@ from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.events import encode
 from streamspot.model import Model
 from streamspot.motion.regions import layout
-from streamspot.mqtt.commands import Label, Pause, Resume, Sensitivity
+from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.settings import load_settings
 from streamspot.sources.motion import Recorder, Recording, is_recording
 from streamspot.sources.synthetic import Synthetic, Truth

@@ -8,7 +8,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,15 +20,12 @@ from streamspot.datasets.annotations import Annotated
 from streamspot.datasets.official import Video
 from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.flow import FlowName
 from streamspot.motion.regions import Layout, layout
 from streamspot.sources.base import file_identity
+from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.video import VideoFile
-from streamspot.telemetry import Telemetry
-from streamspot.types import TICK_RATE, Frame, RegionMotion
+from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, RegionMotion
 
 _FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
@@ -88,14 +85,14 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     name, regions = video.annotated.name, layout(measures.regions)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
-    estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
+    estimator = MotionEstimator.open(regions, flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
     done = 0
     try:
         for frame in _frames(video, measures.stride, remarks):
-            motions += [s.motion for s in estimator.push(frame) if s.motion is not None]
+            motions += _ticks(estimator.push(frame))
             looked.append((frame.index, frame.pts - (estimator.origin or 0.0)))
             if frame.index - done >= _REPORT_EVERY:
                 advance(frame.index - done)
@@ -110,27 +107,29 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
 
 def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
     """Return what a recording of region motion holds, None if the file is none."""
-    from streamspot.sources.motion import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
-
     if not is_recording(path):
         return None
-    recording = Recording(path)
+    recording = MotionRecording(path)
     if recording.layout != regions.name:
         raise DataError(
             f"{name} was recorded for the region layout {recording.layout}; "
             f"extract with --regions {recording.layout}, or leave it out"
         )
-    known = {s.motion.tick: s.motion for s in recording.sightings() if s.motion is not None}
+    known = {motion.tick: motion for motion in _ticks(recording.read())}
     motions = [known[tick] for tick in sorted(known)]
     looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
     return _assemble(name, motions, looked, len(regions), [])
+
+
+def _ticks(found: Iterable[Motion]) -> list[RegionMotion]:
+    return [one.motion for one in found if isinstance(one, FaceMotion)]
 
 
 def _frames(video: Video, stride: int, remarks: list[str]) -> Iterator[Frame]:
     """Yield the pictures in the order in which the annotation counts them, or the frames of the file."""
     if video.file is not None:
         source = VideoFile(video.file)
-        yield from (frame for frame in source.frames() if frame.index % stride == 0)
+        yield from (frame for frame in source.read() if frame.index % stride == 0)
         remarks += source.messages
         return
     fps, bad = video.annotated.fps or TICK_RATE, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -149,6 +150,16 @@ class Model:
             raise ModelError(
                 f"the model cannot be written to {path} ({error}); choose another place"
             ) from None
+
+    @property
+    def digest(self) -> str:
+        """Twelve letters that stand for weights, configuration and decoder settings."""
+        digest = hashlib.sha256(
+            f"{self.config.to_json()}{json.dumps(dict(self.spotting), sort_keys=True)}".encode()
+        )
+        for name, value in self._network.state_dict().items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
 
     @property
     def parameters(self) -> int:
