@@ -15,7 +15,8 @@ from brokers import Mosquitto, free_port, make_event
 
 from streamspot.errors import SettingsError
 from streamspot.mqtt.bridges import HomeAssistant, Ros
-from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.publisher import MqttSink
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import metrics_server

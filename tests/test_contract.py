@@ -15,7 +15,8 @@ from brokers import Mosquitto, make_event
 
 from streamspot.events import decode, encode
 from streamspot.mqtt.bridges import Ros
-from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema, write
 from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry

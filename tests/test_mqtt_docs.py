@@ -17,7 +17,7 @@ from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.bridges import Ros
 from streamspot.commands import parse
-from streamspot.mqtt.connection import Broker
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.contract import asyncapi, json_schema
 from streamspot.mqtt.publisher import MqttSink
 from streamspot.telemetry import Telemetry
