@@ -11,16 +11,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event
+from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
 
+from streamspot.commands import parse
 from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
-from streamspot.mqtt.bridges import Ros
-from streamspot.commands import parse
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.bridges import Ros
 from streamspot.mqtt.contract import asyncapi, json_schema
-from streamspot.mqtt.publisher import MqttSink
-from streamspot.telemetry import Telemetry
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
 
@@ -40,13 +38,11 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
         )
         assert process.stdout is not None
         async with asyncio.timeout(30):
-            async with MqttSink(
-                broker.url, node="lab", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()
-            ) as sink:
+            async with publisher_to(broker.url, tmp_path) as publisher:
                 line = asyncio.create_task(process.stdout.readline())
                 number = 0
                 while not line.done():
-                    await sink.event(make_event(number))
+                    await publisher.take(make_update(make_event(number)))
                     number += 1
                     await asyncio.wait([line], timeout=0.1)
             assert b"macro 2026-11-22T10:00:" in await line
@@ -115,11 +111,11 @@ def test_the_ros_bridge_reads_our_topic_as_the_message_it_names():
     parameters = yaml.safe_load(blocks("yaml")[0])["/**/*"]["ros__parameters"]
     bridge = parameters["bridge"]["mqtt2ros"]
     (topic,) = bridge["mqtt_topics"]
-    (note,) = Ros("lab", "cam").event(make_event(0, "onset"))
-    assert note.topic == topic
+    (said,) = Ros("lab", "cam").event(make_event(0, "onset"))
+    assert said.topic == topic
     assert bridge[topic]["json"] is True
     assert bridge[topic]["ros_type"] == "hri_msgs/msg/Expression"
-    assert set(json.loads(note.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
+    assert set(json.loads(said.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
 
 
 def test_every_flag_named_exists():
