@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from streamspot.dashboard.curve import braille
-from streamspot.dashboard.live import Dashboard, PlainLines
-from streamspot.dashboard.picture import picture
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.text import plain
 
-__all__ = ["Dashboard", "PlainLines", "braille", "picture"]
+__all__ = ["PlainLines", "plain"]
