@@ -20,9 +20,9 @@ from streamspot.datasets.official import Found, Video
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
-from streamspot.sources.motion import Recorder
+from streamspot.sources.motion import MotionWriter
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import RegionMotion, Session, Sighting
+from streamspot.types import FaceMotion, RegionMotion, Session
 
 POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,12,\n"
 
@@ -174,11 +174,12 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def _recording(path: Path, ticks: int, layout: str = "face17") -> None:
     rng = np.random.default_rng(ticks)
-    session = Session("s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    with Recorder(path, session, layout) as recorder:
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    with MotionWriter(path) as writer:
+        writer.begin(session, layout)
         for tick in range(ticks):
             moved = rng.normal(0, 0.01, (17, 2)).astype(np.float32)
-            recorder.extend([Sighting(0, RegionMotion(tick, tick / 30, 2 * tick, moved))])
+            writer.extend([FaceMotion(0, RegionMotion(tick, tick / 30, 2 * tick, moved))], session)
 
 
 def test_recordings_of_region_motion_are_videos_too(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class _Fake:
         self.live = live
         self._make = make
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         return self._make()
 
     def close(self) -> None:
