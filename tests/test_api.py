@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from running import collect, delivered
@@ -174,14 +175,33 @@ def _examples() -> list[str]:
 
 
 def test_the_examples_of_the_readme_run(tmp_path: Path):
-    """Each is a script that a user can paste; the clip they name is made first."""
+    """Each is a script that a user can paste; the files they name are made first."""
+    images = [cv2.resize(image, (320, 240)) for image, _ in _pictures()]
+    np.save(tmp_path / "frames.npy", np.stack(images))
     assert len(_examples()) >= 2
     for number, code in enumerate(_examples()):
         script = tmp_path / f"example{number}.py"
         script.write_text(code.replace('"clip.mp4"', f'"{CLIP}"'))
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
         assert done.returncode == 0, done.stderr
-        assert "onset" in done.stdout
+        assert "onset macro" in done.stdout
+
+
+def test_a_typing_error_is_found_before_it_runs(tmp_path: Path):
+    """mypy knows the settings: a misspelt one, a wrong choice and a wrong type are errors of the script."""
+    script = tmp_path / "typo.py"
+    script.write_text(
+        "import streamspot\n"
+        "streamspot.open(0, faces=2)\n"
+        "streamspot.open(0, sensitivty=0.5)\n"
+        "streamspot.open(0, flow='fast')\n"
+        "streamspot.FrameSpotter(faces='2')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)]
+    done = subprocess.run(command, cwd=README.parent, capture_output=True, text=True, check=False)
+    assert {line.split(":")[1] for line in done.stdout.splitlines() if "typo.py" in line} == {"3", "4", "5"}
 
 
 async def test_a_notebook_cell_runs():
