@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspot.datasets.recording import Instance, Recording
-from streamspot.evaluation.matching import Counts, count, iou, match
+from streamspot.evaluation.matching import Counts, count, match, overlap
 from streamspot.evaluation.results import count_subjects, protocols, summarise
 from streamspot.evaluation.search import Curves, choose_scores
 from streamspot.spotting.online import decode, scores_of
@@ -33,9 +33,9 @@ def _recording(*instances: Instance, subject: str = "s", name: str = "v") -> Rec
 
 def test_overlap_counts_frames_inclusively() -> None:
     """Frames 0-9 and 5-14 share five of fifteen; the paper's code sees it differently."""
-    assert iou(_found(0, 9), _truth(5, 14)) == pytest.approx(5 / 15)
-    assert iou(_found(0, 9), _truth(5, 14), "paper") == pytest.approx(5 / 14)
-    assert iou(_found(0, 9), _truth(20, 29)) == 0
+    assert overlap(_found(0, 9), _truth(5, 14)) == pytest.approx(5 / 15)
+    assert overlap(_found(0, 9), _truth(5, 14), "paper") == pytest.approx(5 / 14)
+    assert overlap(_found(0, 9), _truth(20, 29)) == 0
 
 
 def test_half_is_enough() -> None:

@@ -237,7 +237,7 @@ def test_a_thousand_touching_bumps() -> None:
     spotter, seen, widest = Spotter(), 0, 0
     for score in scores_of(*curves(curve)):
         seen += sum(d.phase == "offset" for d in spotter.push(score))
-        widest = max(widest, len(spotter._hill.values) if spotter._hill else 0)
+        widest = max(widest, len(spotter._tracker.current.values) if spotter._tracker.current else 0)
     assert seen + len(spotter.finish()) // 3 == 1000
     assert widest < 100
 
@@ -294,7 +294,7 @@ def test_memory_is_bounded_by_the_longest_expression(seed: int) -> None:
     spotter = Spotter(SpotSettings(macro_ticks=(10, 60)))
     for score in scores_of(*random_curves(seed)):
         spotter.push(score)
-        assert spotter._hill is None or len(spotter._hill.values) <= 60
+        assert spotter._tracker.current is None or len(spotter._tracker.current.values) <= 60
 
 
 def test_the_examples_in_the_documentation_hold() -> None:

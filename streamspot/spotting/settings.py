@@ -113,18 +113,16 @@ class SpotSettings:
         if len(levels) < 3 or any(low >= high for low, high in itertools.pairwise(levels)):
             raise SettingsError(f"thresholds {self.thresholds} must ascend strictly between 0 and 1")
         for name in ("macro_ticks", "micro_ticks"):
-            least, greatest = getattr(self, name)
-            if not 1 <= least <= greatest <= self.longest:
+            low, high = getattr(self, name)
+            if not 1 <= low <= high <= self.longest:
                 raise SettingsError(
-                    f"{name} {least}, {greatest} must be a least and a greatest length between 1 and the "
+                    f"{name} {low}, {high} must be a least and a greatest length between 1 and the "
                     f"longest macro-expression, {self.longest} ticks"
                 )
-        for names, least, greatest in _RANGES:
+        for names, low, high in _RANGES:
             for name in names:
-                if not least <= getattr(self, name) <= greatest:
-                    raise SettingsError(
-                        f"{name} {getattr(self, name)} must lie between {least:g} and {greatest:g}"
-                    )
+                if not low <= getattr(self, name) <= high:
+                    raise SettingsError(f"{name} {getattr(self, name)} must lie between {low:g} and {high:g}")
 
     @classmethod
     def from_sensitivity(cls, sensitivity: float, **overrides: Any) -> SpotSettings:
@@ -174,17 +172,17 @@ class SpotSettings:
         """Return how many ticks each outer margin of a run of that length has."""
         return min(max(1, round(self.outer_margin * length)), self.outer_ticks)
 
-    def lengths(self, kind: Kind, *, beside: bool = False) -> tuple[int, int]:
-        """Return the least and greatest length of a kind in ticks, in general or beside a trough."""
+    def lengths(self, kind: Kind, *, at_trough: bool) -> tuple[int, int]:
+        """Return the least and greatest length of a kind in ticks, beside a trough or elsewhere."""
         if kind == "micro":
             return self.micro_ticks
-        least, greatest = self.macro_ticks
-        return (min(max(least, self.trough_ticks), greatest) if beside else least), greatest
+        shortest, longest = self.macro_ticks
+        return (min(max(shortest, self.trough_ticks), longest) if at_trough else shortest), longest
 
-    def least_score(self, kind: Kind, *, beside: bool = False) -> float:
-        """Return the least score of a kind, its class probability weighed in, in general or beside a trough."""
-        least = self.macro_score if kind == "macro" else self.micro_score
-        return least - self.trough_allowance if beside else least
+    def min_score(self, kind: Kind, *, at_trough: bool) -> float:
+        """Return the least score of a kind, its class probability weighed in, beside a trough or elsewhere."""
+        score = self.macro_score if kind == "macro" else self.micro_score
+        return score - self.trough_allowance if at_trough else score
 
     def trough(self, peak: float, valley: float, now: float) -> bool:
         """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""
