@@ -13,6 +13,7 @@ import streamspot
 from streamspot.cli.live import _run
 from streamspot.events import encode
 from streamspot.settings import load_settings
+from streamspot.spotting.overlap import iou
 from streamspot.types import Event
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
@@ -21,8 +22,7 @@ CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 def overlap(event: Event, onset: int, offset: int) -> float:
     """Return the intersection over union of a finished expression with inclusive frames."""
     assert event.offset is not None
-    common = min(event.offset.frame, offset) - max(event.onset.frame, onset) + 1
-    return common / (max(event.offset.frame, offset) - min(event.onset.frame, onset) + 1)
+    return iou((event.onset.frame, event.offset.frame + 1), (onset, offset + 1))
 
 
 async def events_of(source: str | Path, **settings: object) -> list[Event]:

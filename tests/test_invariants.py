@@ -22,11 +22,11 @@ from streamspot.pipeline import Interpreter
 from streamspot.settings import load_settings
 from streamspot.sources.motion import Recording
 from streamspot.sources.synthetic import Synthetic
+from streamspot.spotting.overlap import Span, iou
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Frame, RegionMotion, Session, Sighting
 
 CLIP = "synthetic:seed=3,seconds=6.5,expressions=1,noise=0"
-Span = tuple[float, float]
 
 
 async def _collect(source: str, record: Path | None = None) -> list[Event]:
@@ -37,11 +37,6 @@ async def _collect(source: str, record: Path | None = None) -> list[Event]:
 def finished(events: list[Event]) -> list[Span]:
     """Return onset and offset, s, of every finished expression."""
     return [(event.onset.pts, event.offset.pts) for event in events if event.offset is not None]
-
-
-def iou(a: Span, b: Span) -> float:
-    """Return the intersection over union of two stretches of time."""
-    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / (max(a[1], b[1]) - min(a[0], b[0]))
 
 
 @pytest.fixture(scope="module")
