@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,9 @@ from streamspot.spotting.overlap import iou
 from streamspot.types import Detection, Kind
 
 Protocol = Literal["strict", "paper"]
+
+CLASSES: Mapping[str, tuple[Kind, ...]] = {"macro": ("macro",), "micro": ("micro",), "overall": KINDS}
+"""The rows of every table of results, and the kinds that each counts."""
 
 MIN_IOU = 0.5
 """Overlap from which on a detection has found an expression."""

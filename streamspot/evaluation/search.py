@@ -1,4 +1,4 @@
-"""The search for the least scores: the decoder's components once, then every pair of scores on them.
+"""The search for the minimum scores: the decoder's components once, then every pair of scores on them.
 
 The decoder filters by score before and after soft-NMS, and soft-NMS only weakens what ranks lower, so the filter can
 as well come last: the components and their decayed proposals do not depend on it. ``Curves.decode`` is therefore
@@ -33,11 +33,11 @@ MICRO_SHARE = 0.1
 
 
 class Curves:
-    """The proposals of many recordings, ready to be filtered by any pair of least scores.
+    """The proposals of many recordings, ready to be filtered by any pair of minimum scores.
 
     Args:
         scores: By name of the recording.
-        settings: How to decode; the least scores in it are ignored.
+        settings: How to decode; the minimum scores in it are ignored.
     """
 
     def __init__(self, scores: Mapping[str, Scores], settings: SpotSettings) -> None:
@@ -46,7 +46,7 @@ class Curves:
 
     def _decay(self, scores: Scores) -> list[tuple[Component, int, list[Proposal]]]:
         """Return the components of a recording, when each was complete, and their decayed proposals."""
-        found = components(scores_of(scores[:, 0], scores[:, 1], scores[:, 2]), self._settings)
+        found = components(scores_of(*scores.T), self._settings)
         every = [
             (component, decided, decay(propose(component, self._settings)[0], self._settings))
             for component, decided in found
@@ -54,7 +54,7 @@ class Curves:
         return [one for one in every if one[2]]
 
     def decode(self, name: str, macro_score: float, micro_score: float) -> list[Detection]:
-        """Return what ``spotting.decode`` returns with these least scores, but for the numbers, which are 0."""
+        """Return what ``spotting.decode`` returns with these minimum scores, but for the numbers, which are 0."""
         settings = replace(self._settings, macro_score=macro_score, micro_score=micro_score)
         return [
             detection(proposal, component, "offset", number=0, decided=decided)
@@ -69,10 +69,10 @@ def choose_scores(
     settings: SpotSettings,
     grid: Sequence[float] = GRID,
 ) -> SpotSettings:
-    """Choose the least scores that serve best on these recordings under the strict protocol.
+    """Choose the minimum scores that serve best on these recordings under the strict protocol.
 
-    The aim is the overall F1 plus a tenth of the micro-expressions' (of which there are few). First the
-    macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
+    What is maximised is the overall F1 plus a tenth of the F1 of micro-expressions (of which there are few). First
+    the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
 
     Returns:
         The settings with ``macro_score`` and ``micro_score`` set.
@@ -85,7 +85,7 @@ def choose_scores(
         table = summarise(count_subjects(recordings, found), resamples=0)
         return float(table["overall"]["f1"] + MICRO_SHARE * table["micro"]["f1"])
 
-    macro = max(grid, key=lambda least: worth(least, never))
-    micro = max((*grid, never), key=lambda least: worth(macro, least))
-    macro = max(grid, key=lambda least: worth(least, micro))
+    macro = max(grid, key=lambda score: worth(score, never))
+    micro = max((*grid, never), key=lambda score: worth(macro, score))
+    macro = max(grid, key=lambda score: worth(score, micro))
     return replace(settings, macro_score=macro, micro_score=micro)

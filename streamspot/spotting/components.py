@@ -1,7 +1,7 @@
 """The intensity curve, tick by tick, cut into components: what lies between neutral ticks and troughs.
 
 A component is a connected component of {intensity > lowest threshold}, divided further at its troughs and cut at the
-greatest length. Expressions are looked for within one component at a time.
+maximum length. Expressions are looked for within one component at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Component:
         start: Tick of the first value.
         before: Intensities of the neutral ticks just before, at most ``outer_ticks``; none at the recording's start,
             after a cut or after a trough.
-        remainder: Whether it is what remains of an expression that was cut at the greatest length: never an
+        remainder: Whether it is what remains of an expression that was cut at the maximum length: never an
             expression itself.
         at_trough: Whether a trough bounds it on either side.
         values: Intensities.

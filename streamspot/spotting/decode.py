@@ -128,12 +128,12 @@ def decay(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
 def select(ranked: Sequence[Proposal], settings: SpotSettings, *, at_trough: bool) -> list[Proposal]:
     """Return the expressions among decayed proposals, in order of onset.
 
-    Those below the least scores are dropped, then greedy NMS across the kinds drops what overlaps a better one.
+    Those below the minimum scores are dropped, then greedy NMS across the kinds drops what overlaps a better one.
 
     Args:
         ranked: From ``decay``.
         settings: How to decode.
-        at_trough: Whether a trough bounds the component, which lowers the least scores.
+        at_trough: Whether a trough bounds the component, which lowers the minimum scores.
     """
     kept: list[Proposal] = []
     for proposal in ranked:

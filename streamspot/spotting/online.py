@@ -15,10 +15,9 @@ _PHASES: tuple[Phase, ...] = ("onset", "apex", "offset")
 class Spotter:
     """Turns the scores of one segment, tick by tick, into phases of expressions.
 
-    Every expression is seen as onset → apex → offset or as onset → [apex] → cancelled, under one number. The
-    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come at the latest when
-    the curve has been at the floor for ``outer_ticks`` ticks, and as soon as it has risen again out of a
-    trough.
+    Every expression appears as onset → apex → offset or as onset → [apex] → cancelled, all under one number. The
+    ``offset`` phases are exactly what ``decode`` returns for the same scores. An offset is decided when the curve has
+    risen again out of a trough, or at the latest when it has been at the floor for ``outer_ticks`` ticks.
 
     A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a
     new spotter. Memory and time per tick do not grow with the stream: nothing older than the longest
