@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from streamspot.datasets.measure import (
 )
 from streamspot.datasets.meta import Meta
 from streamspot.datasets.official import Found, Video
-from streamspot.datasets.store import ANNOTATIONS, FEATURES, META, save
+from streamspot.datasets.store import save
 from streamspot.errors import DataError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.types import TICK_RATE
@@ -69,7 +68,7 @@ def extract(
     Videos already measured in the same way are not measured again. A broken video is left out and reported.
 
     Args:
-        found: The videos, from ``read_layout``.
+        found: The videos, from ``read_format``.
         out: Folder for ``features.npz``, ``annotations.csv``, ``meta.yaml``, and ``videos/``, a file each.
         measures: How to measure.
         jobs: Processes, one core each.
@@ -78,7 +77,7 @@ def extract(
     Raises:
         DataError: Two videos have one name, ``out`` cannot be written, or a process was killed.
     """
-    layout(measures.regions)
+    layout(measures.layout)
     _distinct(found.videos)
     try:
         (out / VIDEOS).mkdir(parents=True, exist_ok=True)
@@ -193,11 +192,7 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
         arrays[name] = np.concatenate((extracted.motion[1:], np.zeros_like(extracted.motion[:1])))
         notes += [f"{name}: {remark}" for remark in extracted.remarks]
     if arrays:
-        joining = out / VIDEOS / "joining"
-        save(joining, arrays, annotated, Meta(layout=measures.regions, fps=TICK_RATE))
-        for file in (FEATURES, ANNOTATIONS, META):
-            (joining / file).replace(out / file)
-        shutil.rmtree(joining)
+        save(out, arrays, annotated, Meta(layout=measures.layout, fps=TICK_RATE))
     return Outcome(len(arrays), resumed, broken, notes)
 
 

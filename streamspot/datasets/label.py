@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamspot.datasets.official import csv_rows_of
+from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
@@ -84,7 +84,7 @@ class Points:
             raise DataError(
                 f"{path} has no column {missing[0]!r}; its first row must name video, subject, kind, point"
             )
-        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:]]
+        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:] if row]
         self._others = [row for row in rows if row.get("video") != video]
         self.given = [row for row in rows if row.get("video") == video and row.get("kind")]
         """The labels of this video, oldest first."""

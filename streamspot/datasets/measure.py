@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
+from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.flow import FlowName
 from streamspot.motion.regions import Layout, layout
@@ -44,12 +44,12 @@ class Measures:
     """How the videos are measured.
 
     Attributes:
-        regions: Name of the region layout.
+        layout: Name of the region layout.
         flow: Which optical flow.
         stride: Every so many frames one is looked at.
     """
 
-    regions: str = "face17"
+    layout: str = "face17"
     flow: FlowName = "lk"
     stride: int = 1
 
@@ -85,7 +85,7 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
         SourceError: The file cannot be read.
     """
-    name, regions = video.annotated.name, layout(measures.regions)
+    name, regions = video.annotated.name, layout(measures.layout)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
     estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
@@ -216,21 +216,16 @@ def fingerprint(video: Video, measures: Measures) -> str:
 
 def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
     """Write a video's region motion to its file, whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                key=np.array(key),
-                motion=extracted.motion,
-                seen=extracted.seen,
-                frames=extracted.frames,
-                times=extracted.times,
-                remarks=np.array(extracted.remarks, np.str_),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            key=np.array(key),
+            motion=extracted.motion,
+            seen=extracted.seen,
+            frames=extracted.frames,
+            times=extracted.times,
+            remarks=np.array(extracted.remarks, np.str_),
+        )
 
 
 def read_extracted(path: Path, key: str) -> Extracted | None:
