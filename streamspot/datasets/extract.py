@@ -1,7 +1,7 @@
-"""From the videos of a data set to its region motion: in parallel, resumable, one file a video, then joined.
+"""Measures the region motion of all videos of a data set, in parallel, and joins it into one data set.
 
-Annotations are not part of a video's file. They are put on its time line when the files are joined, so mended
-annotations cost no second extraction.
+Each video has a file of its own, so an interrupted extraction goes on where it stopped. Annotations are not part of
+that file. They are converted to ticks when the files are joined, so mended annotations cost no second extraction.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def _work_off(
 
     listener = threading.Thread(target=drain, daemon=True)
     listener.start()
-    leash, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, leash))
+    child_end, parent_end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, child_end))
     try:
         tasks = {pool.submit(_work, video, out, measures): video for video in todo}
         for task in as_completed(tasks):
@@ -136,7 +136,7 @@ def _work_off(
             "run the same command again with fewer --jobs, what is finished is kept"
         ) from None
     finally:
-        held.close()
+        parent_end.close()
         pool.shutdown(wait=False, cancel_futures=True)
         counts.put(None)
         counts.cancel_join_thread()
@@ -146,13 +146,13 @@ def _work_off(
 _counts: Any = None
 
 
-def _start_worker(counts: Any, leash: Connection) -> None:
-    """Take the queue for counts, and end at once when the parent lets go, or is killed, in mid-video."""
+def _start_worker(counts: Any, parent: Connection) -> None:
+    """Prepare a process: keep the queue for frame counts, and exit as soon as the parent closes its pipe or dies."""
     global _counts  # noqa: PLW0603 - a process of its own, told once
     _counts = counts
 
     def follow() -> None:
-        leash.poll(None)
+        parent.poll(None)
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

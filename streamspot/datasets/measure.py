@@ -1,4 +1,4 @@
-"""One video of a data set to its region motion: the file that keeps it, and its annotation on the time line."""
+"""Measures the region motion of one video, keeps it in a file, and converts the video's annotation to its ticks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Measures:
     Attributes:
         layout: Name of the region layout.
         flow: Which optical flow.
-        stride: Every so many frames one is looked at.
+        stride: Only every so many frames one is measured.
     """
 
     layout: str = "face17"
@@ -61,9 +61,9 @@ class Extracted:
     Attributes:
         motion: ``(T, R, 2)`` float32, row n the displacement since tick n - 1; 0 where no face was seen.
         seen: ``(T,)`` bool, whether a face was.
-        frames: ``(N,)`` int64, the frames that were looked at.
-        times: ``(N,)`` float64, when they were, in seconds after the first frame.
-        remarks: What a user should know of it: faces lost, pictures that could not be decoded.
+        frames: ``(N,)`` int64, numbers of the frames that were measured.
+        times: ``(N,)`` float64, their times in seconds after the first frame.
+        remarks: What a user should know of the video: faces lost, pictures that could not be decoded.
     """
 
     motion: NDArray[np.float32]
@@ -79,7 +79,7 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     Args:
         video: Where its frames are.
         measures: How to measure.
-        advance: Told now and then how many more frames are done.
+        advance: Called now and then with the number of frames that have been measured since its last call.
 
     Raises:
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
@@ -152,7 +152,7 @@ def _assemble(
     regions: int,
     remarks: Sequence[str],
 ) -> Extracted:
-    """Lay the ticks on one time line, zero where there is none."""
+    """Return the ticks as one array; its rows are 0 where no face was seen."""
     if not motions:
         raise DataError(
             f"{name}: no face was seen in {len(looked)} frames; check that its face is upright, "
@@ -197,7 +197,7 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
 
 
 def fingerprint(video: Video, measures: Measures) -> str:
-    """Name what the region motion of a video depends on; its annotation is no part of it.
+    """Return a digest of all that the region motion of a video depends on; its annotation is no part of it.
 
     Raises:
         DataError: The video has no pictures.

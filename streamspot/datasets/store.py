@@ -28,9 +28,9 @@ def load(folder: Path, *, seed: int = 0) -> Dataset:
 
     Args:
         folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
-            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are taken for
-            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px; the nose
-            points 28 and 30 are left out.
+            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are understood as
+            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px, of which the nose points
+            28 and 30 are left out.
         seed: For point labels the annotation lacks (see ``sample_point``).
 
     Raises:
@@ -113,7 +113,7 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
 def _compare(
     folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: Mapping[str, Annotated], faults: Faults
 ) -> None:
-    """Note what the two files do not agree on."""
+    """Note as faults where the two files disagree."""
     path = folder / ANNOTATIONS
     for name in sorted(set(videos) - set(arrays)):
         faults.add(str(path), f"{name} has no array in {FEATURES}", "extract it or remove its rows")

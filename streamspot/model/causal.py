@@ -217,12 +217,12 @@ class CausalStepper:
         taps = history.index_select(0, (encoder.reads[position] + base).view(-1))
         taps = taps.view(count, layers, 2 * width).transpose(0, 1)
         past = torch.baddbmm(self._bias, taps, encoder.past)  # (layers, S, D)
-        heard = []
+        layer_inputs = []
         for layer, (now, mix) in enumerate(self._layers):
-            heard.append(hidden)
+            layer_inputs.append(hidden)
             inner = functional.silu(torch.addmm(past[layer], hidden, now))
             hidden = torch.addmm(hidden, inner, mix)
         written = (encoder.writes[position] + base).view(-1)
-        history.index_copy_(0, written, torch.stack(heard, 1).view(-1, width))
+        history.index_copy_(0, written, torch.stack(layer_inputs, 1).view(-1, width))
         ticks += 1
         return hidden

@@ -1,4 +1,4 @@
-"""What a network is made of and made for; travels inside the weights' file."""
+"""The configuration of a network; it is kept in the weights' file."""
 
 from __future__ import annotations
 

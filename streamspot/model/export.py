@@ -1,4 +1,4 @@
-"""The streaming step as ONNX: the very code that runs here, traced, and checked against it."""
+"""The streaming step as ONNX: traced from ``Model.step`` and checked against it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on packages that are not needed from the user."""
+    """Silence the exporter's warnings about packages that it can do without."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Encoder and heads: the very module that is trained runs live."""
+"""The network, encoder and heads: the module that is trained is the one that runs live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that all streams share, and where they are found."""
+"""The model: weights and configuration, shared by all streams; where its file is found and how it is read."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Model:
         self._stepper = self._network.encoder.stepper()
         encoder = self._network.encoder
         self.single: StepWeights | None = None
-        """For one stream at a time on a CPU; None elsewhere."""
+        """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
         if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
             self.single = StepWeights(self._network, encoder)
         self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()

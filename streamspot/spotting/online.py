@@ -114,12 +114,8 @@ class Spotter:
         return min(component.values[-ticks:]) > level
 
     def _guess(self, component: Component) -> Kind:
-        brief = len(component.values) <= self._settings.micro_ticks[1]
-        return (
-            "micro"
-            if brief and component.micro[component.peak] > component.macro[component.peak]
-            else "macro"
-        )
+        peak, brief = component.peak, len(component.values) <= self._settings.micro_ticks[1]
+        return "micro" if brief and component.micro[peak] > component.macro[peak] else "macro"
 
     def _judge(self, component: Component, out: list[Detection]) -> None:
         """Append every phase that an ended component still owes."""
@@ -132,8 +128,10 @@ class Spotter:
                 self._numbers += 1
             else:
                 number, announced = early.number, _PHASES.index(early.phase) + 1
-            for phase in _PHASES[announced:]:
-                out.append(detection(proposal, component, phase, number=number, decided=self._now))  # noqa: PERF401
+            out += [
+                detection(proposal, component, phase, number=number, decided=self._now)
+                for phase in _PHASES[announced:]
+            ]
         self._cancel(reason, out)
 
     def _cancel(self, reason: str, out: list[Detection]) -> None:
