@@ -171,14 +171,14 @@ class SpotSettings:
         """Return how many ticks each outer margin of a run of that length has."""
         return min(max(1, round(self.outer_margin * length)), self.outer_ticks)
 
-    def lengths(self, kind: Kind, *, at_trough: bool) -> tuple[int, int]:
+    def lengths(self, kind: Kind, *, at_trough: bool = False) -> tuple[int, int]:
         """Return the minimum and maximum length of a kind in ticks, beside a trough or elsewhere."""
         if kind == "micro":
             return self.micro_ticks
         shortest, longest = self.macro_ticks
         return (min(max(shortest, self.trough_ticks), longest) if at_trough else shortest), longest
 
-    def min_score(self, kind: Kind, *, at_trough: bool) -> float:
+    def min_score(self, kind: Kind, *, at_trough: bool = False) -> float:
         """Return the minimum score of a kind, its class probability weighed in, beside a trough or elsewhere."""
         score = self.macro_score if kind == "macro" else self.micro_score
         return score - self.trough_allowance if at_trough else score
