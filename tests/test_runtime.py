@@ -21,6 +21,7 @@ from streamspot.mqtt.commands import Label, Pause, Resume, Sensitivity
 from streamspot.settings import load_settings
 from streamspot.sources.motion import Recorder, Recording, is_recording
 from streamspot.sources.synthetic import Synthetic, Truth
+from streamspot.spotting.overlap import iou
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event, RegionMotion, Sighting
 
@@ -61,9 +62,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list
     return path, scores, events
 
 
-def _iou(event: Event, true: Truth) -> float:
-    overlap = min(event.offset.frame, true.offset) - max(event.onset.frame, true.onset) + 1
-    return overlap / (max(event.offset.frame, true.offset) - min(event.onset.frame, true.onset) + 1)
+def _overlap(event: Event, true: Truth) -> float:
+    return iou((event.onset.frame, event.offset.frame + 1), (true.onset, true.offset + 1))
 
 
 def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
@@ -73,7 +73,7 @@ def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, l
     truth = Synthetic.parse(CLIP).truth
     finished = [event for event in events if event.phase == "offset"]
     for true in truth:
-        assert any(_iou(event, true) >= 0.5 for event in finished)
+        assert any(_overlap(event, true) >= 0.5 for event in finished)
     for event in finished:
         phases = [other.phase for other in events if other.expression == event.expression]
         assert phases[0] == "onset"
