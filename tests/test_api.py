@@ -31,7 +31,9 @@ def expected() -> list[object]:
 
 
 def _told(event: streamspot.Event) -> object:
-    return delivered(event.model_copy(update={"stream": "s"}), "time", "session", "id", "subject", "expression", "source")
+    return delivered(
+        event.model_copy(update={"stream": "s"}), "time", "session", "id", "subject", "expression", "source"
+    )
 
 
 def _pictures() -> Iterator[tuple[np.ndarray, float]]:

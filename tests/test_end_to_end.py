@@ -12,6 +12,7 @@ from running import delivered, updates_of
 
 import streamspot
 from streamspot.events import encode
+from streamspot.spotting.overlap import iou
 from streamspot.types import Event
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
@@ -20,8 +21,7 @@ CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 def overlap(event: Event, onset: int, offset: int) -> float:
     """Return the intersection over union of a finished expression with inclusive frames."""
     assert event.offset is not None
-    common = min(event.offset.frame, offset) - max(event.onset.frame, onset) + 1
-    return common / (max(event.offset.frame, offset) - min(event.onset.frame, onset) + 1)
+    return iou((event.onset.frame, event.offset.frame + 1), (onset, offset + 1))
 
 
 async def events_of(source: str | Path, **settings: object) -> list[Event]:
@@ -58,7 +58,9 @@ async def test_broker_file_and_iterator_give_the_same_events(tmp_path: Path):
     written = lines.read_bytes().splitlines()
     assert received == written
     assert len(written) >= 6
-    assert [event.id for update in updates for event in update.events] == [json.loads(line)["id"] for line in written]
+    assert [event.id for update in updates for event in update.events] == [
+        json.loads(line)["id"] for line in written
+    ]
     iterated = await events_of(CLIP)
     told = [delivered(event, "time") for update in updates for event in update.events]
     assert [delivered(event, "time") for event in iterated] == told

@@ -24,6 +24,7 @@ from streamspot.settings import load_settings
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic, Truth
+from streamspot.spotting.overlap import iou
 from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
@@ -38,9 +39,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list
     return path, scores, events
 
 
-def _iou(event: Event, true: Truth) -> float:
-    overlap = min(event.offset.frame, true.offset) - max(event.onset.frame, true.onset) + 1
-    return overlap / (max(event.offset.frame, true.offset) - min(event.onset.frame, true.onset) + 1)
+def _overlap(event: Event, true: Truth) -> float:
+    return iou((event.onset.frame, event.offset.frame + 1), (true.onset, true.offset + 1))
 
 
 def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
@@ -50,7 +50,7 @@ def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, l
     truth = Synthetic.parse(CLIP).truth
     finished = [event for event in events if event.phase == "offset"]
     for true in truth:
-        assert any(_iou(event, true) >= 0.5 for event in finished)
+        assert any(_overlap(event, true) >= 0.5 for event in finished)
     for event in finished:
         phases = [other.phase for other in events if other.expression == event.expression]
         assert phases[0] == "onset"
@@ -96,7 +96,9 @@ def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[
     """Other weights, another decoder, another flow: another session; a name of one's own is kept."""
     path, _, events = recorded
     shipped = Model.load(device="cpu")
-    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(tmp_path / "w.safetensors")
+    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
+        tmp_path / "w.safetensors"
+    )
     sessions = {
         events[0].session,
         collect(path, sensitivity=0.8)[1][0].session,
@@ -184,13 +186,18 @@ async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
     async with Engine([run]) as engine:
         async for _ in engine:
             break
-    ours = [one for one in set(threading.enumerate()) - before if one.name.startswith(("analysis", "capture"))]
+    ours = [
+        one for one in set(threading.enumerate()) - before if one.name.startswith(("analysis", "capture"))
+    ]
     assert ours == []
 
 
 async def test_two_sources_run_side_by_side():
     """One engine runs several sources; each gives the events that it gives alone."""
-    clips = ("synthetic:seed=1,seconds=7,expressions=1,noise=0", "synthetic:seed=2,seconds=7,expressions=1,noise=0")
+    clips = (
+        "synthetic:seed=1,seconds=7,expressions=1,noise=0",
+        "synthetic:seed=2,seconds=7,expressions=1,noise=0",
+    )
     runs = [StreamRun(load_settings({"source": clip, "stream": f"s{n}"})) for n, clip in enumerate(clips)]
     together: dict[str, list[object]] = {"s0": [], "s1": []}
     async with Engine(runs) as engine:
@@ -232,7 +239,9 @@ def test_mistakes_are_said_before_anything_starts(tmp_path: Path):
         collect(CLIP, record=tmp_path / "no" / "such" / "folder")
 
 
-async def _controlled(source: object, **settings: object) -> tuple[list[Event], list[bool], Outputs, StreamRun]:
+async def _controlled(
+    source: object, **settings: object
+) -> tuple[list[Event], list[bool], Outputs, StreamRun]:
     """Run a source, label, pause, tune and resume it at the first onset."""
     events: list[Event] = []
     paused: list[bool] = []

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations
 from streamspot.datasets.extract import Outcome, extract
-from streamspot.datasets.layouts import read_layout
+from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Extracted, Measures, fingerprint, measure, on_ticks, read_extracted
 from streamspot.datasets.official import Found, Video
 from streamspot.datasets.recording import Instance
@@ -30,7 +30,7 @@ POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,1
 def _run(folder: Path, out: Path, **options: object) -> Outcome:
     jobs = int(str(options.get("jobs", 1)))
     return extract(
-        read_layout(folder, "folder"), out, Measures(stride=2), jobs=jobs, progress=lambda _, __: None
+        read_format(folder, "folder"), out, Measures(stride=2), jobs=jobs, progress=lambda _, __: None
     )
 
 
@@ -73,7 +73,7 @@ def test_what_is_extracted_trains(extracted: Path) -> None:
 
 def test_training_sees_what_the_live_stream_sees(clips: Path, extracted: Path) -> None:
     """Row n of a loaded recording is the estimator's displacement at tick n."""
-    video = read_layout(clips, "folder").videos[1]
+    video = read_format(clips, "folder").videos[1]
     seen = measure(video, Measures(stride=2))
     np.testing.assert_array_equal(load(extracted).recordings[1].motion, seen.motion)
 
@@ -90,7 +90,7 @@ def test_a_second_run_measures_nothing_again(clips: Path, extracted: Path, tmp_p
     outcome = _run(again, out)
     assert (outcome.videos, outcome.resumed) == (2, 2)
     assert load(out).recordings[0].instances[0].point == 8
-    video = read_layout(clips, "folder").videos[0]
+    video = read_format(clips, "folder").videos[0]
     file = out / "videos" / "ann.npz"
     assert read_extracted(file, fingerprint(video, Measures(stride=2))) is not None
     assert read_extracted(file, fingerprint(video, Measures(stride=1))) is None

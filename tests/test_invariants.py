@@ -17,20 +17,15 @@ from streamspot.model import Model
 from streamspot.pipeline import Pipeline
 from streamspot.sources.motion import MotionRecording
 from streamspot.sources.synthetic import Synthetic
+from streamspot.spotting.overlap import Span, iou
 from streamspot.types import Event, FaceMotion, Frame, Motion, RegionMotion, SegmentEnd, Session
 
 CLIP = "synthetic:seed=3,seconds=6.5,expressions=1,noise=0"
-Span = tuple[float, float]
 
 
 def finished(events: list[Event]) -> list[Span]:
     """Return onset and offset, s, of every finished expression."""
     return [(event.onset.pts, event.offset.pts) for event in events if event.offset is not None]
-
-
-def iou(a: Span, b: Span) -> float:
-    """Return the intersection over union of two stretches of time."""
-    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / (max(a[1], b[1]) - min(a[0], b[0]))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +74,9 @@ def test_tick_by_tick_is_the_whole_on_real_clips(model: Model, data: Path, tmp_p
     assert_whole_equals_stream(model, MotionRecording(tmp_path / "motion.jsonl"))
 
 
-def test_events_do_not_depend_on_who_else_is_there(model: Model, reference: tuple[MotionRecording, list[Event]]):
+def test_events_do_not_depend_on_who_else_is_there(
+    model: Model, reference: tuple[MotionRecording, list[Event]]
+):
     """A second face, and any order of arrival, change no event of the first but its number."""
     recording, events = reference
 
@@ -157,4 +154,6 @@ def test_pushing_whole_or_in_steps_is_the_same(model: Model, reference: tuple[Mo
         motion = pipeline.measure(one)
         stepped += pipeline.spot(motion, pipeline.score(motion)).events
     stepped += pipeline.finish().events
-    assert [delivered(event, "session") for event in stepped] == [delivered(event, "session") for event in events]
+    assert [delivered(event, "session") for event in stepped] == [
+        delivered(event, "session") for event in events
+    ]

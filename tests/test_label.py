@@ -19,8 +19,8 @@ import pytest
 
 from streamspot.cli import data
 from streamspot.cli.keys import Keys
+from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
-from streamspot.datasets.layouts import read_layout
 from streamspot.errors import DataError, SettingsError
 from streamspot.sources.motion import MotionWriter, is_recording
 from streamspot.types import FaceMotion, RegionMotion, Session
@@ -87,7 +87,7 @@ def test_keys_become_labels_on_a_recording(tmp_path: Path, terminal: Terminal) -
     macro, micro = (int(row["point"]) for row in rows)
     assert 0 < macro < micro <= 88, "frames of the source, two a tick"
     assert terminal.state() == before
-    assert [i.kind for i in read_layout(tmp_path, "folder").videos[0].annotated.instances] == [
+    assert [i.kind for i in read_format(tmp_path, "folder").videos[0].annotated.instances] == [
         "macro",
         "micro",
     ]

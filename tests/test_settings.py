@@ -50,7 +50,10 @@ def test_a_mistake_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, 
 @pytest.mark.parametrize("name", ["live", "replay"])
 def test_ready_settings_are_valid(name: str):
     """The files in configs/ can be used as they are."""
-    assert load_settings({"source": "clip.mp4"}, CONFIGS / f"{name}.yaml").capture.policy in ("every", "latest")
+    assert load_settings({"source": "clip.mp4"}, CONFIGS / f"{name}.yaml").capture.policy in (
+        "every",
+        "latest",
+    )
 
 
 def test_every_setting_has_a_flag_of_its_name_and_says_what_it_is():

@@ -19,8 +19,7 @@ import typer
 
 from streamspot.cli.options import with_settings
 from streamspot.console import QuietStderr, can_draw
-from streamspot.dashboard import PlainLines, plain
-Dashboard = PlainLines
+from streamspot.dashboard import Dashboard, PlainLines, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode

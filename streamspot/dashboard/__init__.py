@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streamspot.dashboard.lines import PlainLines
-from streamspot.dashboard.text import plain
+from streamspot.dashboard.curve import braille
+from streamspot.dashboard.live import Dashboard, PlainLines
+from streamspot.dashboard.picture import picture
 
-__all__ = ["PlainLines", "plain"]
+__all__ = ["Dashboard", "PlainLines", "braille", "picture"]
