@@ -11,7 +11,7 @@ from streamspot.dashboard.panels import (
     pipeline_panel,
 )
 from streamspot.dashboard.snapshot import FaceNow, copied, faces_now
-from streamspot.dashboard.text import DIM, Line, beside, clock, elide, ends, fit, run, timing
+from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, run
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamspot.datasets.official import csv_rows_of
+from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
+from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
@@ -83,7 +84,7 @@ class Points:
             raise DataError(
                 f"{path} has no column {missing[0]!r}; its first row must name video, subject, kind, point"
             )
-        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:]]
+        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:] if row]
         self._others = [row for row in rows if row.get("video") != video]
         self.given = [row for row in rows if row.get("video") == video and row.get("kind")]
         """The labels of this video, oldest first."""
@@ -119,10 +120,9 @@ class Points:
         writer = csv.DictWriter(text, self._head, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        part = self._path.with_name(self._path.name + ".part")
         try:
-            part.write_text(text.getvalue(), encoding="utf-8")
-            part.replace(self._path)
+            with write_atomically(self._path) as part:
+                part.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
             raise DataError(
                 f"{self._path} cannot be written ({error.strerror}); name another with --out"

@@ -1,10 +1,9 @@
-"""One video of a data set to its region motion: the file that keeps it, and its annotation on the time line."""
+"""Measures the region motion of one video, keeps it in a file, and converts the video's annotation to its ticks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from streamspot.datasets.annotations import Annotated
 from streamspot.datasets.official import Video
 from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
+from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import Layout, layout
 from streamspot.sources.base import file_identity
@@ -41,12 +41,12 @@ class Measures:
     """How the videos are measured.
 
     Attributes:
-        regions: Name of the region layout.
+        layout: Name of the region layout.
         flow: Which optical flow.
-        stride: Every so many frames one is looked at.
+        stride: Only every so many frames one is measured.
     """
 
-    regions: str = "face17"
+    layout: str = "face17"
     flow: FlowName = "lk"
     stride: int = 1
 
@@ -58,9 +58,9 @@ class Extracted:
     Attributes:
         motion: ``(T, R, 2)`` float32, row n the displacement since tick n - 1; 0 where no face was seen.
         seen: ``(T,)`` bool, whether a face was.
-        frames: ``(N,)`` int64, the frames that were looked at.
-        times: ``(N,)`` float64, when they were, in seconds after the first frame.
-        remarks: What a user should know of it: faces lost, pictures that could not be decoded.
+        frames: ``(N,)`` int64, numbers of the frames that were measured.
+        times: ``(N,)`` float64, their times in seconds after the first frame.
+        remarks: What a user should know of the video: faces lost, pictures that could not be decoded.
     """
 
     motion: NDArray[np.float32]
@@ -76,13 +76,13 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     Args:
         video: Where its frames are.
         measures: How to measure.
-        advance: Told now and then how many more frames are done.
+        advance: Called now and then with the number of frames that have been measured since its last call.
 
     Raises:
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
         SourceError: The file cannot be read.
     """
-    name, regions = video.annotated.name, layout(measures.regions)
+    name, regions = video.annotated.name, layout(measures.layout)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
     estimator = MotionEstimator.open(regions, flow=measures.flow)
@@ -151,7 +151,7 @@ def _assemble(
     regions: int,
     remarks: Sequence[str],
 ) -> Extracted:
-    """Lay the ticks on one time line, zero where there is none."""
+    """Return the ticks as one array; its rows are 0 where no face was seen."""
     if not motions:
         raise DataError(
             f"{name}: no face was seen in {len(looked)} frames; check that its face is upright, "
@@ -196,7 +196,7 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
 
 
 def fingerprint(video: Video, measures: Measures) -> str:
-    """Name what the region motion of a video depends on; its annotation is no part of it.
+    """Return a digest of all that the region motion of a video depends on; its annotation is no part of it.
 
     Raises:
         DataError: The video has no pictures.
@@ -215,21 +215,16 @@ def fingerprint(video: Video, measures: Measures) -> str:
 
 def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
     """Write a video's region motion to its file, whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                key=np.array(key),
-                motion=extracted.motion,
-                seen=extracted.seen,
-                frames=extracted.frames,
-                times=extracted.times,
-                remarks=np.array(extracted.remarks, np.str_),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            key=np.array(key),
+            motion=extracted.motion,
+            seen=extracted.seen,
+            frames=extracted.frames,
+            times=extracted.times,
+            remarks=np.array(extracted.remarks, np.str_),
+        )
 
 
 def read_extracted(path: Path, key: str) -> Extracted | None:
