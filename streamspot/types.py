@@ -236,6 +236,10 @@ class Session:
         return Moment(tick=tick, frame=frame, pts=pts, time=stamp)
 
 
+Item = Frame | Motion | Session
+"""What a source yields: pictures, or recorded motion and, where its wall-clock time became known better, the session."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceState:
     """What one face in view does now.

@@ -322,3 +322,30 @@ async def test_a_video_without_a_face_is_said_once_with_the_remedy(tmp_path: Pat
     said = [message for update in await updates_of(clip) for message in update.messages]
     assert [message.split(";")[0] for message in said] == [f"no face has been found in {after} s of video"]
     assert "lit from the front" in said[0]
+
+
+def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at(tmp_path: Path):
+    """A recording keeps when the wall-clock time of its first tick was mended; a replay mends it there again."""
+    clip = list(Synthetic.parse(CLIP).read())
+
+    class Live(PushedFrames):
+        def __init__(self) -> None:
+            super().__init__(())
+            self.live = True
+
+    run = StreamRun(load_settings({"source": CLIP}), Live())
+    run.load()
+    updates = []
+    with MotionWriter(tmp_path / "live.motion") as writer:
+        for frame in clip:
+            late = 0.4 if frame.index < 120 else 0.0
+            arrived = int((100 + frame.pts + late) * 1e9)
+            updates.append(run.analyse(type(frame)(frame.index, frame.pts, arrived, frame.image)))
+            if frame.index == 0:
+                writer.begin(updates[0].session, run.layout, run.judging)
+            writer.extend(updates[-1].motion, updates[-1].session)
+    updates.append(run.finish())
+    run.close()
+    live = [delivered(event) for update in updates for event in update.events]
+    assert len({update.session.start for update in updates}) == 2
+    assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live
