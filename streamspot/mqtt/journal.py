@@ -169,8 +169,8 @@ class Journal:
 
     @staticmethod
     def _private(path: Path) -> FileIO:
-        """Open a file only its owner may read: who smiled when is nobody else's business."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)  # only Windows has text mode, and O_BINARY
+        """Open a file only its owner may read, in binary: who smiled when is nobody else's business."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         return FileIO(os.open(path, flags, 0o600), "r+b")
 
     def _path(self, number: int) -> Path:
