@@ -189,7 +189,8 @@ def _terminal() -> Finding:
 def _broker(url: str) -> Finding:
     import asyncio  # noqa: PLC0415
 
-    from streamspot.mqtt.connection import Broker, Dialler  # noqa: PLC0415
+    from streamspot.mqtt.address import Broker  # noqa: PLC0415
+    from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 
     broker = Broker.parse(url)
 

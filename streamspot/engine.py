@@ -261,6 +261,8 @@ class StreamRun:
         self._tell(self.finish("paused"))
         with suppress(EndOfStream):
             while not self._going.wait(_POLL) and not self._stop.is_set():
+                if self._changed.is_set():
+                    self._tell(self._last)
                 if self.stats.live:
                     feed.get(0.0)
 

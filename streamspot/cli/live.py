@@ -24,7 +24,7 @@ from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.publisher import resend as publish_again
+from streamspot.mqtt.resend import resend as publish_again
 from streamspot.mqtt.subscriber import Subscription, subscribe
 from streamspot.outputs import Outputs
 from streamspot.settings import Settings, load_settings
