@@ -124,7 +124,6 @@ def _face() -> Finding:
 
 def _weights(name: str) -> Finding:
     from streamspot.model import Model  # noqa: PLC0415
-    from streamspot.types import TICK_RATE  # noqa: PLC0415
 
     model = Model.load(name, device="cpu")
     delay = model.config.look_ahead / TICK_RATE

@@ -39,6 +39,9 @@ _PATIENCE = 10.0
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
 
+_EARLIER = timedelta(milliseconds=1)
+"""The wall-clock time of a run's first tick is mended in no smaller steps."""
+
 Give = Callable[[Update | BaseException | None], None]
 """Takes every update, then None at the end or the error that ended the stream."""
 
@@ -311,10 +314,10 @@ class StreamRun:
         if isinstance(self.source, MotionRecording):
             start = self._start or session.start
         elif isinstance(item, Frame) and self.stats.live:
-            start = min(session.start, self._wall(item) - timedelta(seconds=item.pts - session.origin))
+            start = self._wall(item) - timedelta(seconds=item.pts - session.origin)
         else:
             return session
-        return session if start == session.start else replace(session, start=start)
+        return replace(session, start=start) if start < session.start - _EARLIER else session
 
     def _wall(self, frame: Frame) -> datetime:
         """Return the wall-clock time of a frame's arrival; a clock that is set meanwhile changes nothing."""

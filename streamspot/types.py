@@ -237,7 +237,7 @@ class Session:
 
 
 Item = Frame | Motion | Session
-"""What a source yields: pictures, or recorded motion and, where its wall-clock time became known better, the session."""
+"""What a source yields: pictures, or recorded motion and the session where its wall-clock time became known better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def test_a_recording_cut_short_replays_up_to_the_cut(
     path, _, _ = recorded
     text = path.read_text()
     (tmp_path / "cut.jsonl").write_text(text[: len(text) // 2])
-    scores, _ = collect((tmp_path / "cut.jsonl"))
+    scores, _ = collect(tmp_path / "cut.jsonl")
     assert 50 < len(scores) < len(text.splitlines())
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_recording_is_named_with_its_line(tmp_path: Path, recorded: tu
     lines[5] = "nonsense"
     (tmp_path / "bad").write_text("\n".join(lines) + "\n")
     with pytest.raises(SourceError, match="line 6"):
-        collect((tmp_path / "bad"))
+        collect(tmp_path / "bad")
 
 
 async def test_what_happened_is_counted():
@@ -209,7 +209,7 @@ async def test_two_sources_run_side_by_side():
 
 
 def test_times_hang_on_the_earliest_arrival():
-    """The first picture of a live source comes 0.4 s late, the others at once: wall-clock times are those of the others."""
+    """The first picture of a live source comes 0.4 s late, the others at once: they tell what time it is."""
     images = [frame.image for frame in Synthetic.parse(SHORT).read()]
 
     class Late(PushedFrames):

@@ -43,7 +43,10 @@ def register(app: typer.Typer) -> None:
 def run(
     *,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of settings; flags and STREAMSPOT_… variables win over it.")
+        str | None,
+        typer.Option(
+            help="A YAML file of settings, live or replay; flags and STREAMSPOT_… variables win over it."
+        ),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
     **flags: Any,
