@@ -237,7 +237,7 @@ class Session:
 
 
 Item = Frame | Motion | Session
-"""What a source yields: pictures, or recorded motion and the session where its wall-clock time became known better."""
+"""What a source yields: pictures, or recorded motion and the session where its start became known better."""
 
 
 @dataclass(frozen=True, slots=True)

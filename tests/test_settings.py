@@ -48,7 +48,7 @@ def test_a_mistake_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, 
 @pytest.mark.parametrize("name", ["live", "replay"])
 def test_ready_settings_are_valid(name: str):
     """The shipped files can be used by their names."""
-    assert load_settings({"source": "clip.mp4"}, CONFIGS / f"{name}.yaml").capture.policy in (
+    assert load_settings({"source": "clip.mp4"}, name).capture.policy in (
         "every",
         "latest",
     )
