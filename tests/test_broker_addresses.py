@@ -70,14 +70,6 @@ def test_waiting_grows_to_a_minute_and_no_further(attempt: int):
     assert 0 < backoff(attempt) <= 60
 
 
-async def test_the_demo_broker_names_the_missing_package(monkeypatch: pytest.MonkeyPatch):
-    """Without the extra the user is told what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "amqtt.broker", None)
-    with pytest.raises(SettingsError, match=r"pip install 'streamspot\[demo\]'"):
-        async with embedded_broker():
-            pass
-
-
 async def test_the_demo_broker_names_a_taken_port():
     """A second broker on one port is one sentence."""
     async with embedded_broker() as url:

@@ -18,7 +18,10 @@ Data = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML with settings that differ from the default; see configs/."),
+    typer.Option(
+        "--config",
+        help="YAML with settings that differ from the default, or the name of a shipped one (casme2, sammlv, …).",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]

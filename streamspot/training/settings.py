@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
+from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
 Labels = Literal["gim", "hard", "cosine", "classwise", "lac", "hrpro", "window", "full"]
@@ -222,15 +223,18 @@ class TrainSettings(_Settings):
 def load_settings(path: Path | None, **override: Any) -> TrainSettings:
     """Read settings from YAML; keys given as arguments win, None leaves the file's.
 
+    Args:
+        path: A YAML file or the name of one in ``configs/train``.
+        **override: Keys and values that win.
+
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
     """
     values: dict[str, Any] = {}
     if path is not None:
+        path = settings_file(path, "configs/train")
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
-            raise SettingsError(f"there is no {path}; configs/ holds ready ones") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0]
             raise SettingsError(f"{path} is not valid YAML ({reason}); configs/ holds examples") from None
