@@ -1,8 +1,8 @@
 """Whether a stream grows or slows: ``python benchmarks/soak.py [--ticks 108000] [--frames 6000]``.
 
-Two soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: the pipeline after the measuring of
-motion (network, spotter, events) over an hour of recorded motion, the same again and again. For each: resident memory
-at the end of the first tenth and at the end, and the mean cost of a step in the first and in the last tenth.
+Two soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
+an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at the
+end, and the mean cost of a step in the first and in the last tenth.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 import streamspot
 from streamspot.model import Model
 from streamspot.pipeline import Pipeline
+from streamspot.stats import Latency
 from streamspot.types import FaceMotion, RegionMotion, Session
 
 KEPT = 600
@@ -33,20 +34,19 @@ def rss() -> float:
     return psutil.Process(os.getpid()).memory_info().rss / MIB
 
 
-def report(name: str, steps: int, costs: np.ndarray, sizes: np.ndarray) -> None:
+def report(name: str, costs: np.ndarray, sizes: np.ndarray) -> None:
     """Print one line of figures.
 
     Args:
         name: Of the soak.
-        steps: How many there were.
-        costs: Seconds a step, in order of time.
+        costs: Seconds of each step, in order of time.
         sizes: Resident memory, MiB, in order of time.
     """
     tenth = max(len(costs) // 10, 1)
     first, last = float(costs[:tenth].mean()), float(costs[-tenth:].mean())
     early, late = float(sizes[len(sizes) // 10]), float(sizes[-1])
     figures = {
-        "steps": steps,
+        "steps": len(costs),
         "rss_first_tenth_mib": round(early, 1),
         "rss_end_mib": round(late, 1),
         "growth": round(late / early - 1, 4),
@@ -57,21 +57,33 @@ def report(name: str, steps: int, costs: np.ndarray, sizes: np.ndarray) -> None:
     print(name, json.dumps(figures), flush=True)
 
 
+class EveryLatency(Latency):
+    """Durations of all calls, not only of the last 512."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """Take one duration in seconds."""
+        self.seconds.append(seconds)
+
+
 def soak_frames(source: str) -> list[RegionMotion]:
     """Run frames through everything but outputs, as fast as a camera gives them; return the motion of the first face.
 
-    The cost of a frame is what the stream itself measures, the median of its last 512 frames.
+    The cost of a frame is what the stream itself measures.
     """
-    costs, sizes = [], []
+    total, sizes = EveryLatency(), [rss()]
     measured: list[RegionMotion] = []
     with streamspot.open(source, speed=1.0) as stream:
+        stream.stats.stages["total"] = total
         for update in stream:
             measured += [one.motion for one in update.motion if isinstance(one, FaceMotion) and one.face == 0]
             del measured[:-KEPT]
-            if stream.stats.frames >= 100 * (len(costs) + 1):
-                costs.append(stream.stats.stages["total"].quantiles()[0])
+            if stream.stats.frames >= 100 * len(sizes):
                 sizes.append(rss())
-    report("frames", stream.stats.frames, np.array(costs), np.array(sizes))
+    report("frames", np.array(total.seconds), np.array(sizes[1:] or sizes))
     return measured
 
 
@@ -86,7 +98,7 @@ def soak_ticks(motions: list[RegionMotion], ticks: int) -> None:
         costs[motion.tick] = time.perf_counter() - started
         if motion.tick % 1000 == 0:
             sizes.append(rss())
-    report("ticks", ticks, costs, np.array(sizes))
+    report("ticks", costs, np.array(sizes))
 
 
 def _endless(motions: list[RegionMotion], ticks: int) -> Iterator[RegionMotion]:
