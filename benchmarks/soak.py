@@ -1,8 +1,8 @@
 """Whether a stream grows or slows: ``python benchmarks/soak.py [--ticks 108000] [--frames 6000]``.
 
 Two soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
-an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at the
-end, and the mean cost of a step in the first and in the last tenth.
+an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at
+the end, and the mean cost of a step in the first and in the last tenth.
 """
 
 from __future__ import annotations

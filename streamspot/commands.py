@@ -41,7 +41,7 @@ class Sensitivity:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Note that an expression has just been seen at its apex: a point label for training."""
+    """Mark the apex of an expression that was seen just now: a point label for training."""
 
     value: Annotated[Kind, Field(description="Macro- or micro-expression.")]
     command: Literal["label"] = field(default="label", repr=False)
@@ -63,8 +63,8 @@ def parse(payload: bytes) -> Command:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = " ".join(str(part) for part in first["loc"])
-        said = payload[:60].decode(errors="replace")
+        shown = payload[:60].decode(errors="replace")
         raise SettingsError(
-            f"{said!r} is no command ({f'{place}: ' if place else ''}{first['msg'][:120]}); send "
+            f"{shown!r} is no command ({f'{place}: ' if place else ''}{first['msg'][:120]}); send "
             '{"command":"pause"} or resume, or sensitivity with a "value" from 0 to 1, or label with macro or micro'
         ) from None

@@ -24,13 +24,13 @@ class Message:
 
 
 class Bridge(Protocol):
-    """Says what else is to be published."""
+    """Turns events into messages for another system."""
 
     def announce(self) -> list[Message]:
-        """Return what is said at every new connection."""
+        """Return what is published at every new connection."""
 
     def event(self, event: Event) -> list[Message]:
-        """Return what is said at an event."""
+        """Return what is published at an event."""
 
 
 class Stamp(BaseModel):
@@ -75,11 +75,11 @@ class Ros:
         self._topic = f"streamspot/{topic_name(node)}/{topic_name(stream)}/hri"
 
     def announce(self) -> list[Message]:
-        """Say nothing."""
+        """Return nothing: who connects later waits for the next event."""
         return []
 
     def event(self, event: Event) -> list[Message]:
-        """Say what the face does from now on."""
+        """Return what the face does from now on."""
         whole, _, fraction = f"{datetime.fromisoformat(event.decided_at.time).timestamp():.6f}".partition(".")
         stamp = Stamp(sec=int(whole), nanosec=1000 * int(fraction))
         message = Expression(
@@ -93,8 +93,8 @@ class Ros:
 class HomeAssistant:
     """Makes the stream appear in Home Assistant (2024.11 or later) by itself, through MQTT discovery.
 
-    A device with: the state of the lowest-numbered face, its intensity, the events, a switch that pauses, and the
-    sensitivity. Everything reads the topics that are there anyway.
+    The device shows the state and the intensity of the lowest-numbered face in view, the events, a switch that pauses
+    and the sensitivity. All of them read the topics that every consumer reads.
 
     Args:
         node: As given to the publisher.
@@ -111,7 +111,7 @@ class HomeAssistant:
         self._topic = f"{prefix}/device/streamspot_{self._name}/config"
 
     def announce(self) -> list[Message]:
-        """Say, retained, what there is; a restarted Home Assistant finds it."""
+        """Return the discovery message; it is retained, so a restarted Home Assistant finds it."""
         face = "(value_json.faces | dictsort | map(attribute=1) | list | first | default({}))"
         state = f"{self._stream}/state"
         command = {"command_topic": f"{self._stream}/set", "state_topic": state}
@@ -168,7 +168,7 @@ class HomeAssistant:
         return [Message(self._topic, dumps(config), retain=True)]
 
     def event(self, event: Event) -> list[Message]:  # noqa: ARG002
-        """Say nothing: Home Assistant reads the event's own topic."""
+        """Return nothing: Home Assistant reads the topic of the events."""
         return []
 
     def _part(self, platform: str, name: str, **settings: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Payload(BaseModel):
 
     time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        description="When this was said: wall-clock time, RFC 3339, UTC.",
+        description="When this was published: wall-clock time, RFC 3339, UTC.",
     )
 
     def encode(self) -> bytes:

@@ -37,7 +37,7 @@ _JSON = "application/json"
 
 
 class Publisher:
-    """Delivers events to a broker, whatever happens to the broker in between.
+    """Delivers events to a broker; one that is away, frozen or restarted costs no event.
 
     ``take`` returns once the events are in the journal; a task of its own publishes. On leaving, what is still
     queued gets ``drain`` seconds; the rest goes out when the same journal is opened again.

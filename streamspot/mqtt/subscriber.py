@@ -27,7 +27,7 @@ class Received:
 
     Attributes:
         event: What happened.
-        node: Which machine or installation says so.
+        node: Machine or installation that published it.
         missed: How many events of this run, directly before this one, have not arrived.
     """
 

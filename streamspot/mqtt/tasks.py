@@ -1,4 +1,4 @@
-"""Several coroutines at once, of which none outlives the others."""
+"""Run coroutines side by side and cancel them together."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ async def run_until_first(*parts: Coroutine[Any, Any, None]) -> None:
 
 
 async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they are gone: Python 3.11's wait_for swallows a cancellation that meets its result."""
+    """Cancel tasks again and again until all have ended.
+
+    Once is not enough: in Python 3.11 ``wait_for`` loses a cancellation that arrives together with its result.
+    """
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=0.1)
-    await asyncio.gather(
-        *tasks, return_exceptions=True
-    )  # takes note of their errors, or the loop would log them
+    await asyncio.gather(*tasks, return_exceptions=True)  # else the loop logs errors that nobody has read

@@ -1,6 +1,6 @@
 """Expressions to avatars over OSC: VRChat's avatar parameters and the VMC protocol.
 
-OSC is UDP: anything may be lost, and receivers start when they like. So what holds is said again every second.
+OSC is UDP: anything may be lost, and receivers start when they like. So everything is sent again every second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streamspot.types import FaceState, State, Update
 
 _PORTS = {"vrchat": 9000, "vmc": 39539}
 _STEP = 0.05  # s between two looks at what has changed
-_REPEAT = 1.0  # s after which everything is said again
+_REPEAT = 1.0  # s after which everything is sent again
 _STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
 
 
@@ -48,7 +48,7 @@ class OscSink:
         self._vmc = parts.scheme == "vmc"
         self._host = parts.hostname or "127.0.0.1"
         self._faces: Mapping[int, FaceState] = {}
-        self._said: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
         self._client: Any = None
         self._task: asyncio.Task[None]
 
@@ -72,27 +72,27 @@ class OscSink:
         self._task.cancel()
         await asyncio.wait([self._task])
         self._faces = {}
-        self._say(everything=True)
+        self._send(everything=True)
         self._client.close()
 
     async def take(self, update: Update) -> None:
-        """Note what the faces in view do now."""
+        """Take over what the faces in view do now; it is sent within 0.05 s."""
         self._faces = update.faces
 
     async def _run(self) -> None:
-        said = 0.0
+        sent = 0.0
         while True:
             now = time.monotonic()
-            due = now - said >= _REPEAT
-            said = now if due else said
-            self._say(everything=due)
+            due = now - sent >= _REPEAT
+            sent = now if due else sent
+            self._send(everything=due)
             await asyncio.sleep(_STEP)
 
-    def _say(self, *, everything: bool) -> None:
+    def _send(self, *, everything: bool) -> None:
         """Send what has changed, or everything."""
         values = dict(self._values())
-        changed = {key: value for key, value in values.items() if everything or self._said.get(key) != value}
-        self._said = values
+        changed = {key: value for key, value in values.items() if everything or self._sent.get(key) != value}
+        self._sent = values
         with contextlib.suppress(OSError):  # nobody listens there yet
             for key, value in changed.items():
                 if self._vmc:
