@@ -74,12 +74,13 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
     Raises:
         StreamspotError: Something cannot be used, or events could not be delivered.
     """
-    run = StreamRun(settings)  # a wrong source is refused before anything is drawn
     delivery = delivery or Delivery()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
-        screen = _screen(stack, run, delivery, draw=draw)
+        quiet = None if os.environ.get("STREAMSPOT_DEBUG") else stack.enter_context(QuietStderr())
+        run = StreamRun(settings)  # a wrong source is refused before anything is drawn
+        screen = stack.enter_context(_screen(run, delivery, quiet, draw=draw))
         _on_signals(partial(_leave_now, screen))
         await asyncio.to_thread(run.load)
         _on_signals(partial(_stop, run, screen))
@@ -101,17 +102,15 @@ class _Impatient(ThreadPoolExecutor):
 
 
 def _screen(
-    stack: AsyncExitStack, run: StreamRun, delivery: Delivery, *, draw: bool
+    run: StreamRun, delivery: Delivery, quiet: QuietStderr | None, *, draw: bool
 ) -> Dashboard | PlainLines:
     """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
-    if os.environ.get("STREAMSPOT_DEBUG"):
-        return stack.enter_context(PlainLines(run.stats, delivery))
-    quiet = stack.enter_context(QuietStderr())
+    if quiet is None:
+        return PlainLines(run.stats, delivery)
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and can_draw(quiet.console):
-        return stack.enter_context(Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop))
-    console = quiet.console if stdout_taken else None
-    return stack.enter_context(PlainLines(run.stats, delivery, console=console))
+        return Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop)
+    return PlainLines(run.stats, delivery, console=quiet.console if stdout_taken else None)
 
 
 def _on_signals(act: Callable[[], None]) -> None:
