@@ -80,7 +80,8 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
     async with AsyncExitStack() as stack:
         quiet = None if os.environ.get("STREAMSPOT_DEBUG") else stack.enter_context(QuietStderr())
         run = StreamRun(settings)  # a wrong source is refused before anything is drawn
-        screen = stack.enter_context(_screen(run, delivery, quiet, draw=draw))
+        screen = _screen(run, delivery, quiet, draw=draw)
+        stack.enter_context(screen)
         _on_signals(partial(_leave_now, screen))
         await asyncio.to_thread(run.load)
         _on_signals(partial(_stop, run, screen))
