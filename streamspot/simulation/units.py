@@ -141,11 +141,3 @@ def pattern(unit: int, layout: Layout) -> Array:
     out = np.array([UNITS[unit].get(part, (0.0, 0.0)) for part in parts], np.float32)
     out[:, 0] *= sides
     return out
-
-
-def mirror(layout: Layout) -> NDArray[np.int64]:
-    """Return for each region the number of the one across the face (itself in the middle)."""
-    names = list(layout.names)
-    swap = {"left": "right", "right": "left"}
-    other = ["_".join(swap.get(word, word) for word in name.split("_")) for name in names]
-    return np.array([names.index(name) for name in other])
