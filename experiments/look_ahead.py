@@ -123,6 +123,8 @@ def plot() -> None:
     """Draw what ``levels`` measured."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
+    from experiments.plots import save_png  # noqa: PLC0415
+
     points: dict[str, list[list[float]]] = _kept()["trade_off"]
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -141,7 +143,7 @@ def plot() -> None:
     )
     axes.title.set_fontsize(9)
     axes.legend(title="look-ahead", fontsize=8)
-    figure.savefig(PLOT, dpi=90, pil_kwargs={"optimize": True})
+    save_png(figure, PLOT)
 
 
 @app.command()

@@ -32,16 +32,21 @@ def run_name(config: str, seed: int, *, quick: bool) -> str:
     return f"{'quick-' if quick else ''}{config}-seed{seed}"
 
 
-def read(path: Path = FILE) -> dict[Key, dict[str, Any]]:
-    """Return all lines, by configuration, quickness and seed."""
+def read(path: Path | None = None) -> dict[Key, dict[str, Any]]:
+    """Return all lines of a file, ``FILE`` if none is given, by configuration, quickness and seed."""
+    path = path or FILE
     if not path.exists():
         return {}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return {(line["config"], line["quick"], line["seed"]): line for line in lines}
 
 
-def add(folders: Iterable[Path], path: Path = FILE) -> int:
-    """Add the finished runs among these folders, in place of earlier lines of the same runs, and count them."""
+def add(folders: Iterable[Path], path: Path | None = None) -> int:
+    """Add the finished runs among these folders to a file, ``FILE`` if none is given, and return how many they are.
+
+    A line takes the place of an earlier one of the same configuration, quickness and seed.
+    """
+    path = path or FILE
     known, found = read(path), 0
     for folder in folders:
         if not (folder / "results.json").exists():

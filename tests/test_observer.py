@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from streamspot.flow import motion
 
 from streamspot.face.detectors import FaceMesh, has_face_mesh
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow import motion
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.synthetic import Synthetic

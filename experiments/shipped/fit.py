@@ -20,6 +20,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.plots import save_png
 from experiments.shipped.held_out import HELD_OUT
 from streamspot.datasets.annotations import Annotated
 from streamspot.datasets.measure import Measures, measure
@@ -112,7 +113,7 @@ def main() -> None:
                 axes.minorticks_off()
                 below.minorticks_off()
         figure.axes[0].legend()
-        figure.savefig(PLOT, dpi=80, pil_kwargs={"optimize": True})
+        save_png(figure, PLOT)
 
 
 if __name__ == "__main__":
