@@ -17,16 +17,16 @@ from experiments.baselines.method import Baseline, interval_label, load_experime
 from experiments.tables import configs
 from streamspot.errors import SettingsError
 from streamspot.model.network import Output
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.method import NetworkMethod
 from streamspot.training.settings import LabelSettings
 
 PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
 
 
-def _points(*rows: tuple[int, int, int]) -> Points:
+def _points(*rows: tuple[int, int, int]) -> PointLabels:
     table = torch.tensor([(b, t, k, t - 10, t + 12) for b, t, k in rows]).view(-1, 5)
-    return Points(*table.unbind(1))
+    return PointLabels(*table.unbind(1))
 
 
 def test_lac_takes_the_interval_of_highest_contrast() -> None:
@@ -84,7 +84,7 @@ def test_hrpro_takes_what_resembles_the_class() -> None:
 def test_completeness_rewards_a_curve_that_stands_out_round_its_points() -> None:
     """LAC's losses are low for plateaus of like features round the points, and carry gradients to both."""
     inside = torch.ones(1, 300, dtype=torch.bool)
-    points = Points(
+    points = PointLabels(
         *torch.tensor([[0, 80, 0, 70, 90], [0, 200, 0, 190, 210], [0, 290, 1, 288, 292]]).unbind(1)
     )
 
@@ -108,7 +108,7 @@ def test_completeness_rewards_a_curve_that_stands_out_round_its_points() -> None
     assert plain < faint
     assert (rise[0, 70:90] < 0).all()
     assert torch.isfinite(features).all()
-    outside = Points(*torch.tensor([[0, 400, 0, 390, 410]]).unbind(1))
+    outside = PointLabels(*torch.tensor([[0, 400, 0, 390, 410]]).unbind(1))
     output = Output(torch.full((1, 300), 0.3), *(torch.full((1, 300, 2), 0.5) for _ in range(3)))
     assert float(completeness_loss(output, outside, inside, LabelSettings())) == 0
 

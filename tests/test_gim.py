@@ -9,16 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.pseudo import find_apex, gaussians, half_length, label, theta
 from streamspot.training.settings import LabelSettings
 
 PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
 
 
-def _points(*rows: tuple[int, int, int]) -> Points:
+def _points(*rows: tuple[int, int, int]) -> PointLabels:
     table = torch.tensor([(b, t, k, t - 10, t + 12) for b, t, k in rows]).view(-1, 5)
-    return Points(*table.unbind(1))
+    return PointLabels(*table.unbind(1))
 
 
 def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
@@ -26,7 +26,7 @@ def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
 
 
 def _label(
-    a: torch.Tensor, x: torch.Tensor, points: Points, epoch: int, chosen: LabelSettings
+    a: torch.Tensor, x: torch.Tensor, points: PointLabels, epoch: int, chosen: LabelSettings
 ) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return label(a, x, points, epoch=epoch, settings=chosen, generator=generator)

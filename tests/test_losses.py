@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from streamspot.model.network import Output
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.losses import (
     Targets,
     action_loss,
@@ -51,7 +51,7 @@ def test_as_many_neutral_ticks_as_labelled_ones() -> None:
 
 def test_known_neutral_ticks_are_far_from_all_points() -> None:
     """Ticks that may belong to an expression are never called neutral; all others are."""
-    points = Points(*torch.tensor([[0, 20, 0, 10, 30], [0, 60, 1, 55, 65]]).unbind(1))
+    points = PointLabels(*torch.tensor([[0, 20, 0, 10, 30], [0, 60, 1, 55, 65]]).unbind(1))
     reach = torch.tensor([[10, 15], [4, 5]])
     neutral = known_neutral(points, torch.ones(1, 100, dtype=torch.bool), reach)
     assert (~neutral[0]).nonzero().flatten().tolist() == [*range(10, 36), *range(56, 66)]

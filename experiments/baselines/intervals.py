@@ -11,14 +11,14 @@ import math
 import torch
 from torch import Tensor
 
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LabelSettings
 
 SIMILAR = 0.7
 """Cosine with the class's mean above which a tick belongs to it (HR-Pro)."""
 
 
-def _grid(settings: LabelSettings, points: Points) -> tuple[Tensor, Tensor, Tensor]:
+def _grid(settings: LabelSettings, points: PointLabels) -> tuple[Tensor, Tensor, Tensor]:
     """Return every pair of steps before and after a point within k_c, and which pairs each point may use."""
     steps = torch.arange(max(settings.duration) + 1, device=points.tick.device)
     before, after = torch.meshgrid(steps, steps, indexing="ij")
@@ -51,7 +51,9 @@ def contrast(total: Tensor, first: Tensor, stop: Tensor, *, max_margin: float = 
     return mean(first, stop) - (mean(first - margin, first) + mean(stop, stop + margin)) / 2
 
 
-def complete_interval(intensity: Tensor, points: Points, settings: LabelSettings) -> tuple[Tensor, Tensor]:
+def complete_interval(
+    intensity: Tensor, points: PointLabels, settings: LabelSettings
+) -> tuple[Tensor, Tensor]:
     """Return the most complete interval round each point: the highest contrast of inner and outer intensity.
 
     Args:
@@ -70,7 +72,7 @@ def complete_interval(intensity: Tensor, points: Points, settings: LabelSettings
 
 
 def similar_interval(
-    features: Tensor, points: Points, centres: Tensor, settings: LabelSettings
+    features: Tensor, points: PointLabels, centres: Tensor, settings: LabelSettings
 ) -> tuple[Tensor, Tensor]:
     """Return the ticks in a row round each point that resemble its class, within k_c/2 and at least k_s1.
 

@@ -1,4 +1,4 @@
-"""LAC's losses and its optimal sequence (Lee & Byun, "Learning Action Completeness from Points", ICCV 2021).
+"""LAC's losses and its optimal sequence (Lee & Byun, "Learning Action Completeness from PointLabels", ICCV 2021).
 
 Given the curve, all points of a crop are completed together: of all sequences of expressions and neutral
 stretches in turn that agree with the points, the one whose segments contrast most with their surroundings. Two
@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from experiments.baselines.intervals import contrast
 from streamspot.model.network import Output
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LabelSettings
 
 TEMPERATURE = 0.1
@@ -97,7 +97,7 @@ def _neutral(total: Tensor, start: Tensor, stop: Tensor, margin: int) -> Tensor:
     return -contrast(total, start, stop, max_margin=margin)
 
 
-def completeness_loss(output: Output, points: Points, inside: Tensor, settings: LabelSettings) -> Tensor:
+def completeness_loss(output: Output, points: PointLabels, inside: Tensor, settings: LabelSettings) -> Tensor:
     """Return the score contrast and the feature contrast of the best sequences, with equal weights as in LAC.
 
     Score contrast: the square of what the mean completeness of expressions and that of neutral stretches lack

@@ -21,7 +21,7 @@ from experiments.baselines.motion import MotionRule
 from experiments.baselines.tspnet import CentreStage
 from streamspot.datasets.recording import Recording
 from streamspot.model.network import Network, Output
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.method import Judge, Method, NetworkMethod, OnEpoch
 from streamspot.training.pseudo import label, lay, ones
@@ -96,7 +96,7 @@ class Baseline(BaseModel):
             return stage(network, recordings, settings)
 
     def _completeness(
-        self, settings: LabelSettings, epoch: int, output: Output, points: Points, inside: Tensor
+        self, settings: LabelSettings, epoch: int, output: Output, points: PointLabels, inside: Tensor
     ) -> Tensor:
         if epoch < settings.stages[0]:
             return output.intensity.new_zeros(())
@@ -107,7 +107,7 @@ def interval_label(
     kind: Literal["lac", "hrpro"],
     intensity: Tensor,
     features: Tensor,
-    points: Points,
+    points: PointLabels,
     *,
     epoch: int,
     settings: LabelSettings,

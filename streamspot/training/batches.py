@@ -20,7 +20,7 @@ BEYOND = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
+class PointLabels:
     """The annotated time stamps of a batch of crops.
 
     Attributes:
@@ -41,13 +41,13 @@ class Points:
         """Return the number of points P."""
         return len(self.crop)
 
-    def to(self, device: torch.device) -> Points:
+    def to(self, device: torch.device) -> PointLabels:
         """Return the points on a device."""
-        return Points(*(getattr(self, name).to(device) for name in self.__slots__))
+        return PointLabels(*(getattr(self, name).to(device) for name in self.__slots__))
 
-    def select(self, mask: Tensor) -> Points:
+    def select(self, mask: Tensor) -> PointLabels:
         """Return the points where the mask (P,) is true."""
-        return Points(*(getattr(self, name)[mask] for name in self.__slots__))
+        return PointLabels(*(getattr(self, name)[mask] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Batch:
 
     motion: Tensor
     inside: Tensor
-    points: Points
+    points: PointLabels
 
 
 def batches(
@@ -106,7 +106,7 @@ def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batc
                 kind = KINDS.index(instance.kind)
                 points.append((i, point - origin, kind, instance.onset - origin, instance.offset - origin))
     table = torch.tensor(points, dtype=torch.long).view(-1, 5)
-    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), Points(*table.unbind(1)))
+    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), PointLabels(*table.unbind(1)))
 
 
 def augment(

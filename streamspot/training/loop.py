@@ -15,7 +15,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
-from streamspot.training.batches import Batch, Points, augment, batches
+from streamspot.training.batches import Batch, PointLabels, augment, batches
 from streamspot.training.labelled import labelled_loss, running_mean
 from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -25,7 +25,7 @@ from streamspot.training.simulated import SimulationPool, Weights
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
 
-ExtraLoss = Callable[[int, Output, Points, Tensor], Tensor]
+ExtraLoss = Callable[[int, Output, PointLabels, Tensor], Tensor]
 """A loss beside those of ``total_loss``: of the epoch, the output, the points and the ticks that count (B, T)."""
 
 
@@ -36,7 +36,7 @@ class Labeller(Protocol):
         self,
         intensity: Tensor,
         features: Tensor,
-        points: Points,
+        points: PointLabels,
         *,
         epoch: int,
         settings: LabelSettings,
@@ -151,7 +151,7 @@ class Trainer:
         running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
 
-    def loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
+    def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of a batch.
 
         Args:
@@ -163,7 +163,7 @@ class Trainer:
         loss = self._sampled_loss if self.settings.neutral else self._whole_loss
         return loss(epoch, motion, points, inside)
 
-    def _whole_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
+    def _whole_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of every tick."""
         settings = self.settings
         output = self._output(motion)
@@ -200,10 +200,10 @@ class Trainer:
         motion, targets = self._simulated.draw(simulated.beside, self.device)
         return simulated.weight * sum(labelled_loss(self._output(motion), motion, targets))
 
-    def _known_neutral(self, points: Points, inside: Tensor) -> Tensor:
+    def _known_neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
         return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
 
-    def _sampled_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
+    def _sampled_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
         settings = self.settings
         blank = torch.zeros_like(inside, dtype=torch.float32)
@@ -224,7 +224,7 @@ class Trainer:
         return total_loss(output, targets, loss, self._generator)
 
     @torch.no_grad()
-    def _follow_centres(self, features: Tensor, points: Points) -> None:
+    def _follow_centres(self, features: Tensor, points: PointLabels) -> None:
         """Follow the mean of X at the points of each class, for labels that compare with it."""
         seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
         for kind in range(2):

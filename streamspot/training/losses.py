@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamspot.model.network import Output
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LossSettings
 
 SMALL = 1e-6
@@ -62,7 +62,7 @@ def lowest_neutral(intensity: Tensor, labels: Tensor, inside: Tensor) -> Tensor:
     return free & (rank < wanted[:, None])
 
 
-def known_neutral(points: Points, inside: Tensor, reach: Tensor) -> Tensor:
+def known_neutral(points: PointLabels, inside: Tensor, reach: Tensor) -> Tensor:
     """Choose every tick that is too far from all points to belong to an expression.
 
     All expressions of a recording have a point, so what lies beyond the usual length and a margin is neutral,

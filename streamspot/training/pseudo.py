@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LabelSettings, Overlap
 
 EPSILON = 1e-6
@@ -57,7 +57,7 @@ def _around(values: Tensor, crop: Tensor, centre: Tensor, reach: Tensor) -> tupl
     return values[crop[:, None], ticks], ticks, inside
 
 
-def find_apex(intensity: Tensor, points: Points, settings: LabelSettings) -> Tensor:
+def find_apex(intensity: Tensor, points: PointLabels, settings: LabelSettings) -> Tensor:
     """Return the tick of highest intensity within k_c/4 of each point (Eq. 1), (P,)."""
     duration = torch.tensor(settings.duration, device=points.kind.device)[points.kind]
     near, ticks, inside = _around(intensity, points.crop, points.tick, duration // 4)
@@ -66,7 +66,7 @@ def find_apex(intensity: Tensor, points: Points, settings: LabelSettings) -> Ten
 
 
 def half_length(
-    intensity: Tensor, points: Points, apex: Tensor, threshold: float, settings: LabelSettings
+    intensity: Tensor, points: PointLabels, apex: Tensor, threshold: float, settings: LabelSettings
 ) -> Tensor:
     """Return δL/2 (Eq. 3), half the stretched count of ticks above θ round the apex, (P,).
 
@@ -99,7 +99,7 @@ def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reac
 
 
 def lay(
-    pieces: Pieces, points: Points, shape: tuple[int, int], overlap: Overlap, generator: torch.Generator
+    pieces: Pieces, points: PointLabels, shape: tuple[int, int], overlap: Overlap, generator: torch.Generator
 ) -> Tensor:
     """Lay the points' labels into one array a class, (B, 2, T); 0 is unlabelled.
 
@@ -127,7 +127,7 @@ def lay(
 def label(
     intensity: Tensor,
     features: Tensor,
-    points: Points,
+    points: PointLabels,
     *,
     epoch: int,
     settings: LabelSettings,
@@ -166,7 +166,7 @@ def label(
     return lay(pieces, points, shape, settings.overlap, generator)
 
 
-def _annotated(intensity: Tensor, points: Points, settings: LabelSettings) -> Pieces:
+def _annotated(intensity: Tensor, points: PointLabels, settings: LabelSettings) -> Pieces:
     """Return 1 between the annotated ends, or in a fixed window round the point."""
     if settings.kind == "full":
         return ones(intensity, points, points.onset, points.offset)
@@ -175,7 +175,7 @@ def _annotated(intensity: Tensor, points: Points, settings: LabelSettings) -> Pi
 
 
 def _warm_up(
-    intensity: Tensor, features: Tensor, points: Points, settings: LabelSettings, *, hard: bool
+    intensity: Tensor, features: Tensor, points: PointLabels, settings: LabelSettings, *, hard: bool
 ) -> Pieces:
     """Return the labels of stage 1 (``hard``) or of stage 2."""
     reaches = settings.hard_reach if hard else settings.soft_reach
@@ -188,7 +188,7 @@ def _warm_up(
 def _adaptive(  # noqa: PLR0917 - private
     intensity: Tensor,
     features: Tensor,
-    points: Points,
+    points: PointLabels,
     threshold: float,
     settings: LabelSettings,
     centres: Tensor | None,
@@ -207,7 +207,7 @@ def _adaptive(  # noqa: PLR0917 - private
     return gaussians(features, points.crop, apex, mean, reach)
 
 
-def ones(intensity: Tensor, points: Points, first: Tensor, last: Tensor) -> Pieces:
+def ones(intensity: Tensor, points: PointLabels, first: Tensor, last: Tensor) -> Pieces:
     """Return the label 1 from ``first`` to ``last`` of each point.
 
     Args:

@@ -21,7 +21,7 @@ from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import count_subjects
 from streamspot.evaluation.search import Scores
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.batches import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.method import NetworkMethod
 from streamspot.training.outcome import decode_all
 from streamspot.training.pseudo import label
@@ -219,7 +219,7 @@ def _pseudo_labels(
     curve = torch.from_numpy(scores[None, :, 0])
     generator = torch.Generator().manual_seed(settings.seed)
     found = label(
-        curve, curve.new_zeros(*curve.shape, 1), Points(*table.unbind(1)),
+        curve, curve.new_zeros(*curve.shape, 1), PointLabels(*table.unbind(1)),
         epoch=settings.epochs - 1, settings=chosen, generator=generator,
     )  # fmt: skip
     return np.asarray(found[0].numpy(), np.float32)
