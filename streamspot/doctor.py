@@ -13,6 +13,7 @@ from typing import Literal
 
 from streamspot.errors import StreamspotError
 from streamspot.settings import state_folder
+from streamspot.types import TICK_RATE
 
 Verdict = Literal["ok", "warning", "failure"]
 
@@ -104,7 +105,7 @@ def _weights(name: str) -> Finding:
     from streamspot.model import Model  # noqa: PLC0415
 
     model = Model.load(name, device="cpu")
-    delay = model.config.look_ahead / model.config.tick_rate
+    delay = model.config.look_ahead / TICK_RATE
     return Finding(
         "weights",
         "ok",

@@ -46,7 +46,7 @@ def _whole(folds: Path) -> list[Path]:
 MOMENTS: dict[str, tuple[int, Callable[[Path], bool]]] = {
     "before the first training": (1, lambda folds: (folds / "fingerprint").exists()),
     "in the first training": (1, lambda folds: (folds / "start.safetensors").exists()),
-    "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz"), *_whole(folds)])),
+    "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz.*.part"), *_whole(folds)])),
     "between results, two processes": (2, lambda folds: len(_whole(folds)) >= 3),
     "before the tables": (1, lambda folds: len(_whole(folds)) == 7),
 }

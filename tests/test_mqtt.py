@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
 from streamspot.events import encode
-from streamspot.mqtt.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
 from streamspot.mqtt.connection import Broker, Dialler
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.publisher import MqttSink, resend

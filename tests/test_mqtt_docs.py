@@ -16,7 +16,7 @@ from brokers import Mosquitto, free_port, make_event
 from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.bridges import Ros
-from streamspot.mqtt.commands import parse
+from streamspot.commands import parse
 from streamspot.mqtt.connection import Broker
 from streamspot.mqtt.contract import asyncapi, json_schema
 from streamspot.mqtt.publisher import MqttSink

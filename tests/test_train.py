@@ -20,7 +20,7 @@ from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import start
-from streamspot.training.train import evaluate, judge, train
+from streamspot.training.train import evaluate_weights, judge, train
 from streamspot.types import RegionMotion
 
 TINY = {"epochs": 2, "min_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
@@ -151,18 +151,18 @@ def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) 
     with pytest.raises(DataError, match="no recording for training has an expression"):
         train(empty, tmp_path / "m.safetensors", TrainSettings())
     with pytest.raises(ModelError):
-        evaluate(empty, tmp_path / "none.safetensors")
+        evaluate_weights(empty, tmp_path / "none.safetensors")
     Model(Network(ModelConfig(layout="own", regions=5, width=8, dilations=(1,)))).save(
         tmp_path / "o.safetensors"
     )
     with pytest.raises(DataError, match="layout"):
-        evaluate(empty, tmp_path / "o.safetensors")
+        evaluate_weights(empty, tmp_path / "o.safetensors")
     Model(Network(ModelConfig(layout="own", regions=12, width=8, dilations=(1,)))).save(
         tmp_path / "p.safetensors"
     )
     (empty / "meta.yaml").write_text("layout: own\ncolumns: [0, 1, 2]\n", encoding="utf-8")
     with pytest.raises(DataError, match="shape"):
-        evaluate(empty, tmp_path / "p.safetensors")
+        evaluate_weights(empty, tmp_path / "p.safetensors")
 
 
 def test_weights_of_more_regions_judge_data_of_fewer(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 from experiments.observing import observe
 from experiments.shipped.actors import FIRST_SEED, FIRST_SUBTLE, Actor
 from experiments.shipped.heads import FPS, Array, HeadModel
-from streamspot.motion.flow import FlowName
 from streamspot.motion.fuse import ANCHOR
 from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation import Simulation
 from streamspot.simulation.simulate import truth
+from streamspot.types import FaceMotion, FlowName
 
 CLIPS = (*range(654), *range(FIRST_SUBTLE, 1260))
 """Numbers of the clips that the shipped weights learn from."""
@@ -37,8 +37,8 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Simulation | None:
     frames = list(actor.frames())
 
     def measured(flow: FlowName, anchor: float) -> Array | None:
-        seen = [one.motion for one in observe(frames, flow, anchor) if one.face == 0]
-        known = [motion for motion in seen if motion is not None and motion.tick < ticks]
+        seen = [one for one in observe(frames, flow, anchor) if isinstance(one, FaceMotion) and one.face == 0]
+        known = [one.motion for one in seen if one.motion.tick < ticks]
         out = np.zeros((ticks, len(LAYOUTS["face17"]), 2), np.float32)
         for one in known:
             out[one.tick] = one.displacement

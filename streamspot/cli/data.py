@@ -49,13 +49,13 @@ def extract(
       streamspot extract clips --layout folder --out clips-motion
     """
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
-    from streamspot.datasets.layouts import read_layout  # noqa: PLC0415
+    from streamspot.datasets.formats import read_format  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
     from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
-    found = read_layout(folder, layout)
+    found = read_format(folder, layout)
     with ExitStack() as stack:
         console = Console(stderr=True)
         if not os.environ.get("STREAMSPOT_DEBUG"):

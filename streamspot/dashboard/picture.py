@@ -11,7 +11,7 @@ from streamspot.dashboard.panels import (
     pipeline_panel,
 )
 from streamspot.dashboard.snapshot import FaceNow, copied, faces_now
-from streamspot.dashboard.text import DIM, Line, beside, clock, elide, ends, fit, run, timing
+from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, run
 from streamspot.telemetry import Telemetry
 from streamspot.types import Event
 
@@ -103,17 +103,3 @@ def _shortened(text: str, width: int) -> str:
     while len(text) > width and "  " in text:
         text = text.rpartition("  ")[0].rstrip()
     return text
-
-
-def plain(event: Event) -> str:
-    """Return an event as one line of text, the columns of all lines aligned.
-
-    Example:
-        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
-    """
-    at, lasted, late = timing(event)
-    start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
-    if event.phase == "cancelled":
-        return f"{start}  {event.reason or ''}".rstrip()
-    length = f"{lasted:.2f} s" if lasted is not None else ""
-    return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"

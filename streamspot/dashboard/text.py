@@ -159,3 +159,17 @@ def bar(p50: float, p99: float, scale: float, width: int) -> str:
     thin = max(min(round(width * p99 / scale), width), (heavy + 1) // 2)
     text = "━" * (heavy // 2) + ("" if heavy % 2 == 0 else "╾" if thin > heavy // 2 + 1 else "╸")
     return (text + "─" * (thin - len(text))).ljust(width)
+
+
+def plain(event: Event) -> str:
+    """Return an event as one line of text, the columns of all lines aligned.
+
+    Example:
+        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
+    """
+    at, lasted, late = timing(event)
+    start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
+    if event.phase == "cancelled":
+        return f"{start}  {event.reason or ''}".rstrip()
+    length = f"{lasted:.2f} s" if lasted is not None else ""
+    return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"

@@ -50,17 +50,16 @@ class Ros:
 
     def event(self, event: Event) -> list[Note]:
         """Say what the face does from now on."""
-        ongoing = event.phase in {"onset", "apex"}
         whole, _, fraction = f"{datetime.fromisoformat(event.decided_at.time).timestamp():.6f}".partition(".")
         message = {
             "header": {
                 "stamp": {"sec": int(whole), "nanosec": 1000 * int(fraction)},
                 "frame_id": f"face_{event.face}",
             },
-            "expression": event.kind if ongoing else "neutral",
+            "expression": event.state,
             "valence": 0.0,
             "arousal": 0.0,
-            "confidence": event.intensity if ongoing else 0.0,
+            "confidence": 0.0 if event.state == "neutral" else event.intensity,
         }
         return [Note(self._topic, dumps(message))]
 

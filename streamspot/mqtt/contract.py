@@ -7,27 +7,15 @@ keeps them current.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
-import re
 import sys
-import types
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args
 
 from streamspot import __version__
-from streamspot.events import CONTENT_TYPE, DATA_SCHEMA
-from streamspot.types import Event, Kind, Moment, Phase, Score
+from streamspot.events import CONTENT_TYPE, CloudEvent
+from streamspot.types import State
 
-_RANGES: dict[str, dict[str, int]] = {
-    "intensity": {"minimum": 0, "maximum": 1},
-    "macro": {"minimum": 0, "maximum": 1},
-    "micro": {"minimum": 0, "maximum": 1},
-    "score": {"minimum": -1, "maximum": 1},
-    "face": {"minimum": 0},
-    "seq": {"minimum": 0},
-    "look_ahead": {"minimum": 0},
-}
 _TIME = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC."}
 
 
@@ -37,33 +25,12 @@ def json_schema(*, definitions: str = "#/$defs/") -> dict[str, Any]:
     Args:
         definitions: Where references to the parts lead.
     """
-    envelope = {
-        "specversion": {"const": "1.0"},
-        "id": {
-            "type": "string",
-            "description": "Stable: a repeated event has the same; drop what you have seen.",
-        },
-        "source": {
-            "type": "string",
-            "description": "streamspot/<node>/<stream>, the beginning of the topic.",
-        },
-        "type": {"enum": [f"io.streamspot.expression.{phase}.v1" for phase in get_args(Phase)]},
-        "subject": {"type": "string", "description": "The expression; all its phases share it."},
-        "time": {**_TIME, "description": "When the program decided, RFC 3339, UTC."},
-        "datacontenttype": {"const": "application/json"},
-        "dataschema": {"const": DATA_SCHEMA},
-        "data": {"$ref": f"{definitions}Event"},
-    }
+    schema = CloudEvent.model_json_schema(ref_template=f"{definitions}{{model}}", mode="serialization")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": DATA_SCHEMA,
+        "$id": CloudEvent.model_fields["dataschema"].default,
+        **schema,
         "title": "streamspot event",
-        "description": "One phase of one facial expression, as a CloudEvent 1.0.",
-        **_object(envelope),
-        "$defs": {
-            "Event": _object_of(Event, definitions),
-            "Moment": _object_of(Moment, definitions),
-        },
     }
 
 
@@ -124,11 +91,12 @@ def _topics() -> dict[str, _Topic]:
     unit = {"type": "number", "minimum": 0, "maximum": 1}
     status = {"enum": ["online", "stopped", "offline"]}
     curve = {
-        name: {"type": "array", "items": _schema(hint, "", name)} for name, hint in _hints(Score).items()
+        name: {"type": "array", "items": {"type": "integer"} if name == "tick" else unit}
+        for name in ("tick", "intensity", "macro", "micro")
     }
-    del curve["frame"]
+    curve["pts"] = {"type": "array", "items": {"type": "number"}}
     face = {
-        "state": {"enum": ["neutral", *get_args(Kind)]},
+        "state": {"enum": list(get_args(State))},
         "expression": {"type": ["string", "null"]},
         "since": {"type": ["number", "null"], "description": "Onset, seconds on the source's time line."},
         "intensity": unit,
@@ -220,39 +188,6 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 def _map(values: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": values}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _object_of(kind: type, definitions: str) -> dict[str, Any]:
-    """Return the schema of a dataclass, described by the ``Attributes`` of its docstring."""
-    text = inspect.getdoc(kind) or ""
-    described = dict(
-        re.findall(r"^    (\w+): (.+(?:\n        .+)*)", text.partition("Attributes:")[2], re.MULTILINE)
-    )
-    properties = {}
-    for name, hint in _hints(kind).items():
-        schema = _schema(hint, definitions, name)
-        properties[name] = {
-            **schema,
-            "description": re.sub(r"``|\n\s*", lambda m: " " if "\n" in m[0] else "", described[name]),
-        }
-    return {"description": text.splitlines()[0], **_object(properties)}
-
-
-def _schema(hint: Any, definitions: str, name: str) -> dict[str, Any]:
-    if get_origin(hint) is types.UnionType:
-        (inner,) = (part for part in get_args(hint) if part is not types.NoneType)
-        return {"anyOf": [_schema(inner, definitions, name), {"type": "null"}]}
-    if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint))}
-    if hint is Moment:
-        return {"$ref": f"{definitions}Moment"}
-    kind = {str: "string", int: "integer", float: "number"}[hint]
-    return {"type": kind, **_RANGES.get(name, {}), **({"format": "date-time"} if name == "time" else {})}
 
 
 def write(folder: Path) -> None:

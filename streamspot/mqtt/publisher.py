@@ -14,14 +14,16 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from streamspot.errors import BrokerError, SettingsError
-from streamspot.events import CONTENT_TYPE, dumps, encode, topic_name
+from streamspot.commands import Command, parse
+from streamspot.errors import BrokerError, SettingsError, StreamspotError
+from streamspot.events import CONTENT_TYPE, encode, topic_name
+from streamspot.mqtt import payloads
 from streamspot.mqtt.bridges import Bridge, Note
-from streamspot.mqtt.commands import Command, parse
 from streamspot.mqtt.connection import (
     Broker,
     Connection,
@@ -32,19 +34,19 @@ from streamspot.mqtt.connection import (
     redacted,
 )
 from streamspot.mqtt.journal import Journal
-from streamspot.state import Situation, now, stats
-from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Score
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Score, Update
 
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are said again
+_CURVE = 1000  # ticks kept for sending, the latest
 _JSON = "application/json"
 
 
-class MqttSink:
+class Publisher:
     """Delivers events to a broker, whatever happens to the broker in between.
 
-    ``event`` returns once the event is in the journal; a task of its own publishes. On leaving, what is still
+    ``take`` returns once the events are in the journal; a task of its own publishes. On leaving, what is still
     queued gets ``drain`` seconds; the rest goes out when the same journal is opened again.
 
     Args:
@@ -52,7 +54,8 @@ class MqttSink:
         node: Name of this machine or installation; its own for each process.
         stream: Name of the source.
         journal: Folder of the journal.
-        telemetry: Its ``broker`` is kept current here; the rest goes into ``stats``.
+        measured: What the stream measures of itself, for ``stats``.
+        delivery: Kept current here.
         on_command: Called, in the event loop, with each command that arrives.
         bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
@@ -69,7 +72,8 @@ class MqttSink:
         node: str,
         stream: str,
         journal: Path,
-        telemetry: Telemetry,
+        measured: Stats,
+        delivery: Delivery,
         on_command: Callable[[Command], None] | None = None,
         bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
@@ -81,16 +85,18 @@ class MqttSink:
         self._node, self._stream = topic_name(node), topic_name(stream)
         self._base = f"streamspot/{self._node}"
         self._journal = Journal(journal, fsync=fsync)
-        self._telemetry = telemetry
-        self._view = telemetry.broker
-        self._view.address = broker.address
+        self._measured = measured
+        self._delivery = delivery
+        delivery.address = broker.address
         self._births = 0
         self._shared = False
         self._on_command = on_command
         self._bridges = bridges
         self._notes: deque[Note] = deque(maxlen=200)
         self.drain = drain
-        self._situation = Situation()
+        self._last = Update()
+        self._told: object = None  # what ``state`` said last
+        self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
         self._errors: deque[str] = deque(maxlen=20)
         self._queued = asyncio.Event()
         self._closing = asyncio.Event()
@@ -112,51 +118,43 @@ class MqttSink:
     ) -> None:
         self._closing.set()
         self._queued.set()
-        away = self._view.state in {"retrying", "refused"}
+        away = self._delivery.state in {"retrying", "refused"}
         try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
             await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
         finally:
             await _end(self._tasks)
             self._note()
-            self._view.state = "stopped"
+            self._delivery.state = "stopped"
             self._open.close()
 
-    @property
-    def remaining(self) -> int:
-        """Events that the broker does not have yet."""
-        return self._journal.queued
-
-    async def event(self, event: Event) -> None:
-        """Take an event; it survives the death of this process when this returns."""
-        self._journal.append(encode(event, node=self._node))
+    async def take(self, update: Update) -> None:
+        """Take an update; its events survive the death of this process when this returns."""
+        for event in update.events:
+            self._journal.append(encode(event, node=self._node))
+            for bridge in self._bridges:
+                self._notes.extend(bridge.event(event))
+        self._curve.extend(update.scores)
+        self._errors.extend(redacted(message) for message in update.messages)
+        self._last = update
+        if not update.events:
+            return
         if self._journal.fsync == 0:
             await self._journal.sync()
         self._note()
         self._queued.set()
-        self._situation.event(event)
-        for bridge in self._bridges:
-            self._notes.extend(bridge.event(event))
 
-    def score(self, face: int, score: Score) -> None:
-        """Take one tick of a face's curve; the oldest are dropped while the broker is away."""
-        self._situation.score(face, score)
-
-    def error(self, message: str) -> None:
+    def _say(self, message: str) -> None:
         """Tell subscribers of ``…/error`` a sentence; without credentials, and the last 20 only."""
         self._errors.append(redacted(message))
-
-    def control(self, *, paused: bool, sensitivity: float) -> None:
-        """Show, in the retained state, what the last commands have led to."""
-        self._situation.control(paused=paused, sensitivity=sensitivity)
 
     def _topic(self, name: str) -> str:
         return f"{self._base}/{self._stream}/{name}"
 
     def _note(self) -> None:
-        self._view.queued = self._journal.queued
-        if self._journal.error and self._journal.error != self._view.error:
-            self._view.error = self._journal.error
-            self.error(self._journal.error)
+        self._delivery.queued, self._delivery.lost = self._journal.queued, self._journal.lost
+        if self._journal.error and self._journal.error != self._delivery.error:
+            self._delivery.error = self._journal.error
+            self._say(self._journal.error)
 
     async def _sync(self) -> None:
         while True:
@@ -166,7 +164,7 @@ class MqttSink:
 
     async def _run(self) -> None:
         """Connect, deliver, and begin again whenever that ends."""
-        self._view.state = "connecting"
+        self._delivery.state = "connecting"
         attempt = 0
         while True:
             closing = self._closing.is_set()
@@ -174,7 +172,7 @@ class MqttSink:
                 async with self._dialler.connect(will=(f"{self._base}/status", b"offline")) as connection:
                     await self._birth(connection)
                     attempt = 0
-                    self._view.state, self._view.error = "online", self._journal.error
+                    self._delivery.state, self._delivery.error = "online", self._journal.error
                     await _first(
                         self._deliver(connection), self._listen(connection), self._report(connection)
                     )
@@ -183,16 +181,16 @@ class MqttSink:
             except BrokerError as error:
                 attempt += 1
                 refused = isinstance(error, RefusedError)
-                self._view.state = "refused" if refused else "retrying"
-                if self._view.error != str(error):
-                    self._telemetry.messages.append(str(error))
-                self._view.error = str(error)
+                self._delivery.state = "refused" if refused else "retrying"
+                if self._delivery.error != str(error):
+                    self._delivery.messages.append(str(error))
+                self._delivery.error = str(error)
                 if closing:
                     return
                 with contextlib.suppress(TimeoutError):  # leaving cuts the wait short, for one last attempt
                     await asyncio.wait_for(self._closing.wait(), 30.0 if refused else backoff(attempt))
             except Exception as error:  # noqa: BLE001  (no fault in a callback or of ours may end the delivery)
-                self._view.state, self._view.error = (
+                self._delivery.state, self._delivery.error = (
                     "retrying",
                     f"delivery stumbled over {error!r}; report this",
                 )
@@ -212,7 +210,7 @@ class MqttSink:
         await connection.publish(f"{self._base}/status", b"online", retain=True)
 
     async def _farewell(self, connection: Connection) -> None:
-        self._situation.leave(everybody=True)
+        self._last = replace(self._last, faces={})
         await self._publish_state(connection)
         await connection.publish(self._topic("status"), b"stopped", retain=True)
         await connection.publish(f"{self._base}/status", b"stopped", retain=True)
@@ -226,9 +224,9 @@ class MqttSink:
                     await self._journal.sync()
                 if topic := event_topic(payload):
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
-                    self._view.acknowledged += 1
+                    self._delivery.acknowledged += 1
                 else:
-                    self.error("a line of the journal was damaged and has been passed over; check the disk")
+                    self._say("a line of the journal was damaged and has been passed over; check the disk")
                 self._journal.ack(payload)
                 self._note()
             while self._notes:
@@ -249,18 +247,17 @@ class MqttSink:
                 continue  # a command from before is none for now
             try:
                 command = parse(message.payload)
-            except SettingsError as error:
-                self.error(str(error))
-            else:
                 if self._on_command is not None:
                     self._on_command(command)
+            except StreamspotError as error:
+                self._say(str(error))
 
     async def _meet(self, connection: Connection, status: object, *, before: bool) -> None:
         """Answer what is said of our node: it is online while any process of that name is."""
         if before:  # what held when we subscribed; after a broken connection that may be our own word
             if status == b"online" and self._births == 1 and not self._shared:
                 self._shared = True
-                self._telemetry.messages.append(
+                self._delivery.messages.append(
                     f"the node {self._node} is online at the broker already; if another process has that name, give "
                     "each its own with --node, or nobody learns which of them has vanished"
                 )
@@ -273,13 +270,14 @@ class MqttSink:
         while True:
             await asyncio.sleep(_BATCH)
             due = time.monotonic() - said >= _REPEAT
-            if payload := self._situation.curve():
+            if self._curve:
+                payload = payloads.intensity(self._curve)
+                self._curve.clear()
                 await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
-            self._situation.leave()
-            if self._situation.changed or due:
+            if due or payloads.state_key(self._last) != self._told:
                 await self._publish_state(connection)
             while self._errors:
-                message = dumps({"time": now(), "message": self._errors[0]})
+                message = payloads.error(self._errors[0])
                 await connection.publish(self._topic("error"), message, kind=_JSON)
                 self._errors.popleft()
             if due:
@@ -287,10 +285,11 @@ class MqttSink:
                 await self._publish_stats(connection)
 
     async def _publish_state(self, connection: Connection) -> None:
-        await connection.publish(self._topic("state"), self._situation.state(), retain=True, kind=_JSON)
+        self._told = payloads.state_key(self._last)
+        await connection.publish(self._topic("state"), payloads.state(self._last), retain=True, kind=_JSON)
 
     async def _publish_stats(self, connection: Connection) -> None:
-        payload = stats(self._telemetry, lost=self._journal.lost)
+        payload = payloads.stats(self._measured, self._delivery)
         await connection.publish(self._topic("stats"), payload, kind=_JSON, expiry=60)
 
 

@@ -99,9 +99,9 @@ def evaluate_command(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Judge a data set with given weights under the strict protocol and the paper's."""
-    from streamspot.training.train import evaluate  # noqa: PLC0415 - torch is slow to import
+    from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
-    results = evaluate(data, weights, choose=choose, device=device)
+    results = evaluate_weights(data, weights, choose=choose, device=device)
     _show(results, Console(stderr=True))
     text = json.dumps(results, indent=2, sort_keys=True)
     if out is None:

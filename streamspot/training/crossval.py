@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
-from streamspot.training.folds import Fold, Job, begin, execute, open_folder, plan, whole_file
+from streamspot.files import write_atomically
+from streamspot.training.folds import Fold, Job, begin, execute, open_folder, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.outcome import outcome
 from streamspot.training.settings import TrainSettings
@@ -87,7 +88,7 @@ def crossval(
         else:
             _in_processes(todo, job, jobs, lambda: bar.advance(whole))
     results = outcome(job, seconds=time.perf_counter() - started)
-    with whole_file(out / "results.json") as part:
+    with write_atomically(out / "results.json") as part:
         part.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return results
 

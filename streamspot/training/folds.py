@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from streamspot.datasets.recording import Dataset
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
+from streamspot.files import write_atomically
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Judge, Method
 from streamspot.training.settings import TrainSettings
@@ -131,7 +130,7 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "fingerprint"
     if not stamp.exists():
-        with whole_file(stamp) as part:
+        with write_atomically(stamp) as part:
             part.write_text(mark, encoding="utf-8")
     if stamp.read_text(encoding="utf-8") != mark:
         raise SettingsError(f"{out} holds folds of other data or settings; choose another --out or remove it")
@@ -145,7 +144,7 @@ def begin(job: Job, on_step: OnStep) -> None:
     torch.set_num_threads(1)
     weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
     if weights is not None:
-        with whole_file(job.start) as part:
+        with write_atomically(job.start) as part:
             save_file(dict(weights), part)
 
 
@@ -175,13 +174,5 @@ def execute(fold: Fold, job: Job, progress: Progress) -> None:
     )
     kept |= {f"last/{name}": scores for name, scores in judge(unseen).items()}
     kept["seconds"] = np.array(time.process_time() - started)
-    with whole_file(job.file(fold)) as part:
-        np.savez_compressed(part, **kept)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; when the block ends without an error, what it wrote becomes ``path`` at once."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    yield part
-    part.replace(path)
+    with write_atomically(job.file(fold)) as part, part.open("wb") as file:
+        np.savez_compressed(file, **kept)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from streamspot.evaluation.live import follow, live_figures
+from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.matching import Counts
-from streamspot.evaluation.results import SubjectCounts, count_subjects, protocols
+from streamspot.evaluation.results import SubjectCounts, count_subjects
 from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.folds import Job, deal, plan
@@ -27,8 +27,7 @@ def outcome(job: Job, *, seconds: float | None = None) -> dict[str, Any]:
     """
     dataset, settings = job.dataset, job.settings
     chosen = choose_decoders(job)
-    detections: dict[str, list[Detection]] = {}
-    phases: dict[str, list[Detection]] = {}
+    scores: dict[str, Scores] = {}
     best_epochs: SubjectCounts = {}
     spent = 0.0
     for fold in plan(dataset.subjects, settings):
@@ -39,23 +38,18 @@ def outcome(job: Job, *, seconds: float | None = None) -> dict[str, Any]:
             epochs = sorted({int(n[5 : n.index("/")]) for n in file.files if n.startswith("epoch")})
             for subject in fold.held_out:
                 recordings, decoder = dataset.of([subject]), chosen[subject]
-                last = {r.name: file[f"last/{r.name}"] for r in recordings}
-                detections |= decode_all(last, decoder)
-                phases |= {name: follow(scores, decoder) for name, scores in last.items()}
-                earlier = [
-                    {r.name: file[f"epoch{e}/{r.name}"].astype(np.float32) for r in recordings}
-                    for e in epochs
+                stages = ["last", *(f"epoch{epoch}" for epoch in epochs)]
+                curves = [
+                    {r.name: file[f"{stage}/{r.name}"].astype(np.float32) for r in recordings}
+                    for stage in stages
                 ]
-                found = [detections, *(decode_all(scores, decoder) for scores in earlier)]
+                scores |= curves[0]
+                found = [decode_all(one, decoder) for one in curves]
                 tables = [count_subjects(recordings, one, "paper")[subject] for one in found]
                 best_epochs[subject] = max(tables, key=lambda table: sum(table.values(), Counts()).f1)
-    results = protocols(dataset.recordings, detections, best_epochs)
-    if not job.method.streams:
-        results["decision_delay_s"] = None
-    look_ahead = settings.network.look_ahead
+    look_ahead = settings.network.look_ahead if job.method.streams else None
     return {
-        **results,
-        "live": live_figures(dataset.recordings, phases, look_ahead) if job.method.streams else None,
+        **evaluate(dataset.recordings, scores, chosen, look_ahead=look_ahead, best_epochs=best_epochs),
         "dataset": dataset.name,
         "subjects": len(dataset.subjects),
         "recordings": len(dataset.recordings),

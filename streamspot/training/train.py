@@ -13,15 +13,13 @@ import torch
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError
-from streamspot.evaluation.live import follow, live_figures
-from streamspot.evaluation.results import protocols
+from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.search import Scores, choose_scores
 from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
 from streamspot.training.loop import Trainer
-from streamspot.training.outcome import decode_all
 from streamspot.training.provenance import commit
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import start
@@ -72,7 +70,7 @@ def train(
     return model
 
 
-def evaluate(
+def evaluate_weights(
     data: Path,
     weights: str | Path,
     *,
@@ -102,11 +100,8 @@ def evaluate(
     decoder = decoder or SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
         decoder = choose_scores(dataset.recordings, scores, decoder)
-    found = decode_all(scores, decoder)
-    phases = {name: follow(curve, decoder) for name, curve in scores.items()}
     return {
-        **protocols(dataset.recordings, found),
-        "live": live_figures(dataset.recordings, phases, model.config.look_ahead),
+        **evaluate(dataset.recordings, scores, decoder, look_ahead=model.config.look_ahead),
         "dataset": dataset.name,
         "weights": model.config.name,
         "provenance": dict(model.provenance),

@@ -1,4 +1,4 @@
-"""What may be asked of a running stream over ``…/<stream>/set``."""
+"""What may be asked of a running stream: by a key, from Python, or over ``…/<stream>/set``."""
 
 from __future__ import annotations
 
