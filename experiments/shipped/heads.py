@@ -28,8 +28,6 @@ Rng = np.random.Generator
 FPS = 30
 SIZE = 320
 """Side of a picture, pixels."""
-IOD = 6.3
-"""Distance between the eyes of the neutral head, in the model's units (about centimetres)."""
 _LIGHT = {"even": (0.75, 0.35), "side": (0.4, 0.7), "dim": (0.35, 0.25)}  # ambient, directed
 
 _EXPRESSIONS: tuple[tuple[float, dict[str, float]], ...] = (

@@ -29,7 +29,7 @@ def knots(rng: Rng, ticks: int, every: float, columns: int) -> Array:
 
 
 def expression(rng: Rng, rise: int, hold: int, fall: int) -> Array:
-    """Return rise, hold and fall of an expression, peak 1, with the unevenness that held faces have."""
+    """Return rise, hold and fall of an expression, peak 1; the hold is as uneven as that of real faces."""
     hold_curve = 1 - np.abs(knots(rng, hold, 12, 1)[:, 0]) * np.float32(rng.uniform(0, 0.08))
     if hold:
         hold_curve += np.linspace(0, rng.uniform(-0.3, 0.1), hold, dtype=np.float32)
@@ -39,7 +39,7 @@ def expression(rng: Rng, rise: int, hold: int, fall: int) -> Array:
 
 
 def blink(rng: Rng) -> Array:
-    """Return lids going down fast and up more slowly, 0.15-0.4 s; now and then a long one."""
+    """Return a blink: lids close fast and open more slowly, within 0.15-0.4 s; one in ten stays closed longer."""
     down, up = int(rng.integers(2, 5)), int(rng.integers(3, 9))
     closed = int(rng.integers(0, 2)) if rng.random() < 0.9 else int(rng.integers(3, 20))
     return np.asarray(np.concatenate((ease(down), np.ones(closed, np.float32), 1 - ease(up))), np.float32)
@@ -48,8 +48,8 @@ def blink(rng: Rng) -> Array:
 def speech(rng: Rng, ticks: int) -> Array:
     """Return (ticks, 4): jaw, width, pout and lip activity of a bout of speech.
 
-    The jaw goes from syllable to syllable, 3-7 a second, without quite closing in between; now and then a
-    vowel is drawn out or the speaker pauses. The lips do as they like.
+    The jaw opens with each syllable, 3-7 a second, and does not quite close in between; now and then a vowel is
+    drawn out or the speaker pauses. Width, pout and lip activity vary at random.
     """
     rate, drawn_out, pausing = rng.uniform(3, 7), rng.uniform(0, 0.3), rng.uniform(0, 0.15)
     times, values, at = [-2.0], [0.0], 0.0
@@ -76,7 +76,7 @@ def speech(rng: Rng, ticks: int) -> Array:
 
 
 def swing(rng: Rng, ticks: int) -> Array:
-    """Return one turn of the head: away and back, sometimes across, peak about 1."""
+    """Return one turn of the head, away and back, sometimes past the middle to the other side; peak about 1."""
     where = np.linspace(0, 1, ticks, dtype=np.float32)
     first = ease(max(1, int(ticks * rng.uniform(0.15, 0.5))))
     last = ease(max(1, int(ticks * rng.uniform(0.15, 0.5))))
