@@ -2,76 +2,69 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from streamspot.errors import SettingsError
 from streamspot.types import Kind
 
+_STRICT = ConfigDict(strict=True)
 
+
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stop spotting until ``Resume``."""
+    """Cancel what is open and spot nothing until ``resume``."""
+
+    command: Literal["pause"] = field(default="pause", repr=False)
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on after ``Pause``."""
+    """Go on after ``pause``."""
+
+    command: Literal["resume"] = field(default="resume", repr=False)
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Spot more or less.
+    """Spot more or less; holds for each face as soon as it is neutral."""
 
-    Attributes:
-        value: In [0, 1] as ``--sensitivity``; 0.5 is what the weights come with.
-    """
-
-    value: float
+    value: Annotated[float, Field(ge=0, le=1, description="0.5 is what the weights come with.")]
+    command: Literal["sensitivity"] = field(default="sensitivity", repr=False)
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Note that an expression is at its apex now: a point label for training.
+    """Note that an expression has just been seen at its apex: a point label for training."""
 
-    Attributes:
-        kind: Macro or micro.
-    """
-
-    kind: Kind
+    value: Annotated[Kind, Field(description="Macro- or micro-expression.")]
+    command: Literal["label"] = field(default="label", repr=False)
 
 
 Command = Pause | Resume | Sensitivity | Label
+COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
+"""Reads commands and gives their schema."""
 
 
 def parse(payload: bytes) -> Command:
-    """Return the command of a message: ``{"command":"pause"|"resume"|"sensitivity"|"label","value":…}``.
+    """Return the command of a message.
 
     Raises:
-        SettingsError: It is none of these.
+        SettingsError: It is none; the message says why.
     """
     try:
-        message = json.loads(payload)
-        name: Literal["pause", "resume", "sensitivity", "label"] = message["command"]
-        value = message.get("value")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return COMMAND.validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = " ".join(str(part) for part in first["loc"])
+        said = payload[:60].decode(errors="replace")
         raise SettingsError(
-            f"{payload[:60].decode(errors='replace')!r} is no command; send something like "
-            '{"command":"pause"}'
+            f"{said!r} is no command ({f'{place}: ' if place else ''}{first['msg'][:120]}); send "
+            '{"command":"pause"} or resume, or sensitivity with a "value" from 0 to 1, or label with macro or micro'
         ) from None
-    match name, value:
-        case "pause", None:
-            return Pause()
-        case "resume", None:
-            return Resume()
-        case "sensitivity", bool():
-            pass
-        case "sensitivity", int() | float() if 0 <= value <= 1:
-            return Sensitivity(float(value))
-        case "label", ("macro" | "micro") as kind:
-            return Label(kind)
-    raise SettingsError(
-        f"there is no command {str(name)[:20]!r} with the value {str(value)[:20]!r}; choose pause, resume, "
-        "sensitivity (0 to 1) or label (macro or micro)"
-    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from streamspot.errors import StreamspotError
 from streamspot.settings import state_folder
@@ -62,43 +65,61 @@ def examine(weights: str = "streamspot-base", broker: str | None = None) -> Iter
 
 
 def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info >= (3, 13):
-        return Finding(
-            "Python", "warning", f"{version}; FaceMesh needs 3.12 or earlier, so a face model file is fetched"
-        )
-    return Finding("Python", "ok", version)
+    return Finding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def _packages() -> Finding:
-    names = ("torch", "mediapipe", "opencv-contrib-python", "numpy", "aiomqtt", "rich")
-    found = [f"{name} {importlib.metadata.version(name)}" for name in names]
-    both = {d.name.lower() for d in importlib.metadata.distributions()} >= {
-        "opencv-python",
-        "opencv-contrib-python",
-    }
-    if both:
+    """Compare what is installed with what streamspot's own metadata asks for on this machine."""
+    installed = {canonicalize_name(d.name): d.version for d in importlib.metadata.distributions()}
+    if "opencv-python" in installed and "opencv-contrib-python" in installed:
         return Finding(
             "packages",
             "failure",
             "opencv-python and opencv-contrib-python overwrite each other; pip uninstall opencv-python and "
             "reinstall opencv-contrib-python",
         )
-    return Finding("packages", "ok", ", ".join(found))
+    try:
+        asked = [Requirement(line) for line in importlib.metadata.requires("streamspot") or ()]
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(
+            "packages",
+            "warning",
+            "streamspot runs without being installed, so nobody checked its packages; pip install it",
+        )
+    good, bad = [], []
+    for each in asked:
+        if each.marker is not None and not each.marker.evaluate({"extra": ""}):
+            continue
+        version = installed.get(canonicalize_name(each.name))
+        if version is None:
+            bad.append(f"{each.name} is missing")
+        elif not each.specifier.contains(version, prereleases=True):
+            bad.append(f"{each.name} is {version} and should be {each.specifier}")
+        else:
+            good.append(f"{each.name} {version}")
+    if bad:
+        return Finding("packages", "failure", f"{', '.join(bad)}; pip install streamspot again")
+    return Finding("packages", "ok", ", ".join(good))
 
 
 def _face() -> Finding:
-    import numpy as np  # noqa: PLC0415
-
     from streamspot.face.detectors import make_detector  # noqa: PLC0415
+    from streamspot.sources.synthetic import Synthetic  # noqa: PLC0415
     from streamspot.types import Frame  # noqa: PLC0415
 
     detector = make_detector(1)
     try:
-        detector(Frame(0, 0.0, 0, np.zeros((480, 640, 3), np.uint8)))
+        found = detector(Frame(0, 0.0, 0, Synthetic(noise=0).picture(0)))
     finally:
         detector.close()
-    return Finding("face mesh", "ok", f"MediaPipe {detector.name} runs")
+    version = importlib.metadata.version("mediapipe")
+    if not found:
+        return Finding(
+            "face mesh",
+            "failure",
+            f"{detector.name} of mediapipe {version} runs but finds no face in a portrait; reinstall mediapipe",
+        )
+    return Finding("face mesh", "ok", f"{detector.name} of mediapipe {version} finds the face of a portrait")
 
 
 def _weights(name: str) -> Finding:
@@ -167,7 +188,8 @@ def _terminal() -> Finding:
 def _broker(url: str) -> Finding:
     import asyncio  # noqa: PLC0415
 
-    from streamspot.mqtt.connection import Broker, Dialler  # noqa: PLC0415
+    from streamspot.mqtt.address import Broker  # noqa: PLC0415
+    from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 
     broker = Broker.parse(url)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
 from streamspot.commands import Command, Pause, Resume, Sensitivity
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, StreamspotError
 from streamspot.settings import Settings
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.stats import Stats
@@ -38,6 +38,9 @@ _PATIENCE = 10.0
 
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
+
+_EARLIER = timedelta(milliseconds=1)
+"""The wall-clock time of a run's first tick is mended in no smaller steps."""
 
 Give = Callable[[Update | BaseException | None], None]
 """Takes every update, then None at the end or the error that ended the stream."""
@@ -89,6 +92,7 @@ class StreamRun:
         self._estimator: MotionEstimator | None = None
         self._pipeline: Pipeline | None = None
         self._last = Update(controls=self.controls)
+        self._start: datetime | None = None  # of a recording, as it became known better
         self._told = False
         self._pace: deque[float] = deque(maxlen=4096)
         self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
@@ -219,33 +223,49 @@ class StreamRun:
         """Read the source to its end."""
         speed = self.settings.capture.speed
         with Feed(self.source, policy=self._policy, speed=None if speed == "max" else speed) as feed:
-            while not self._stop.is_set():
-                if self.controls.paused:
-                    self._rest(feed)
-                    continue
-                asked = time.perf_counter()
-                try:
-                    item = feed.get(_POLL)
-                except EndOfStream:
-                    break
-                if messages := self._messages(feed):
-                    self._tell(replace(self._last, messages=messages))
-                if item is not None:
-                    self.stats.stages["wait"].add(time.perf_counter() - asked)
-                    self._tell(self.analyse(item))
-                elif self._changed.is_set():
-                    self._tell(self._last)
+            try:
+                self._loop(feed)
+            except StreamspotError:
+                self._tell(self.finish("source failed"))
+                raise
             stopped = self._stop.is_set()
             self._tell(self.finish("stopped" if stopped else None))
             messages = self._messages(feed) + (() if stopped else self._nobody(0.0))
             if messages:
                 self._tell(replace(self._last, messages=messages))
 
+    def _loop(self, feed: Feed) -> None:
+        """Analyse what comes until the source ends or the run is asked to.
+
+        Raises:
+            SourceError: The source failed.
+        """
+        while not self._stop.is_set():
+            if self.controls.paused:
+                self._rest(feed)
+                continue
+            asked = time.perf_counter()
+            try:
+                item = feed.get(_POLL)
+            except EndOfStream:
+                break
+            if messages := self._messages(feed):
+                self._tell(replace(self._last, messages=messages))
+            if isinstance(item, Session):
+                self._start = item.start
+            elif item is not None:
+                self.stats.stages["wait"].add(time.perf_counter() - asked)
+                self._tell(self.analyse(item))
+            elif self._changed.is_set():
+                self._tell(self._last)
+
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
         self._tell(self.finish("paused"))
         with suppress(EndOfStream):
             while not self._going.wait(_POLL) and not self._stop.is_set():
+                if self._changed.is_set():
+                    self._tell(self._last)
                 if self.stats.live:
                     feed.get(0.0)
 
@@ -292,12 +312,12 @@ class StreamRun:
         source's time line, is the truest.
         """
         if isinstance(self.source, MotionRecording):
-            start = self.source.session.start
+            start = self._start or session.start
         elif isinstance(item, Frame) and self.stats.live:
-            start = min(session.start, self._wall(item) - timedelta(seconds=item.pts - session.origin))
+            start = self._wall(item) - timedelta(seconds=item.pts - session.origin)
         else:
             return session
-        return session if start == session.start else replace(session, start=start)
+        return replace(session, start=start) if start < session.start - _EARLIER else session
 
     def _wall(self, frame: Frame) -> datetime:
         """Return the wall-clock time of a frame's arrival; a clock that is set meanwhile changes nothing."""

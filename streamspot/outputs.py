@@ -13,8 +13,8 @@ from typing import Self
 from streamspot.commands import Command, Label
 from streamspot.engine import StreamRun
 from streamspot.errors import BrokerError
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
-from streamspot.mqtt.connection import Broker
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.publisher import Publisher
 from streamspot.settings import state_folder
@@ -91,7 +91,7 @@ class Outputs:
             StreamspotError: It cannot be done; the message says why.
         """
         if isinstance(command, Label):
-            self._labels.add(command.kind)
+            self._labels.add(command.value)
         else:
             self._run.obey(command)
 
@@ -126,6 +126,7 @@ class Outputs:
             journal=journal or state_folder() / "journal" / where / node / name,
             measured=self._run.stats,
             delivery=self.delivery,
+            controls=self._run.controls,
             on_command=self.obey,
             bridges=bridges,
             fsync=settings.fsync,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from streamspot.errors import SettingsError
+from streamspot.shipped import settings_file
 from streamspot.types import SESSION_NAME, STREAM_NAME, DeviceName, FlowName, Policy
 
 _PREFIX = "STREAMSPOT_"
@@ -180,16 +181,17 @@ def leaves() -> Iterator[tuple[str, str, FieldInfo]]:
             yield "", name, info
 
 
-def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
     """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given.
 
     Args:
         flags: Name of a setting to value; None stands for a flag that was not given.
-        file: YAML, nested as ``Settings`` is.
+        config: YAML file, nested as ``Settings`` is, or the name of a shipped one.
 
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value impossible.
     """
+    file = None if config is None else settings_file(config)
     groups = {leaf: group for group, leaf, _ in leaves()}
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}

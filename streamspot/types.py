@@ -236,6 +236,10 @@ class Session:
         return Moment(tick=tick, frame=frame, pts=pts, time=stamp)
 
 
+Item = Frame | Motion | Session
+"""What a source yields: pictures, or recorded motion and the session where its start became known better."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceState:
     """What one face in view does now.

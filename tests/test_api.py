@@ -131,7 +131,7 @@ def test_what_an_interface_does_not_serve_is_refused():
         next(iter(streamspot.open(CLIP)))
     with pytest.raises(SourceError, match="nowhere"):
         streamspot.open(Path("nowhere.mp4"))
-    with pytest.raises(SourceError, match="no camera|camera"), streamspot.open(77) as stream:
+    with pytest.raises(SourceError, match="camera"), streamspot.open(77) as stream:
         next(stream)
 
 
@@ -192,7 +192,7 @@ def test_the_examples_of_the_readme_run(tmp_path: Path):
 
 
 def test_a_typing_error_is_found_before_it_runs(tmp_path: Path):
-    """mypy knows the settings: a misspelt one, a wrong choice and a wrong type are errors of the script."""
+    """Mypy knows the settings: a misspelt one, a wrong choice and a wrong type are errors of the script."""
     script = tmp_path / "typo.py"
     script.write_text(
         "import streamspot\n"
@@ -223,7 +223,7 @@ async def test_a_notebook_cell_runs():
         flags=__import__("ast").PyCF_ALLOW_TOP_LEVEL_AWAIT,
     )
     scope: dict[str, object] = {}
-    await eval(body, scope)
+    await eval(body, scope)  # noqa: S307 - the cell above
     assert len(scope["found"]) >= 4
 
 

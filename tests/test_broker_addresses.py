@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspot.errors import BrokerError, SettingsError
-from streamspot.mqtt.connection import Broker, RefusedError, backoff, redacted
+from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.connection import RefusedError, backoff
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.subscriber import subscribe
 
@@ -67,14 +68,6 @@ def test_addresses_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_waiting_grows_to_a_minute_and_no_further(attempt: int):
     """However long a broker is away, it is tried again within a minute."""
     assert 0 < backoff(attempt) <= 60
-
-
-async def test_the_demo_broker_names_the_missing_package(monkeypatch: pytest.MonkeyPatch):
-    """Without the extra the user is told what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "amqtt.broker", None)
-    with pytest.raises(SettingsError, match=r"pip install 'streamspot\[demo\]'"):
-        async with embedded_broker():
-            pass
 
 
 async def test_the_demo_broker_names_a_taken_port():

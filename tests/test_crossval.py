@@ -14,9 +14,9 @@ import pytest
 from small_data import write_small
 
 from experiments.baselines.method import Baseline
-from streamspot.configs import shipped_configs
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
+from streamspot.shipped import shipped
 from streamspot.training.crossval import crossval
 from streamspot.training.folds import deal, plan
 from streamspot.training.method import Method, NetworkMethod
@@ -205,7 +205,7 @@ def test_the_report_shows_the_pseudo_labels(
 
 @pytest.mark.parametrize(
     "path",
-    sorted(shipped_configs("train").values()),
+    sorted(shipped("configs/train", ".yaml").values()),
     ids=lambda path: path.stem,
 )
 def test_every_ready_configuration_is_valid(path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_recording_cut_short_replays_up_to_the_cut(
     path, _, _ = recorded
     text = path.read_text()
     (tmp_path / "cut.jsonl").write_text(text[: len(text) // 2])
-    scores, _ = collect((tmp_path / "cut.jsonl"))
+    scores, _ = collect(tmp_path / "cut.jsonl")
     assert 50 < len(scores) < len(text.splitlines())
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_recording_is_named_with_its_line(tmp_path: Path, recorded: tu
     lines[5] = "nonsense"
     (tmp_path / "bad").write_text("\n".join(lines) + "\n")
     with pytest.raises(SourceError, match="line 6"):
-        collect((tmp_path / "bad"))
+        collect(tmp_path / "bad")
 
 
 async def test_what_happened_is_counted():
@@ -209,7 +209,7 @@ async def test_two_sources_run_side_by_side():
 
 
 def test_times_hang_on_the_earliest_arrival():
-    """The first picture of a live source comes 0.4 s late, the others at once: wall-clock times are those of the others."""
+    """The first picture of a live source comes 0.4 s late, the others at once: they tell what time it is."""
     images = [frame.image for frame in Synthetic.parse(SHORT).read()]
 
     class Late(PushedFrames):
@@ -322,3 +322,30 @@ async def test_a_video_without_a_face_is_said_once_with_the_remedy(tmp_path: Pat
     said = [message for update in await updates_of(clip) for message in update.messages]
     assert [message.split(";")[0] for message in said] == [f"no face has been found in {after} s of video"]
     assert "lit from the front" in said[0]
+
+
+def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at(tmp_path: Path):
+    """A recording keeps when the wall-clock time of its first tick was mended; a replay mends it there again."""
+    clip = list(Synthetic.parse(CLIP).read())
+
+    class Live(PushedFrames):
+        def __init__(self) -> None:
+            super().__init__(())
+            self.live = True
+
+    run = StreamRun(load_settings({"source": CLIP}), Live())
+    run.load()
+    updates = []
+    with MotionWriter(tmp_path / "live.motion") as writer:
+        for frame in clip:
+            late = 0.4 if frame.index < 120 else 0.0
+            arrived = int((100 + frame.pts + late) * 1e9)
+            updates.append(run.analyse(type(frame)(frame.index, frame.pts, arrived, frame.image)))
+            if frame.index == 0:
+                writer.begin(updates[0].session, run.layout, run.judging)
+            writer.extend(updates[-1].motion, updates[-1].session)
+    updates.append(run.finish())
+    run.close()
+    live = [delivered(event) for update in updates for event in update.events]
+    assert len({update.session.start for update in updates}) == 2
+    assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
 from streamspot.face.align import CROP_EYES, Eyes, to_crop
-from streamspot.face.detectors import FaceLandmarker, FaceMesh, has_face_mesh, make_detector
+from streamspot.face.detectors import FaceMesh, has_face_mesh, make_detector
 from streamspot.face.tracker import FaceTracker
 from streamspot.types import Frame
 
@@ -117,22 +117,6 @@ def test_the_graph_run_directly_gives_the_library_s_own_landmarks(portrait: Fram
     finally:
         detector.close()
         library.close()
-
-
-def test_face_landmarker_and_face_mesh_agree(data: Path, portrait: Frame):
-    """Whichever MediaPipe is installed, the landmarks are the same points to within a tenth of the eyes' distance."""
-    landmarker = FaceLandmarker(1, data / "face_models" / "face_landmarker.task")
-    try:
-        (found,) = landmarker(portrait)
-        landmarker(portrait)  # the same time stamp again must not upset the graph
-    finally:
-        landmarker.close()
-    assert found.shape == (478, 3)
-    other = make_detector(1)
-    (reference,) = other(portrait)
-    other.close()
-    apart = np.hypot(*(found[:468, :2] - reference[:468, :2]).T)
-    assert np.median(apart) < 0.1 * Eyes.of(reference).distance
 
 
 def test_a_face_model_that_is_missing_or_damaged_is_named(tmp_path: Path):

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from streamspot.cli import data
-from streamspot.cli.keys import Keys
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
 from streamspot.errors import DataError, SettingsError
+from streamspot.interrupts import terminated_in_order
+from streamspot.keys import Keys
 from streamspot.sources.motion import MotionWriter, is_recording
 from streamspot.types import FaceMotion, RegionMotion, Session
 
@@ -113,7 +114,7 @@ def test_the_terminal_is_restored_when_the_program_is_ended(terminal: Terminal) 
     before = terminal.state()
 
     def killed() -> None:
-        with Keys():
+        with terminated_in_order(), Keys():
             assert terminal.state() != before
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)

@@ -12,8 +12,6 @@ from streamspot.cli.live import run
 from streamspot.errors import SettingsError
 from streamspot.settings import Analysis, Settings, build, leaves, load_settings
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-
 
 def test_settings_come_from_file_environment_and_flag_in_that_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -49,8 +47,8 @@ def test_a_mistake_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, 
 
 @pytest.mark.parametrize("name", ["live", "replay"])
 def test_ready_settings_are_valid(name: str):
-    """The files in configs/ can be used as they are."""
-    assert load_settings({"source": "clip.mp4"}, CONFIGS / f"{name}.yaml").capture.policy in (
+    """The shipped files can be used by their names."""
+    assert load_settings({"source": "clip.mp4"}, name).capture.policy in (
         "every",
         "latest",
     )

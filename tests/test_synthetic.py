@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from itertools import islice
 
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
 from streamspot.sources.synthetic import LEAD_S, Synthetic
-
-pytest.importorskip("skimage", reason="the synthetic clip needs the extra demo")
 
 _CORNERS, _BROWS, _CHIN, _LIDS = (61, 291), (105, 334), (152,), ((159, 145), (386, 374))
 _RIGID = (33, 263, 133, 362, 168, 6, 197)
@@ -75,13 +72,6 @@ def test_impossible_clips_are_refused(spec):
     """A clip that cannot be made is refused in one sentence."""
     with pytest.raises(SourceError, match="synthetic"):
         open_source(f"synthetic:{spec}")
-
-
-def test_missing_portrait_names_the_extra(monkeypatch):
-    """Without scikit-image the user is told what to install."""
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
-    with pytest.raises(SourceError, match=r"streamspot\[demo\]"):
-        open_source("synthetic")
 
 
 def test_clip_is_cheap_and_can_be_ended():

@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from streamspot.cli.keys import Keys, Line
-from streamspot.console import QuietStderr
+from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError, SettingsError
+from streamspot.interrupts import terminated_in_order
+from streamspot.keys import Keys
 
 _SHOWN = 8
 """Notes and faults printed; all of them stand in the report."""
@@ -132,7 +133,8 @@ def label(
         playing = labelling.play(source, out.parent, speed)
         name = os.path.relpath(playing.video, out.parent)
         points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
-        keys = stack.enter_context(Keys())
+        stack.enter_context(terminated_in_order())
+        keys = stack.enter_context(Keys(gone="q"))
         screen = sys.stderr
         if not os.environ.get("STREAMSPOT_DEBUG"):
             screen = stack.enter_context(QuietStderr()).console.file

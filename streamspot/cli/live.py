@@ -24,7 +24,7 @@ from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.publisher import resend as publish_again
+from streamspot.mqtt.resend import resend as publish_again
 from streamspot.mqtt.subscriber import Subscription, subscribe
 from streamspot.outputs import Outputs
 from streamspot.settings import Settings, load_settings
@@ -43,7 +43,10 @@ def register(app: typer.Typer) -> None:
 def run(
     *,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of settings; flags and STREAMSPOT_… variables win over it.")
+        str | None,
+        typer.Option(
+            help="A YAML file of settings, live or replay; flags and STREAMSPOT_… variables win over it."
+        ),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
     **flags: Any,
@@ -77,9 +80,9 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
     loop.set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         screen = _screen(stack, run, delivery, draw=draw)
-        _on_signals(leave_now)
+        _on_signals(partial(_leave_now, screen))
         await asyncio.to_thread(run.load)
-        _on_signals(partial(_stop, run))
+        _on_signals(partial(_stop, run, screen))
         outputs = await stack.enter_async_context(Outputs(run, delivery))
         engine = await stack.enter_async_context(Engine([run]))
         async for _, update in engine:
@@ -102,12 +105,13 @@ def _screen(
 ) -> Dashboard | PlainLines:
     """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
     if os.environ.get("STREAMSPOT_DEBUG"):
-        return stack.enter_context(PlainLines(delivery))
+        return stack.enter_context(PlainLines(run.stats, delivery))
     quiet = stack.enter_context(QuietStderr())
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and can_draw(quiet.console):
         return stack.enter_context(Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop))
-    return stack.enter_context(PlainLines(delivery, console=quiet.console if stdout_taken else None))
+    console = quiet.console if stdout_taken else None
+    return stack.enter_context(PlainLines(run.stats, delivery, console=console))
 
 
 def _on_signals(act: Callable[[], None]) -> None:
@@ -117,17 +121,16 @@ def _on_signals(act: Callable[[], None]) -> None:
             asyncio.get_running_loop().add_signal_handler(number, act)
 
 
-def _stop(run: StreamRun) -> None:
+def _stop(run: StreamRun, screen: Dashboard | PlainLines) -> None:
     """End the run in good order, at the next signal at once."""
     run.stop()
-    _on_signals(leave_now)
+    _on_signals(partial(_leave_now, screen))
 
 
-def leave_now() -> None:
+def _leave_now(screen: Dashboard | PlainLines) -> None:
     """End the process at once, leaving a usable terminal."""
-    for screen in (1, 2):
-        if os.isatty(screen):
-            os.write(screen, b"\x1b[?1049l\x1b[?25h")
+    if isinstance(screen, Dashboard):
+        screen.abandon()
     os._exit(130)
 
 

@@ -25,7 +25,7 @@ from streamspot.motion.regions import Layout, layout
 from streamspot.sources.base import file_identity
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.video import VideoFile
-from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, RegionMotion
+from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, RegionMotion, Session
 
 _FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
@@ -121,7 +121,7 @@ def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
     return _assemble(name, motions, looked, len(regions), [])
 
 
-def _ticks(found: Iterable[Motion]) -> list[RegionMotion]:
+def _ticks(found: Iterable[Motion | Session]) -> list[RegionMotion]:
     return [one.motion for one in found if isinstance(one, FaceMotion)]
 
 

@@ -1,4 +1,8 @@
-"""MediaPipe's two face meshes behind one call: picture in, landmarks of every face out."""
+"""MediaPipe's two face meshes behind one call: picture in, landmarks of every face out.
+
+``pyproject.toml`` decides by platform which MediaPipe is installed: 0.10.21, the last release with FaceMesh, where it
+has a wheel, and a later one with FaceLandmarker elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
 
@@ -45,7 +50,7 @@ class FaceDetector(Protocol):
 
 
 class FaceMesh:
-    """MediaPipe FaceMesh, whose weights lie in the wheel up to mediapipe 0.10.21.
+    """MediaPipe FaceMesh, whose weights lie in the wheel of mediapipe 0.10.21.
 
     With attention (Grishchenko et al., 2020), which looks at lips and eyes a second time: a lowered mouth corner is
     read two thirds further. The graph is run directly, not through ``solutions.FaceMesh``, which copies each picture
@@ -174,36 +179,45 @@ class FaceLandmarker:
         self._graph.close()
 
 
+def landmarker_path() -> Path:
+    """Return where FaceLandmarker's model is kept once it has been fetched."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return cache / "streamspot" / "face_landmarker.task"
+
+
 def fetch_landmarker() -> Path:
-    """Return the cached FaceLandmarker model, fetching it once from its publisher.
+    """Return the path of FaceLandmarker's model, which is fetched once from its publisher and checked.
 
     Raises:
         ModelError: It cannot be fetched, or is not the file it should be.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "streamspot"
-    path = cache / "face_landmarker.task"
-    if not path.is_file():
-        try:
-            with urllib.request.urlopen(LANDMARKER_URL, timeout=30) as answer:
-                content = answer.read()
-        except OSError as error:
+    path = landmarker_path()
+    if path.is_file():
+        if hashlib.sha256(path.read_bytes()).hexdigest() != LANDMARKER_SHA256:
             raise ModelError(
-                f"the face model could not be fetched from {LANDMARKER_URL} ({error}); "
-                "fetch it by hand and give its path with --face-model"
-            ) from error
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(content)
-        part.replace(path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != LANDMARKER_SHA256:
+                f"{path} is not the face model it should be (its sha256 differs); delete it and run again"
+            )
+        return path
+    remedy = f"fetch {LANDMARKER_URL} by hand and save it as {path}"
+    try:
+        with urllib.request.urlopen(LANDMARKER_URL, timeout=30) as answer:
+            content = answer.read()
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise ModelError(f"the face model cannot be fetched ({reason}); {remedy}") from error
+    if hashlib.sha256(content).hexdigest() != LANDMARKER_SHA256:
         raise ModelError(
-            f"{path} is not the face model it should be (its sha256 differs); delete it and run again"
+            f"what was fetched is not the face model it should be (its sha256 differs); {remedy}"
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)
     return path
 
 
 def has_face_mesh() -> bool:
-    """Tell whether this MediaPipe still has FaceMesh."""
+    """Tell whether the installed MediaPipe has FaceMesh."""
     try:
         return importlib.util.find_spec("mediapipe.python.solutions.face_mesh") is not None
     except ModuleNotFoundError:
@@ -214,7 +228,7 @@ def make_detector(faces: int = 1, model: Path | None = None) -> FaceDetector:
     """Return FaceMesh where this MediaPipe has it and no model file is named, FaceLandmarker otherwise.
 
     Raises:
-        ModelError: The model file is missing or damaged.
+        ModelError: FaceLandmarker's model is missing or damaged, or cannot be fetched.
     """
     if model is None and has_face_mesh():
         return FaceMesh(faces)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,15 @@ from streamspot.model.causal import CausalEncoder
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.step import StepWeights
+from streamspot.shipped import shipped
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
 
 
-def _folders() -> Iterator[Path]:
-    """Yield where shipped weights may lie: in the installed package, beside it in a checkout."""
-    package = Path(str(resources.files("streamspot")))
-    yield package / "models"
-    yield package.parent / "models"
-
-
 def shipped_models() -> dict[str, Path]:
     """Return the models that came with the package: name → file."""
-    return {
-        file.stem: file
-        for folder in _folders()
-        if folder.is_dir()
-        for file in sorted(folder.glob("*.safetensors"))
-    }
+    return shipped("models", ".safetensors")
 
 
 def _device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 
-from streamspot.errors import BrokerError, SettingsError
+from streamspot.errors import BrokerError
 
 
 @contextlib.asynccontextmanager
@@ -19,15 +19,10 @@ async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterat
         port: 0 takes a free one.
 
     Raises:
-        SettingsError: The package amqtt is missing.
         BrokerError: The port is taken.
     """
-    try:
-        from amqtt.broker import Broker  # noqa: PLC0415  (an extra)
-    except ImportError:
-        raise SettingsError(
-            "the embedded broker needs the package amqtt; install it with: pip install 'streamspot[demo]'"
-        ) from None
+    from amqtt.broker import Broker  # noqa: PLC0415 - takes a while, and few runs need it
+
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if not port:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from streamspot.errors import SettingsError
+from streamspot.mqtt.lock import try_lock
 
 _SEGMENTS = 8
 """The bounds are kept by dropping whole files, of which there are about this many."""
@@ -162,17 +162,16 @@ class Journal:
 
     def _lock(self) -> None:
         lock = self._open.enter_context(self._private(self._folder / "lock"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(lock):
             raise SettingsError(
                 f"the journal {self._folder} is held by another streamspot; stop it or name another folder"
-            ) from None
+            )
 
     @staticmethod
     def _private(path: Path) -> FileIO:
-        """Open a file only its owner may read: who smiled when is nobody else's business."""
-        return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+        """Open a file only its owner may read, in binary: who smiled when is nobody else's business."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        return FileIO(os.open(path, flags, 0o600), "r+b")
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:08d}.jsonl"
@@ -294,7 +293,8 @@ class Journal:
             self._reader = None
         self._at = (number, offset)
         with contextlib.suppress(OSError):  # at worst something is sent twice after a restart
-            os.pwrite(self._cursor.fileno(), _CURSOR.format(number, offset).encode(), 0)
+            self._cursor.seek(0)
+            self._cursor.write(_CURSOR.format(number, offset).encode())
 
     def _sync(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # the disk's trouble shows when appending

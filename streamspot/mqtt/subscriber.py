@@ -13,10 +13,12 @@ import aiomqtt
 
 from streamspot.errors import BrokerError, SettingsError, StreamspotError
 from streamspot.events import decode, topic_name
-from streamspot.mqtt.connection import Broker, Connection, Dialler, backoff, quiet_loop
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Connection, Dialler, backoff, quiet_loop
 from streamspot.types import Event
 
 _RUNS = 256
+"""Streams (node, run, stream) that are remembered; beyond them, the one silent for longest is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Subscription:
     def __init__(self, dialler: Dialler, topic: str) -> None:
         self._dialler = dialler
         self._topic = topic
-        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()  # by node, run, stream
         self._open: contextlib.AsyncExitStack | None = None
         self._connection: Connection
         self.duplicates = 0

@@ -14,7 +14,7 @@ from streamspot.types import Kind, Update
 
 
 class LiveLabels:
-    """Notes labels in the ``points.csv`` beside the recording that the stream makes or replays.
+    """Writes labels into the ``points.csv`` beside the recording that the stream makes or replays.
 
     Args:
         run: The stream.
@@ -33,26 +33,28 @@ class LiveLabels:
         """Keep what was labelled."""
 
     async def take(self, update: Update) -> None:
-        """Note which frame is on show."""
+        """Remember which frame was shown when."""
         frames = self._recent.frames
-        if not frames or frames[-1].frame != update.frame:
+        if update.session is not None and (not frames or frames[-1].frame != update.frame):
             self._recent.show(Shown(update.frame, update.pts))
 
     def add(self, kind: Kind) -> None:
-        """Label what was on show a reaction time ago.
+        """Label the frame that was shown a reaction time ago.
 
         Raises:
-            SettingsError: There is no recording to belong to.
+            SettingsError: There is no recording that the label could belong to, or no frame yet.
             DataError: The label cannot be written.
         """
         video, frame = self._video(), self._recent.ago(REACTION)
-        if video is None or frame is None:
+        if video is None:
             raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
+        if frame is None:
+            raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
         subject = self._run.settings.name.subject or self._run.name
         Points(video.with_name("points.csv"), video.name, subject, None).add(kind, frame)
 
     def _video(self) -> Path | None:
-        """Return the recording that is made, or replayed."""
+        """Return the recording that is being made or replayed, None if there is none."""
         if isinstance(self._run.source, MotionRecording):
             return Path(self._run.source.name)
         return self._run.settings.output.record

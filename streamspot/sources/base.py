@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.types import Frame, Motion
+from streamspot.types import Item
 
 _MIB = 1 << 20
 
@@ -44,8 +44,8 @@ class Source(Protocol):
     identity: str
     messages: deque[str]
 
-    def read(self) -> Iterator[Frame | Motion]:
-        """Yield every picture, or every piece of motion, in order, blocking for the next; raises SourceError."""
+    def read(self) -> Iterator[Item]:
+        """Yield every item in order, blocking for the next; raises SourceError."""
         ...
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from streamspot.errors import SourceError, StreamspotError
 from streamspot.sources.base import Source
-from streamspot.types import FaceMotion, Frame, Motion, Policy
+from streamspot.types import FaceMotion, Frame, Item, Policy
 
 _DEPTH = 4
 """Frames read ahead under ``every``: enough to hide the decoder's jitter."""
@@ -52,14 +52,14 @@ class Feed:
         self.dropped = 0
         self.messages: deque[str] = source.messages
         self._speed = None if source.live else speed
-        self._items: queue.SimpleQueue[Frame | Motion | None] = queue.SimpleQueue()  # None: there are no more
+        self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()  # None: there are no more
         self._room = threading.Semaphore(_DEPTH)
         self._closed = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.stream}", daemon=True)
         self._thread.start()
 
-    def get(self, timeout: float) -> Frame | Motion | None:
+    def get(self, timeout: float) -> Item | None:
         """Return the next frame or piece of motion, or None when ``timeout`` seconds pass without one.
 
         Raises:
@@ -80,7 +80,7 @@ class Feed:
             raise self._error
         raise EndOfStream
 
-    def __iter__(self) -> Iterator[Frame | Motion]:
+    def __iter__(self) -> Iterator[Item]:
         """Yield frames until the source ends; raises SourceError."""
         while True:
             try:
@@ -135,7 +135,7 @@ class Feed:
             self._error = error
             self._items.put(None)
 
-    def _put(self, item: Frame | Motion, clock: _Pace | None) -> bool:
+    def _put(self, item: Item, clock: _Pace | None) -> bool:
         """Hand an item over; False when the feed was closed."""
         if self.policy == "every":
             asked = time.monotonic()
@@ -163,7 +163,7 @@ class _Pace:
         self._speed = speed
         self._start: float | None = None
 
-    def wait_for(self, item: Frame | Motion) -> float:
+    def wait_for(self, item: Item) -> float:
         """Return the seconds until an item is due."""
         if isinstance(item, Frame):
             pts = item.pts

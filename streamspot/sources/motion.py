@@ -134,7 +134,7 @@ class MotionRecording:
     """A source that yields the recorded motion of faces instead of pictures.
 
     Attributes:
-        session: Of the recorded run; its start is mended while the recording is read.
+        session: Of the recorded run.
         layout: Name of the region layout.
         judging: Stands for the weights and the decoder of the run; with others, other events come out.
 
@@ -169,8 +169,10 @@ class MotionRecording:
         self.messages: deque[str] = new_messages()
         self._closed = False
 
-    def read(self) -> Iterator[Motion]:
+    def read(self) -> Iterator[Motion | Session]:
         """Yield the recorded motion, to the last whole line of a recording that breaks off.
+
+        Where the wall-clock time of tick 0 became known better, the session is yielded anew.
 
         Raises:
             SourceError: A line is damaged.
@@ -180,19 +182,17 @@ class MotionRecording:
             for number, line in enumerate(file, 2):
                 if self._closed or not line.endswith("\n"):
                     return  # the run was killed while it wrote
-                if (one := self._parse(line, number)) is not None:
-                    yield one
+                yield self._parse(line, number)
 
     def close(self) -> None:
         """End ``read`` after the line that is being read."""
         self._closed = True
 
-    def _parse(self, line: str, number: int) -> Motion | None:
+    def _parse(self, line: str, number: int) -> Motion | Session:
         try:
             value = json.loads(line)
             if isinstance(value, dict):
-                self.session = replace(self.session, start=datetime.fromisoformat(value["start"]))
-                return None
+                return replace(self.session, start=datetime.fromisoformat(value["start"]))
             face, *rest = value
             if len(rest) == 1:
                 return SegmentEnd(face, rest[0])

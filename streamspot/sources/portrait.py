@@ -5,49 +5,39 @@ Each movement is a smooth displacement field around the face, scaled by its stre
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.errors import SourceError
-
 WIDTH, HEIGHT = 640, 480
 MARGIN = 24
 """The portrait is larger than the picture on all sides, so that the head can sway."""
 
+_PICTURE = Path(__file__).with_name("portrait.png")
+"""Eileen Collins, cut from an official NASA portrait, which is in the public domain; 322 x 252 pixels."""
 _SCALE = 2.2
-_ORIGIN = (68.0, 4.0)
-"""Corner of the cut in the 512 x 512 portrait; with scale and margin it puts the face in the middle."""
-_EYES = ((203.4, 101.0), (246.6, 103.6))
+_ORIGIN = (4.0, 4.0)
+"""Corner of the enlarged part in the portrait; with scale and margin it puts the face in the middle."""
+_EYES = ((139.4, 101.0), (182.6, 103.6))
 _IOD = 43.3 * _SCALE
 
 
 def _photograph() -> NDArray[np.uint8]:
-    """Return the enlarged cut of the portrait, BGR, with a margin for the sway."""
-    try:
-        from skimage.data import astronaut  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise SourceError(
-            'the synthetic clip needs scikit-image; install it with pip install "streamspot[demo]"'
-        ) from None
+    """Return the enlarged portrait, BGR, with a margin for the sway."""
     size = (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN)
     (x, y), s = _ORIGIN, _SCALE
     matrix = np.array([[s, 0, -x * s], [0, s, -y * s]])
-    photograph = np.ascontiguousarray(astronaut()[..., ::-1])
+    picture = cv2.imdecode(np.frombuffer(_PICTURE.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(
-        cv2.warpAffine(photograph, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT),
-        np.uint8,
+        cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.uint8
     )
 
 
 class Portrait:
-    """The portrait and the displacement fields of its movements, computed once.
-
-    Raises:
-        SourceError: scikit-image, which ships the photograph, is not installed.
-    """
+    """The portrait and the displacement fields of its movements, computed once."""
 
     def __init__(self) -> None:
         self._picture = _photograph()

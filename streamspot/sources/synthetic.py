@@ -1,6 +1,6 @@
 """A clip the program makes itself: a portrait that moves its mouth, brows, jaw and lids at known times.
 
-The portrait is scikit-image's public-domain picture of Eileen Collins; the movements are smooth displacement
+The portrait is NASA's public-domain picture of Eileen Collins; the movements are smooth displacement
 fields around her face, so whoever looks for landmarks or optical flow finds what a camera would have shown.
 """
 
@@ -91,7 +91,7 @@ class Synthetic:
         noise: Standard deviation of the sensor noise in grey levels.
 
     Raises:
-        SourceError: scikit-image is not installed, or the expressions do not fit into the clip.
+        SourceError: The expressions do not fit into the clip.
 
     Example:
         >>> Synthetic(seed=3).truth[0].kind

@@ -11,16 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.configs import find_config
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
     Path, typer.Option("--data", help="Folder with features.npz, annotations.csv and perhaps meta.yaml.")
 ]
 Config = Annotated[
-    str | None,
-    typer.Option("--config", help="Name of a ready configuration (casme2, own-videos, …) or a YAML file."),
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML with settings that differ from the default, or the name of a shipped one (casme2, sammlv, …).",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
@@ -42,7 +43,7 @@ def train_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
-    settings = load_settings(_found(config), seed=seed, epochs=epochs)
+    settings = load_settings(config, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     with _bar(console, hidden=no_ui) as bar:
         steps = settings.simulated.steps
@@ -78,7 +79,7 @@ def crossval_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
-    settings = load_settings(_found(config), seed=seed, epochs=epochs)
+    settings = load_settings(config, seed=seed, epochs=epochs)
     results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
     _show(results, console)
     console.print(f"{out / 'results.json'}")
@@ -108,10 +109,6 @@ def evaluate_command(
         typer.echo(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
-
-
-def _found(config: str | None) -> Path | None:
-    return None if config is None else find_config(config, "train")
 
 
 def _bar(console: Console, *, hidden: bool) -> Progress:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
+from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
 LabelKind = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
@@ -208,16 +209,15 @@ class TrainSettings(_Settings):
         return SpotSettings.from_sensitivity(0.5, **self.spotting)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the keys of a YAML file of settings.
+def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
+    """Return the keys of a YAML file, given by path or by the name of one of ``configs/train``.
 
     Raises:
         SettingsError: The file is missing or holds no keys.
     """
+    path = settings_file(name_or_path, "configs/train")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise SettingsError(f"there is no {path}; configs/train holds ready ones") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{path} is not valid YAML ({reason}); configs/train holds examples") from None
@@ -226,22 +226,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_settings(path: Path | None, **override: Any) -> TrainSettings:
-    """Read settings from YAML; keys given as arguments win, None leaves the file's.
+def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
+    """Read settings from YAML.
+
+    Args:
+        name_or_path: See ``read_yaml``; None takes the defaults.
+        **override: Keys that win over the file's; None leaves the file's.
+
+    Args:
+        path: A YAML file or the name of one in ``configs/train``.
+        **override: Keys and values that win.
 
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
     """
-    values = {} if path is None else read_yaml(path)
-    return checked(values | {key: value for key, value in override.items() if value is not None}, path)
+    values = {} if name_or_path is None else read_yaml(name_or_path)
+    given = {key: value for key, value in override.items() if value is not None}
+    return checked(values | given, name_or_path)
 
 
-def checked(values: dict[str, Any], path: Path | None = None) -> TrainSettings:
+def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:
     """Return these values as settings.
 
     Args:
         values: By key.
-        path: The file that an error names.
+        where: The file that an error names.
 
     Raises:
         SettingsError: A key is unknown or a value impossible.
@@ -251,7 +260,7 @@ def checked(values: dict[str, Any], path: Path | None = None) -> TrainSettings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        where = "" if path is None else f" in {path}"
+        within = "" if where is None else f" in {where}"
         raise SettingsError(
-            f"the setting {key}{where} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+            f"the setting {key}{within} is wrong: {first['msg'].lower()} (got {first['input']!r})"
         ) from None
