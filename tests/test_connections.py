@@ -84,7 +84,8 @@ def certificates(tmp_path: Path) -> Path:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     for name in ("ca", "other"):
-        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes"]
+        # Python 3.13 refuses an authority that does not say what its key is for
+        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes", "-addext", "keyUsage=critical,keyCertSign"]
         openssl(
             "req",
             "-x509",
@@ -98,7 +99,9 @@ def certificates(tmp_path: Path) -> Path:
             f"{name}.pem",
             *subject,
         )
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    (folder / "names").write_text(  # and a certificate that does not name its authority's key
+        "subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n"
+    )
     for name in ("server", "client"):
         openssl(
             "req",

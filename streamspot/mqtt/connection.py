@@ -329,9 +329,10 @@ def _sentences(broker: Broker) -> Iterator[None]:
             f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({PASSWORD})"
         ) from None
     except aiomqtt.MqttError as error:
-        if isinstance(error.__context__, ssl.SSLError):
+        if isinstance(tls := error.__context__, ssl.SSLError):
+            reason = getattr(tls, "verify_message", tls.reason)
             raise RefusedError(
-                f"the certificate of {broker.address} cannot be trusted ({error.__context__.reason}); "
+                f"the certificate of {broker.address} cannot be trusted ({reason}); "
                 "name its authority with ?cafile=FILE"
             ) from None
         raise BrokerError(
