@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from streamspot.telemetry import Telemetry
 
 from streamspot.mqtt.publisher import MqttSink
 from streamspot.mqtt.subscriber import subscribe
-from streamspot.telemetry import Telemetry
 from streamspot.types import Event, Moment
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from streamspot.telemetry import Telemetry
 
 from streamspot.engine import Run
 from streamspot.model import Model
 from streamspot.pipeline import Interpreter
 from streamspot.settings import load_settings
 from streamspot.sources.motion import Recording
-from streamspot.telemetry import Telemetry
 from streamspot.types import RegionMotion, Session, Sighting
 
 MIB = 2**20

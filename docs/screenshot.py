@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.segment import Segment, Segments
+from streamspot.telemetry import Telemetry
 
 from streamspot.dashboard import picture
 from streamspot.engine import Run
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.publisher import MqttSink
 from streamspot.settings import load_settings
-from streamspot.telemetry import Telemetry
 
 UNTIL = 12.6
 """Seconds of the clip after which the picture is taken."""

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import KINDS, Recording
-from streamspot.evaluation.search import LOWEST, Scores
+from streamspot.evaluation.search import MIN_SCORE, Scores
 from streamspot.model.network import Network
-from streamspot.spotting.decode import Hill, propose
+from streamspot.spotting.components import Component
+from streamspot.spotting.decode import propose
 from streamspot.spotting.settings import SpotSettings
 
 _PEAK = 2.0**-10
@@ -57,8 +58,10 @@ def candidates(network: Network, recording: Recording, decoder: SpotSettings) ->
     device = next(network.parameters()).device
     output = network.eval()(torch.from_numpy(recording.motion)[None].to(device))
     curve, (macro, micro) = output.intensity[0].tolist(), output.classes[0].T.tolist()
-    wide = replace(decoder, macro_ticks=(8, 120), micro_ticks=(4, 24), macro_score=LOWEST, micro_score=LOWEST)
-    found, _ = propose(Hill(0, values=curve, macro=macro, micro=micro), (), wide)
+    wide = replace(
+        decoder, macro_ticks=(8, 120), micro_ticks=(4, 24), macro_score=MIN_SCORE, micro_score=MIN_SCORE
+    )
+    found, _ = propose(Component(0, values=curve, macro=macro, micro=micro), wide)
     return Candidates(
         torch.tensor([(p.first, p.last + 1.0) for p in found]).view(-1, 2),
         torch.tensor([KINDS.index(p.kind) for p in found], dtype=torch.long),

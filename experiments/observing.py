@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from streamspot.telemetry import Telemetry
+
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.flow import FlowName
 from streamspot.motion.fuse import ANCHOR
 from streamspot.motion.regions import layout
-from streamspot.telemetry import Telemetry
 from streamspot.types import Frame, Sighting
 
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from heads import Clip, HeadModel
 from observing import observe
+from streamspot.telemetry import Telemetry
 
 from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
 from streamspot.model import Model
 from streamspot.pipeline import Interpreter
 from streamspot.sources.motion import Recorder, Recording
-from streamspot.telemetry import Telemetry
 from streamspot.types import Detection, Event, Session
 
 FIRST_SEED = 51_100

@@ -30,9 +30,9 @@ from streamspot.face.tracker import FaceTracker
 from streamspot.model import Model
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
-from streamspot.pipeline import Interpreter
-from streamspot.sources import FrameFeed, open_source
-from streamspot.telemetry import Telemetry
+from streamspot.pipeline import Pipeline
+from streamspot.sources import Feed, open_source
+from streamspot.timing import TimedDetector, push_timed
 from streamspot.types import Frame, Session
 
 _WARM_UP = 30
@@ -66,12 +66,11 @@ def bench(
     torch.set_num_threads(1)
     model = Model.load(weights, device=device)
     pictures = _pictures(source, frames + _WARM_UP)
-    telemetry = Telemetry()
-    estimator = MotionEstimator(FaceTracker(make_detector(1), 1), layout(model.config.layout), telemetry)
-    interpreter = Interpreter(model, Session("bench", "bench", 0.0, datetime.now(UTC)), telemetry)
+    session = Session("bench", "bench", "bench", 0.0, datetime.now(UTC))
+    detector = TimedDetector(make_detector(1))
+    estimator = MotionEstimator(FaceTracker(detector, 1), layout(model.config.layout))
     ours, theirs, stages = [], [], []
-    ran = dict.fromkeys(_STAGES, 0)
-    with closing(estimator), _face_mesh_alone() as alone:
+    with closing(Pipeline(model, session, estimator)) as pipeline, _face_mesh_alone() as alone:
         for number, frame in enumerate(pictures):
             for turn in (number % 2, 1 - number % 2):
                 started = time.perf_counter()
@@ -79,12 +78,9 @@ def bench(
                     alone(frame)
                     theirs.append(time.perf_counter() - started)
                 else:
-                    for sighting in estimator.push(frame):
-                        interpreter.push(sighting)
+                    _, seconds = push_timed(pipeline, frame, detector)
                     ours.append(time.perf_counter() - started)
-            runs = {name: telemetry.stages[name].count for name in _STAGES}
-            stages.append([telemetry.stages[n].last if runs[n] > ran[n] else 0.0 for n in _STAGES])
-            ran = runs
+                    stages.append([seconds.get(name, 0.0) for name in _STAGES])
     mine, yardstick = np.array(ours[_WARM_UP:]), np.array(theirs[_WARM_UP:])
     parts = np.array(stages[_WARM_UP:]).T
     return {
@@ -119,8 +115,8 @@ def _face_mesh_alone() -> Iterator[Callable[[Frame], object]]:
 
 def _pictures(source: str, count: int) -> list[Frame]:
     """Return so many frames at 640 x 480 and the source's rate, repeating a short source back and forth."""
-    with FrameFeed(open_source(source)) as feed:
-        taken = list(islice(feed, count))
+    with Feed(open_source(source)) as feed:
+        taken = list(islice((item for item in feed if isinstance(item, Frame)), count))
     if len(taken) < 2:
         raise SourceError(f"{source} has {len(taken)} frames; a benchmark needs at least 2")
     step = (taken[-1].pts - taken[0].pts) / (len(taken) - 1)

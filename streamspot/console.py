@@ -133,3 +133,26 @@ class QuietStderr:
                 return log
         self.path = Path(os.devnull)
         return os.open(os.devnull, os.O_WRONLY)
+
+
+class Line:
+    """One line of a terminal, drawn over and over; nothing where there is none.
+
+    Args:
+        screen: Where to draw.
+    """
+
+    def __init__(self, screen: TextIO) -> None:
+        self._screen = screen
+        self._drawn = -1.0
+        self._said = ""
+
+    def __call__(self, text: str, said: str) -> None:
+        """Draw ``text`` and then ``said``, at most 20 times a second unless ``said`` is new."""
+        now = time.monotonic()
+        if not self._screen.isatty() or (now - self._drawn < 0.05 and said == self._said):
+            return
+        self._drawn, self._said = now, said
+        width = os.get_terminal_size(self._screen.fileno()).columns or 80  # the return counts as one
+        self._screen.write(f"\r{text}  {said}"[:width] + "\x1b[K")
+        self._screen.flush()

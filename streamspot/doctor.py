@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from streamspot.errors import StreamspotError
 from streamspot.settings import state_folder
+from streamspot.types import TICK_RATE
 
 Verdict = Literal["ok", "warning", "failure"]
 
@@ -123,7 +124,6 @@ def _face() -> Finding:
 
 def _weights(name: str) -> Finding:
     from streamspot.model import Model  # noqa: PLC0415
-    from streamspot.types import TICK_RATE  # noqa: PLC0415
 
     model = Model.load(name, device="cpu")
     delay = model.config.look_ahead / TICK_RATE
@@ -188,7 +188,8 @@ def _terminal() -> Finding:
 def _broker(url: str) -> Finding:
     import asyncio  # noqa: PLC0415
 
-    from streamspot.mqtt.connection import Broker, Dialler  # noqa: PLC0415
+    from streamspot.mqtt.address import Broker  # noqa: PLC0415
+    from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 
     broker = Broker.parse(url)
 

@@ -1,4 +1,4 @@
-"""A running stream: capture and analysis in threads of their own, results handed to the event loop."""
+"""Running streams: capture and analysis of each source in threads of their own, updates handed to one consumer."""
 
 from __future__ import annotations
 
@@ -6,394 +6,410 @@ import asyncio
 import hashlib
 import threading
 import time
+import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
-from streamspot.datasets.label import Points
-from streamspot.errors import SettingsError
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
-from streamspot.model import Model
-from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.regions import layout
-from streamspot.mqtt.commands import Command, Label, Pause, Resume, Sensitivity
-from streamspot.pipeline import Interpreter
-from streamspot.settings import RunSettings, load_settings
-from streamspot.sources import EndOfStream, FrameFeed, open_source
-from streamspot.sources.motion import Recorder, Recording, is_recording
-from streamspot.spotting import SpotSettings
-from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Frame, Score, Session, Sighting
+from streamspot import __version__
+from streamspot.commands import Command, Pause, Resume, Sensitivity
+from streamspot.errors import SettingsError, StreamspotError
+from streamspot.settings import Settings
+from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
+from streamspot.stats import Stats
+from streamspot.timing import TimedDetector, push_timed
+from streamspot.types import Controls, Frame, Motion, Policy, Session, Update
+
+if TYPE_CHECKING:
+    from streamspot.model import Model
+    from streamspot.motion.estimator import MotionEstimator
+    from streamspot.pipeline import Pipeline
+    from streamspot.spotting import SpotSettings
 
 _AHEAD = 256
-"""Batches the analysis may be ahead of the sinks; then a recording waits and a camera drops frames."""
+"""Updates the analysis may be ahead of the consumer; then a recording waits and a camera drops frames."""
 
 _PATIENCE = 10.0
 """Seconds of video without any face, from the first frame on, after which the user is told what helps."""
 
+_POLL = 0.05
+"""Seconds after which a thread that waits looks whether it should stop."""
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one frame brought to light.
+_EARLIER = timedelta(milliseconds=1)
+"""The wall-clock time of a run's first tick is mended in no smaller steps."""
 
-    Attributes:
-        scores: (face, score) of every tick that is now judged.
-        events: Phases announced, in order.
-        messages: Troubles of the source, in plain words.
-    """
-
-    scores: list[tuple[int, Score]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
+Give = Callable[[Update | BaseException | None], None]
+"""Takes every update, then None at the end or the error that ended the stream."""
 
 
-class Run:
-    """One source from its first frame to its last, an asynchronous iterator of batches.
+class StreamRun:
+    """One source from its first frame to its last.
 
-    Opening it opens the source and loads the weights, so that everything a user may have got wrong is said
-    before anything starts. Leaving it ends capture and analysis within a second, whatever hangs.
+    Opening it opens the source, so that a wrong one is refused at once. The network and the face detector are loaded
+    in the thread that ``start`` starts, or before by ``load``.
 
     Args:
         settings: What to run.
-        telemetry: Kept current; a new one if None.
+        source: Where frames come from; None opens the one that the settings name.
 
     Raises:
-        StreamspotError: The source, the weights or the settings cannot be used.
-
-    Example:
-        >>> async with Run(settings) as run:  # doctest: +SKIP
-        ...     async for batch in run:
-        ...         print(batch.events)
+        StreamspotError: The source cannot be used.
     """
 
-    def __init__(self, settings: RunSettings, telemetry: Telemetry | None = None) -> None:
+    def __init__(self, settings: Settings, source: Source | None = None) -> None:
         self.settings = settings
-        self.telemetry = telemetry or Telemetry()
-        self._model = Model.load(settings.weights, device=settings.device)
-        self._spotting = SpotSettings.from_sensitivity(settings.sensitivity, **self._model.spotting)
-        self._how = _digest((self._model.config, self._spotting))
-        self._recording: Recording | None = None
-        self._feed: FrameFeed | None = None
-        path = Path(settings.source)
-        if is_recording(path):
-            self._recording = Recording(path)
-            if self._recording.layout != self._model.config.layout:
-                raise SettingsError(
-                    f"{path} was recorded for the region layout {self._recording.layout}, but the weights "
-                    f"{self._model.config.name} need {self._model.config.layout}; choose others with --weights"
-                )
-            self.stream, name, live, fps = self._recording.session.stream, path.name, False, None
-            if settings.record is not None:
-                raise SettingsError(f"{path} is a recording already; copy it, or leave --record out")
-        else:
-            source = open_source(settings.source)
-            self._identity = source.identity
-            self.stream, name, live, fps = (
-                settings.stream or source.stream,
-                source.name,
-                source.live,
-                source.fps,
+        self.source = source = open_source(settings.source) if source is None else source
+        self.name = settings.name.stream or source.stream
+        recorded = isinstance(source, MotionRecording)
+        if recorded and settings.capture.policy == "latest":
+            raise SettingsError(
+                f"{source.name} is a recording of motion, of which nothing is left out; leave --policy out"
             )
-            self._source = source
-        self._policy = settings.policy or ("latest" if live else "every")
+        if recorded and settings.output.record is not None:
+            raise SettingsError(f"{source.name} is a recording already; copy it, or leave --record out")
+        self._policy: Policy = settings.capture.policy or ("latest" if source.live else "every")
+        self.stats = Stats(source.name, source.live, self._policy, source.fps)
+        self.controls = Controls(sensitivity=settings.spotting.sensitivity)
+        self.judging = ""
+        """Stands for the weights and the decoder, once they are loaded."""
+        self.layout = ""
+        """Name of the region layout, once the weights are loaded."""
+        self._changed = threading.Event()  # controls are others than when they were last told
         self._stop = threading.Event()
+        self._deaf = threading.Event()  # nobody takes updates any more
         self._going = threading.Event()
         self._going.set()
-        self.sensitivity = settings.sensitivity
-        self._frame = 0
-        self._origin: float | None = None
-        self._told = False
-        self._interpreter: Interpreter | None = None
-        self._recorder: Recorder | None = None
         self._room = threading.Semaphore(_AHEAD)
-        self._batches: asyncio.Queue[Batch | BaseException | None] = asyncio.Queue()
-        self._thread = threading.Thread(target=self._work, name="analysis", daemon=True)
+        self._give: Give
+        self._thread: threading.Thread
+        self._model: Model | None = None
+        self._spotting: SpotSettings
+        self._detector: TimedDetector | None = None
+        self._estimator: MotionEstimator | None = None
+        self._pipeline: Pipeline | None = None
+        self._last = Update(controls=self.controls)
+        self._start: datetime | None = None  # of a recording, as it became known better
+        self._told = False
         self._pace: deque[float] = deque(maxlen=4096)
-        view = self.telemetry
-        view.source, view.live, view.policy, view.nominal_fps = name, live, self._policy, fps
-        view.model, view.look_ahead = self._model.config.name, self._model.config.look_ahead
-        view.thresholds = (self._spotting.thresholds[0], self._spotting.onset_level)
+        self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
-    async def __aenter__(self) -> Self:
-        """Start capture and analysis."""
-        self._loop = asyncio.get_running_loop()
-        if self._recording is None:
-            speed = None if self.settings.speed == "max" else float(self.settings.speed)
-            self._feed = FrameFeed(self._source, policy=self._policy, speed=speed)
+    def load(self) -> None:
+        """Load the weights; takes seconds.
+
+        Raises:
+            StreamspotError: There are none, or they do not fit the source or the settings.
+        """
+        import cv2  # noqa: PLC0415 - so does this
+        import torch  # noqa: PLC0415
+
+        from streamspot.model import Model  # noqa: PLC0415
+
+        # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        model = Model.load(self.settings.model.weights, device=self.settings.model.device)
+        source, self.layout = self.source, model.config.layout
+        if isinstance(source, MotionRecording) and source.layout != self.layout:
+            raise SettingsError(
+                f"{source.name} was recorded for the region layout {source.layout}, but the weights "
+                f"{model.config.name} need {self.layout}; choose others with --weights"
+            )
+        self._model = model
+        self._tune()
+        self.stats.model, self.stats.look_ahead = model.config.name, model.config.look_ahead
+
+    def start(self, give: Give) -> None:
+        """Begin capture and analysis.
+
+        Args:
+            give: Called from their thread with every update, then with None at the end or the error that ended it.
+        """
+        self._give = give
+        self._thread = threading.Thread(target=self._work, name=f"analysis {self.name}", daemon=True)
         self._thread.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """End both."""
-        self.stop()
-        await asyncio.to_thread(self._thread.join, 0.9)
 
     def stop(self) -> None:
-        """Ask the run to end; open expressions come out as cancelled, then the iteration ends."""
+        """Ask the run to end; open expressions come out as cancelled."""
         self._stop.set()
 
     @property
-    def paused(self) -> bool:
-        """Whether it was asked to pause."""
-        return not self._going.is_set()
+    def stopped(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stop.is_set()
+
+    def taken(self) -> None:
+        """Note that the consumer has taken an update."""
+        self._room.release()
+
+    def leave(self, timeout: float = 0.9) -> None:
+        """End the run without anybody taking its updates; wait so many seconds for its threads."""
+        self._stop.set()
+        self._deaf.set()
+        self._thread.join(timeout)
 
     def obey(self, command: Command) -> None:
         """Do what was asked of the running stream; may be called from any thread.
 
         A pause cancels what is open; meanwhile a camera's frames are let go and a recording waits. A new sensitivity
-        holds for each face as soon as it is neutral. A label is written beside the recording.
-
-        Raises:
-            SettingsError: A label has no recording to belong to.
-            DataError: The label cannot be written.
+        holds for each face as soon as it is neutral.
         """
         match command:
             case Pause():
+                self.controls = replace(self.controls, paused=True)
                 self._going.clear()
             case Resume():
+                self.controls = replace(self.controls, paused=False)
                 self._going.set()
             case Sensitivity(value):
-                self.sensitivity = value
-                self._spotting = SpotSettings.from_sensitivity(value, **self._model.spotting)
-            case Label(kind):
-                record = self.settings.record
-                if record is None:
-                    raise SettingsError(
-                        "a label needs a recording to belong to; start the run with --record FILE"
-                    )
-                points = record.with_name("points.csv")
-                Points(points, record.name, self.stream, self.telemetry.nominal_fps).add(kind, self._frame)
+                self.controls = replace(self.controls, sensitivity=value)
+                self._tune()
+        self._changed.set()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to."""
-        return self._stop.is_set()
+    def _tune(self) -> None:
+        """Take the decoder's settings from the sensitivity and the weights."""
+        from streamspot.spotting import SpotSettings  # noqa: PLC0415
 
-    def __aiter__(self) -> Self:
-        """Iterate over the batches."""
-        return self
+        if self._model is None:
+            return
+        spotting = SpotSettings.from_sensitivity(self.controls.sensitivity, **self._model.spotting)
+        self.stats.thresholds = (spotting.thresholds[0], spotting.onset_level)
+        self._spotting = spotting
+        if not self.judging:
+            self.judging = _digest(self._model.digest, spotting, __version__)
+        if self._pipeline is not None:
+            self._pipeline.spotting = spotting
 
-    async def __anext__(self) -> Batch:
-        """Return the next batch; raises the StreamspotError that ended the run, if one did."""
-        batch = await self._batches.get()
-        self._room.release()
-        if batch is None:
-            raise StopAsyncIteration
-        if isinstance(batch, BaseException):
-            raise batch
-        return batch
+    def analyse(self, item: Frame | Motion) -> Update:
+        """Return what one frame, or one piece of motion, brings to light; ``start`` calls it for the whole source."""
+        started = time.perf_counter()
+        if self._pipeline is None:
+            self._pipeline = self._open(item)
+        self._pipeline.session = self._anchored(item, self._pipeline.session)
+        update, seconds = push_timed(self._pipeline, item, self._detector)
+        for name, took in seconds.items():
+            self.stats.stages[name].add(took)
+        if isinstance(item, Frame):
+            self._count(item, time.perf_counter() - started)
+        self.stats.pts = update.pts
+        return replace(update, messages=self._nobody(_PATIENCE), controls=self.controls)
+
+    def finish(self, reason: str | None = None) -> Update:
+        """End every segment: None says that the source has ended."""
+        return Update() if self._pipeline is None else self._pipeline.finish(reason)
+
+    def close(self) -> None:
+        """Free the face detector."""
+        if self._pipeline is not None:
+            self._pipeline.close()
 
     def _work(self) -> None:
         outcome: BaseException | None = None
         try:
-            with ExitStack() as stack:
-                steps = self._replay() if self._recording is not None else self._watch(stack)
-                for batch in steps:
-                    self._hand(batch)
+            if self._model is None:
+                self.load()
+            self._run()
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             outcome = error
         finally:
-            self.telemetry.finished = True
+            self.close()
+            self.stats.finished = True
             self._give(outcome)
 
-    def _hand(self, batch: Batch) -> None:
-        while not self._room.acquire(timeout=0.1):
-            if self._stop.is_set() and not batch.events:
-                return
-        self._give(batch)
+    def _run(self) -> None:
+        """Read the source to its end."""
+        speed = self.settings.capture.speed
+        with Feed(self.source, policy=self._policy, speed=None if speed == "max" else speed) as feed:
+            try:
+                self._loop(feed)
+            except StreamspotError:
+                self._tell(self.finish("source failed"))
+                raise
+            stopped = self._stop.is_set()
+            self._tell(self.finish("stopped" if stopped else None))
+            messages = self._messages(feed) + (() if stopped else self._nobody(0.0))
+            if messages:
+                self._tell(replace(self._last, messages=messages))
 
-    def _give(self, batch: Batch | BaseException | None) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._batches.put_nowait, batch)
-        except RuntimeError:  # the loop has been closed: nobody listens any more
-            self._stop.set()
+    def _loop(self, feed: Feed) -> None:
+        """Analyse what comes until the source ends or the run is asked to.
 
-    def _replay(self) -> Iterator[Batch]:
-        """Yield a recording of region motion."""
-        recording = self._recording
-        assert recording is not None  # noqa: S101 - for the type checker
-        session = recording.session
-        if recording.how != self._how:  # other events than those of the run, so another name
-            session = replace(session, id=f"{session.id}-{self._how[:6]}")
-        interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
-        open_faces: set[int] = set()
-        begun = time.monotonic()
-        for sighting in recording.sightings():
-            if self._stop.is_set():
-                yield _interpret(
-                    interpreter, [Sighting(face, None, "stopped") for face in sorted(open_faces)]
-                )
-                return
-            if sighting.motion is None:
-                open_faces.discard(sighting.face)
-            else:
-                open_faces.add(sighting.face)
-                self.telemetry.pts = sighting.motion.pts
-                if self.settings.speed != "max":
-                    due = begun + (sighting.motion.pts - session.origin) / float(self.settings.speed)
-                    self._stop.wait(max(0.0, due - time.monotonic()))
-            yield _interpret(interpreter, [sighting])
-
-    def _watch(self, stack: ExitStack) -> Iterator[Batch]:
-        """Yield the batches of a source of frames."""
-        feed = self._feed
-        assert feed is not None  # noqa: S101 - for the type checker
-        stack.callback(feed.close)
-        tracker = FaceTracker(
-            make_detector(self.settings.faces, self.settings.face_model), self.settings.faces
-        )
-        regions = layout(self._model.config.layout)
-        estimator = MotionEstimator(tracker, regions, self.telemetry, flow=self.settings.flow)
-        stack.callback(estimator.close)
+        Raises:
+            SourceError: The source failed.
+        """
         while not self._stop.is_set():
+            if self.controls.paused:
+                self._rest(feed)
+                continue
             asked = time.perf_counter()
             try:
-                frame = feed.get(0.2)
+                item = feed.get(_POLL)
             except EndOfStream:
                 break
             if messages := self._messages(feed):
-                yield Batch(messages=messages)
-            if self.paused:
-                yield self._analyse(estimator.finish("paused"))
-                self._rest(feed)
-            elif frame is not None:
-                started = time.perf_counter()
-                self.telemetry.stages["wait"].add(started - asked)
-                self._begin(frame, stack)
-                batch = self._analyse(estimator.push(frame))
-                self._measure(frame, started)
-                batch.messages.extend(self._nobody(_PATIENCE))
-                yield batch
-        yield self._analyse(estimator.finish("stopped" if self._stop.is_set() else None))
-        yield Batch(messages=self._messages(feed) + ([] if self._stop.is_set() else self._nobody(0.0)))
+                self._tell(replace(self._last, messages=messages))
+            if isinstance(item, Session):
+                self._start = item.start
+            elif item is not None:
+                self.stats.stages["wait"].add(time.perf_counter() - asked)
+                self._tell(self.analyse(item))
+            elif self._changed.is_set():
+                self._tell(self._last)
 
-    def _begin(self, frame: Frame, stack: ExitStack) -> None:
-        """Name the session at the first frame, and begin its recording."""
-        self._frame = frame.index
-        if self._interpreter is None:
-            self._origin = frame.pts
-            session = self._session(frame)
-            self._interpreter = Interpreter(self._model, session, self.telemetry, self._spotting)
-            if self.settings.record is not None:
-                self._recorder = Recorder(self.settings.record, session, self._model.config.layout, self._how)
-                stack.enter_context(self._recorder)
-
-    def _analyse(self, sightings: list[Sighting]) -> Batch:
-        """Record and interpret."""
-        if self._interpreter is None:
-            return Batch()
-        if self._recorder is not None:
-            self._recorder.extend(sightings)
-        self._interpreter.settings = self._spotting
-        return _interpret(self._interpreter, sightings)
-
-    def _rest(self, feed: FrameFeed) -> None:
+    def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
-        while not self._going.wait(0.1) and not self._stop.is_set():
-            if self.telemetry.live:
-                feed.get(0.0)
+        self._tell(self.finish("paused"))
+        with suppress(EndOfStream):
+            while not self._going.wait(_POLL) and not self._stop.is_set():
+                if self._changed.is_set():
+                    self._tell(self._last)
+                if self.stats.live:
+                    feed.get(0.0)
 
-    def _session(self, first: Frame) -> Session:
-        """Name the run: after what determines its events if it can be run again, after the hour if not."""
-        age = (time.monotonic_ns() - first.captured_ns) / 1e9
-        start = datetime.now(UTC) - timedelta(seconds=age)
-        name = self.settings.session
-        if name is None:
-            key = (self._identity, self.settings.faces, self._policy, self._how)
-            name = _digest(key)
-        return Session(name, self.stream, first.pts, start)
+    def _tell(self, update: Update) -> None:
+        """Hand an update on, with the controls as they are now; wait while the consumer is far behind."""
+        self._changed.clear()
+        update = replace(update, controls=self.controls)
+        self._last = replace(update, motion=(), scores=(), events=(), messages=())
+        while not self._room.acquire(timeout=_POLL):
+            if self._deaf.is_set() or (self._stop.is_set() and not update.events):
+                return
+        self._give(update)
 
-    def _messages(self, feed: FrameFeed) -> list[str]:
+    def _open(self, first: Frame | Motion) -> Pipeline:
+        """Name the session after what determines its events, and string the stages together."""
+        from streamspot.face.detectors import make_detector  # noqa: PLC0415 - MediaPipe takes seconds
+        from streamspot.face.tracker import FaceTracker  # noqa: PLC0415
+        from streamspot.motion.estimator import MotionEstimator  # noqa: PLC0415
+        from streamspot.motion.regions import layout  # noqa: PLC0415
+        from streamspot.pipeline import Pipeline  # noqa: PLC0415
+
+        assert self._model is not None  # noqa: S101 - loaded before
+        run, settings, source = uuid.uuid4().hex[:12], self.settings, self.source
+        if isinstance(source, MotionRecording):
+            session = replace(source.session, run=run, stream=self.name)
+            content = session.id if source.judging == self.judging else _digest(session.id, self.judging)
+        else:
+            assert isinstance(first, Frame)  # noqa: S101 - no other source gives motion
+            faces, flow = settings.face.faces, settings.motion.flow
+            self._detector = TimedDetector(make_detector(faces, settings.face.face_model))
+            self._estimator = MotionEstimator(
+                FaceTracker(self._detector, faces), layout(self.layout), flow=flow
+            )
+            how = (faces, self._policy, self._detector.name, flow, self.layout)
+            content = _digest(source.identity, how, self.judging)
+            session = Session(run, content, self.name, first.pts, self._wall(first))
+        session = replace(session, id=settings.name.session or content)
+        return Pipeline(self._model, session, self._estimator, self._spotting)
+
+    def _anchored(self, item: Frame | Motion, session: Session) -> Session:
+        """Return the session with the wall-clock time of tick 0 as it is known now.
+
+        A picture may come late but never early, so of a live source the earliest arrival, less its time on the
+        source's time line, is the truest.
+        """
+        if isinstance(self.source, MotionRecording):
+            start = self._start or session.start
+        elif isinstance(item, Frame) and self.stats.live:
+            start = self._wall(item) - timedelta(seconds=item.pts - session.origin)
+        else:
+            return session
+        return replace(session, start=start) if start < session.start - _EARLIER else session
+
+    def _wall(self, frame: Frame) -> datetime:
+        """Return the wall-clock time of a frame's arrival; a clock that is set meanwhile changes nothing."""
+        return self._begun + timedelta(microseconds=frame.captured_ns // 1000)
+
+    def _messages(self, feed: Feed) -> tuple[str, ...]:
         """Take the source's new messages and counts."""
-        self.telemetry.dropped = feed.dropped
-        self.telemetry.nominal_fps = feed.source.fps
-        messages = []
-        while feed.messages:
-            messages.append(feed.messages.popleft())
-        self.telemetry.messages.extend(messages)
-        return messages
+        self.stats.dropped = feed.dropped
+        self.stats.nominal_fps = feed.source.fps
+        return tuple(feed.messages.popleft() for _ in range(len(feed.messages)))
 
-    def _nobody(self, patience: float) -> list[str]:
+    def _nobody(self, patience: float) -> tuple[str, ...]:
         """Say, once, that no face has been found in the whole run, if that is at least ``patience`` seconds long."""
-        view = self.telemetry
-        waited = view.pts - (view.pts if self._origin is None else self._origin)
-        if self._told or not view.frames or view.faceless < view.frames or waited < patience:
-            return []
+        stats, pipeline = self.stats, self._pipeline
+        waited = 0.0 if pipeline is None else stats.pts - pipeline.session.origin
+        if self._told or not stats.frames or stats.faceless < stats.frames or waited < patience:
+            return ()
         self._told = True
         message = (
             f"no face has been found in {waited:.0f} s of video; one must be upright, turned to the camera, lit from "
             "the front and large enough in the picture"
         )
-        view.messages.append(message)
-        return [message]
+        return (message,)
 
-    def _measure(self, frame: Frame, started: float) -> None:
-        now = time.perf_counter()
-        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if self.telemetry.live else 0.0
-        self.telemetry.stages["total"].add(waited or now - started)
-        self.telemetry.frames += 1
-        self.telemetry.pts = frame.pts
+    def _count(self, frame: Frame, took: float) -> None:
+        """Count a frame and how many seconds it took."""
+        stats, now = self.stats, time.perf_counter()
+        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
+        stats.stages["total"].add(waited or took)
+        stats.frames += 1
+        stats.faceless += self._estimator is not None and not self._estimator.visible
         self._pace.append(now)
         while now - self._pace[0] > 2.0:
             self._pace.popleft()
         if len(self._pace) > 1:
-            self.telemetry.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
+            stats.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
 
 
-def _digest(value: object) -> str:
-    """Return twelve letters that stand for a value's representation."""
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+def _digest(*parts: object) -> str:
+    """Return twelve letters that stand for the parts' representations."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def _interpret(interpreter: Interpreter, sightings: list[Sighting]) -> Batch:
-    scores: list[tuple[int, Score]] = []
-    events: list[Event] = []
-    for sighting in sightings:
-        judged, announced = interpreter.push(sighting)
-        scores += [(sighting.face, score) for score in judged]
-        events += announced
-    return Batch(scores, events)
+class Engine:
+    """Any number of streams at once; an asynchronous iterator of what each brings to light.
 
-
-async def stream(source: str = "0", **settings: Any) -> AsyncIterator[Event]:
-    """Yield the expression events of a source as they are decided.
+    Leaving it ends capture and analysis within a second, whatever hangs.
 
     Args:
-        source: As for ``streamspot run --source``.
-        **settings: Any other setting of :class:`streamspot.settings.RunSettings` that concerns the analysis.
-
-    Raises:
-        StreamspotError: The source, the weights or a setting cannot be used.
+        runs: The streams, each of which is to be started here.
 
     Example:
-        >>> async for event in streamspot.stream("clip.mp4"):  # doctest: +SKIP
-        ...     print(event.phase, event.kind, event.onset.pts)
-    """
-    async with Run(load_settings({"source": source, **settings})) as run:
-        async for batch in run:
-            for event in batch.events:
-                yield event
-
-
-def watch(source: str, callback: Callable[[Event], None], **settings: Any) -> None:
-    """Call back with every expression event of a source, until it ends.
-
-    Args:
-        source: As for ``streamspot run --source``.
-        callback: Called in this thread, in order.
-        **settings: As for :func:`stream`.
-
-    Raises:
-        StreamspotError: The source, the weights or a setting cannot be used.
+        >>> async with Engine([StreamRun(settings)]) as engine:  # doctest: +SKIP
+        ...     async for run, update in engine:
+        ...         print(run.name, update.events)
     """
 
-    async def consume() -> None:
-        async for event in stream(source, **settings):
-            callback(event)
+    def __init__(self, runs: Sequence[StreamRun]) -> None:
+        self._runs = list(runs)
+        self._going = len(self._runs)
+        self._loop: asyncio.AbstractEventLoop
+        self._updates: asyncio.Queue[tuple[StreamRun, Update | BaseException | None]] = asyncio.Queue()
 
-    asyncio.run(consume())
+    async def __aenter__(self) -> Self:
+        """Start every stream."""
+        self._loop = asyncio.get_running_loop()
+        for run in self._runs:
+            run.start(partial(self._give, run))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End every stream."""
+        await asyncio.gather(*(asyncio.to_thread(run.leave) for run in self._runs))
+
+    def __aiter__(self) -> Self:
+        """Iterate over the updates."""
+        return self
+
+    async def __anext__(self) -> tuple[StreamRun, Update]:
+        """Return the next update and its stream; raises the StreamspotError that ended a stream, if one did."""
+        while self._going:
+            run, item = await self._updates.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is not None:
+                run.taken()
+                return run, item
+            self._going -= 1
+        raise StopAsyncIteration
+
+    def _give(self, run: StreamRun, item: Update | BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._updates.put_nowait, (run, item))
+        except RuntimeError:  # the loop has been closed: nobody listens any more
+            run.stop()

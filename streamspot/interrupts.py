@@ -1,8 +1,9 @@
-"""Ctrl-C while the program is still starting."""
+"""Ctrl-C while the program is still starting, and the termination signal where nothing else handles it."""
 
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 
@@ -21,3 +22,13 @@ def ending_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def terminated_in_order() -> Iterator[None]:
+    """Let a termination signal leave the block as an exception, with exit code 143, so that all is put in order."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

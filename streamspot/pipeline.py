@@ -1,96 +1,175 @@
-"""From the motion of faces to scores and events; deterministic, knows no picture and no clock."""
+"""The stages strung together: frames or recorded motion → motion, scores, events.
+
+Synchronous and deterministic; it knows no clock, no thread and no view. Everything after the measuring of motion is a
+function of region motion alone, which is why a recording of it replays to the same events.
+"""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from streamspot.model import Model, ModelStream
+from streamspot.motion.estimator import MotionEstimator
 from streamspot.spotting import SpotSettings, Spotter
-from streamspot.telemetry import FaceView, Telemetry
-from streamspot.types import Detection, Event, Score, Session, Sighting
+from streamspot.state import fold
+from streamspot.types import (
+    Detection,
+    Event,
+    FaceMotion,
+    FaceState,
+    Frame,
+    Moment,
+    Motion,
+    Score,
+    SegmentEnd,
+    Session,
+    Update,
+)
 
 _REMEMBERED = 4096
 """Ticks (136 s) whose frame numbers are kept: longer than any expression may last."""
 
 
 @dataclass(slots=True)
-class _Face:
+class _Segment:
+    """One face from its first tick to its last."""
+
     scores: ModelStream
     spotter: Spotter
     first: int
     newest: int
     frames: list[int] = field(default_factory=lambda: [0] * _REMEMBERED)
+    numbers: dict[int, int] = field(default_factory=dict)
+    """Number of an open expression within the segment → within the stream."""
 
 
-class Interpreter:
-    """Turns sightings into scores and events.
+class Pipeline:
+    """Turns the frames of one source, or its recorded motion, into scores and events.
+
+    ``push`` is three steps, which an engine may also take one by one to time them: ``measure``, ``score``, ``spot``.
 
     Args:
         model: The network; shared with other streams.
-        session: What the events carry.
-        telemetry: Takes latencies, curves and events.
-        settings: Of the spotter; None for those of the model.
+        session: What the events carry; may be replaced at any time.
+        estimator: Measures motion; owned. None where motion comes in.
+        spotting: Settings of the spotter; None for those of the model.
 
     Example:
-        >>> scores, events = interpreter.push(sighting)  # doctest: +SKIP
+        >>> for frame in frames:  # doctest: +SKIP
+        ...     for event in pipeline.push(frame).events:
+        ...         print(event.phase, event.kind)
     """
 
     def __init__(
-        self, model: Model, session: Session, telemetry: Telemetry, settings: SpotSettings | None = None
+        self,
+        model: Model,
+        session: Session,
+        estimator: MotionEstimator | None = None,
+        spotting: SpotSettings | None = None,
     ) -> None:
-        self._model = model
-        self._session = session
-        self._telemetry = telemetry
-        self.settings = settings or SpotSettings.from_sensitivity(0.5, **model.spotting)
+        self.session = session
+        self.spotting = spotting or SpotSettings.from_sensitivity(0.5, **model.spotting)
         """May be replaced at any time; holds for each face as soon as it is neutral."""
-        self._faces: dict[int, _Face] = {}
+        self._model = model
+        self._estimator = estimator
+        self._segments: dict[int, _Segment] = {}
+        self._faces: dict[int, FaceState] = {}
+        self._frame, self._pts = 0, session.origin
         self._seq = 0
+        self._expressions = 0
 
-    def push(self, sighting: Sighting) -> tuple[list[Score], list[Event]]:
-        """Take one tick of a face or the end of its segment; return what is now known.
+    def push(self, item: Frame | Motion) -> Update:
+        """Take the next frame, or the next piece of recorded motion; return what is now known.
 
         The score of tick n and what follows from it are known at tick n + look-ahead, or at the segment's end.
         """
-        started = time.perf_counter()
-        face = self._face(sighting)
-        if sighting.motion is None:
-            scores = face.scores.finish()
-        else:
-            face.newest = sighting.motion.tick
-            face.frames[face.newest % _REMEMBERED] = sighting.motion.frame
-            scores = face.scores.push(sighting.motion)
-        judged = time.perf_counter()
-        face.spotter.retune(self.settings)
-        detections = [detection for score in scores for detection in face.spotter.push(score)]
-        if sighting.motion is None:
-            detections += face.spotter.finish(sighting.reason)
-            del self._faces[sighting.face]
-        events = [self._event(sighting.face, face, detection) for detection in detections]
-        self._telemetry.stages["model"].add(judged - started)
-        self._telemetry.stages["spotting"].add(time.perf_counter() - judged)
-        self._show(sighting, scores, events)
-        return scores, events
+        return self._judge(self.measure(item))
 
-    def _face(self, sighting: Sighting) -> _Face:
-        face = self._faces.get(sighting.face)
-        if face is None:
-            first = sighting.motion.tick if sighting.motion is not None else 0
-            face = _Face(ModelStream(self._model), Spotter(self.settings), first, first)
-            self._faces[sighting.face] = face
-        return face
+    def finish(self, reason: str | None = None) -> Update:
+        """End every segment: None says that the source has ended."""
+        return self._judge(self.end(reason))
 
-    def _event(self, number: int, face: _Face, seen: Detection) -> Event:
+    def measure(self, item: Frame | Motion) -> list[Motion]:
+        """Return what is now known of every face's motion."""
+        if isinstance(item, Frame):
+            assert self._estimator is not None  # noqa: S101 - whoever brings frames brings an estimator
+            self._frame, self._pts = item.index, item.pts
+            return self._estimator.push(item)
+        if isinstance(item, FaceMotion):
+            self._frame, self._pts = item.motion.frame, item.motion.pts
+        return [item]
+
+    def end(self, reason: str | None = None) -> list[Motion]:
+        """Return the ends of all segments that are open."""
+        if self._estimator is not None:
+            return self._estimator.finish(reason)
+        return [SegmentEnd(face, reason) for face in sorted(self._segments)]
+
+    def score(self, motion: Iterable[Motion]) -> list[list[Score]]:
+        """Return, for each piece of motion, the scores that the network now knows."""
+        scores = []
+        for one in motion:
+            segment = self._segment(one)
+            if isinstance(one, FaceMotion):
+                segment.newest = one.motion.tick
+                segment.frames[segment.newest % _REMEMBERED] = one.motion.frame
+                scores.append(segment.scores.push(one.motion))
+            else:
+                scores.append(segment.scores.finish())
+        return scores
+
+    def spot(self, motion: Sequence[Motion], scores: Sequence[Sequence[Score]]) -> Update:
+        """Return the events that the scores lead to, with everything else that this step brought to light.
+
+        Args:
+            motion: From ``measure`` or ``end``.
+            scores: From ``score``.
+        """
+        events: list[Event] = []
+        for one, judged in zip(motion, scores, strict=True):
+            segment = self._segments[one.face]
+            segment.spotter.retune(self.spotting)
+            seen = [detection for score in judged for detection in segment.spotter.push(score)]
+            if isinstance(one, SegmentEnd):
+                seen += segment.spotter.finish(one.reason)
+                del self._segments[one.face]
+            events += [self._event(one.face, segment, detection) for detection in seen]
+        told = tuple(
+            (one.face, score) for one, judged in zip(motion, scores, strict=True) for score in judged
+        )
+        self._faces = fold(self._faces, motion, told, events)
+        return Update(self.session, self._frame, self._pts, tuple(motion), told, tuple(events), self._faces)
+
+    def _judge(self, motion: list[Motion]) -> Update:
+        return self.spot(motion, self.score(motion))
+
+    def _segment(self, one: Motion) -> _Segment:
+        segment = self._segments.get(one.face)
+        if segment is None:
+            first = one.motion.tick if isinstance(one, FaceMotion) else 0
+            segment = _Segment(ModelStream(self._model), Spotter(self.spotting), first, first)
+            self._segments[one.face] = segment
+        return segment
+
+    def _event(self, face: int, segment: _Segment, seen: Detection) -> Event:
         def moment(tick: int) -> Moment:
-            known = min(max(tick, face.first), face.newest)
-            return self._session.moment(known, face.frames[known % _REMEMBERED])
+            known = min(max(tick, segment.first), segment.newest)
+            return self.session.moment(known, segment.frames[known % _REMEMBERED])
 
-        session = self._session
+        if seen.number not in segment.numbers:
+            segment.numbers[seen.number] = self._expressions
+            self._expressions += 1
+        number = segment.numbers[seen.number]
+        if seen.phase in {"offset", "cancelled"}:
+            del segment.numbers[seen.number]
+        session, config = self.session, self._model.config
         event = Event(
+            run=session.run,
             session=session.id,
             stream=session.stream,
-            face=number,
-            expression=f"{session.id}/{session.stream}/{number}-{seen.number}",
+            face=face,
+            expression=f"{session.run}/{session.stream}/{face}-{number}",
             phase=seen.phase,
             kind=seen.kind,
             seq=self._seq,
@@ -99,28 +178,15 @@ class Interpreter:
             offset=None if seen.offset is None else moment(seen.offset),
             intensity=round(seen.intensity, 4),
             score=round(seen.score, 4),
-            decided_at=moment(seen.decided + self._model.config.look_ahead),
-            look_ahead=self._model.config.look_ahead,
-            model=self._model.config.name,
+            decided_at=moment(seen.decided + config.look_ahead),
+            look_ahead=config.look_ahead,
+            model=config.name,
             reason=seen.reason,
         )
         self._seq += 1
         return event
 
-    def _show(self, sighting: Sighting, scores: list[Score], events: list[Event]) -> None:
-        views = self._telemetry.faces
-        view = views.setdefault(sighting.face, FaceView())
-        view.visible = sighting.motion is not None
-        view.curve.extend(scores)
-        for event in events:
-            moment = getattr(event, event.phase, None)
-            if moment is not None:
-                view.marks.append((moment.tick, event.phase, event.kind))
-            view.state = event.kind if event.phase in ("onset", "apex") else "neutral"
-            self._telemetry.events.append(event)
-        while len(views) > _VIEWS:
-            del views[next(iter(views))]
-
-
-_VIEWS = 8
-"""Faces whose curves are kept for drawing."""
+    def close(self) -> None:
+        """Free the face detector."""
+        if self._estimator is not None:
+            self._estimator.close()

@@ -1,17 +1,25 @@
-"""Settings of a run: default < file < environment < flag; an unknown key is an error."""
+"""The settings of a run: one tree, from which flags, YAML and environment are made.
+
+default < file < environment < flag; an unknown key is an error. The leaves of the tree have distinct names:
+``face_model`` is the flag ``--face-model`` and the variable ``STREAMSPOT_FACE_MODEL``; in a file it stands in its
+group.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from streamspot.errors import SettingsError
+from streamspot.shipped import settings_file
+from streamspot.types import SESSION_NAME, STREAM_NAME, DeviceName, FlowName, Policy
 
 _PREFIX = "STREAMSPOT_"
 
@@ -29,73 +37,213 @@ _REMEDIES = {
 }
 """What to say where the words of the validation do not help."""
 
+Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-class RunSettings(BaseModel):
-    """Everything ``streamspot run`` can be told, under the names of its flags."""
 
+class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str = "0"
-    policy: Literal["every", "latest"] | None = None
-    speed: Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] = "max"
-    weights: str = "streamspot-base"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    faces: int = Field(1, ge=1, le=16)
-    face_model: Path | None = None
-    flow: Literal["lk", "dis", "farneback", "tvl1"] = "lk"
-    sensitivity: float = Field(0.5, ge=0.0, le=1.0)
-    stream: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,40}$")
-    session: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    broker: str | None = None
-    node: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,40}$")
-    journal: Path | None = None
-    fsync: float = Field(1.0, ge=0.0)
-    ros: bool = False
-    homeassistant: bool = False
-    osc: str | None = None
-    metrics: int | None = Field(None, ge=0, le=65535)
-    log: Path | None = None
-    events: str | None = None
-    intensity: Path | None = None
-    record: Path | None = None
+
+class CaptureSettings(_Group):
+    """How the source is read."""
+
+    policy: Policy | None = Field(
+        None, description="every: lose no frame; latest: drop old ones. Default: latest for cameras only."
+    )
+    speed: Speed = Field("max", description="Replay pace: max, or 1 for the recording's own.")
 
 
-def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> RunSettings:
+class FaceSettings(_Group):
+    """How faces are found."""
+
+    faces: int = Field(1, ge=1, le=16, description="Most faces to follow.")
+    face_model: Path | None = Field(
+        None, description="A face_landmarker.task; takes FaceLandmarker instead of FaceMesh."
+    )
+
+
+class MotionSettings(_Group):
+    """How their motion is measured."""
+
+    flow: FlowName = Field("lk", description="Optical flow: lk, dis, farneback or tvl1.")
+
+
+class ModelSettings(_Group):
+    """What judges it."""
+
+    weights: str = Field("streamspot-base", description="Name of shipped weights or a .safetensors file.")
+    device: DeviceName = Field("auto", description="auto, cpu or cuda.")
+
+
+class SpottingSettings(_Group):
+    """How much is reported."""
+
+    sensitivity: float = Field(
+        0.5, ge=0.0, le=1.0, description="From 0 (only the clearest) to 1 (the faintest)."
+    )
+
+
+class NameSettings(_Group):
+    """What the run is called."""
+
+    stream: str | None = Field(
+        None,
+        pattern=f"^{STREAM_NAME}$",
+        description="Name of the stream in topics. Default: from the source.",
+    )
+    node: str | None = Field(
+        None,
+        pattern=f"^{STREAM_NAME}$",
+        description="Name of this machine in topics. Default: its host name.",
+    )
+    session: str | None = Field(
+        None,
+        pattern=f"^{SESSION_NAME}$",
+        description="Name of the session. Default: the same for every run over a recording.",
+    )
+    subject: str | None = Field(
+        None,
+        min_length=1,
+        max_length=80,
+        description="Whose face it is, for labels. Default: the stream's name.",
+    )
+
+
+class MqttSettings(_Group):
+    """Where events are delivered."""
+
+    broker: str | None = Field(
+        None, description="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none."
+    )
+    journal: Path | None = Field(None, description="Folder of the delivery journal.")
+    fsync: float = Field(1.0, ge=0.0, description="Seconds of events a power failure may cost; 0 for none.")
+    ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (hri_msgs).")
+    homeassistant: bool = Field(False, description="Announce the stream to Home Assistant.")
+
+
+class OutputSettings(_Group):
+    """What else is written or sent."""
+
+    events: str | None = Field(None, description="Write events as JSON lines to this file, - for stdout.")
+    intensity: Path | None = Field(
+        None, description="Write the curve as CSV: tick, pts, intensity, macro, micro."
+    )
+    log: Path | None = Field(None, description="Append the events to a table: FILE.csv or FOLDER.parquet.")
+    record: Path | None = Field(
+        None, description="Record region motion (no picture) to replay with --source."
+    )
+    osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
+    metrics: int | None = Field(
+        None, ge=0, le=65535, description="Port on this machine at which Prometheus may fetch /metrics."
+    )
+
+
+class Settings(_Group):
+    """Everything ``streamspot run`` can be told."""
+
+    source: str = Field(
+        "0",
+        description="Camera (0, /dev/video2), file, rtsp:// or http:// address, folder of images, - (standard "
+        "input), synthetic, or a recording of region motion. Default: 0.",
+    )
+    capture: CaptureSettings = CaptureSettings()
+    face: FaceSettings = FaceSettings()
+    motion: MotionSettings = MotionSettings()
+    model: ModelSettings = ModelSettings()
+    spotting: SpottingSettings = SpottingSettings()
+    name: NameSettings = NameSettings()
+    mqtt: MqttSettings = MqttSettings()
+    output: OutputSettings = OutputSettings()
+
+
+class Analysis(TypedDict, total=False):
+    """The settings that concern the analysis, as keywords of the Python interface; see ``Settings`` for each."""
+
+    policy: Policy | None
+    speed: Literal["max"] | float
+    faces: int
+    face_model: str | Path | None
+    flow: FlowName
+    weights: str | Path
+    device: DeviceName
+    sensitivity: float
+    stream: str | None
+    session: str | None
+
+
+def leaves() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield every setting: its group ("" at the top), its name and its field."""
+    for name, info in Settings.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, _Group):
+            yield from ((name, leaf, field) for leaf, field in kind.model_fields.items())
+        else:
+            yield "", name, info
+
+
+def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
     """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given.
 
     Args:
-        flags: Setting to value; None stands for a flag that was not given.
-        file: YAML with the same keys.
+        flags: Name of a setting to value; None stands for a flag that was not given.
+        config: YAML file, nested as ``Settings`` is, or the name of a shipped one.
 
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value impossible.
     """
-    known = set(RunSettings.model_fields)
+    file = None if config is None else settings_file(config)
+    groups = {leaf: group for group, leaf, _ in leaves()}
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    layers = ((str(file), _read(file)), ("the environment", _environment()), ("the command line", flags))
+    layers = (
+        (str(file), _flattened(_read(file), groups, str(file))),
+        ("the environment", _environment()),
+        ("the command line", flags),
+    )
     for where, layer in layers:
-        for key, value in layer.items():
-            if key not in known:
-                close = get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(sorted(known))}"
-                raise SettingsError(f"there is no setting {key!r} (in {where}); {hint}")
+        for leaf, value in layer.items():
+            if leaf not in groups:
+                raise _unknown(leaf, groups, where)
             if value is not None:
-                merged[key], origin[key] = value, where
+                merged[leaf], origin[leaf] = value, where
+    return build(merged, origin)
+
+
+def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> Settings:
+    """Return the tree of settings by name.
+
+    Args:
+        values: Name of a setting to value.
+        origin: Where each was given, for the sentence that refuses it.
+
+    Raises:
+        SettingsError: A name is unknown or a value impossible.
+    """
+    groups = {leaf: group for group, leaf, _ in leaves()}
+    tree: dict[str, Any] = {}
+    for leaf, value in values.items():
+        if leaf not in groups:
+            raise _unknown(leaf, groups, "")
+        (tree.setdefault(groups[leaf], {}) if groups[leaf] else tree)[leaf] = value
     try:
-        return RunSettings.model_validate(merged)
+        return Settings.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0])
-        remedy = _REMEDIES.get(key) or first["msg"].replace("Input should", "it should")
-        raise SettingsError(
-            f"{key} = {merged.get(key)!r} (in {origin.get(key)}) is impossible: {remedy}"
-        ) from error
+        leaf = str(next(part for part in first["loc"] if part in values))
+        remedy = _REMEDIES.get(leaf) or first["msg"].replace("Input should", "it should")
+        where = f" (in {origin[leaf]})" if origin else ""
+        raise SettingsError(f"{leaf} = {values[leaf]!r}{where} is impossible: {remedy}") from error
 
 
 def state_folder() -> Path:
     """Return where what outlives a run is kept (journals, the log): ``$XDG_STATE_HOME/streamspot``."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
+
+
+def _unknown(leaf: str, known: Mapping[str, str], where: str) -> SettingsError:
+    close = get_close_matches(leaf, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(sorted(known))}"
+    return SettingsError(f"there is no setting {leaf!r}{f' (in {where})' if where else ''}; {hint}")
 
 
 def _environment() -> dict[str, Any]:
@@ -104,6 +252,28 @@ def _environment() -> dict[str, Any]:
         for name, value in os.environ.items()
         if name.startswith(_PREFIX) and name not in _ELSEWHERE
     }
+
+
+def _flattened(content: Mapping[str, Any], groups: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Return the leaves of a file's tree by name."""
+    flat: dict[str, Any] = {}
+    sections = {group for group in groups.values() if group}
+    for key, value in content.items():
+        if key in sections and isinstance(value, Mapping):
+            for leaf, inner in value.items():
+                if groups.get(leaf) != key:
+                    known = {name: group for name, group in groups.items() if group == key}
+                    raise _unknown(str(leaf), known, f"{key} of {where}")
+                flat[leaf] = inner
+        elif key in sections:
+            raise SettingsError(f"{key} in {where} is a group of settings; write its keys below it, indented")
+        elif groups.get(key):
+            raise SettingsError(
+                f"{key} in {where} belongs into the group {groups[key]}; write it below {groups[key]}:"
+            )
+        else:
+            flat[key] = value
+    return flat
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -1,19 +1,28 @@
-"""The things that flow: Frame → Face → RegionMotion → Score → Detection → Event.
+"""The things that flow: Frame → Face → FaceMotion → Score → Detection → Event → Update.
 
 Every stage imports these types and nothing of its neighbours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
+State = Literal["neutral", "macro", "micro"]
+Policy = Literal["every", "latest"]
+FlowName = Literal["lk", "dis", "farneback", "tvl1"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+STREAM_NAME = r"[a-z0-9_-]{1,40}"
+SESSION_NAME = r"[A-Za-z0-9_.-]{1,64}"
 
 TICK_RATE = 30.0
 """Ticks a second; the model and everything after it live on this grid, whatever the camera's frame rate."""
@@ -43,13 +52,11 @@ class Face:
     Attributes:
         track: Number of the person within the session; a face that was lost and returns gets a new one.
         landmarks: ``(468, 3)`` or ``(478, 3)`` float32: x, y in pixels of the frame, z in the same unit.
-        confidence: In [0, 1].
         transform: ``(2, 3)`` float32, the similarity from frame pixels to the aligned crop.
     """
 
     track: int
     landmarks: NDArray[np.float32]
-    confidence: float
     transform: NDArray[np.float32]
 
 
@@ -73,18 +80,33 @@ class RegionMotion:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """One tick of one face's motion, or the end of its segment.
+class FaceMotion:
+    """One tick of one face's motion.
 
     Attributes:
         face: Track number.
-        motion: What moved; None where the segment ends.
+        motion: What moved.
+    """
+
+    face: int
+    motion: RegionMotion
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEnd:
+    """The end of a stretch of ticks without a gap; what comes after it begins anew.
+
+    Attributes:
+        face: Track number.
         reason: Why it ended ("face lost"), None at the regular end of the source.
     """
 
     face: int
-    motion: RegionMotion | None
     reason: str | None = None
+
+
+Motion = FaceMotion | SegmentEnd
+"""What is known of a face's motion, in order of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,67 +159,55 @@ class Detection:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """An instant on every clock a consumer may hold.
+class Moment(BaseModel):
+    """An instant on every clock a consumer may hold."""
 
-    Attributes:
-        tick: Number on the 30 Hz grid.
-        frame: Index of the nearest source frame.
-        pts: Seconds on the source's time line.
-        time: Wall-clock time, RFC 3339 with microseconds and ``Z``.
-    """
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
-    tick: int
-    frame: int
-    pts: float
-    time: str
+    tick: int = Field(description="Number on the 30 Hz grid.")
+    frame: int = Field(description="Index of the nearest source frame.")
+    pts: float = Field(description="Seconds on the source's time line.")
+    time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
+        description="Wall-clock time, RFC 3339 with microseconds and Z."
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One phase of one expression, as delivered.
+class Event(BaseModel):
+    """One phase of one expression, as delivered."""
 
-    Attributes:
-        session: Identifies the run; a replay of the same recording has the same session.
-        stream: Name of the source within the session.
-        face: Track number of the face.
-        expression: Identifies the expression; all its phases share it.
-        phase: ``onset``, ``apex``, ``offset`` (complete in itself and final) or ``cancelled``.
-        kind: Macro- or micro-expression; final in ``offset``.
-        seq: Number of the event within session and stream, without gaps.
-        onset: When the expression began.
-        apex: When it was strongest, None while unknown.
-        offset: Its last moment, None while unknown.
-        intensity: Peak intensity in [0, 1].
-        score: Outer-inner-contrastive score in [-1, 1], 0 while unknown.
-        decided_at: The newest moment the program had seen when it decided.
-        look_ahead: Ticks the network looks ahead.
-        model: Name of the weights.
-        reason: Why the expression was cancelled, None otherwise.
-    """
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
-    session: str
-    stream: str
-    face: int
-    expression: str
-    phase: Phase
-    kind: Kind
-    seq: int
-    onset: Moment
-    apex: Moment | None
-    offset: Moment | None
-    intensity: float
-    score: float
-    decided_at: Moment
-    look_ahead: int
-    model: str
-    reason: str | None = None
+    run: str = Field(description="Identifies the run; no two runs have the same.")
+    session: str = Field(
+        description="Identifies what was analysed and how; a second run over the same recording has the same."
+    )
+    stream: str = Field(description="Name of the source.")
+    face: int = Field(ge=0, description="Track number of the face.")
+    expression: str = Field(description="Identifies the expression; all its phases share it.")
+    phase: Phase = Field(description="onset, apex, offset (complete in itself and final) or cancelled.")
+    kind: Kind = Field(description="Macro- or micro-expression; final in offset.")
+    seq: int = Field(ge=0, description="Number of the event within run and stream, without gaps.")
+    onset: Moment = Field(description="When the expression began.")
+    apex: Moment | None = Field(description="When it was strongest, null while unknown.")
+    offset: Moment | None = Field(description="Its last moment, null while unknown.")
+    intensity: float = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
+    score: float = Field(
+        ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
+    )
+    decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
+    look_ahead: int = Field(ge=0, description="Ticks the network looks ahead.")
+    model: str = Field(description="Name of the weights.")
+    reason: str | None = Field(None, description="Why the expression was cancelled, null otherwise.")
+
+    @property
+    def state(self) -> State:
+        """What the face does from this phase on."""
+        return self.kind if self.phase in {"onset", "apex"} else "neutral"
 
     @property
     def id(self) -> str:
         """Stable id: the same event has the same id however often it is delivered."""
-        return f"{self.session}/{self.stream}/{self.seq}"
+        return f"{self.run}/{self.stream}/{self.seq}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +215,14 @@ class Session:
     """What every event of a run carries.
 
     Attributes:
-        id: Identifies the run; equal for two replays of the same recording.
+        run: Identifies the run; no two runs have the same.
+        id: Identifies the content, what was analysed and how; equal for two runs over the same recording.
         stream: Short name of the source.
         origin: Time of tick 0 on the source's time line, seconds.
         start: Wall-clock time of tick 0.
     """
 
+    run: str
     id: str
     stream: str
     origin: float
@@ -220,4 +232,66 @@ class Session:
         """Return tick and frame on every clock."""
         wall = self.start + timedelta(seconds=tick / TICK_RATE)
         stamp = wall.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return Moment(tick, frame, round(self.origin + tick / TICK_RATE, 6), stamp)
+        pts = round(self.origin + tick / TICK_RATE, 6)
+        return Moment(tick=tick, frame=frame, pts=pts, time=stamp)
+
+
+Item = Frame | Motion | Session
+"""What a source yields: pictures, or recorded motion and the session where its start became known better."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceState:
+    """What one face in view does now.
+
+    Attributes:
+        state: ``neutral``, or the kind of the expression that was announced and is not over.
+        expression: Its id, None while neutral.
+        since: Its onset in seconds on the source's time line, None while neutral.
+        intensity: Of the newest tick judged, in [0, 1].
+    """
+
+    state: State = "neutral"
+    expression: str | None = None
+    since: float | None = None
+    intensity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The settings that may be changed while a stream runs, as they are now.
+
+    Attributes:
+        paused: Whether it was asked to pause.
+        sensitivity: In [0, 1].
+    """
+
+    paused: bool = False
+    sensitivity: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one step of a stream brought to light: everything a consumer sees.
+
+    Attributes:
+        session: Of the run; None before the first frame.
+        frame: Index of the newest frame.
+        pts: Its time in seconds on the source's time line.
+        motion: Ticks of faces' motion and ends of their segments.
+        scores: (face, score) of every tick that is now judged.
+        events: Phases announced, in order.
+        faces: What each face in view does now, by track number.
+        messages: Troubles, in plain words.
+        controls: The settings in force.
+    """
+
+    session: Session | None = None
+    frame: int = 0
+    pts: float = 0.0
+    motion: tuple[Motion, ...] = ()
+    scores: tuple[tuple[int, Score], ...] = ()
+    events: tuple[Event, ...] = ()
+    faces: Mapping[int, FaceState] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+    controls: Controls = Controls()

@@ -1,24 +1,28 @@
-"""A real mosquitto for the tests, stopped in every way a broker can stop, and the sink and the events it meets."""
+"""A real mosquitto for the tests, stopped in every way a broker can stop; a publisher, events and an eavesdropper."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
-from streamspot.mqtt.publisher import MqttSink
-from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Moment, Phase
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.publisher import Publisher
+from streamspot.state import fold
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Controls, Event, Moment, Phase, Score, Update
 
 LOSSLESS = "autosave_on_changes true\nautosave_interval 1\n"
 """What docs/mqtt.md tells the administrator of a lossless consumer to write."""
@@ -88,19 +92,21 @@ class Mosquitto:
         self.process.send_signal(which)
 
 
-def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", session: str = "s1") -> Event:
+def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", run: str = "r1") -> Event:
     """Return an event as a stream makes it, three phases to an expression."""
 
     def moment(tick: int) -> Moment:
         time = datetime(2026, 11, 22, 10, tzinfo=UTC) + timedelta(seconds=tick / 30)
-        return Moment(tick, tick, tick / 30, time.isoformat(timespec="microseconds").replace("+00:00", "Z"))
+        stamp = time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return Moment(tick=tick, frame=tick, pts=tick / 30, time=stamp)
 
     onset, later = moment(10 * seq), moment(10 * seq + 9)
     return Event(
-        session=session,
+        run=run,
+        session="s1",
         stream=stream,
         face=0,
-        expression=f"{session}/{stream}/0/{seq}",
+        expression=f"{run}/{stream}/0-{seq}",
         phase=phase,
         kind="macro",
         seq=seq,
@@ -116,9 +122,61 @@ def make_event(seq: int, phase: Phase = "offset", *, stream: str = "cam", sessio
     )
 
 
-def a_sink(url: str, folder: Path, telemetry: Telemetry, drain: float = 3.0) -> MqttSink:
-    """Return the sink under test."""
-    return MqttSink(url, node="n", stream="cam", journal=folder / "j", telemetry=telemetry, drain=drain)
+def make_update(
+    *events: Event,
+    scores: Sequence[tuple[int, Score]] = (),
+    messages: Sequence[str] = (),
+    controls: Controls = Controls(),  # noqa: B008
+) -> Update:
+    """Return what a step of a stream brings to light, the faces folded as the pipeline does."""
+    return Update(
+        scores=tuple(scores),
+        events=events,
+        faces=fold({}, (), scores, events),
+        messages=tuple(messages),
+        controls=controls,
+    )
+
+
+def publisher_to(
+    url: str,
+    folder: Path,
+    delivery: Delivery | None = None,
+    *,
+    stream: str = "cam",
+    measured: Stats | None = None,
+    **rest: Any,
+) -> Publisher:
+    """Return the publisher under test."""
+    return Publisher(
+        url,
+        node="n",
+        stream=stream,
+        journal=folder / "j",
+        measured=measured or Stats(),
+        delivery=delivery or Delivery(),
+        **rest,
+    )
+
+
+@contextlib.asynccontextmanager
+async def overhear(url: str, *topics: str) -> AsyncIterator[asyncio.Queue[tuple[str, bytes, bool]]]:
+    """Collect (topic, payload, retained) of every message, as any MQTT client would."""
+    queue: asyncio.Queue[tuple[str, bytes, bool]] = asyncio.Queue()
+    async with Dialler(Broker.parse(url)).connect() as connection:
+        for topic in topics:
+            await connection.client.subscribe(topic, qos=1)
+
+        async def collect() -> None:
+            async for message in connection.client.messages:
+                assert isinstance(message.payload, bytes)
+                queue.put_nowait((str(message.topic), message.payload, bool(message.retain)))
+
+        task = asyncio.create_task(collect())
+        try:
+            yield queue
+        finally:
+            task.cancel()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:

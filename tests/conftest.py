@@ -43,7 +43,7 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def portrait() -> Frame:
     """Return one frame with one face."""
-    return next(iter(Synthetic.parse("synthetic:noise=0").frames()))
+    return next(iter(Synthetic.parse("synthetic:noise=0").read()))
 
 
 @pytest.fixture

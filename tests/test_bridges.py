@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Mosquitto, free_port, make_event
+from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
 
 from streamspot.errors import SettingsError
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import HomeAssistant, Ros
-from streamspot.mqtt.connection import Broker, Dialler
-from streamspot.mqtt.publisher import MqttSink
+from streamspot.mqtt.connection import Dialler
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import metrics_server
 from streamspot.sinks.table import EventTable
-from streamspot.telemetry import Telemetry
+from streamspot.stats import Delivery, Stats
 from streamspot.types import Score
 
 
@@ -29,17 +29,10 @@ async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
     with Mosquitto(tmp_path) as broker:
         async with Dialler(Broker.parse(broker.url)).connect() as connection:
             await connection.client.subscribe("streamspot/n/cam/hri", qos=1)
-            sink = MqttSink(
-                broker.url,
-                node="n",
-                stream="cam",
-                journal=tmp_path / "j",
-                telemetry=Telemetry(),
-                bridges=[Ros("n", "cam"), HomeAssistant("n", "cam")],
-            )
-            async with sink:
-                await sink.event(make_event(0, "onset"))
-                await sink.event(make_event(1, "cancelled"))
+            bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
+            async with publisher_to(broker.url, tmp_path, bridges=bridges) as publisher:
+                await publisher.take(make_update(make_event(0, "onset")))
+                await publisher.take(make_update(make_event(1, "cancelled")))
                 async with asyncio.timeout(5):
                     got = [(await anext(connection.client.messages)).payload for _ in range(2)]
             await connection.client.subscribe("homeassistant/#")
@@ -52,8 +45,8 @@ async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
 
 def test_the_ros_message_has_the_fields_of_hri_msgs_expression():
     """The bridge maps it without code: every field there, of the right type, and no emotion named."""
-    (note,) = Ros("n", "cam").event(make_event(0, "onset"))
-    message = json.loads(note.payload)
+    (said,) = Ros("n", "cam").event(make_event(0, "onset"))
+    message = json.loads(said.payload)
     assert list(message) == ["header", "expression", "valence", "arousal", "confidence"]
     assert message["header"] == {"stamp": {"sec": 1795341600, "nanosec": 300000000}, "frame_id": "face_0"}
     assert message["expression"] in {"neutral", "macro", "micro"}
@@ -63,8 +56,8 @@ def test_the_ros_message_has_the_fields_of_hri_msgs_expression():
 def test_home_assistants_templates_read_our_state():
     """What the discovery message tells Home Assistant to extract is what the state and the events hold."""
     jinja2 = pytest.importorskip("jinja2")
-    (note,) = HomeAssistant("n", "cam.mp4").announce()
-    config = json.loads(note.payload)
+    (said,) = HomeAssistant("n", "cam.mp4").announce()
+    config = json.loads(said.payload)
     assert [place["topic"] for place in config["availability"]] == [
         "streamspot/n/status",
         "streamspot/n/cam.mp4/status",
@@ -111,8 +104,7 @@ async def test_vrchat_gets_its_parameters_at_once_and_again(packets: Any):
     """The avatar follows within a blink; one that loads later gets everything within a second."""
     port, queue = packets
     async with OscSink(f"vrchat://127.0.0.1:{port}") as sink:
-        sink.score(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))
-        await sink.event(make_event(0, "onset"))
+        await sink.take(make_update(make_event(0, "onset"), scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))]))
         seen: dict[str, list[Any]] = {}
         async with asyncio.timeout(4):
             while len(seen.get("/avatar/parameters/StreamspotActive", [])) < 3:
@@ -130,9 +122,7 @@ async def test_vmc_gets_blend_shapes(packets: Any):
     """A VTuber program gets two blend shapes and the message that applies them."""
     port, queue = packets
     async with OscSink(f"vmc://127.0.0.1:{port}") as sink:
-        sink.score(4, Score(0, 0.0, 0, 1.0, 0.9, 0.1))
-        await sink.event(make_event(0, "onset"))
-        await sink.event(make_event(0, "onset"))
+        await sink.take(make_update(make_event(0, "onset"), scores=[(0, Score(0, 0.0, 0, 0.75, 0.9, 0.1))]))
         async with asyncio.timeout(3):
             got = [await queue.get() for _ in range(4)]
     assert ("/VMC/Ext/Blend/Val", ("StreamspotMacro", pytest.approx(0.75, abs=0.01))) in got
@@ -163,11 +153,11 @@ async def test_a_missing_extra_is_named(
             pass
 
 
-async def test_prometheus_fetches_the_telemetry_from_loopback():
+async def test_prometheus_fetches_the_counts_from_loopback():
     """One GET gives every counter in the text format; any other path is a 404, nonsense does no harm."""
-    telemetry = Telemetry(frames=7, source="rtsp://user:hunter2@camera")
-    telemetry.stages["flow"].add(0.004)
-    async with metrics_server(telemetry, 0) as port:
+    measured = Stats(frames=7, source="rtsp://user:hunter2@camera")
+    measured.stages["flow"].add(0.004)
+    async with metrics_server(measured, Delivery(), 0) as port:
 
         async def ask(request: bytes) -> str:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -182,7 +172,7 @@ async def test_prometheus_fetches_the_telemetry_from_loopback():
         assert "404" in await ask(b"GET / HTTP/1.1\r\n\r\n")
         await ask(b"\xff" * 100_000)
         with pytest.raises(SettingsError, match="choose another"):
-            async with metrics_server(telemetry, port):
+            async with metrics_server(measured, Delivery(), port):
                 pass
     assert "streamspot_frames_total 7\n" in page
     assert 'streamspot_stage_seconds{stage="flow",quantile="0.5"} 0.004\n' in page
@@ -199,8 +189,8 @@ async def test_the_analysts_log_grows_from_run_to_run(tmp_path: Path, ending: st
     path = tmp_path / f"events.{ending}"
     for first in (0, 3):
         async with EventTable(path) as table:
-            await table.event(make_event(first, "onset"))
-            await table.event(make_event(first + 1, "offset"))
+            await table.take(make_update(make_event(first, "onset")))
+            await table.take(make_update(make_event(first + 1, "offset")))
     if ending == "csv":
         with path.open(newline="") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
@@ -227,6 +217,6 @@ async def test_a_table_of_another_kind_is_refused(tmp_path: Path):
 async def test_nobody_listening_to_osc_is_no_trouble():
     """Avatars come and go; the stream does not care."""
     async with OscSink(f"vrchat://127.0.0.1:{free_port()}") as sink:
-        await sink.event(make_event(0, "onset"))
+        await sink.take(make_update(make_event(0, "onset")))
         await asyncio.sleep(0.3)
         assert sink._task.done() is False

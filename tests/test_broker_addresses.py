@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspot.errors import BrokerError, SettingsError
-from streamspot.mqtt.connection import Broker, RefusedError, backoff, redacted
+from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.connection import RefusedError, backoff
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.subscriber import subscribe
 

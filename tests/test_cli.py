@@ -138,7 +138,7 @@ def test_an_unknown_key_is_named_with_its_neighbour(
     assert_one_sentence(line("run", "--config", folder / "typo.yaml"), "typo.yaml", "'sensitivity'")
     assert_one_sentence(line("run", "--config", folder / "list.yaml"), "list.yaml", "key: value")
     assert_one_sentence(line("run", "--config", folder / "binary.yaml"), "binary.yaml", "key: value")
-    assert_one_sentence(line("run", "--config", folder / "none.yaml"), "none.yaml", "check its name")
+    assert_one_sentence(line("run", "--config", folder / "none.yaml"), "none.yaml", "live, replay")
     monkeypatch.setenv("STREAMSPOT_FASES", "2")
     assert_one_sentence(line("run", "--source", SHORT), "'fases'", "environment", "'faces'")
 

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from streamspot.telemetry import Telemetry
 
 from streamspot.console import QuietStderr
 from streamspot.dashboard import Dashboard
-from streamspot.telemetry import Telemetry
 
 
 def test_native_chatter_goes_to_the_log(tmp_path, capfd):

@@ -11,14 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from brokers import Mosquitto, make_event
+from brokers import Mosquitto, make_event, make_update, overhear, publisher_to
 
 from streamspot.events import decode, encode
 from streamspot.mqtt.bridges import Ros
-from streamspot.mqtt.connection import Broker, Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema, write
-from streamspot.mqtt.publisher import MqttSink
-from streamspot.telemetry import Telemetry
+from streamspot.stats import Stats
 from streamspot.types import Phase, Score
 
 DOCS = Path(__file__).parents[1] / "docs" / "schema"
@@ -70,33 +68,26 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere():
 async def test_everything_published_is_in_the_contract_and_private(tmp_path: Path):
     """Each message of a full run stands in the AsyncAPI document and satisfies it; nothing secret is in any."""
     document = asyncapi()
-    telemetry = Telemetry(source="rtsp://user:hunter2@camera/1", model="m")
+    measured = Stats(source="rtsp://user:hunter2@camera/1", model="m")
     seen: dict[str, int] = {}
     with Mosquitto(tmp_path) as broker:
-        async with Dialler(Broker.parse(broker.url)).connect() as connection:
-            await connection.client.subscribe("streamspot/#", qos=1)
-            sink = MqttSink(
-                broker.url,
-                node="n",
-                stream="cam",
-                journal=tmp_path / "j",
-                telemetry=telemetry,
-                bridges=[Ros("n", "cam")],
-            )
-            async with sink:
+        async with overhear(broker.url, "streamspot/#") as messages:
+            async with publisher_to(
+                broker.url, tmp_path, measured=measured, bridges=[Ros("n", "cam")]
+            ) as publisher:
                 for number in range(20):
-                    await sink.event(make_event(number, "onset" if number % 2 else "offset"))
-                    for tick in range(10):
-                        sink.score(0, Score(10 * number + tick, tick / 30, tick, 0.5, 0.9, 0.1))
+                    ticks = range(10 * number, 10 * number + 10)
+                    update = make_update(
+                        make_event(number, "onset" if number % 2 else "offset"),
+                        scores=[(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1)) for tick in ticks],
+                        messages=["the camera rtsp://user:hunter2@camera/1 stalls; check it"] * (number == 9),
+                    )
+                    await publisher.take(update)
                     await asyncio.sleep(0.02)
-                sink.error("the camera rtsp://user:hunter2@camera/1 stalls; check the cable")
                 await asyncio.sleep(0.3)
             async with asyncio.timeout(5):
-                async for message in connection.client.messages:
-                    assert isinstance(message.payload, bytes)
-                    check(document, str(message.topic), message.payload, seen)
-                    if message.payload == b"stopped" and str(message.topic) == "streamspot/n/status":
-                        break
+                while (message := await messages.get())[:2] != ("streamspot/n/status", b"stopped"):
+                    check(document, message[0], message[1], seen)
     assert set(seen) == set(document["channels"]) - {"set"}
     journal = b"".join(path.read_bytes() for path in (tmp_path / "j").iterdir())
     assert b"hunter2" not in journal
@@ -133,30 +124,20 @@ async def test_a_whole_run_leaks_neither_picture_nor_landmark_nor_password(
     with Mosquitto(tmp_path) as broker:
         url = broker.url.replace("//", "//nobody@")
         files = [tmp_path / name for name in ("events.jsonl", "intensity.csv")]
-        command = [
-            sys.executable,
-            "-c",
-            "from streamspot.cli import main; main()",
-            "run",
-            "--source",
-            "synthetic",
-        ]
+        command = [sys.executable, "-m", "streamspot", "run", "--source", "synthetic"]
         command += ["--no-ui", "--broker", url, "--node", "n", "--journal", str(tmp_path / "j")]
         command += ["--events", str(files[0]), "--intensity", str(files[1])]
-        async with Dialler(Broker.parse(broker.url)).connect() as connection:
-            await connection.client.subscribe("#", qos=1)
+        async with overhear(broker.url, "#") as messages:
             pipe = asyncio.subprocess.PIPE
             process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
             finished = asyncio.create_task(process.communicate())
             published = []
             async with asyncio.timeout(120):
-                async for message in connection.client.messages:
-                    assert isinstance(message.payload, bytes)
-                    check(document, str(message.topic), message.payload, seen)
-                    if str(message.topic).endswith("/event"):
-                        published.append(message.payload)
-                    if message.payload == b"stopped" and str(message.topic) == "streamspot/n/status":
-                        break
+                while (message := await messages.get())[:2] != ("streamspot/n/status", b"stopped"):
+                    topic, payload, _ = message
+                    check(document, topic, payload, seen)
+                    if topic.endswith("/event"):
+                        published.append(payload)
                 printed = b"".join(await finished)
         assert process.returncode == 0, printed
         journal = [path.read_bytes() for path in (tmp_path / "j").iterdir()]

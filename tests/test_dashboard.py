@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment, Segments
+from streamspot.dashboard.snapshot import copied
+from streamspot.telemetry import FaceView, Telemetry
 
 from streamspot.console import can_draw, terminal_size
 from streamspot.dashboard import Dashboard, PlainLines, picture
 from streamspot.dashboard.live import fresh
 from streamspot.dashboard.picture import plain
-from streamspot.dashboard.snapshot import copied
-from streamspot.telemetry import FaceView, Telemetry
 from streamspot.types import Event, Moment, Score
 
 SIZES = [(80, 24), (120, 36), (200, 50), (72, 20), (400, 100), (71, 20), (100, 12), (40, 10), (20, 5), (1, 1)]

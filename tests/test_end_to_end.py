@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from brokers import Mosquitto
+from running import delivered, updates_of
 
 import streamspot
-from streamspot.cli.live import _run
 from streamspot.events import encode
-from streamspot.settings import load_settings
+from streamspot.spotting.overlap import iou
 from streamspot.types import Event
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
@@ -21,29 +21,19 @@ CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 def overlap(event: Event, onset: int, offset: int) -> float:
     """Return the intersection over union of a finished expression with inclusive frames."""
     assert event.offset is not None
-    common = min(event.offset.frame, offset) - max(event.onset.frame, onset) + 1
-    return common / (max(event.offset.frame, offset) - min(event.onset.frame, onset) + 1)
+    return iou((event.onset.frame, event.offset.frame + 1), (onset, offset + 1))
 
 
 async def events_of(source: str | Path, **settings: object) -> list[Event]:
     """Return all events of a source."""
-    return [event async for event in streamspot.stream(str(source), **settings)]
+    async with streamspot.open(source, **settings) as stream:
+        return [event async for update in stream for event in update.events]
 
 
 async def test_broker_file_and_iterator_give_the_same_events(tmp_path: Path):
     """What a subscriber of a real mosquitto receives is, byte for byte, what the JSON lines hold."""
     lines = tmp_path / "events.jsonl"
     with Mosquitto(tmp_path) as broker:
-        settings = load_settings(
-            {
-                "source": CLIP,
-                "events": str(lines),
-                "broker": broker.url,
-                "node": "test",
-                "journal": tmp_path / "journal",
-                "intensity": tmp_path / "curve.csv",
-            }
-        )
         received: list[bytes] = []
 
         async def follow() -> None:
@@ -55,14 +45,25 @@ async def test_broker_file_and_iterator_give_the_same_events(tmp_path: Path):
         ready = asyncio.Event()
         follower = asyncio.create_task(follow())
         await asyncio.wait_for(ready.wait(), 10)
-        await _run(settings, draw=False)
+        updates = await updates_of(
+            CLIP,
+            events=lines,
+            broker=broker.url,
+            node="test",
+            journal=tmp_path / "journal",
+            intensity=tmp_path / "curve.csv",
+        )
         await asyncio.sleep(0.3)
         follower.cancel()
     written = lines.read_bytes().splitlines()
     assert received == written
     assert len(written) >= 6
+    assert [event.id for update in updates for event in update.events] == [
+        json.loads(line)["id"] for line in written
+    ]
     iterated = await events_of(CLIP)
-    assert [event.id for event in iterated] == [json.loads(line)["id"] for line in written]
+    told = [delivered(event, "time") for update in updates for event in update.events]
+    assert [delivered(event, "time") for event in iterated] == told
     curve = (tmp_path / "curve.csv").read_text().splitlines()
     assert curve[0] == "tick,pts,intensity,macro,micro"
     assert len(curve) == 301

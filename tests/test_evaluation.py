@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspot.datasets.recording import Instance, Recording
-from streamspot.evaluation.matching import Counts, count, iou, match
+from streamspot.evaluation.evaluate import evaluate
+from streamspot.evaluation.matching import Counts, count, match, overlap
 from streamspot.evaluation.results import count_subjects, protocols, summarise
 from streamspot.evaluation.search import Curves, choose_scores
 from streamspot.spotting.online import decode, scores_of
@@ -33,9 +34,9 @@ def _recording(*instances: Instance, subject: str = "s", name: str = "v") -> Rec
 
 def test_overlap_counts_frames_inclusively() -> None:
     """Frames 0-9 and 5-14 share five of fifteen; the paper's code sees it differently."""
-    assert iou(_found(0, 9), _truth(5, 14)) == pytest.approx(5 / 15)
-    assert iou(_found(0, 9), _truth(5, 14), "paper") == pytest.approx(5 / 14)
-    assert iou(_found(0, 9), _truth(20, 29)) == 0
+    assert overlap(_found(0, 9), _truth(5, 14)) == pytest.approx(5 / 15)
+    assert overlap(_found(0, 9), _truth(5, 14), "paper") == pytest.approx(5 / 14)
+    assert overlap(_found(0, 9), _truth(20, 29)) == 0
 
 
 def test_half_is_enough() -> None:
@@ -112,7 +113,7 @@ def test_finding_everything_is_perfect() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.sampled_from([0.0, 0.4, 1.0]))
 def test_the_search_decodes_as_the_decoder(seed: int, macro: float, micro: float, overlap: float) -> None:
-    """What the search for least scores counts is what the one decoder reports with those scores."""
+    """What the search for minimum scores counts is what the one decoder reports with those scores."""
     rng = np.random.default_rng(seed)
     smooth = np.convolve(rng.random(400), np.ones(9) / 9, "same")
     curve = np.clip((smooth - smooth.min()) / np.ptp(smooth) * 1.1 - 0.05, 0, 1)
@@ -123,8 +124,23 @@ def test_the_search_decodes_as_the_decoder(seed: int, macro: float, micro: float
     assert [replace(d, number=0) for d in fast] == [replace(d, number=0) for d in exact]
 
 
+def test_one_evaluator_gives_all_tables() -> None:
+    """Scores in, tables of both protocols and of the live stream out; each subject may have settings of its own."""
+    scores = np.zeros((900, 3), np.float32)
+    scores[100:131, :2] = 0.9
+    recordings = [_recording(_truth(100, 130), subject=one, name=one) for one in "ab"]
+    strict = SpotSettings(macro_score=2.0)
+    settings = {"a": SpotSettings(), "b": strict}
+    results = evaluate(recordings, {"a": scores, "b": scores}, settings, look_ahead=8)
+    assert [results[table]["overall"]["tp"] for table in ("strict", "paper")] == [1, 1]
+    assert (results["live"]["overall"]["found"], results["live"]["look_ahead"]) == (1, 8)
+    none = evaluate(recordings, {"a": scores, "b": scores}, strict, look_ahead=None)
+    assert none["strict"]["overall"]["tp"] == 0
+    assert (none["live"], none["decision_delay_s"]) == (None, None)
+
+
 def test_the_chosen_scores_keep_what_is_plain() -> None:
-    """Least scores are chosen so that a clear rise stays and a weak one goes."""
+    """Minimum scores are chosen so that a clear rise stays and a weak one goes."""
     scores = np.zeros((900, 3), np.float32)
     scores[:, 1] = 1
     for first in range(50, 850, 200):

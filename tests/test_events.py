@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 
@@ -27,6 +26,7 @@ moments = st.builds(
 unit = st.floats(0, 1).map(lambda value: round(value, 6))
 events = st.builds(
     Event,
+    run=text,
     session=text,
     stream=text,
     face=whole,
@@ -72,7 +72,7 @@ json_values = st.recursive(
 @given(st.data())
 def test_one_spoilt_field_never_gets_through_as_another_type(data: st.DataObject):
     """An event with a field replaced by anything is refused or decodes to something that encodes again."""
-    envelope = to_cloudevent(make_event(3), node="n")
+    envelope = to_cloudevent(make_event(3), node="n").model_dump()
     key = data.draw(st.sampled_from(sorted(envelope["data"])))
     envelope["data"][key] = data.draw(json_values)
     try:
@@ -84,7 +84,7 @@ def test_one_spoilt_field_never_gets_through_as_another_type(data: st.DataObject
 
 def test_the_envelope_is_cloudevents_1_0_in_a_fixed_order():
     """A consumer may rely on the attributes, on their order and on the names documented."""
-    envelope = to_cloudevent(make_event(7, "apex"), node="Robo Lab")
+    envelope = to_cloudevent(make_event(7, "apex"), node="Robo Lab").model_dump()
     assert list(envelope) == [
         "specversion",
         "id",
@@ -96,16 +96,16 @@ def test_the_envelope_is_cloudevents_1_0_in_a_fixed_order():
         "dataschema",
         "data",
     ]
-    assert envelope["id"] == "s1/cam/7"
+    assert envelope["id"] == "r1/cam/7"
     assert envelope["source"] == "streamspot/robo-lab/cam"
     assert envelope["type"] == "io.streamspot.expression.apex.v1"
-    assert envelope["subject"] == "s1/cam/0/7"
+    assert envelope["subject"] == "r1/cam/0-7"
     assert envelope["data"]["offset"] is None
 
 
 def test_numbers_are_rounded_and_never_minus_zero():
     """The bytes do not depend on the last bits of a float."""
-    event = dataclasses.replace(make_event(1), intensity=0.1 + 0.2, score=-1e-9)
+    event = make_event(1).model_copy(update={"intensity": 0.1 + 0.2, "score": -1e-9})
     payload = encode(event, node="n")
     assert b'"intensity":0.3,"score":0.0,' in payload
 
@@ -113,12 +113,12 @@ def test_numbers_are_rounded_and_never_minus_zero():
 def test_a_number_that_is_not_finite_is_never_sent():
     """NaN is no JSON: a consumer never sees it, the program says so."""
     with pytest.raises(StreamspotError, match="nan"):
-        encode(dataclasses.replace(make_event(1), score=math.nan), node="n")
+        encode(make_event(1).model_copy(update={"score": math.nan}), node="n")
 
 
 def test_fields_of_a_later_version_are_ignored():
     """A consumer of today survives what a later version adds."""
-    envelope = to_cloudevent(make_event(1), node="n")
+    envelope = to_cloudevent(make_event(1), node="n").model_dump()
     envelope["traceparent"] = "x"
     envelope["data"]["novelty"] = [1]
     assert decode(json.dumps(envelope)) == make_event(1)

@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations
 from streamspot.datasets.extract import Outcome, extract
-from streamspot.datasets.layouts import read_layout
+from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Extracted, Measures, fingerprint, measure, on_ticks, read_extracted
 from streamspot.datasets.official import Found, Video
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
-from streamspot.sources.motion import Recorder
+from streamspot.sources.motion import MotionWriter
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import RegionMotion, Session, Sighting
+from streamspot.types import FaceMotion, RegionMotion, Session
 
 POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,12,\n"
 
@@ -30,7 +30,7 @@ POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,1
 def _run(folder: Path, out: Path, **options: object) -> Outcome:
     jobs = int(str(options.get("jobs", 1)))
     return extract(
-        read_layout(folder, "folder"), out, Measures(stride=2), jobs=jobs, progress=lambda _, __: None
+        read_format(folder, "folder"), out, Measures(stride=2), jobs=jobs, progress=lambda _, __: None
     )
 
 
@@ -73,7 +73,7 @@ def test_what_is_extracted_trains(extracted: Path) -> None:
 
 def test_training_sees_what_the_live_stream_sees(clips: Path, extracted: Path) -> None:
     """Row n of a loaded recording is the estimator's displacement at tick n."""
-    video = read_layout(clips, "folder").videos[1]
+    video = read_format(clips, "folder").videos[1]
     seen = measure(video, Measures(stride=2))
     np.testing.assert_array_equal(load(extracted).recordings[1].motion, seen.motion)
 
@@ -90,7 +90,7 @@ def test_a_second_run_measures_nothing_again(clips: Path, extracted: Path, tmp_p
     outcome = _run(again, out)
     assert (outcome.videos, outcome.resumed) == (2, 2)
     assert load(out).recordings[0].instances[0].point == 8
-    video = read_layout(clips, "folder").videos[0]
+    video = read_format(clips, "folder").videos[0]
     file = out / "videos" / "ann.npz"
     assert read_extracted(file, fingerprint(video, Measures(stride=2))) is not None
     assert read_extracted(file, fingerprint(video, Measures(stride=1))) is None
@@ -174,11 +174,12 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def _recording(path: Path, ticks: int, layout: str = "face17") -> None:
     rng = np.random.default_rng(ticks)
-    session = Session("s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    with Recorder(path, session, layout) as recorder:
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    with MotionWriter(path) as writer:
+        writer.begin(session, layout)
         for tick in range(ticks):
             moved = rng.normal(0, 0.01, (17, 2)).astype(np.float32)
-            recorder.extend([Sighting(0, RegionMotion(tick, tick / 30, 2 * tick, moved))])
+            writer.extend([FaceMotion(0, RegionMotion(tick, tick / 30, 2 * tick, moved))], session)
 
 
 def test_recordings_of_region_motion_are_videos_too(tmp_path: Path) -> None:

@@ -12,16 +12,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from brokers import LOSSLESS, Mosquitto, a_sink, free_port, make_event, until
+from brokers import LOSSLESS, Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 from streamspot.events import decode, encode
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.journal import Journal
-from streamspot.mqtt.publisher import MqttSink, resend
+from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Subscription, subscribe
-from streamspot.telemetry import Telemetry
+from streamspot.stats import Delivery
 
 pytestmark = pytest.mark.usefixtures("impatient", "silence")
 
+ENDLESS = Path(__file__).with_name("endless.py")
 COUNT = 400
 BREAK, MEND = 120, 220  # events between which the broker is disturbed
 
@@ -37,25 +40,25 @@ async def storm(
     folder: Path,
     disturb: Callable[[], Awaitable[None]],
     restore: Callable[[], Awaitable[None]],
-) -> tuple[list[int], Telemetry]:
-    """Send COUNT events through a disturbance; return the numbers a persistent subscriber saw and the telemetry."""
-    telemetry, got = Telemetry(), list[int]()
+) -> tuple[list[int], Delivery]:
+    """Send COUNT events through a disturbance; return the numbers a persistent subscriber saw and the delivery."""
+    delivery, got = Delivery(), list[int]()
     async with subscribe(broker.url, client_id="robot") as events:
         robot = asyncio.create_task(collect(events, got))
-        async with a_sink(broker.url, folder, telemetry) as sink:
+        async with publisher_to(broker.url, folder, delivery) as publisher:
             for number in range(COUNT):
                 if number == BREAK:
                     await disturb()
                 if number == MEND:
                     await restore()
-                await sink.event(make_event(number))
+                await publisher.take(make_update(make_event(number)))
                 await asyncio.sleep(0.004)
-            await until(lambda: not sink.remaining)
+            await until(lambda: not delivery.queued)
             with contextlib.suppress(TimeoutError):
                 await until(lambda: len(got) == COUNT, 2.0)
-            assert telemetry.broker.state == "online"
+            assert delivery.state == "online"
         robot.cancel()
-    return got, telemetry
+    return got, delivery
 
 
 @pytest.mark.parametrize("fault", ["SIGTERM", "SIGSTOP", "SIGKILL"])
@@ -76,9 +79,9 @@ async def test_a_broker_that_goes_and_comes_loses_nothing(fault: str, tmp_path: 
             else:
                 broker.start()
 
-        got, telemetry = await storm(broker, tmp_path, disturb, restore)
+        got, delivery = await storm(broker, tmp_path, disturb, restore)
     assert got == list(range(COUNT))
-    assert telemetry.broker.acknowledged == COUNT
+    assert delivery.acknowledged == COUNT
 
 
 async def test_a_killed_broker_that_forgot_everything_is_made_good_by_resend(tmp_path: Path):
@@ -105,26 +108,17 @@ async def test_a_killed_broker_that_forgot_everything_is_made_good_by_resend(tmp
 async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp_path: Path):
     """The will of a connection the broker has not noticed to be dead never hides that we are back."""
     with Mosquitto(tmp_path) as broker:
-        async with a_sink(broker.url, tmp_path, telemetry := Telemetry()) as sink:
-            await until(lambda: telemetry.broker.state == "online")
+        async with publisher_to(broker.url, tmp_path, delivery := Delivery()) as publisher:
+            await until(lambda: delivery.state == "online")
             broker.signal(signal.SIGSTOP)
-            await sink.event(make_event(0))
-            await until(lambda: telemetry.broker.state == "retrying")
+            await publisher.take(make_update(make_event(0)))
+            await until(lambda: delivery.state == "retrying")
             broker.signal(signal.SIGCONT)
-            await until(lambda: not sink.remaining)
+            await until(lambda: not delivery.queued)
             await asyncio.sleep(0.5)
             assert await retained(broker, "streamspot/n/status") == "online"
         assert await retained(broker, "streamspot/n/status") == "stopped"
-        command = [
-            sys.executable,
-            "-c",
-            PUBLISHER,
-            broker.url,
-            str(tmp_path / "k"),
-            "1",
-            str(Path(__file__).parent),
-        ]
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        process = await endless(broker.url, tmp_path / "k", 1)
         assert process.stdout is not None
         await process.stdout.readline()
         await until_retained(broker, "online")
@@ -136,19 +130,15 @@ async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp
 async def test_the_death_of_a_process_does_not_mark_another_of_its_node_offline(tmp_path: Path):
     """The broker publishes the dead one's will; the one that lives says that the node is online."""
     with Mosquitto(tmp_path) as broker:
-        async with a_sink(broker.url, tmp_path, telemetry := Telemetry()):
-            await until(lambda: telemetry.broker.state == "online")
-            folder, here = str(tmp_path / "k"), str(Path(__file__).parent)
-            command = [sys.executable, "-c", PUBLISHER, broker.url, folder, "1", here]
-            async with subscribe(broker.url, node="other") as others, asyncio.timeout(20):
-                client = others._connection.client
-                await client.subscribe("streamspot/n/status", qos=1)
-                assert (await anext(client.messages)).retain
-                process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-                said = [(await anext(client.messages)).payload]
+        async with publisher_to(broker.url, tmp_path, delivery := Delivery()):
+            await until(lambda: delivery.state == "online")
+            async with overhear(broker.url, "streamspot/n/status") as status, asyncio.timeout(20):
+                assert (await status.get())[2]  # retained, from before
+                process = await endless(broker.url, tmp_path / "k", 1)
+                said = [(await status.get())[1]]
                 process.kill()
                 await process.wait()
-                said += [(await anext(client.messages)).payload for _ in range(2)]
+                said += [(await status.get())[1] for _ in range(2)]
             assert said == [b"online", b"offline", b"online"]
             assert await retained(broker, "streamspot/n/status") == "online"
 
@@ -162,12 +152,8 @@ async def until_retained(broker: Mosquitto, status: str) -> None:
 
 async def retained(broker: Mosquitto, topic: str) -> str:
     """Return the retained payload of a topic."""
-    async with subscribe(broker.url) as events, asyncio.timeout(5):
-        client = events._connection.client
-        await client.subscribe(topic)
-        message = await anext(client.messages)
-        assert isinstance(message.payload, bytes)
-        return message.payload.decode()
+    async with overhear(broker.url, topic) as messages, asyncio.timeout(5):
+        return (await messages.get())[1].decode()
 
 
 async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Path):
@@ -180,48 +166,30 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
     try:
         with Mosquitto(tmp_path) as broker:
             got: list[int] = []
-            async with subscribe(broker.url) as events, subscribe(broker.url) as errors:
-                await errors._connection.client.subscribe("streamspot/n/cam/error", qos=1)
+            async with (
+                subscribe(broker.url) as events,
+                overhear(broker.url, "streamspot/n/cam/error") as errors,
+            ):
                 robot = asyncio.create_task(collect(events, got))
-                async with a_sink(broker.url, disk, telemetry := Telemetry()) as sink:
+                async with publisher_to(broker.url, disk, delivery := Delivery()) as publisher:
                     for number in range(COUNT):
-                        await sink.event(make_event(number))
+                        await publisher.take(make_update(make_event(number)))
                         await asyncio.sleep(0.002)
-                    assert "not writable" in telemetry.broker.error
+                    assert "not writable" in delivery.error
                     await until(lambda: len(got) == COUNT)
                     async with asyncio.timeout(5):
-                        while True:
-                            message = await anext(errors._connection.client.messages)
-                            if str(message.topic).endswith("/error"):
-                                break
-                    assert isinstance(message.payload, bytes)
-                    assert b"No space left" in message.payload
-                    assert sink.remaining == 0
+                        assert b"No space left" in (await errors.get())[1]
+                    assert delivery.queued == 0
                 robot.cancel()
         assert got == list(range(COUNT))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: ASYNC221
 
 
-PUBLISHER = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[4])
-from pathlib import Path
-from brokers import make_event
-from streamspot.mqtt.publisher import MqttSink
-from streamspot.telemetry import Telemetry
-
-async def main(url, folder, first):
-    sink = MqttSink(url, node="n", stream="cam", journal=Path(folder), telemetry=Telemetry())
-    async with sink:
-        for number in range(first, 10**6):
-            await sink.event(make_event(number))
-            print(number, flush=True)
-            await asyncio.sleep(0.002)
-
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
-"""
-"""Reports each event on standard output, as any other sink would, once the journal has it."""
+async def endless(url: str, folder: Path, first: int) -> asyncio.subprocess.Process:
+    """Start a process that publishes events until it is killed, and prints each number the journal has."""
+    command = [sys.executable, str(ENDLESS), url, str(folder), str(first)]
+    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
 
 
 async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[list[int], list[int]]:
@@ -230,9 +198,7 @@ async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[li
     async with subscribe(url) as events:
         robot = asyncio.create_task(collect(events, got))
         for _ in range(times):
-            command = [sys.executable, "-c", PUBLISHER, url, str(folder / "j"), str(len(reported))]
-            command.append(str(Path(__file__).parent))
-            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            process = await endless(url, folder, len(reported))
             assert process.stdout is not None
             lines = [await process.stdout.readline()]
             await asyncio.sleep(random.uniform(0, 0.1))
@@ -240,15 +206,15 @@ async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[li
             lines += (await process.stdout.read()).splitlines()
             await process.wait()
             reported += [int(line) for line in lines if line.strip()]
-        async with a_sink(url, folder, Telemetry()) as sink:
-            await until(lambda: not sink.remaining)
+        async with publisher_to(url, folder, delivery := Delivery()):
+            await until(lambda: not delivery.queued)
         await until(lambda: set(reported) <= set(got), 5.0)
         robot.cancel()
     return reported, got
 
 
 async def test_kill_9_between_journal_and_publish_loses_nothing_reported(tmp_path: Path):
-    """Whenever we are killed: what any sink was told arrives at the subscriber, after the restart at the latest."""
+    """Whenever we are killed: what any sink reported arrives at the subscriber, after the restart at the latest."""
     with Mosquitto(tmp_path) as broker:
         reported, got = await killed_again_and_again(broker.url, tmp_path, 4)
     assert reported
@@ -266,9 +232,9 @@ async def test_kill_9_a_hundred_times(tmp_path: Path):
 async def test_a_journal_left_behind_is_complete_after_every_fault(tmp_path: Path):
     """The journal holds every event in order, delivered or not, and nothing but events."""
     port = free_port()
-    async with a_sink(f"mqtt://127.0.0.1:{port}", tmp_path, Telemetry(), drain=0.1) as sink:
+    async with publisher_to(f"mqtt://127.0.0.1:{port}", tmp_path, drain=0.1) as publisher:
         for number in range(50):
-            await sink.event(make_event(number))
+            await publisher.take(make_update(make_event(number)))
     assert [decode(payload).seq for payload in Journal.read(tmp_path / "j")] == list(range(50))
 
 
@@ -278,10 +244,13 @@ async def test_a_damaged_line_in_the_journal_is_passed_over_and_told(tmp_path: P
         with Journal(tmp_path / "j") as journal:
             for number in range(3):
                 journal.append(encode(make_event(number), node="n") if number != 1 else b"\0" * 100)
-        async with subscribe(broker.url) as events, a_sink(broker.url, tmp_path, telemetry := Telemetry()):
+        async with (
+            subscribe(broker.url) as events,
+            publisher_to(broker.url, tmp_path, delivery := Delivery()),
+        ):
             async with asyncio.timeout(5):
                 assert [(await anext(events)).event.seq for _ in range(2)] == [0, 2]
-            await until(lambda: telemetry.broker.queued == 0)
+            await until(lambda: delivery.queued == 0)
 
 
 async def test_a_callback_that_fails_does_not_end_the_delivery(tmp_path: Path):
@@ -291,15 +260,17 @@ async def test_a_callback_that_fails_does_not_end_the_delivery(tmp_path: Path):
         raise RuntimeError(command)
 
     with Mosquitto(tmp_path) as broker:
-        telemetry = Telemetry()
-        sink = MqttSink(
-            broker.url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry, on_command=fail
-        )
-        async with subscribe(broker.url) as events, sink:
-            await until(lambda: telemetry.broker.state == "online")
-            await events._connection.publish("streamspot/n/cam/set", b'{"command":"pause"}')
-            await until(lambda: telemetry.broker.state == "retrying")
-            assert "Pause()" in telemetry.broker.error
-            await sink.event(make_event(0))
+        delivery = Delivery()
+        publisher = publisher_to(broker.url, tmp_path, delivery, on_command=fail)
+        async with (
+            subscribe(broker.url) as events,
+            publisher,
+            Dialler(Broker.parse(broker.url)).connect() as other,
+        ):
+            await until(lambda: delivery.state == "online")
+            await other.publish("streamspot/n/cam/set", b'{"command":"pause"}')
+            await until(lambda: delivery.state == "retrying")
+            assert "Pause()" in delivery.error
+            await publisher.take(make_update(make_event(0)))
             async with asyncio.timeout(5):
                 assert (await anext(events)).event.seq == 0

@@ -16,7 +16,7 @@ import pytest
 from small_pictures import small_picture
 
 from streamspot.errors import SourceError
-from streamspot.sources import EndOfStream, FrameFeed, open_source
+from streamspot.sources import EndOfStream, Feed, open_source
 from streamspot.sources.base import new_messages
 from streamspot.types import Frame
 
@@ -33,7 +33,7 @@ class _Fake:
         self.live = live
         self._make = make
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         return self._make()
 
     def close(self) -> None:
@@ -50,13 +50,13 @@ def _numbered(count: int, pause: float = 0.0, fps: float = 30.0):
     return make
 
 
-def _close_in_background(feed: FrameFeed) -> None:
+def _close_in_background(feed: Feed) -> None:
     threading.Thread(target=feed.close, daemon=True).start()
 
 
 def test_every_loses_nothing_however_slow_the_consumer():
     """Under ``every`` the source waits for a slow consumer, and every frame comes once."""
-    feed = FrameFeed(_Fake(_numbered(30)))
+    feed = Feed(_Fake(_numbered(30)))
     indices = []
     for frame in feed:
         time.sleep(0.003)
@@ -69,7 +69,7 @@ def test_every_loses_nothing_however_slow_the_consumer():
 
 def test_latest_drops_and_counts():
     """Under ``latest`` a slow consumer gets the newest frame; the others are counted, in the index too."""
-    feed = FrameFeed(_Fake(_numbered(60, 0.004), live=True))
+    feed = Feed(_Fake(_numbered(60, 0.004), live=True))
     indices = []
     for frame in feed:
         indices.append(frame.index)
@@ -90,13 +90,13 @@ def test_the_end_and_the_error_come_after_the_frames(policy):
         yield Frame(0, 0.0, 0, small_picture(0))
         raise SourceError("the cable is out; plug it in")
 
-    feed = FrameFeed(_Fake(failing), policy=policy)
+    feed = Feed(_Fake(failing), policy=policy)
     assert feed.get(1).index == 0
     for _ in range(2):
         with pytest.raises(SourceError, match="cable"):
             feed.get(1)
     _close_in_background(feed)
-    feed = FrameFeed(_Fake(_numbered(1)), policy=policy)
+    feed = Feed(_Fake(_numbered(1)), policy=policy)
     assert feed.get(1).index == 0
     for _ in range(2):
         with pytest.raises(EndOfStream):
@@ -112,18 +112,18 @@ def test_unforeseen_failure_becomes_a_source_error():
         yield
 
     with pytest.raises(SourceError, match="ZeroDivisionError"):
-        FrameFeed(_Fake(failing)).get(1)
+        Feed(_Fake(failing)).get(1)
 
 
 def test_paced_reading_takes_the_recordings_time():
     """At speed 2 a recording of 0.6 s takes 0.3 s; each frame is stamped when it is handed over."""
     started = time.monotonic()
-    with FrameFeed(open_source("synthetic:seconds=0.6,fps=20,expressions=0"), speed=2.0) as feed:
+    with Feed(open_source("synthetic:seconds=0.6,fps=20,expressions=0"), speed=2.0) as feed:
         frames = list(feed)
     assert 0.25 < time.monotonic() - started < 1.5
     assert frames[-1].captured_ns - frames[0].captured_ns > 0.2e9
     with pytest.raises(SourceError, match="speed"):
-        FrameFeed(open_source("synthetic:seconds=1"), speed=0)
+        Feed(open_source("synthetic:seconds=1"), speed=0)
 
 
 def test_close_returns_within_a_second_though_everything_hangs():
@@ -133,7 +133,7 @@ def test_close_returns_within_a_second_though_everything_hangs():
         time.sleep(3600)
         yield
 
-    feed = FrameFeed(_Fake(hanging))
+    feed = Feed(_Fake(hanging))
     assert feed.get(0.05) is None
     started = time.monotonic()
     feed.close()
@@ -147,10 +147,10 @@ def test_ctrl_c_ends_a_process_whose_source_hangs(waiting):
     """Ctrl-C ends the process within a second and without noise though its capture thread is stuck."""
     program = textwrap.dedent(f"""
         import time
-        from streamspot.sources import FrameFeed, open_source
+        from streamspot.sources import Feed, open_source
         from streamspot.sources.live import LiveSource, Origin
         hung = LiveSource(Origin("hung", "hung", lambda: time.sleep(3600), 2.0, ""))
-        feed = FrameFeed(open_source("-") if {waiting!r} == "-" else hung)
+        feed = Feed(open_source("-") if {waiting!r} == "-" else hung)
         print("ready", flush=True)
         try:
             for frame in feed:

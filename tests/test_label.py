@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 
 from streamspot.cli import data
-from streamspot.cli.keys import Keys
+from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
-from streamspot.datasets.layouts import read_layout
 from streamspot.errors import DataError, SettingsError
-from streamspot.sources.motion import Recorder, is_recording
-from streamspot.types import RegionMotion, Session, Sighting
+from streamspot.interrupts import terminated_in_order
+from streamspot.keys import Keys
+from streamspot.sources.motion import MotionWriter, is_recording
+from streamspot.types import FaceMotion, RegionMotion, Session
 
 
 class Terminal:
@@ -56,11 +57,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def _recording(path: Path, ticks: int) -> Path:
-    session = Session("s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    with Recorder(path, session, "face17") as recorder:
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    with MotionWriter(path) as writer:
+        writer.begin(session, "face17")
         for tick in range(ticks):
             moved = np.full((17, 2), 0.01 * (tick % 3), np.float32)
-            recorder.extend([Sighting(0, RegionMotion(tick, tick / 30, 2 * tick, moved))])
+            writer.extend([FaceMotion(0, RegionMotion(tick, tick / 30, 2 * tick, moved))], session)
     return path
 
 
@@ -86,7 +88,7 @@ def test_keys_become_labels_on_a_recording(tmp_path: Path, terminal: Terminal) -
     macro, micro = (int(row["point"]) for row in rows)
     assert 0 < macro < micro <= 88, "frames of the source, two a tick"
     assert terminal.state() == before
-    assert [i.kind for i in read_layout(tmp_path, "folder").videos[0].annotated.instances] == [
+    assert [i.kind for i in read_format(tmp_path, "folder").videos[0].annotated.instances] == [
         "macro",
         "micro",
     ]
@@ -112,7 +114,7 @@ def test_the_terminal_is_restored_when_the_program_is_ended(terminal: Terminal) 
     before = terminal.state()
 
     def killed() -> None:
-        with Keys():
+        with terminated_in_order(), Keys():
             assert terminal.state() != before
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)

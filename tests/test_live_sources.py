@@ -14,7 +14,7 @@ import pytest
 from small_pictures import encoded, small_picture, write_clip
 
 from streamspot.errors import SourceError
-from streamspot.sources import FrameFeed, Source, open_source
+from streamspot.sources import Feed, Source, open_source
 from streamspot.sources.cameras import list_cameras
 from streamspot.sources.live import LiveSource, Origin
 from streamspot.types import Frame
@@ -79,7 +79,7 @@ def _live(*lives, stall=0.15) -> LiveSource:
 
 def _take(source: Source, count: int) -> list[Frame]:
     frames = []
-    for frame in source.frames():
+    for frame in source.read():
         frames.append(frame)
         if len(frames) == count:
             source.close()
@@ -117,7 +117,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
     source = LiveSource(Origin("fake", "fake", opening, 0.05, ""))
     before = threading.active_count()
-    feed = FrameFeed(source)
+    feed = Feed(source)
     assert feed.get(2) is not None
     time.sleep(1.2)
     assert 2 <= len(opened) <= 3
@@ -128,7 +128,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 def test_camera_is_given_back():
     """Closing the feed of a working camera releases the device."""
     camera = _Camera([small_picture(0)] * 500)
-    with FrameFeed(_live(camera)) as feed:
+    with Feed(_live(camera)) as feed:
         assert feed.get(2) is not None
     assert camera.released.wait(1)
 
@@ -136,9 +136,9 @@ def test_camera_is_given_back():
 def test_first_failure_is_an_error():
     """A camera that never gave a picture ends the run with its reason instead of being tried for ever."""
     with pytest.raises(SourceError, match="plug it in"):
-        next(_live().frames())
+        next(_live().read())
     with pytest.raises(SourceError, match="gives no picture"):
-        next(_live(_Camera([])).frames())
+        next(_live(_Camera([])).read())
 
 
 def test_strange_pictures_are_carried_on():
@@ -297,7 +297,7 @@ def test_address_of_a_recording_is_read_whole(server):
     source = open_source(f"http://me:pw@{server}/a%20clip.avi?token=pw")
     assert not source.live
     assert source.name == f"http://{server}/a%20clip.avi"
-    frames = list(FrameFeed(source))
+    frames = list(Feed(source))
     assert np.allclose([frame.pts for frame in frames], np.arange(10) / 25, atol=1e-3)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
@@ -83,41 +85,16 @@ def test_the_scores_are_not_all_alike(model):
     assert whole(model, noise((1, 200, model.config.regions, 2))).std((0, 1)).min() > 1e-4
 
 
-@settings(max_examples=6, deadline=None)
-@given(st.data())
-def test_streams_do_not_disturb_each_other(model, data):
-    """Any subset of streams may advance in any order: each gets the scores it would get alone."""
-    streams, ticks = 3, 12
-    motion = noise((streams, ticks, model.config.regions, 2), 1)
-    alone = []
-    for one in range(streams):
-        state = model.new_state(1)
-        alone.append(torch.cat([model.step(motion[one : one + 1, t], state) for t in range(ticks)]))
-    state = model.new_state(streams)
-    at = [0] * streams
-    while min(at) < ticks:
-        waiting = [s for s in range(streams) if at[s] < ticks]
-        chosen = data.draw(st.lists(st.sampled_from(waiting), min_size=1, unique=True))
-        scores = model.step(np.stack([motion[s, at[s]] for s in chosen]), state, torch.tensor(chosen))
-        for s, score in zip(chosen, scores, strict=True):
-            torch.testing.assert_close(score, alone[s][at[s]], atol=1e-5, rtol=0)
-            at[s] += 1
-    assert state.ticks.tolist() == at
-
-
-def test_a_cleared_stream_starts_anew(model):
-    """A face that goes makes room for another, without a trace and without harm to its neighbours."""
-    motion = noise((2, 60, model.config.regions, 2), 2)
-    state = model.new_state(2)
-    before = [model.step(motion[:, t], state) for t in range(30)]
-    state.clear(torch.tensor([0]))
-    after = [model.step(np.stack((motion[0, t], motion[1, t + 30])), state) for t in range(30)]
-    torch.testing.assert_close(
-        torch.stack([s[0] for s in before]), torch.stack([s[0] for s in after]), atol=1e-5, rtol=0
-    )
-    ahead = model.config.look_ahead
-    second = torch.stack([s[1] for s in before + after])[ahead:]
-    torch.testing.assert_close(second.numpy(), whole(model, motion[1:])[0, : 60 - ahead], atol=1e-5, rtol=0)
+def test_streams_do_not_disturb_each_other(model):
+    """Streams that are stepped together get the scores that each would get alone."""
+    motion = noise((3, 12, model.config.regions, 2), 1)
+    together, alone = model.new_state(3), [model.new_state(1) for _ in motion]
+    for tick in range(12):
+        scores = model.step(motion[:, tick], together)
+        for one, state in enumerate(alone):
+            expected = model.step(motion[one : one + 1, tick], state)[0]
+            torch.testing.assert_close(scores[one], expected, atol=1e-5, rtol=0)
+    assert together.ticks.tolist() == [12, 12, 12]
 
 
 def test_padding_does_not_matter(model):
@@ -148,7 +125,7 @@ def test_the_state_of_a_stream_never_grows():
     drift = torch.full((1, 10, 2), 0.01)
     for _ in range(2000):
         model.step(drift, state)
-    state.ticks += model._network.encoder.period * (2 * 60 * 60 * 30 // model._network.encoder.period)
+    state.ticks += 2 * 60 * 60 * 30  # two hours; the rings of 16, 2, 4 and 8 ticks are where they were
     assert sizes == [(part.shape, part.dtype) for part in (state.motion, state.memory, state.history)]
     assert state.memory.abs().max() < 0.01 * 20 * 8 * 30 * 1.01
     motion = noise((1, 2200, 10, 2), 5)
@@ -170,6 +147,25 @@ def test_weights_survive_the_disk(model, tmp_path):
     np.testing.assert_array_equal(whole(again, motion), whole(model, motion))
 
 
+def test_the_digest_tells_weights_apart(model, tmp_path):
+    """Equal weights have one digest, wherever they lie and however they came about; any other number changes it."""
+    model.save(tmp_path / "a.safetensors")
+    again = Model.load(tmp_path / "a.safetensors", device="cpu")
+    assert again.digest == model.digest
+    assert re.fullmatch("[0-9a-f]{12}", model.digest)
+    network = Network(model.config)
+    network.load_state_dict(load_file(tmp_path / "a.safetensors"))
+    same = Model(network, {"seed": 1}, spotting={"trough_share": 0.5})
+    assert same.digest == model.digest
+    renamed = Network(replace(model.config, name="other"))
+    renamed.load_state_dict(network.state_dict())
+    others = [Model(network), Model(renamed, spotting={"trough_share": 0.5})]
+    with torch.no_grad():
+        network.intensity.bias += 1e-3
+    others.append(Model(network, spotting={"trough_share": 0.5}))
+    assert len({model.digest, *(other.digest for other in others)}) == 4
+
+
 def damaged(path: Path, kind: str) -> None:
     """Write a file that is wrong in that way."""
     make(CONFIGS["causal"]).save(path)
@@ -184,6 +180,10 @@ def damaged(path: Path, kind: str) -> None:
     elif kind == "unfit":
         config = ModelConfig(width=8).to_json()
         save_file({"w": torch.zeros(3)}, path, {"format": "streamspot-model/1", "config": config})
+    elif kind == "huge":
+        config = ModelConfig(width=1024, dilations=(1,) * 10_000).to_json()
+        weights = Network(CONFIGS["causal"]).state_dict()
+        save_file(weights, path, {"format": "streamspot-model/1", "config": config})
     elif kind == "nan":
         network = Network(CONFIGS["causal"])
         torch.nn.init.constant_(network.intensity.weight, float("nan"))
@@ -197,9 +197,9 @@ def damaged(path: Path, kind: str) -> None:
         save_file(Network(CONFIGS["causal"]).state_dict(), path, metadata)
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "nan", "spotting"])
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "huge", "nan", "spotting"])
 def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind):
-    """Whatever is wrong with a file, the message names it and the remedy."""
+    """Whatever is wrong with a file, the message names it and the remedy; one that asks for 160 GB allocates none."""
     path = tmp_path / "bad.safetensors"
     damaged(path, kind)
     with pytest.raises(ModelError, match=r"bad\.safetensors.*(again|streamspot train)"):
@@ -236,6 +236,7 @@ def test_a_configuration_survives_json():
         {"encoder": "mamba"},
         {"layout": "face17", "regions": 10},
         {"layout": "unheard-of"},
+        {"layout": "unheard-of", "regions": 10**9},
         {"dilations": [3]},
         {"dilations": []},
         {"dilations": 1},

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from brokers import Mosquitto, make_event
+from brokers import Mosquitto, make_event, make_update, overhear, publisher_to, until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
 from streamspot.errors import SettingsError
 from streamspot.events import encode
-from streamspot.mqtt.commands import Command, Label, Pause, Resume, Sensitivity, parse
-from streamspot.mqtt.connection import Broker, Dialler
+from streamspot.mqtt import payloads
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.publisher import MqttSink, resend
+from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Seen, Subscription, subscribe
-from streamspot.sinks.json import IntensityCsv, JsonLines
-from streamspot.state import Situation
-from streamspot.telemetry import Telemetry
-from streamspot.types import Score
+from streamspot.sinks.json import JsonLines
+from streamspot.sinks.table import IntensityCsv
+from streamspot.state import fold
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Controls, FaceMotion, FaceState, RegionMotion, Score, SegmentEnd, Update
 
 
 @pytest.fixture(params=["mosquitto", "mosquitto-5", "embedded"])
@@ -44,55 +47,34 @@ async def take(events: Subscription, count: int) -> list[int]:
         return [(await anext(events)).event.seq for _ in range(count)]
 
 
-@contextlib.asynccontextmanager
-async def messages(url: str, topic: str) -> AsyncIterator[asyncio.Queue[tuple[str, bytes, bool]]]:
-    """Collect (topic, payload, retained) of every message, as any MQTT client would."""
-    queue: asyncio.Queue[tuple[str, bytes, bool]] = asyncio.Queue()
-    async with Dialler(Broker.parse(url)).connect() as connection:
-        await connection.client.subscribe(topic, qos=1)
-
-        async def collect() -> None:
-            async for message in connection.client.messages:
-                assert isinstance(message.payload, bytes)
-                queue.put_nowait((str(message.topic), message.payload, bool(message.retain)))
-
-        task = asyncio.create_task(collect())
-        try:
-            yield queue
-        finally:
-            task.cancel()
-
-
 async def test_events_arrive_in_order_with_the_bytes_of_the_log(url: str, tmp_path: Path):
     """A subscriber gets every event once, in order; the JSON-lines file holds the same bytes."""
-    telemetry = Telemetry()
+    delivery = Delivery()
     log = tmp_path / "events.jsonl"
     sent = [make_event(number) for number in range(40)]
-    async with messages(url, "streamspot/#") as raw, subscribe(url) as events:
+    async with overhear(url, "streamspot/#") as raw, subscribe(url) as events:
         async with (
-            MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry) as sink,
+            publisher_to(url, tmp_path, delivery) as publisher,
             JsonLines(log, node="n") as lines,
         ):
             for event in sent:
-                await sink.event(event)
-                await lines.event(event)
+                await publisher.take(make_update(event))
+                await lines.take(make_update(event))
             assert await take(events, 40) == list(range(40))
         payloads = [payload for topic, payload, _ in list(raw._queue) if topic == "streamspot/n/cam/event"]
     assert log.read_bytes().splitlines() == payloads
-    assert telemetry.broker.acknowledged == 40
-    assert telemetry.broker.queued == sink.remaining == 0
-    assert telemetry.broker.state == "stopped"
+    assert delivery.acknowledged == 40
+    assert delivery.queued == 0
+    assert delivery.state == "stopped"
 
 
 async def test_leaving_delivers_the_rest(url: str, tmp_path: Path):
     """A short clip may end before the connection stands; its events arrive all the same."""
     async with subscribe(url) as events:
-        async with MqttSink(
-            url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()
-        ) as sink:
+        async with publisher_to(url, tmp_path, delivery := Delivery()) as publisher:
             for number in range(20):
-                await sink.event(make_event(number))
-        assert sink.remaining == 0
+                await publisher.take(make_update(make_event(number)))
+        assert delivery.queued == 0
         assert await take(events, 20) == list(range(20))
 
 
@@ -100,31 +82,26 @@ async def test_what_a_dead_broker_missed_goes_out_at_the_next_start(tmp_path: Pa
     """Events of a run without a broker wait in the journal; the program says how many."""
     with Mosquitto(tmp_path) as broker:
         broker.stop()
-        telemetry = Telemetry()
-        sink = MqttSink(
-            broker.url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry, drain=0.3
-        )
-        async with sink:
+        delivery = Delivery()
+        async with publisher_to(broker.url, tmp_path, delivery, drain=0.3) as publisher:
             for number in range(5):
-                await sink.event(make_event(number))
-        assert sink.remaining == telemetry.broker.queued == 5
-        assert f"mqtt://127.0.0.1:{broker.port}" in telemetry.broker.error
+                await publisher.take(make_update(make_event(number)))
+        assert delivery.queued == 5
+        assert f"mqtt://127.0.0.1:{broker.port}" in delivery.error
         broker.start()
-        async with subscribe(broker.url) as events:
-            sink = MqttSink(broker.url, node="n", stream="b", journal=tmp_path / "j", telemetry=Telemetry())
-            async with sink:
-                await sink.event(make_event(0, stream="b"))
-                assert await take(events, 6) == [0, 1, 2, 3, 4, 0]
+        async with subscribe(broker.url) as events, publisher_to(broker.url, tmp_path, stream="b") as other:
+            await other.take(make_update(make_event(0, stream="b")))
+            assert await take(events, 6) == [0, 1, 2, 3, 4, 0]
 
 
 async def test_processes_that_share_a_node_are_told_and_keep_it_online(url: str, tmp_path: Path):
     """The second is warned once, with the remedy; the end of one does not mark the other stopped."""
-    first, second = Telemetry(), Telemetry()
-    async with MqttSink(url, node="n", stream="a", journal=tmp_path / "a", telemetry=first):
-        await reaches(lambda: first.broker.state == "online")
-        async with messages(url, "streamspot/n/status") as status:
-            async with MqttSink(url, node="n", stream="b", journal=tmp_path / "b", telemetry=second):
-                await reaches(lambda: len(second.messages) > 0)
+    first, second = Delivery(), Delivery()
+    async with publisher_to(url, tmp_path / "a", first, stream="a"):
+        await until(lambda: first.state == "online")
+        async with overhear(url, "streamspot/n/status") as status:
+            async with publisher_to(url, tmp_path / "b", second, stream="b"):
+                await until(lambda: len(second.messages) > 0)
             async with asyncio.timeout(5):
                 while (await status.get())[1] != b"stopped":
                     pass
@@ -136,22 +113,15 @@ async def test_processes_that_share_a_node_are_told_and_keep_it_online(url: str,
     assert "--node" in second.messages[0]
 
 
-async def reaches(condition: Callable[[], bool]) -> None:
-    """Wait until something holds, within seconds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 async def test_status_is_online_then_stopped_and_offline_only_by_will(url: str, tmp_path: Path):
     """The retained status tells a clean end from a death."""
-    async with messages(url, "streamspot/n/status") as status:
-        async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()):
+    async with overhear(url, "streamspot/n/status") as status:
+        async with publisher_to(url, tmp_path):
             async with asyncio.timeout(5):
                 assert (await status.get())[1] == b"online"
         async with asyncio.timeout(5):
             assert (await status.get())[1] == b"stopped"
-    async with messages(url, "streamspot/n/cam/status") as late, asyncio.timeout(5):
+    async with overhear(url, "streamspot/n/cam/status") as late, asyncio.timeout(5):
         while (item := await late.get())[0] != "streamspot/n/cam/status":
             pass  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
         assert item[1:] == (b"stopped", True)
@@ -159,14 +129,16 @@ async def test_status_is_online_then_stopped_and_offline_only_by_will(url: str, 
 
 async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path: Path):
     """Beside the events a subscriber finds what goes on now, the curve, the figures and the troubles."""
-    telemetry = Telemetry(source="rtsp://user:secret@camera/1", model="m")
-    async with messages(url, "streamspot/#") as raw:
-        async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=telemetry) as sink:
-            await sink.event(make_event(0, "onset"))
-            for tick in range(30):
-                sink.score(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1))
-            sink.error("the camera rtsp://user:secret@camera/1 stalls; check the cable")
-            sink.control(paused=True, sensitivity=0.25)
+    measured = Stats(source="rtsp://user:secret@camera/1", model="m")
+    async with overhear(url, "streamspot/#") as raw:
+        async with publisher_to(url, tmp_path, measured=measured) as publisher:
+            update = make_update(
+                make_event(0, "onset"),
+                scores=[(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1)) for tick in range(30)],
+                messages=["the camera rtsp://user:secret@camera/1 stalls; check the cable"],
+                controls=Controls(paused=True, sensitivity=0.25),
+            )
+            await publisher.take(update)
             found: dict[str, list[bytes]] = {}
             async with asyncio.timeout(10):
                 while not {"state", "intensity", "stats", "error", "event"} <= set(found) or not any(
@@ -182,7 +154,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     assert busy["paused"] is True
     assert busy["sensitivity"] == 0.25
     assert busy["faces"]["0"]["state"] == "macro"
-    assert busy["faces"]["0"]["expression"] == "s1/cam/0/0"
+    assert busy["faces"]["0"]["expression"] == "r1/cam/0-0"
     assert states[-1]["faces"] == {}
     curve = json.loads(found["intensity"][0])["faces"]["0"]
     assert curve["tick"] == list(range(30))
@@ -192,44 +164,29 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
     assert b"camera/1 stalls" in found["error"][0]
 
 
-def test_the_state_holds_the_faces_in_view_and_no_others(monkeypatch: pytest.MonkeyPatch):
+def test_the_state_holds_the_faces_in_view_and_no_others():
     """However many faces come and go, the state stays small; who has left is not in it."""
-    situation, clock = Situation(), [100.0]
-    monkeypatch.setattr("streamspot.state.time.monotonic", lambda: clock[0])
-
-    def faces() -> list[str]:
-        return list(json.loads(situation.state())["faces"])
-
-    for number in [*range(40), 3]:
-        situation.score(number, Score(0, 0.0, 0, 0.5, 0.9, 0.1))
-    assert faces() == ["3", *map(str, range(25, 40))]
-    assert not situation.changed
-    clock[0] += 1.5
-    situation.score(30, Score(1, 0.1, 1, 0.5, 0.9, 0.1))
-    clock[0] += 1.0
-    situation.leave()
-    assert situation.changed
-    assert faces() == ["30"]
+    faces: dict[int, FaceState] = {}
+    still = np.zeros((2, 2), np.float32)
+    for number in range(40):
+        motion = FaceMotion(number, RegionMotion(0, 0.0, 0, still)), SegmentEnd(number, "face lost")
+        faces = fold(faces, motion[: 1 + (number % 20 != 3)], [(number, Score(0, 0.0, 0, 0.5, 0.9, 0.1))], [])
+    told = json.loads(payloads.state(Update(faces=faces)))["faces"]
+    assert list(told) == ["3", "23"]
+    assert told["3"] == {"state": "neutral", "expression": None, "since": None, "intensity": 0.5}
 
 
 async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp_path: Path):
     """``…/set`` pauses, resumes, sets and labels; anything else comes back as a sentence on ``…/error``."""
     got: asyncio.Queue[Command] = asyncio.Queue()
-    sink = MqttSink(
-        url,
-        node="n",
-        stream="cam",
-        journal=tmp_path / "j",
-        telemetry=Telemetry(),
-        on_command=got.put_nowait,
-    )
+    publisher = publisher_to(url, tmp_path, on_command=got.put_nowait)
     topic = "streamspot/n/cam/set"
     async with (
         Dialler(Broker.parse(url)).connect() as connection,
-        messages(url, "streamspot/+/+/error") as errors,
+        overhear(url, "streamspot/+/+/error") as errors,
     ):
         await connection.publish(topic, b'{"command":"pause"}', retain=True)  # from before: must be ignored
-        async with messages(url, "streamspot/n/status") as status, sink, asyncio.timeout(10):
+        async with overhear(url, "streamspot/n/status") as status, publisher, asyncio.timeout(10):
             await status.get()
             await connection.publish(topic, b'{"command":"resume"}')
             await connection.publish(topic, b'{"command":"sensitivity","value":0.75}')
@@ -290,11 +247,11 @@ def test_seen_numbers_are_never_taken_twice(numbers: list[int]):
 
 async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_path: Path):
     """An analyst who was away gets the past once more; those who have it drop it."""
-    async with MqttSink(url, node="n", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()) as sink:
+    async with publisher_to(url, tmp_path, delivery := Delivery()) as publisher:
         for number in range(3):
-            await sink.event(make_event(number))
+            await publisher.take(make_update(make_event(number)))
         async with asyncio.timeout(5):
-            while sink.remaining:  # noqa: ASYNC110
+            while delivery.queued:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         async with subscribe(url) as events:
             assert await resend(url, tmp_path / "j") == 3
@@ -307,8 +264,7 @@ async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_pa
 async def test_the_curve_as_csv(tmp_path: Path):
     """The file has the documented columns and a row for each tick."""
     async with IntensityCsv(tmp_path / "curve.csv") as csv:
-        csv.score(0, Score(3, 0.1, 4, 0.5, 0.25, 0.125))
-        await csv.event(make_event(0))
+        await csv.take(make_update(make_event(0), scores=[(0, Score(3, 0.1, 4, 0.5, 0.25, 0.125))]))
     assert (tmp_path / "curve.csv").read_text() == (
         "tick,pts,intensity,macro,micro\n3,0.100000,0.500000,0.250000,0.125000\n"
     )
@@ -318,16 +274,14 @@ async def test_the_curve_as_csv(tmp_path: Path):
 
 
 async def test_two_runs_write_the_same_bytes(tmp_path: Path):
-    """The log of the same events is the same file, apart from what the wall clock says."""
+    """The log of the same events is the same file, apart from the run's id and what the wall clock says."""
     for name, time in (("a", "2026-11-22T10:00:00.000000Z"), ("b", "2027-01-01T00:00:00.000000Z")):
         async with JsonLines(tmp_path / name, node="n") as lines:
             for number in range(5):
-                event = make_event(number)
-                moment = dataclasses.replace(event.decided_at, time=time)
-                await lines.event(dataclasses.replace(event, decided_at=moment))
+                event = make_event(number, run=f"run-{name}")
+                moments = ("onset", "apex", "offset", "decided_at")
+                set_to = {key: getattr(event, key).model_copy(update={"time": time}) for key in moments}
+                await lines.take(make_update(event.model_copy(update=set_to)))
     first, second = ((tmp_path / name).read_text() for name in "ab")
     assert first != second
-    assert (
-        first.replace("2026-11-22T10:00:00.000000Z", "2027-01-01T00:00:00.000000Z").splitlines()[0][:200]
-        == second.splitlines()[0][:200]
-    )
+    assert first.replace("run-a", "run-b").replace("2026-11-22T10", "2027-01-01T00") == second

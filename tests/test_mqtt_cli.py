@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from brokers import Mosquitto, free_port, make_event
+from brokers import Mosquitto, free_port, make_event, overhear
 from typer.testing import CliRunner
 
 from streamspot.cli import app
@@ -48,11 +48,11 @@ async def test_resend_without_a_broker_is_one_sentence(tmp_path: Path):
 async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
     """One run feeds the broker, the log, the table, ROS, Home Assistant, an avatar and Prometheus."""
     with Mosquitto(tmp_path) as broker:
-        async with subscribe(broker.url) as events:
-            await events._connection.client.subscribe("homeassistant/#", qos=1)
-            await events._connection.client.subscribe("streamspot/+/+/hri", qos=1)
+        async with overhear(
+            broker.url, "homeassistant/#", "streamspot/+/+/hri", "streamspot/+/+/event"
+        ) as messages:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", "from streamspot.cli import main; main()"),
+                *(sys.executable, "-m", "streamspot"),
                 *("run", "--source", "synthetic", "--no-ui", "--broker", broker.url, "--node", "n"),
                 *("--journal", str(tmp_path / "j"), "--log", str(tmp_path / "events.csv"), "--fsync", "0"),
                 *("--ros", "--homeassistant", "--osc", f"vrchat://127.0.0.1:{free_port()}", "--metrics", "0"),
@@ -64,8 +64,7 @@ async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
             topics = set()
             async with asyncio.timeout(10):
                 while len(topics) < 3:
-                    message = await anext(events._connection.client.messages)
-                    topics.add(str(message.topic).rsplit("/", 1)[-1])
+                    topics.add((await messages.get())[0].rsplit("/", 1)[-1])
     assert topics == {"event", "hri", "config"}
     rows = (tmp_path / "events.csv").read_text().splitlines()
     assert len(rows) - 1 == len(list(Journal.read(tmp_path / "j"))) > 0

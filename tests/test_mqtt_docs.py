@@ -11,16 +11,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event
+from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
 
+from streamspot.commands import Label, Pause, Resume, Sensitivity, parse
 from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Ros
-from streamspot.mqtt.commands import parse
-from streamspot.mqtt.connection import Broker
 from streamspot.mqtt.contract import asyncapi, json_schema
-from streamspot.mqtt.publisher import MqttSink
-from streamspot.telemetry import Telemetry
+from streamspot.stats import STAGES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
 
@@ -40,13 +39,11 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
         )
         assert process.stdout is not None
         async with asyncio.timeout(30):
-            async with MqttSink(
-                broker.url, node="lab", stream="cam", journal=tmp_path / "j", telemetry=Telemetry()
-            ) as sink:
+            async with publisher_to(broker.url, tmp_path) as publisher:
                 line = asyncio.create_task(process.stdout.readline())
                 number = 0
                 while not line.done():
-                    await sink.event(make_event(number))
+                    await publisher.take(make_update(make_event(number)))
                     number += 1
                     await asyncio.wait([line], timeout=0.1)
             assert b"macro 2026-11-22T10:00:" in await line
@@ -61,13 +58,30 @@ def test_the_event_shown_is_one():
     assert encode(decode(line), node="lab").decode() == line
 
 
-def test_the_state_and_the_commands_shown_are_understood():
-    """They are what the program publishes and takes."""
+@pytest.mark.parametrize(("number", "topic"), [(1, "state"), (2, "intensity"), (3, "stats")])
+def test_the_payloads_shown_are_those_of_the_contract(number: int, topic: str):
+    """The examples hold every field that the program publishes, and no other."""
     document = asyncapi()
-    state = document["components"]["messages"]["state"]["payload"]
-    jsonschema.Draft202012Validator(state).validate(json.loads(blocks("json")[1]))
-    commands = [parse(line.encode()) for line in blocks("jsonl")[0].splitlines()]
-    assert len(commands) == 4
+    shown = json.loads(blocks("json")[number])
+    payload = document["components"]["messages"][topic]["payload"]
+    jsonschema.Draft202012Validator({**payload, "components": document["components"]}).validate(shown)
+    schema = document["components"]["schemas"][payload["$ref"].rsplit("/", 1)[1]]
+    assert list(shown) == list(schema["properties"])
+    if topic == "stats":
+        assert tuple(shown["latency_ms"]) == STAGES
+
+
+def test_the_commands_shown_are_understood():
+    """They are the four that there are, as the contract has them."""
+    document = asyncapi()
+    schema = {
+        **document["components"]["messages"]["set"]["payload"],
+        "components": document["components"],
+    }
+    lines = blocks("jsonl")[0].splitlines()
+    for line in lines:
+        jsonschema.Draft202012Validator(schema).validate(json.loads(line))
+    assert [type(parse(line.encode())) for line in lines] == [Pause, Resume, Sensitivity, Label]
 
 
 def test_every_topic_of_the_contract_is_in_the_table():
@@ -115,11 +129,11 @@ def test_the_ros_bridge_reads_our_topic_as_the_message_it_names():
     parameters = yaml.safe_load(blocks("yaml")[0])["/**/*"]["ros__parameters"]
     bridge = parameters["bridge"]["mqtt2ros"]
     (topic,) = bridge["mqtt_topics"]
-    (note,) = Ros("lab", "cam").event(make_event(0, "onset"))
-    assert note.topic == topic
+    (said,) = Ros("lab", "cam").event(make_event(0, "onset"))
+    assert said.topic == topic
     assert bridge[topic]["json"] is True
     assert bridge[topic]["ros_type"] == "hri_msgs/msg/Expression"
-    assert set(json.loads(note.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
+    assert set(json.loads(said.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
 
 
 def test_every_flag_named_exists():

@@ -38,7 +38,7 @@ def test_folder_is_read_in_natural_order(tmp_path):
     cv2.imwrite(str(tmp_path / "img11.png"), np.full((6, 8, 4), 11, np.uint8))
     (tmp_path / "notes.txt").touch()
     (tmp_path / "img3.png").mkdir()
-    frames = list(open_source(f"{tmp_path}?fps=200").frames())
+    frames = list(open_source(f"{tmp_path}?fps=200").read())
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 9, 10, 11]
     assert all(frame.image.shape == (6, 8, 3) for frame in frames)
     assert [frame.pts for frame in frames] == [number / 200 for number in range(5)]
@@ -51,7 +51,7 @@ def test_damaged_picture_leaves_a_gap(tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), small_picture(number))
     (tmp_path / "2.png").write_bytes(b"nothing")
     source = open_source(str(tmp_path))
-    assert [frame.index for frame in source.frames()] == [0, 1, 3]
+    assert [frame.index for frame in source.read()] == [0, 1, 3]
     assert "2.png" in source.messages[0]
 
 
@@ -85,7 +85,7 @@ def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
     """JPEG and PNG pictures are told apart however the stream is divided, with anything between them."""
     between = between.replace(b"\xff", b"").replace(b"\x89", b"")
     data = between.join(encoded(number, kind) for number in range(5))
-    frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).frames())
+    frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).read())
     assert [frame.pts for frame in frames] == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert [int(frame.image[40, 40, 1] - 20 + 2) // 5 for frame in frames] == [0, 1, 2, 3, 4]
 
@@ -98,7 +98,7 @@ def test_thumbnail_inside_a_picture_is_no_picture():
     photo = (
         progressive[:2] + b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + progressive[2:]
     )
-    frames = list(StandardInput(fps=10, read=_pipe(photo + photo)).frames())
+    frames = list(StandardInput(fps=10, read=_pipe(photo + photo)).read())
     assert len(frames) == 2
     assert abs(int(frames[0].image[40, 40, 1]) - int(image[40, 40, 1])) < 3
 
@@ -107,12 +107,12 @@ def test_damage_on_stdin_is_reported():
     """A picture cut short is left out with a message; a stream without pictures is refused."""
     whole = encoded(0, ".jpg")
     source = StandardInput(fps=10, read=_pipe(whole[:300] + whole + whole[:200]))
-    assert [frame.index for frame in source.frames()] == [1]
+    assert [frame.index for frame in source.read()] == [1]
     assert "1 of 2 pictures" in source.messages[-1]
     assert any("within a picture" in message for message in source.messages)
     for empty in (b"", b"hello" * 1000):
         with pytest.raises(SourceError, match="holds no"):
-            list(StandardInput(fps=10, read=_pipe(empty)).frames())
+            list(StandardInput(fps=10, read=_pipe(empty)).read())
 
 
 @settings(deadline=None, max_examples=50)
@@ -124,7 +124,7 @@ def test_any_bytes_on_stdin_end(data, kind):
         at = data.draw(st.integers(0, len(stream) - 1))
         stream[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
     try:
-        frames = list(StandardInput(fps=10, read=_pipe(bytes(stream))).frames())
+        frames = list(StandardInput(fps=10, read=_pipe(bytes(stream))).read())
     except SourceError:
         return
     assert len(frames) < 10
@@ -136,7 +136,7 @@ def test_raw_pictures_on_stdin(cuts):
     """Raw BGR bytes become pictures of the size given; a rest at the end is reported."""
     data = b"".join(small_picture(number).tobytes() for number in range(3))
     source = StandardInput(size=(64, 48), fps=10, read=_pipe(data + b"rest", cuts))
-    frames = list(source.frames())
+    frames = list(source.read())
     assert all(np.array_equal(frame.image, small_picture(frame.index)) for frame in frames)
     assert len(frames) == 3
     assert "4 of 9216 bytes" in source.messages[-1]

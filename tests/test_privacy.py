@@ -17,6 +17,7 @@ from typing import Any
 import aiomqtt
 import pytest
 from brokers import Mosquitto, free_port
+from streamspot.telemetry import Telemetry
 
 from streamspot.engine import Run
 from streamspot.motion.regions import layout
@@ -25,7 +26,6 @@ from streamspot.mqtt.publisher import MqttSink
 from streamspot.settings import load_settings
 from streamspot.sinks.json import IntensityCsv, JsonLines
 from streamspot.sources.motion import Recording
-from streamspot.telemetry import Telemetry
 
 PACKAGE = Path(__file__).parents[1] / "streamspot"
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"

@@ -64,7 +64,7 @@ def test_the_nearer_surface_hides_the_farther(heads: ModuleType) -> None:
 def test_a_seed_is_a_clip(heads: ModuleType, model: Any) -> None:
     """Test that a seed gives the same person, expressions and pictures again, and another seed another."""
     one, same, other = (heads.Clip(model, seed) for seed in (3, 3, 4))
-    first, again, different = (next(clip.frames()).image for clip in (one, same, other))
+    first, again, different = (next(clip.read()).image for clip in (one, same, other))
     assert one.instances == same.instances
     assert (first == again).all()
     assert (first != different).any()
@@ -79,7 +79,7 @@ def test_an_actor_moves_as_the_truth_says(heads: ModuleType, model: Any) -> None
     module("observing")
     performed = module("performed")
     actor, same = (performed.Actor(model, performed.FIRST_SEED + 4, 12.0) for _ in range(2))
-    assert (next(actor.frames()).image == next(same.frames()).image).all()
+    assert (next(actor.read()).image == next(same.read()).image).all()
     assert [one for one, _ in actor.acted] == [one for one, _ in same.acted]
     inside = np.zeros(len(actor.position), bool)
     for one, course in actor.acted:

@@ -40,7 +40,7 @@ from streamspot.sources.base import read_options, redact, slug
 def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
     """A source that cannot be had is refused in one sentence that names it and says what to do."""
     with pytest.raises(SourceError) as caught:
-        next(open_source(spec).frames())
+        next(open_source(spec).read())
     assert said in str(caught.value)
     assert ";" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -74,7 +74,7 @@ def test_bad_file_is_one_sentence_with_a_remedy(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     for name in ("empty.mp4", "text.mp4", "head.mp4", "folder.mp4", "pipe.mp4"):
         with pytest.raises(SourceError, match=name):
-            next(open_source(str(tmp_path / name)).frames())
+            next(open_source(str(tmp_path / name)).read())
 
 
 # Names
@@ -98,7 +98,7 @@ def test_a_wrong_address_does_not_tell_the_password():
     """An address that cannot be read is refused without repeating its password."""
     for address in ("rtsp://me:s3cret@127.0.0.1:9/x", "http://me:s3/cret@127.0.0.1:9/x"):
         with pytest.raises(SourceError) as caught:
-            next(open_source(address).frames())
+            next(open_source(address).read())
         assert "s3" not in str(caught.value)
         assert "cret" not in str(caught.value)
 

@@ -23,7 +23,7 @@ _IRISES = (468, 473)
 def test_default_clip():
     """By default: 640x480 at 30 fps, 12 to 15 s, at least 2 s neutral, three macro-expressions."""
     clip = open_source("synthetic")
-    frames = list(islice(clip.frames(), 60))
+    frames = list(islice(clip.read(), 60))
     assert 12 <= len(clip) / 30 <= 15
     assert [frame.index for frame in frames] == list(range(60))
     assert all(frame.pts == frame.index / 30 for frame in frames)
@@ -37,9 +37,9 @@ def test_same_seed_same_bytes():
     """The same seed gives the same bytes, from two clips and from one read twice; another seed others."""
     spec = "synthetic:seed=3,seconds=3,expressions=0,fps=10"
     clip = open_source(spec)
-    first, again = ([frame.image.tobytes() for frame in clip.frames()] for _ in range(2))
-    copy = [frame.image.tobytes() for frame in open_source(spec).frames()]
-    other = [frame.image.tobytes() for frame in open_source(spec.replace("3", "4", 1)).frames()]
+    first, again = ([frame.image.tobytes() for frame in clip.read()] for _ in range(2))
+    copy = [frame.image.tobytes() for frame in open_source(spec).read()]
+    other = [frame.image.tobytes() for frame in open_source(spec.replace("3", "4", 1)).read()]
     assert len(first) == 30
     assert first == again == copy
     assert first != other
@@ -80,7 +80,7 @@ def test_clip_is_cheap_and_can_be_ended():
     clip = open_source("synthetic:fps=60")
     costs = []
     last = time.thread_time()
-    for frame in clip.frames():
+    for frame in clip.read():
         costs.append(time.thread_time() - last)
         last = time.thread_time()
         if frame.index == 100:
@@ -97,7 +97,7 @@ def test_face_mesh_sees_the_movements():
     clip = Synthetic(seed=1, expressions=2, fps=15)
     meshes = []
     with face_mesh.FaceMesh(refine_landmarks=True, max_num_faces=1) as finder:
-        for frame in clip.frames():
+        for frame in clip.read():
             found = finder.process(np.ascontiguousarray(frame.image[..., ::-1])).multi_face_landmarks
             assert found, f"no face in frame {frame.index}"
             meshes.append([(point.x * 640, point.y * 480) for point in found[0].landmark])

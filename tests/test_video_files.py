@@ -40,7 +40,7 @@ def test_file_gives_every_picture_at_its_time(tmp_path, case):
     """Every picture of a recorded video comes once, in order, at its own time, as BGR bytes."""
     name, codec, count, fps, size = case
     source = open_source(str(write_clip(tmp_path / name, count, fps, codec, size)))
-    frames = list(source.frames())
+    frames = list(source.read())
     assert [frame.index for frame in frames] == list(range(count))
     assert np.allclose([frame.pts for frame in frames], np.arange(count) / fps, atol=2e-3)
     assert all(frame.image.shape == (size[1], size[0], 3) for frame in frames)
@@ -59,7 +59,7 @@ def test_variable_frame_rate_is_honoured(tmp_path):
     pictures = [pillow.fromarray(small_picture(7 * number)) for number in range(4)]
     path = tmp_path / "vfr.gif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 300, 50, 200], loop=0)
-    pts = [frame.pts for frame in open_source(str(path)).frames()]
+    pts = [frame.pts for frame in open_source(str(path)).read()]
     assert np.allclose(pts, [0.0, 0.1, 0.4, 0.45], atol=0.011)
 
 
@@ -68,7 +68,7 @@ def test_damaged_file_ends_at_the_damage_with_a_message(tmp_path):
     path = write_clip(tmp_path / "cut.avi", 50)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     source = open_source(str(path))
-    frames = list(source.frames())
+    frames = list(source.read())
     assert 10 < len(frames) < 40
     assert len(source.messages) == 1
     assert "damaged or cut short" in source.messages[0]
@@ -85,7 +85,7 @@ def test_noise_within_a_file_never_raises_anything_but_a_sentence(tmp_path):
         path = tmp_path / f"broken{number}.mp4"
         path.write_bytes(broken)
         try:
-            frames = list(open_source(str(path)).frames())
+            frames = list(open_source(str(path)).read())
         except SourceError as error:
             assert str(path) in str(error)  # noqa: PT017 - either outcome is right
         else:
@@ -100,7 +100,7 @@ def test_rotated_video_comes_upright(tmp_path):
     one = 1 << 16
     data[matrix : matrix + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
     path.write_bytes(data)
-    image = next(open_source(str(path)).frames()).image
+    image = next(open_source(str(path)).read()).image
     assert image.shape == (64, 48, 3)
     blue, _, red = image[2, -3]  # the mark was at the top left
     assert blue > 200
@@ -114,7 +114,7 @@ def test_rotated_video_comes_upright(tmp_path):
 )
 def test_real_clips_are_read_whole(name, count, length):
     """Clips from a phone, a web site and an animation give all their pictures at increasing times."""
-    pts = [frame.pts for frame in open_source(str(CLIPS / name)).frames()]
+    pts = [frame.pts for frame in open_source(str(CLIPS / name)).read()]
     assert len(pts) == count
     assert pts[-1] == pytest.approx(length, abs=0.01)
     assert min(np.diff(pts)) > 0.005

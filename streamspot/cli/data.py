@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from streamspot.cli.keys import Keys, Line
-from streamspot.console import QuietStderr
+from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError, SettingsError
+from streamspot.interrupts import terminated_in_order
+from streamspot.keys import Keys
 
 _SHOWN = 8
 """Notes and faults printed; all of them stand in the report."""
@@ -49,13 +50,13 @@ def extract(
       streamspot extract clips --layout folder --out clips-motion
     """
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
-    from streamspot.datasets.layouts import read_layout  # noqa: PLC0415
+    from streamspot.datasets.formats import read_format  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
     from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
-    found = read_layout(folder, layout)
+    found = read_format(folder, layout)
     with ExitStack() as stack:
         console = Console(stderr=True)
         if not os.environ.get("STREAMSPOT_DEBUG"):
@@ -132,7 +133,8 @@ def label(
         playing = labelling.play(source, out.parent, speed)
         name = os.path.relpath(playing.video, out.parent)
         points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
-        keys = stack.enter_context(Keys())
+        stack.enter_context(terminated_in_order())
+        keys = stack.enter_context(Keys(gone="q"))
         screen = sys.stderr
         if not os.environ.get("STREAMSPOT_DEBUG"):
             screen = stack.enter_context(QuietStderr()).console.file

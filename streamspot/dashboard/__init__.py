@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from streamspot.dashboard.curve import braille
-from streamspot.dashboard.live import Dashboard, PlainLines
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.live import Dashboard
 from streamspot.dashboard.picture import picture
+from streamspot.dashboard.text import plain
+from streamspot.dashboard.view import Shown, View
 
-__all__ = ["Dashboard", "PlainLines", "braille", "picture"]
+__all__ = ["Dashboard", "PlainLines", "Shown", "View", "braille", "picture", "plain"]

@@ -82,34 +82,15 @@ class Window:
         return values
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Span:
-    """One announced expression as far as it is known, in ticks."""
+    """One announced expression as far as it is known, in ticks; cancelled ones end where they were cancelled."""
 
     onset: int
     kind: Kind
     apex: int | None = None
     offset: int | None = None
     cancelled: bool = False
-
-
-def spans(marks: Iterable[tuple[int, Phase, Kind]]) -> list[Span]:
-    """Join announced marks to expressions; a mark whose onset has been forgotten stands for itself."""
-    found: list[Span] = []
-    for tick, phase, kind in marks:
-        running = bool(found) and found[-1].offset is None
-        if phase == "onset" or not running:
-            if running:
-                found[-1].offset = tick
-            found.append(Span(tick, kind))
-        span = found[-1]
-        span.kind = kind
-        if phase == "apex":
-            span.apex = tick
-        elif phase in {"offset", "cancelled"}:
-            span.offset = tick
-            span.cancelled = phase == "cancelled"
-    return found
 
 
 MARKS: dict[tuple[Phase, Kind], str] = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -16,12 +17,15 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 
 from streamspot.console import QuietStderr, terminal_size
-from streamspot.dashboard.picture import picture, plain
-from streamspot.dashboard.snapshot import copied
-from streamspot.dashboard.text import Line
-from streamspot.telemetry import Telemetry
+from streamspot.dashboard.picture import picture
+from streamspot.dashboard.text import Line, summary
+from streamspot.dashboard.view import View
+from streamspot.errors import SettingsError
+from streamspot.keys import Keys
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Update
 
-REPAINT_S = 3.0
+_REPAINT_S = 3.0
 """The whole picture is written this often, in case something else wrote on the screen; else only changes."""
 
 
@@ -33,29 +37,39 @@ class Dashboard:
     a log file: to ``quiet`` if that is given, to one of its own if neither ``quiet`` nor ``console`` is.
 
     Args:
-        telemetry: What to show.
-        console: Where to draw; None for the terminal of ``quiet``.
+        stats: Counts, rates and durations of the stream.
+        delivery: How the delivery of its events fares; its messages are shown.
         quiet: Already entered; the dashboard keeps its log bounded, tells its path and leaves ending it to
             whoever began it.
+        console: Where to draw; None for the terminal of ``quiet``.
         rate: Updates a second, in (0, 8].
+        on_quit: Called in the dashboard's thread when ``q`` is pressed. With it keys are read and none is left for
+            the shell; where there is no terminal to read them from, and without ``on_quit``, they are left alone.
 
     Example:
-        >>> with Dashboard(telemetry):  # doctest: +SKIP
-        ...     run()
+        >>> with Dashboard(run.stats, delivery, on_quit=run.stop) as dashboard:  # doctest: +SKIP
+        ...     for update in updates:
+        ...         dashboard.take(update)
     """
 
     def __init__(
         self,
-        telemetry: Telemetry,
+        stats: Stats,
+        delivery: Delivery,
         *,
-        console: Console | None = None,
         quiet: QuietStderr | None = None,
+        console: Console | None = None,
         rate: float = 6.0,
+        on_quit: Callable[[], None] | None = None,
     ) -> None:
-        self._telemetry = telemetry
+        self._stats, self._delivery = stats, delivery
+        self._view = View(stats, delivery)
         self._given = console
         self._quiet = quiet
         self._own: QuietStderr | None = None
+        self._on_quit = on_quit
+        self._keys: Keys | None = None
+        self._ending = "Ctrl-C ends the run"
         self._period = 1.0 / min(max(rate, 0.1), 8.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dashboard", daemon=True)
@@ -74,6 +88,7 @@ class Dashboard:
             self._console = self._given
         elif self._quiet is not None:
             self._console = self._quiet.console
+        self._take_keys()
         with self._harmless():
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
@@ -91,22 +106,53 @@ class Dashboard:
                 with self._harmless():
                     self._leave()
         finally:
+            self._give_keys()
             if self._own is not None:
                 self._own.__exit__(kind, error, trace)
+
+    def take(self, update: Update) -> None:
+        """Show what an update brought to light."""
+        self._view.take(update)
+
+    def abandon(self) -> None:
+        """Give the terminal back as it was, because the process is about to end without leaving the block."""
+        self._stop.set()
+        self._give_keys()
+        with contextlib.suppress(OSError, ValueError):
+            os.write(self._console.file.fileno(), b"\x1b[?1049l\x1b[?25h")
 
     def _loop(self) -> None:
         while True:
             began = time.monotonic()
             with self._harmless():
+                self._look_at_keys()
                 self._draw()
             rest = max(self._period - (time.monotonic() - began), self._period / 2)
             if self._failed or self._stop.wait(rest):
                 return
 
+    def _take_keys(self) -> None:
+        """Read keys from now on, where there is a terminal for it."""
+        if self._on_quit is not None:
+            with contextlib.suppress(SettingsError):
+                self._keys = Keys().__enter__()
+                self._ending = "q ends the run"
+
+    def _give_keys(self) -> None:
+        keys, self._keys = self._keys, None
+        if keys is not None:
+            keys.restore()
+
+    def _look_at_keys(self) -> None:
+        keys = self._keys
+        if keys is not None and "q" in keys() and self._on_quit is not None:
+            self._ending = "ending"
+            self._on_quit()
+
     def _picture(self, width: int, height: int) -> list[Line]:
         elapsed = time.monotonic() - self._started
         log = str(self._quiet.path) if self._quiet is not None and self._quiet.written else ""
-        return picture(self._telemetry, width, height, elapsed=elapsed, log=log)
+        return picture(self._view.shown(elapsed=elapsed, log=log, ending=self._ending), width, height)
 
     def _draw(self) -> None:
         if self._quiet is not None:
@@ -117,7 +163,7 @@ class Dashboard:
         output: list[Segment] = []
         if size != self._size:
             output.append(Control.clear().segment)
-        everything = size != self._size or now - self._painted > REPAINT_S
+        everything = size != self._size or now - self._painted > _REPAINT_S
         for row, line in enumerate(lines):
             if everything or line != self._before[row]:
                 output += [Control.move_to(0, row).segment, *line]
@@ -128,6 +174,7 @@ class Dashboard:
 
     def _give_up(self, error: Exception) -> None:
         self._failed = True
+        self._give_keys()
         traceback.print_exc(file=sys.stderr)
         with contextlib.suppress(OSError, ValueError):
             self._console.set_alt_screen(False)
@@ -153,80 +200,7 @@ class Dashboard:
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):
             output += [*line, Segment.line()]
         console.print(Segments(output), end="", crop=False)
-        console.print(summary(self._telemetry), style="bold", markup=False, highlight=False)
+        text = summary(self._stats, self._delivery, self._view.expressions)
+        console.print(f"{text}.", style="bold", markup=False, highlight=False)
         if self._quiet is not None and self._quiet.written:
             console.print(f"Messages of native libraries: {self._quiet.path}", markup=False, highlight=False)
-
-
-def summary(telemetry: Telemetry) -> str:
-    """Return one sentence on how the run went."""
-    events = copied(telemetry.events)
-    count = events[-1].seq + 1 if events else 0
-    text = f"{telemetry.frames} frames, {telemetry.dropped} dropped, {count} event{'' if count == 1 else 's'}"
-    broker = telemetry.broker
-    if broker.state != "none":
-        text += f", {broker.acknowledged} acknowledged by {broker.address}"
-        if broker.queued:
-            text += f", {broker.queued} still queued"
-    return text + "."
-
-
-class PlainLines:
-    """Prints a line for each event and message until the block ends: the stand-in where no terminal is.
-
-    Args:
-        telemetry: What to report.
-        console: Where to print; None for stdout.
-
-    Example:
-        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
-    """
-
-    def __init__(self, telemetry: Telemetry, *, console: Console | None = None) -> None:
-        self._telemetry = telemetry
-        self._console = Console(highlight=False) if console is None else console
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="plain-lines", daemon=True)
-        self._next = 0
-        self._messages: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=1.0)
-
-    def _loop(self) -> None:
-        while True:
-            ending = self._stop.wait(0.1)
-            try:
-                self._report()
-            except (OSError, ValueError):  # whoever read the lines has gone; the run goes on
-                return
-            if ending:
-                return
-
-    def _report(self) -> None:
-        messages = copied(self._telemetry.messages)
-        lines = [f"! {message}" for message in fresh(self._messages, messages)]
-        self._messages = messages
-        for event in copied(self._telemetry.events):
-            if event.seq > self._next:
-                lines.append(f"! {event.seq - self._next} events not shown here: they came too fast")
-            if event.seq >= self._next:
-                lines.append(plain(event))
-                self._next = event.seq + 1
-        for line in lines:
-            self._console.out(line, highlight=False)
-
-
-def fresh(before: list[str], now: list[str]) -> list[str]:
-    """Return what was appended to a bounded list since ``before``."""
-    for start in range(len(before) + 1):
-        if before[start:] == now[: len(before) - start]:
-            return now[len(before) - start :]
-    return now

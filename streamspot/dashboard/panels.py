@@ -1,4 +1,4 @@
-"""The panels of the picture: header, face, events, pipeline; each a pure function of the telemetry."""
+"""The panels of the picture: header, face, events, pipeline; each a pure function of what is shown."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from streamspot.dashboard.curve import (
     Window,
     braille,
     mark_row,
-    spans,
     threshold_dots,
     time_axis,
 )
-from streamspot.dashboard.snapshot import FaceNow
 from streamspot.dashboard.text import (
     ALARM,
     BOLD,
@@ -41,14 +39,15 @@ from streamspot.dashboard.text import (
     timing,
     wrap,
 )
-from streamspot.telemetry import STAGES, BrokerState, Telemetry
+from streamspot.dashboard.view import FaceShown, Shown
+from streamspot.stats import STAGES, Delivery, Stats
 from streamspot.types import TICK_RATE, Event
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
 _STATE = {"macro": (MARKS["apex", "macro"], MACRO), "micro": (MARKS["apex", "micro"], MICRO)}
-_BROKER: dict[BrokerState, tuple[str, Style]] = {
+_BROKER: dict[str, tuple[str, Style]] = {
     "none": ("○", DIM),
     "connecting": ("◌", PLAIN),
     "online": ("●", CALM),
@@ -59,32 +58,39 @@ _BROKER: dict[BrokerState, tuple[str, Style]] = {
 _PIECES = re.compile("\u2800+|[^\u2800]+")
 
 
-def header(telemetry: Telemetry, elapsed: float, width: int) -> list[Line]:
+def header(shown: Shown, width: int) -> list[Line]:
     """Return two lines: what is observed and for how long; and what the people in view should know."""
-    policy = "every frame" if telemetry.policy == "every" else "latest frame"
-    state = "finished" if telemetry.finished else "live" if telemetry.live else "replay"
-    right = [run(f"{state} {clock(telemetry.pts, 1)}", BOLD), run(f" · up {clock(elapsed, 0)} ", DIM)]
+    stats = shown.stats
+    policy = "every frame" if stats.policy == "every" else "latest frame"
+    state = "live" if stats.live else "replay"
+    state = "finished" if stats.finished else "paused" if shown.paused else state
+    right = [run(f"{state} {clock(stats.pts, 1)}", BOLD), run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
     room = width - length(left) - length(right) - 1
-    source, policy = telemetry.source or "no source yet", f" · {policy}"
-    tail = f"{policy} · {telemetry.model}"
-    if not telemetry.model or len(source) + len(tail) > room:
+    source, policy = stats.source or "no source yet", f" · {policy}"
+    tail = f"{policy} · {stats.model}"
+    if not stats.model or len(source) + len(tail) > room:
         tail = policy if room - len(policy) >= min(len(source), 20) else ""
     source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
-    sign = run(" ○ " if telemetry.finished else " ◉ ", DIM if telemetry.finished else ALARM)
+    sign = run(" ○ " if stats.finished else " ◉ ", DIM if stats.finished else ALARM)
     notice = "".join(NOTICE) if 3 + len("".join(NOTICE)) <= width else NOTICE[0]
     return [first, fit([sign, run(notice, DIM)], width)]
 
 
-def hint(telemetry: Telemetry, width: int, height: int) -> list[Line]:
+def hint(shown: Shown, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
-    if telemetry.frames:
+    stats = shown.stats
+    if shown.begun:
         title, text = "nobody in view", "No face is found in this part of the recording."
-        if telemetry.live:
+        if stats.live:
             text = "Face the camera, come closer, and have the light in front of you."
+    elif stats.finished:
+        title, text = "ended", "The run ended before the first frame."
+    elif not stats.model:
+        title, text = "starting", "Loading the network."
     else:
-        title, text = "starting", f"Waiting for the first frame of {telemetry.source or 'the source'}."
+        title, text = "starting", f"Waiting for the first frame of {stats.source or 'the source'}."
     inner = width - 2
     blank: list[Line] = [[] for _ in range(max((height - 3) // 2, 0))]
     text = elide(text, inner)
@@ -93,12 +99,25 @@ def hint(telemetry: Telemetry, width: int, height: int) -> list[Line]:
     )
 
 
-def face_panel(face: FaceNow, telemetry: Telemetry, width: int, height: int) -> list[Line]:
+def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
+    """Return in words what a face does now, or why it is not in view."""
+    if face.state is not None:
+        sign, style = _STATE.get(face.state.state, ("·", DIM))
+        return f"{sign} {face.state.state}", style
+    if face.reason in {None, "stopped"}:
+        return "· in view to the end", DIM
+    if face.reason == "paused":
+        return "· paused", DIM
+    ago = f" {face.silent:.0f} s ago" if face.silent >= 1 and not finished else ""
+    return f"✕ {face.reason}{ago}", DIM if finished else ALARM
+
+
+def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[Line]:
     """Return one face: its state in the frame, marks, the curve over its thresholds, the time axis.
 
     Args:
         face: What to draw.
-        telemetry: Of the stream; gives the thresholds and the look-ahead.
+        stats: Of the stream; gives the thresholds and the look-ahead.
         width: Cells, at least 20.
         height: Lines, at least 4.
     """
@@ -106,10 +125,10 @@ def face_panel(face: FaceNow, telemetry: Telemetry, width: int, height: int) -> 
     last = face.scores[-1] if face.scores else None
     edge = last.tick + round(face.silent * TICK_RATE) if last else 0
     window = Window.ending_at(edge, columns)
-    marks, owner = mark_row(spans(face.marks), window)
-    styles = [(CALM if face.visible else DIM) if span is None else _span_style(span) for span in owner]
+    marks, owner = mark_row(face.spans, window)
+    styles = [(CALM if face.state else DIM) if span is None else _span_style(span) for span in owner]
     body = [[run(" " * GUTTER), *_runs(marks, styles)]]
-    lines = threshold_dots(telemetry.thresholds if rows >= 3 else (), rows)
+    lines = threshold_dots(stats.thresholds if rows >= 3 else (), rows)
     middle = rows // 2
     for row, text in enumerate(braille(window.samples(face.scores), columns, rows)):
         dot, value = lines.get(row, (" ", 0.0))
@@ -117,15 +136,13 @@ def face_panel(face: FaceNow, telemetry: Telemetry, width: int, height: int) -> 
         if not label and rows >= 7 and row == middle and not {middle - 1, middle + 1} & lines.keys():
             label = "0.5"
         body.append([run(f"{label:>4} ", DIM), *_graph(text, styles, dot)])
-    if face.visible:
-        sign, style = _STATE.get(face.state, ("·", DIM))
-        state = run(f"  {sign} {face.state}" + (f" {last.intensity:.2f}" if last else ""), style)
-    else:
-        state = run("  ✕ face lost" + (f" {face.silent:.0f} s ago" if face.silent >= 1 else ""), ALARM)
-    note = [run(f" look-ahead {telemetry.look_ahead / TICK_RATE:.2f} s", DIM)] if telemetry.look_ahead else []
-    axis = time_axis(window, clock(last.pts + face.silent if last else telemetry.pts, 1))
+    words, style = doing(face, finished=stats.finished)
+    note = [run(f" intensity {last.intensity:.2f}", PLAIN)] if last and face.state else []
+    if stats.look_ahead:
+        note.append(run(f"{' ·' if note else ''} look-ahead {stats.look_ahead / TICK_RATE:.2f} s", DIM))
+    axis = time_axis(window, clock(last.pts + face.silent if last else stats.pts, 1))
     foot = [run("─" * GUTTER + axis + "─", FRAME)]
-    return box([run(f"face {face.track}", BOLD), state], note, body, width, height, foot)
+    return box([run(f"face {face.track}", BOLD), run(f"  {words}", style)], note, body, width, height, foot)
 
 
 def _span_style(span: Span | None) -> Style:
@@ -207,41 +224,42 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
     return box([run("events", BOLD)], [], body, width, height, foot)
 
 
-def pipeline_panel(telemetry: Telemetry, messages: Sequence[str], width: int, height: int) -> list[Line]:
+def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
     """Return how the stream fares: rate, losses, latency of each stage, delivery, warnings."""
     inner = width - 2
-    body = [*_rate(telemetry, inner), *_latency(telemetry, inner), *_broker(telemetry, inner, height)]
+    body = [*_rate(shown.stats, inner), *_latency(shown.stats, inner)]
+    body += _broker(shown.delivery, inner, height)
     room = height - 2 - len(body) - 1
-    if messages and room > 0:
+    if shown.messages and room > 0:
         body.append([RULE, run("messages", BOLD)])
-        wrapped = [wrap(f"! {message}", inner - 1) for message in messages]
+        wrapped = [wrap(f"! {message}", inner - 1) for message in shown.messages]
         lines = [line for message in wrapped for line in message]
         body += [[run(f" {line}")] for line in lines[-room:]]
     return box([run("pipeline", BOLD)], [], body, width, height)
 
 
-def _rate(telemetry: Telemetry, inner: int) -> list[Line]:
-    nominal = telemetry.nominal_fps
-    slow = telemetry.live and nominal is not None and telemetry.frames > 60 and telemetry.fps < 0.9 * nominal
-    rate: Line = [run(f" {telemetry.fps:.1f}", ALARM if slow else BOLD)]
+def _rate(stats: Stats, inner: int) -> list[Line]:
+    nominal = stats.nominal_fps
+    slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
+    rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
     rate += [run(f" of {nominal:g}", DIM)] if nominal else []
     rate.append(run(" fps"))
     if slow:
         rate.append(run("  ! too slow", ALARM))
-    elif nominal and not telemetry.live and telemetry.fps > 1.1 * nominal:
-        rate.append(run(f"  {telemetry.fps / nominal:.1f} x real time", DIM))
-    lost = telemetry.dropped
+    elif nominal and not stats.live and stats.fps > 1.1 * nominal:
+        rate.append(run(f"  {stats.fps / nominal:.1f} x real time", DIM))
+    lost = stats.dropped
     losses = [
-        run(f" {lost}", ALARM if lost > 0.01 * telemetry.frames else PLAIN),
+        run(f" {lost}", ALARM if lost > 0.01 * stats.frames else PLAIN),
         run(" dropped · ", DIM),
-        run(f"{telemetry.faceless}"),
+        run(f"{stats.faceless}"),
         run(" without face", DIM),
     ]
-    return [ends(rate, [run(f"{telemetry.frames}"), run(" frames ", DIM)], inner), fit(losses, inner)]
+    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), fit(losses, inner)]
 
 
-def _latency(telemetry: Telemetry, inner: int) -> list[Line]:
-    stages = [(name, *telemetry.stages[name].quantiles()) for name in STAGES if name in telemetry.stages]
+def _latency(stats: Stats, inner: int) -> list[Line]:
+    stages = [(name, *stats.stages[name].quantiles()) for name in STAGES if name in stats.stages]
     scale = max((p99 for name, _, p99 in stages if name != "wait"), default=0.0)  # idle time is no cost
     size = inner - 26
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
@@ -253,8 +271,7 @@ def _latency(telemetry: Telemetry, inner: int) -> list[Line]:
     return body
 
 
-def _broker(telemetry: Telemetry, inner: int, height: int) -> list[Line]:
-    broker = telemetry.broker
+def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
     sign, style = _BROKER[broker.state]
     title = [RULE, run("broker", BOLD), run(f" {_short(broker.address, inner - 11)}", DIM)]
     if broker.state == "none":
@@ -270,11 +287,12 @@ def _short(address: str, width: int) -> str:
     return address if len(address) <= width else elide(address.rpartition("://")[2], width)
 
 
-def footer(telemetry: Telemetry, messages: Sequence[str], log: str, width: int) -> Line:
+def footer(shown: Shown, width: int, *, log: bool = True) -> Line:
     """Return the last line: what is wrong, or how to end; and where native libraries' messages went."""
-    left = [run(" Ctrl-C ends the run", DIM)]
-    if telemetry.broker.error and telemetry.broker.state in {"retrying", "refused"}:
-        left = [run(" ✕ " + elide(telemetry.broker.error, width - 4), ALARM)]
-    elif messages:
-        left = [run(" ! " + elide(messages[-1], width - 4), MACRO)]
-    return ends(left, [run(f"native messages: {log} ", DIM)] if log else [], width)
+    broker = shown.delivery
+    left = [run("" if shown.stats.finished else f" {shown.ending}", DIM)]
+    if broker.error and broker.state in {"retrying", "refused"}:
+        left = [run(" ✕ " + elide(broker.error, width - 4), ALARM)]
+    elif shown.messages:
+        left = [run(" ! " + elide(shown.messages[-1], width - 4), MACRO)]
+    return ends(left, [run(f"native messages: {shown.log} ", DIM)] if shown.log and log else [], width)

@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Kind
 
 Line = list[Segment]
@@ -159,3 +160,42 @@ def bar(p50: float, p99: float, scale: float, width: int) -> str:
     thin = max(min(round(width * p99 / scale), width), (heavy + 1) // 2)
     text = "━" * (heavy // 2) + ("" if heavy % 2 == 0 else "╾" if thin > heavy // 2 + 1 else "╸")
     return (text + "─" * (thin - len(text))).ljust(width)
+
+
+def plain(event: Event) -> str:
+    """Return an event as one line of text, the columns of all lines aligned.
+
+    Example:
+        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
+    """
+    at, lasted, late = timing(event)
+    start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
+    if event.phase == "cancelled":
+        return f"{start}  {event.reason or ''}".rstrip()
+    length = f"{lasted:.2f} s" if lasted is not None else ""
+    return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
+
+
+def summary(stats: Stats, delivery: Delivery, expressions: int) -> str:
+    """Return in a few words how a run went.
+
+    Args:
+        stats: Of the stream.
+        delivery: Of its events.
+        expressions: How many were found.
+
+    Example:
+        ``320 frames, 5 expressions, 0 dropped``
+    """
+    seen = counted(stats.frames, "frame") if stats.frames or not stats.pts else f"{stats.pts:.1f} s of motion"
+    text = f"{seen}, {counted(expressions, 'expression')}, {stats.dropped} dropped"
+    if delivery.state != "none":
+        text += f", {counted(delivery.acknowledged, 'event')} acknowledged by {delivery.address}"
+        if delivery.queued:
+            text += f", {delivery.queued} still queued"
+    return text
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,1 +1,1 @@
-"""Data sets: one on-disk form, and readers of the official layouts."""
+"""Data sets: the form in which they are kept, and readers of the formats in which they come."""

@@ -8,10 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamspot.datasets.recording import KINDS, Instance
+from streamspot.datasets.tables import records_of
 from streamspot.errors import DataError
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
+"""The columns of the file; ``fps``, ``frames`` and ``point`` may be left out."""
+
+_NEEDED = ("video", "subject", "kind", "onset", "apex", "offset")
+
+MISSING_OFFSET = 20
+"""Frames after the onset at which an instance without an annotated offset ends (the paper's code)."""
+
+MISSING_APEX = 10
+"""Frames after the onset at which an apex is assumed that is missing or lies outside (the paper's code)."""
+
 _SHOWN = 8
+"""Faults that are told in full."""
 
 
 @dataclass(slots=True)
@@ -37,7 +49,12 @@ class Annotated:
 
 @dataclass(slots=True)
 class Faults:
-    """Collects what is wrong, so that a user mends a file once and not row by row."""
+    """Collects all that is wrong with a file, so that a user can mend it at once and not row by row.
+
+    Attributes:
+        found: What is wrong: place, fault and remedy.
+        notes: What was assumed.
+    """
 
     found: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -72,10 +89,10 @@ def complete(
     offset: int | None,
     point: int | None,
     faults: Faults,
-    missing_offset: int = 20,
-    missing_apex: int = 10,
+    missing_offset: int = MISSING_OFFSET,
+    missing_apex: int = MISSING_APEX,
 ) -> Instance | None:
-    """Build an instance from what is annotated, and say what was assumed or is wrong.
+    """Build an instance from what is annotated, and note in ``faults`` what is assumed or wrong.
 
     A missing offset becomes onset + ``missing_offset``, a missing apex or one outside the instance becomes
     onset + ``missing_apex`` or the middle of a shorter instance (the rules of the paper's code).
@@ -108,7 +125,7 @@ def complete(
 
 def _number(row: Mapping[str, str], key: str, where: str, faults: Faults) -> float | None:
     """Return a number or None for an empty field; anything else is a fault."""
-    text = (row.get(key) or "").strip()
+    text = row.get(key, "")
     if not text:
         return None
     try:
@@ -126,7 +143,7 @@ def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int 
 
 
 def read_annotations(
-    path: Path, faults: Faults, *, missing_offset: int = 20, missing_apex: int = 10
+    path: Path, faults: Faults, *, missing_offset: int = MISSING_OFFSET, missing_apex: int = MISSING_APEX
 ) -> dict[str, Annotated]:
     """Read the videos and their expressions; a video without one has a row with an empty kind.
 
@@ -134,9 +151,8 @@ def read_annotations(
         DataError: The file is missing or lacks a column.
     """
     videos: dict[str, Annotated] = {}
-    for number, row in enumerate(_rows(path), start=2):
-        where = f"{path}, row {number}"
-        name, subject = (row["video"] or "").strip(), (row["subject"] or "").strip()
+    for number, row in records_of(path, _NEEDED):
+        where, name, subject, kind = f"{path}, row {number}", row["video"], row["subject"], row["kind"]
         if not name or not subject:
             faults.add(where, "video or subject is empty", "name both in every row")
             continue
@@ -148,7 +164,6 @@ def read_annotations(
             faults.add(
                 where, f"{name} has another subject or fps than in an earlier row", "make them the same"
             )
-        kind = (row["kind"] or "").strip()
         onset, apex, offset, point = (
             _frame(row, key, where, faults) for key in ("onset", "apex", "offset", "point")
         )
@@ -169,23 +184,6 @@ def read_annotations(
             video.instances.append(instance)
             video.rows.append(number)
     return videos
-
-
-def _rows(path: Path) -> csv.DictReader[str]:
-    """Open the table and check its head."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"there is no {path}; give a folder with features.npz and annotations.csv") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
-    reader = csv.DictReader(text.splitlines(), restval="")
-    needed = ("video", "subject", "kind", "onset", "apex", "offset")
-    lacking = [name for name in needed if name not in (reader.fieldnames or ())]
-    if lacking:
-        head = ", ".join(COLUMNS)
-        raise DataError(f"{path} lacks the column {lacking[0]!r}; its first row must name {head}")
-    return reader
 
 
 def write_annotations(path: Path, videos: Iterable[Annotated]) -> None:

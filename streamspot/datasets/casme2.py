@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from streamspot.datasets.annotations import Annotated, Faults
-from streamspot.datasets.official import Found, Video, add, finish, one_file, pictures, rows_of, whole
+from streamspot.datasets.official import Found, Video, add, finish, one_file, pictures
+from streamspot.datasets.tables import sheet_rows_of, whole
 
 
 def read_casme2(folder: Path) -> Found:
@@ -17,10 +18,10 @@ def read_casme2(folder: Path) -> Found:
     the underscore of a folder. Frames count from 1 at 30 a second. Offset 0 means not annotated.
     """
     path = one_file(folder, "CAS(ME)^2code_final.xlsx")
-    subjects = {whole(r[2]): str(r[1]).strip() for r in rows_of(path, "naming rule1") if len(r) > 2}
+    subjects = {whole(r[2]): str(r[1]).strip() for r in sheet_rows_of(path, "naming rule1") if len(r) > 2}
     codes = {
         str(r[1]).strip().lower(): str(r[0]).strip().zfill(4)
-        for r in rows_of(path, "naming rule2")
+        for r in sheet_rows_of(path, "naming rule2")
         if len(r) > 1
     }
     places = {}
@@ -28,7 +29,7 @@ def read_casme2(folder: Path) -> Found:
         if place.is_dir() and (match := re.match(r"(\d+)_(\d{4})", place.name)):
             places[int(match[1]), match[2]] = place
     faults, videos = Faults(), dict[str, Video]()
-    for number, row in enumerate(rows_of(path), start=1):
+    for number, row in enumerate(sheet_rows_of(path), start=1):
         if not row or row[0] in (None, ""):
             continue
         where = f"{path}, row {number}"
@@ -46,18 +47,16 @@ def read_casme2(folder: Path) -> Found:
                 where, f"there is no folder {key[0]}_{code}… for {row[1]}", f"unpack it below {folder}"
             )
             continue
-        video = _casme2_video(videos, places, key)
+        video = _video(videos, places, key)
         kind = str(row[7] or "").strip().lower().removesuffix("-expression")
         onset, apex, offset = (whole(row[i]) or None for i in (2, 3, 4))
         add(video, where, number, kind, (onset, apex, offset), faults=faults, first=1)
     for key in places:
-        _casme2_video(videos, places, key)
+        _video(videos, places, key)
     return finish(videos, faults)
 
 
-def _casme2_video(
-    videos: dict[str, Video], places: dict[tuple[int, str], Path], key: tuple[int, str]
-) -> Video:
+def _video(videos: dict[str, Video], places: dict[tuple[int, str], Path], key: tuple[int, str]) -> Video:
     """Return the video of a folder, noted once."""
     name = f"casme_{key[0]:03d}_{key[1]}"
     if name not in videos:

@@ -6,17 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import Annotated, Faults
-from streamspot.datasets.official import (
-    Found,
-    Video,
-    add,
-    csv_rows_of,
-    finish,
-    natural,
-    pictures,
-    rows_of,
-    whole,
-)
+from streamspot.datasets.official import Found, Video, add, finish, natural, pictures
+from streamspot.datasets.tables import records_of, whole
 from streamspot.errors import DataError
 
 
@@ -27,36 +18,34 @@ def read_casme3(folder: Path) -> Found:
     Onset, Apex, Offset, AU and Expression type. Frame numbers are those in the file names, which may start above 0
     and have gaps; they become positions among the files that are there. Apex or offset 0 means unknown.
     """
-    path = _casme3_table(folder)
-    table = rows_of(path) if path.suffix == ".xlsx" else csv_rows_of(path)
-    head = [str(cell or "").strip().lower() for cell in table[0]]
-    wanted = ("subject", "filename", "onset", "apex", "offset", "expression type")
-    if missing := [name for name in wanted if name not in head]:
-        raise DataError(f"{path} has no column {missing[0]!r}; its first row must name {', '.join(wanted)}")
-    at = [head.index(name) for name in wanted]
+    path = _table(folder)
     faults, videos = Faults(), dict[str, Video]()
     numbers: dict[str, list[int]] = {}
-    for number, row in enumerate(table[1:], start=2):
-        subject, clip, *frames, kind = (row[i] for i in at)
-        if subject in (None, ""):
+    for number, row in records_of(
+        path, ("subject", "filename", "onset", "apex", "offset", "expression type")
+    ):
+        subject, clip = row["subject"], row["filename"]
+        if not subject:
             continue
         where = f"{path}, row {number}"
-        name = f"{str(subject).strip()}_{str(clip).strip()}"
-        place = next(iter(folder.rglob(f"{str(subject).strip()}/{str(clip).strip()}/color")), None)
+        name = f"{subject}_{clip}"
+        place = next(iter(folder.rglob(f"{subject}/{clip}/color")), None)
         if place is None:
             faults.add(where, f"there is no folder {subject}/{clip}/color", f"unpack it below {folder}")
             continue
         if name not in videos:
             shots = pictures(place)
-            videos[name] = Video(Annotated(name, str(subject).strip(), 30.0), shots)
+            videos[name] = Video(Annotated(name, subject, 30.0), shots)
             numbers[name] = [natural(p)[0] for p in shots]
-        onset, apex, offset = (_position(numbers[name], whole(f), i == 0) for i, f in enumerate(frames))
-        short = str(kind or "").strip().lower().removesuffix("-expression")
-        add(videos[name], where, number, short, (onset, apex, offset), faults=faults, first=0)
+        onset, apex, offset = (
+            _position(numbers[name], whole(row[key]), key == "onset") for key in ("onset", "apex", "offset")
+        )
+        kind = row["expression type"].lower().removesuffix("-expression")
+        add(videos[name], where, number, kind, (onset, apex, offset), faults=faults, first=0)
     return finish(videos, faults)
 
 
-def _casme3_table(folder: Path) -> Path:
+def _table(folder: Path) -> Path:
     for pattern in ("CAS(ME)*3*part*A*.xlsx", "CAS(ME)*3*part*A*.csv"):
         if found := sorted(folder.rglob(pattern)):
             return found[-1]
@@ -66,7 +55,7 @@ def _casme3_table(folder: Path) -> Path:
 
 
 def _position(numbers: Sequence[int], frame: int | None, zero_is_known: bool) -> int | None:
-    """Return the position of the first picture with at least that number."""
+    """Return the position of the first picture with at least that number; None for an unknown frame."""
     if frame is None or (frame == 0 and not zero_is_known):
         return None
     return next((i for i, number in enumerate(numbers) if number >= frame), len(numbers))

@@ -1,14 +1,13 @@
-"""From the videos of a data set to its region motion: in parallel, resumable, one file a video, then joined.
+"""Measures the region motion of all videos of a data set, in parallel, and joins it into one data set.
 
-Annotations are not part of a video's file. They are put on its time line when the files are joined, so mended
-annotations cost no second extraction.
+Each video has a file of its own, so an interrupted extraction goes on where it stopped. Annotations are not part of
+that file. They are converted to ticks when the files are joined, so mended annotations cost no second extraction.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from streamspot.datasets.measure import (
 )
 from streamspot.datasets.meta import Meta
 from streamspot.datasets.official import Found, Video
-from streamspot.datasets.store import ANNOTATIONS, FEATURES, META, save
+from streamspot.datasets.store import save
 from streamspot.errors import DataError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.types import TICK_RATE
@@ -69,7 +68,7 @@ def extract(
     Videos already measured in the same way are not measured again. A broken video is left out and reported.
 
     Args:
-        found: The videos, from ``read_layout``.
+        found: The videos, from ``read_format``.
         out: Folder for ``features.npz``, ``annotations.csv``, ``meta.yaml``, and ``videos/``, a file each.
         measures: How to measure.
         jobs: Processes, one core each.
@@ -78,7 +77,7 @@ def extract(
     Raises:
         DataError: Two videos have one name, ``out`` cannot be written, or a process was killed.
     """
-    layout(measures.regions)
+    layout(measures.layout)
     _distinct(found.videos)
     try:
         (out / VIDEOS).mkdir(parents=True, exist_ok=True)
@@ -124,8 +123,8 @@ def _work_off(
 
     listener = threading.Thread(target=drain, daemon=True)
     listener.start()
-    leash, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, leash))
+    child_end, parent_end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, child_end))
     try:
         tasks = {pool.submit(_work, video, out, measures): video for video in todo}
         for task in as_completed(tasks):
@@ -137,7 +136,7 @@ def _work_off(
             "run the same command again with fewer --jobs, what is finished is kept"
         ) from None
     finally:
-        held.close()
+        parent_end.close()
         pool.shutdown(wait=False, cancel_futures=True)
         counts.put(None)
         counts.cancel_join_thread()
@@ -147,13 +146,13 @@ def _work_off(
 _counts: Any = None
 
 
-def _start_worker(counts: Any, leash: Connection) -> None:
-    """Take the queue for counts, and end at once when the parent lets go, or is killed, in mid-video."""
+def _start_worker(counts: Any, parent: Connection) -> None:
+    """Prepare a process: keep the queue for frame counts, and exit as soon as the parent closes its pipe or dies."""
     global _counts  # noqa: PLW0603 - a process of its own, told once
     _counts = counts
 
     def follow() -> None:
-        leash.poll(None)
+        parent.poll(None)
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
@@ -193,11 +192,7 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
         arrays[name] = np.concatenate((extracted.motion[1:], np.zeros_like(extracted.motion[:1])))
         notes += [f"{name}: {remark}" for remark in extracted.remarks]
     if arrays:
-        joining = out / VIDEOS / "joining"
-        save(joining, arrays, annotated, Meta(layout=measures.regions, fps=TICK_RATE))
-        for file in (FEATURES, ANNOTATIONS, META):
-            (joining / file).replace(out / file)
-        shutil.rmtree(joining)
+        save(out, arrays, annotated, Meta(layout=measures.layout, fps=TICK_RATE))
     return Outcome(len(arrays), resumed, broken, notes)
 
 

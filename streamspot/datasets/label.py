@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
@@ -16,17 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamspot.datasets.official import csv_rows_of
+from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
+from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
-from streamspot.sources import EndOfStream, FrameFeed, Source, open_source
+from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.sources.base import kind_of
-from streamspot.sources.motion import Recorder, Recording, is_recording
-from streamspot.telemetry import Telemetry
-from streamspot.types import Kind, RegionMotion, Session
+from streamspot.sources.motion import MotionWriter
+from streamspot.types import FaceMotion, Frame, Kind, RegionMotion, Session
 
 KEYS: dict[str, Kind] = {"m": "macro", "u": "micro"}
 UNDO, QUIT = ("\x7f", "\b"), "q"
@@ -34,6 +31,9 @@ UNDO, QUIT = ("\x7f", "\b"), "q"
 _HEAD = ("video", "subject", "kind", "point", "fps")
 _REMEMBERED = 1024
 """Frames in which the one that was on show when the expression was seen is looked for."""
+
+REACTION = 0.3
+"""Seconds from seeing an expression to pressing a key; labels are set so much earlier."""
 
 _SHOWN_S = 3.0
 """Seconds of motion drawn."""
@@ -84,7 +84,7 @@ class Points:
             raise DataError(
                 f"{path} has no column {missing[0]!r}; its first row must name video, subject, kind, point"
             )
-        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:]]
+        rows = [dict(zip(self._head, row, strict=False)) for row in table[1:] if row]
         self._others = [row for row in rows if row.get("video") != video]
         self.given = [row for row in rows if row.get("video") == video and row.get("kind")]
         """The labels of this video, oldest first."""
@@ -120,14 +120,31 @@ class Points:
         writer = csv.DictWriter(text, self._head, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        part = self._path.with_name(self._path.name + ".part")
         try:
-            part.write_text(text.getvalue(), encoding="utf-8")
-            part.replace(self._path)
+            with write_atomically(self._path) as part:
+                part.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
             raise DataError(
                 f"{self._path} cannot be written ({error.strerror}); name another with --out"
             ) from None
+
+
+class Recent:
+    """The frames that were on show lately."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Shown] = deque(maxlen=_REMEMBERED)
+
+    def show(self, shown: Shown) -> None:
+        """Note what is on show now."""
+        self.frames.append(shown)
+
+    def ago(self, seconds: float) -> int | None:
+        """Return the number of the frame that was on show so many seconds of the source ago; None if none was."""
+        if not self.frames:
+            return None
+        meant = self.frames[-1].pts - seconds
+        return min(self.frames, key=lambda seen: abs(seen.pts - meant)).frame
 
 
 def label(
@@ -150,24 +167,22 @@ def label(
     Returns:
         Whether the source was seen to its end.
     """
-    recent: deque[Shown] = deque(maxlen=_REMEMBERED)
+    recent = Recent()
     said = ""
     for now in shown:
         if now is not None:
-            recent.append(now)
+            recent.show(now)
         for key in keys():
             if key == QUIT:
                 return False
             if key in UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
-            elif key in KEYS and recent:
-                meant = recent[-1].pts - reaction
-                frame = min(recent, key=lambda seen: abs(seen.pts - meant)).frame
+            elif key in KEYS and (frame := recent.ago(reaction)) is not None:
                 points.add(KEYS[key], frame)
                 said = f"{KEYS[key]} at frame {frame}"
-        if recent:
-            draw(_line(recent, points), said)
+        if recent.frames:
+            draw(_line(recent.frames, points), said)
     points.watched()
     return True
 
@@ -221,10 +236,9 @@ def play(spec: str, folder: Path, speed: float) -> Playing:
     Raises:
         SourceError: It cannot be opened.
     """
-    path = Path(spec)
-    if is_recording(path):
-        return Playing(path, None, speed, _play_recording(Recording(path), speed))
     source = open_source(spec)
+    if isinstance(source, MotionRecording):
+        return Playing(Path(source.name), None, speed, _play(source, speed, None))
     if not source.live and kind_of(source.name) in ("file", "folder"):
         return Playing(Path(source.name), source.fps, speed, _play(source, speed, None))
     path = folder / f"{source.stream}-{datetime.now(UTC):%Y%m%d-%H%M%S}.motion"
@@ -232,47 +246,40 @@ def play(spec: str, folder: Path, speed: float) -> Playing:
 
 
 def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown | None]:
-    """Yield the frames as they come, and None when there is none for 50 ms; record their region motion."""
-    regions = layout(_REGIONS)
+    """Yield frames, or ticks, as they come, and None when there is none for 50 ms; record the motion in frames."""
     with ExitStack() as stack:
-        estimator: MotionEstimator | None = None
-        recorder: Recorder | None = None
-        if record is not None:
-            estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry())
-            stack.callback(estimator.close)
-        feed = stack.enter_context(FrameFeed(source, speed=speed))
+        measure = None if record is None else _Measuring(record, source.stream, stack)
+        feed = stack.enter_context(Feed(source, speed=speed))
         while True:
             try:
-                frame = feed.get(0.05)
+                item = feed.get(0.05)
             except EndOfStream:
                 return
-            if frame is None:
+            if isinstance(item, FaceMotion):
+                yield Shown(item.motion.frame, item.motion.pts, _strength(item.motion))
+            elif not isinstance(item, Frame):
                 yield None
-                continue
-            motion = None
-            if estimator is not None and record is not None:
-                if recorder is None:
-                    session = Session(record.stem, source.stream, frame.pts, datetime.now(UTC))
-                    recorder = stack.enter_context(Recorder(record, session, regions.name))
-                sightings = estimator.push(frame)
-                recorder.extend(sightings)
-                motion = max((_strength(s.motion) for s in sightings if s.motion is not None), default=0.0)
-            yield Shown(frame.index, frame.pts, motion)
+            else:
+                yield Shown(item.index, item.pts, None if measure is None else measure(item))
 
 
-def _play_recording(recording: Recording, speed: float) -> Generator[Shown | None]:
-    """Yield the ticks of a recording of region motion in its own time, and None every 50 ms in between."""
-    started: float | None = None
-    for sighting in recording.sightings():
-        if sighting.motion is None:
-            continue
-        due = sighting.motion.pts / speed
-        if started is None:
-            started = time.monotonic() - due
-        while (left := started + due - time.monotonic()) > 0:
-            time.sleep(min(left, 0.05))
-            yield None
-        yield Shown(sighting.motion.frame, sighting.motion.pts, _strength(sighting.motion))
+class _Measuring:
+    """Records the region motion of frames; returns how far the regions moved."""
+
+    def __init__(self, record: Path, stream: str, stack: ExitStack) -> None:
+        self._names = record.stem, stream
+        self._estimator = MotionEstimator.open(layout(_REGIONS))
+        stack.callback(self._estimator.close)
+        self._writer = stack.enter_context(MotionWriter(record))
+        self._session: Session | None = None
+
+    def __call__(self, frame: Frame) -> float:
+        if self._session is None:
+            self._session = Session("", *self._names, frame.pts, datetime.now(UTC))
+            self._writer.begin(self._session, _REGIONS)
+        motion = self._estimator.push(frame)
+        self._writer.extend(motion, self._session)
+        return max((_strength(one.motion) for one in motion if isinstance(one, FaceMotion)), default=0.0)
 
 
 def _strength(motion: RegionMotion) -> float:

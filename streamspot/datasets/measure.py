@@ -1,14 +1,13 @@
-"""One video of a data set to its region motion: the file that keeps it, and its annotation on the time line."""
+"""Measures the region motion of one video, keeps it in a file, and converts the video's annotation to its ticks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,15 +19,13 @@ from streamspot.datasets.annotations import Annotated
 from streamspot.datasets.official import Video
 from streamspot.datasets.recording import Instance
 from streamspot.errors import DataError
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
+from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.flow import FlowName
 from streamspot.motion.regions import Layout, layout
 from streamspot.sources.base import file_identity
+from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.video import VideoFile
-from streamspot.telemetry import Telemetry
-from streamspot.types import TICK_RATE, Frame, RegionMotion
+from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, RegionMotion, Session
 
 _FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
@@ -44,12 +41,12 @@ class Measures:
     """How the videos are measured.
 
     Attributes:
-        regions: Name of the region layout.
+        layout: Name of the region layout.
         flow: Which optical flow.
-        stride: Every so many frames one is looked at.
+        stride: Only every so many frames one is measured.
     """
 
-    regions: str = "face17"
+    layout: str = "face17"
     flow: FlowName = "lk"
     stride: int = 1
 
@@ -61,9 +58,9 @@ class Extracted:
     Attributes:
         motion: ``(T, R, 2)`` float32, row n the displacement since tick n - 1; 0 where no face was seen.
         seen: ``(T,)`` bool, whether a face was.
-        frames: ``(N,)`` int64, the frames that were looked at.
-        times: ``(N,)`` float64, when they were, in seconds after the first frame.
-        remarks: What a user should know of it: faces lost, pictures that could not be decoded.
+        frames: ``(N,)`` int64, numbers of the frames that were measured.
+        times: ``(N,)`` float64, their times in seconds after the first frame.
+        remarks: What a user should know of the video: faces lost, pictures that could not be decoded.
     """
 
     motion: NDArray[np.float32]
@@ -79,23 +76,23 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     Args:
         video: Where its frames are.
         measures: How to measure.
-        advance: Told now and then how many more frames are done.
+        advance: Called now and then with the number of frames that have been measured since its last call.
 
     Raises:
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
         SourceError: The file cannot be read.
     """
-    name, regions = video.annotated.name, layout(measures.regions)
+    name, regions = video.annotated.name, layout(measures.layout)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
-    estimator = MotionEstimator(FaceTracker(make_detector()), regions, Telemetry(), flow=measures.flow)
+    estimator = MotionEstimator.open(regions, flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
     done = 0
     try:
         for frame in _frames(video, measures.stride, remarks):
-            motions += [s.motion for s in estimator.push(frame) if s.motion is not None]
+            motions += _ticks(estimator.push(frame))
             looked.append((frame.index, frame.pts - (estimator.origin or 0.0)))
             if frame.index - done >= _REPORT_EVERY:
                 advance(frame.index - done)
@@ -110,27 +107,29 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
 
 def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
     """Return what a recording of region motion holds, None if the file is none."""
-    from streamspot.sources.motion import Recording, is_recording  # noqa: PLC0415 - loads torch, pictures need none
-
     if not is_recording(path):
         return None
-    recording = Recording(path)
+    recording = MotionRecording(path)
     if recording.layout != regions.name:
         raise DataError(
             f"{name} was recorded for the region layout {recording.layout}; "
             f"extract with --regions {recording.layout}, or leave it out"
         )
-    known = {s.motion.tick: s.motion for s in recording.sightings() if s.motion is not None}
+    known = {motion.tick: motion for motion in _ticks(recording.read())}
     motions = [known[tick] for tick in sorted(known)]
     looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
     return _assemble(name, motions, looked, len(regions), [])
+
+
+def _ticks(found: Iterable[Motion | Session]) -> list[RegionMotion]:
+    return [one.motion for one in found if isinstance(one, FaceMotion)]
 
 
 def _frames(video: Video, stride: int, remarks: list[str]) -> Iterator[Frame]:
     """Yield the pictures in the order in which the annotation counts them, or the frames of the file."""
     if video.file is not None:
         source = VideoFile(video.file)
-        yield from (frame for frame in source.frames() if frame.index % stride == 0)
+        yield from (frame for frame in source.read() if frame.index % stride == 0)
         remarks += source.messages
         return
     fps, bad = video.annotated.fps or TICK_RATE, []
@@ -152,7 +151,7 @@ def _assemble(
     regions: int,
     remarks: Sequence[str],
 ) -> Extracted:
-    """Lay the ticks on one time line, zero where there is none."""
+    """Return the ticks as one array; its rows are 0 where no face was seen."""
     if not motions:
         raise DataError(
             f"{name}: no face was seen in {len(looked)} frames; check that its face is upright, "
@@ -197,7 +196,7 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
 
 
 def fingerprint(video: Video, measures: Measures) -> str:
-    """Name what the region motion of a video depends on; its annotation is no part of it.
+    """Return a digest of all that the region motion of a video depends on; its annotation is no part of it.
 
     Raises:
         DataError: The video has no pictures.
@@ -216,21 +215,16 @@ def fingerprint(video: Video, measures: Measures) -> str:
 
 def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
     """Write a video's region motion to its file, whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                key=np.array(key),
-                motion=extracted.motion,
-                seen=extracted.seen,
-                frames=extracted.frames,
-                times=extracted.times,
-                remarks=np.array(extracted.remarks, np.str_),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            key=np.array(key),
+            motion=extracted.motion,
+            seen=extracted.seen,
+            frames=extracted.frames,
+            times=extracted.times,
+            remarks=np.array(extracted.remarks, np.str_),
+        )
 
 
 def read_extracted(path: Path, key: str) -> Extracted | None:

@@ -1,12 +1,13 @@
-"""``meta.yaml``: what the arrays of a data set mean, where it differs from the usual."""
+"""``meta.yaml``: region layout, unit and frame rate of a data set's arrays, where they are not the usual ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 
+from streamspot.datasets.annotations import MISSING_APEX, MISSING_OFFSET
 from streamspot.errors import DataError
 
 # Twelve dlib landmarks, the fifth and sixth pair of which are the two nose points that the flow was
@@ -35,8 +36,8 @@ class Meta(BaseModel):
     columns: tuple[int, ...] | None = None
     scale: PositiveFloat = 1.0
     fps: PositiveFloat | None = None
-    missing_offset: PositiveInt = Field(default=20)
-    missing_apex: PositiveInt = Field(default=10)
+    missing_offset: PositiveInt = MISSING_OFFSET
+    missing_apex: PositiveInt = MISSING_APEX
 
 
 def usual(columns: int) -> Meta:

@@ -1,12 +1,10 @@
-"""What the readers of the official layouts share: videos, tables, frame numbers."""
+"""What the readers of all formats share: videos, their pictures, and how instances are added."""
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from streamspot.datasets.annotations import Annotated, Faults, complete
 from streamspot.datasets.recording import Instance
@@ -20,9 +18,9 @@ class Video:
     """One video of a data set: where its frames are and what is annotated.
 
     Attributes:
-        annotated: Name, subject, frames a second and expressions, 0-based frames.
-        pictures: Its frames in order, where they are pictures.
-        file: The video file, where it is one.
+        annotated: Name, subject, frames a second and expressions; frames count from 0.
+        pictures: The picture files of its frames in order; empty if it is a video file.
+        file: The video file; None if its frames are pictures.
     """
 
     annotated: Annotated
@@ -32,7 +30,7 @@ class Video:
 
 @dataclass(slots=True)
 class Found:
-    """What a reader found.
+    """What the reader of a format found.
 
     Attributes:
         videos: In order of name.
@@ -55,36 +53,6 @@ def pictures(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(found, key=natural))
 
 
-def rows_of(path: Path, sheet: int | str = 0) -> list[tuple[Any, ...]]:
-    """Return all rows of a sheet of an Excel file.
-
-    Raises:
-        DataError: The file cannot be read, or openpyxl is not installed.
-    """
-    try:
-        from openpyxl import load_workbook  # noqa: PLC0415 - an extra
-        from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise DataError(f"{path} needs openpyxl; install streamspot[train]") from None
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError, InvalidFileException) as error:
-        raise DataError(f"{path} is no Excel file of the .xlsx kind ({error}); save it as .xlsx") from None
-    name = book.sheetnames[sheet] if isinstance(sheet, int) else sheet
-    if name not in book.sheetnames:
-        raise DataError(f"{path} has no sheet {name!r}; it has {', '.join(book.sheetnames)}")
-    return list(book[name].iter_rows(values_only=True))
-
-
-def whole(value: Any) -> int | None:
-    """Return a frame number: 566.4 (some copies hold such) → 566; empty, text and -1 → None."""
-    try:
-        number = int(float(value))
-    except (TypeError, ValueError):
-        return None
-    return number if number >= 0 else None
-
-
 def one_file(folder: Path, pattern: str) -> Path:
     """Return the only file below a folder that fits a pattern, the newest release if there are several.
 
@@ -95,23 +63,6 @@ def one_file(folder: Path, pattern: str) -> Path:
     if not found:
         raise DataError(f"there is no {pattern} in {folder}; give the folder the data set was unpacked to")
     return found[-1]
-
-
-def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
-    """Return all rows of a CSV file that are not empty.
-
-    Raises:
-        DataError: It is missing or not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [tuple(row) for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise DataError(
-            f"there is no {path}; write one with the columns video, subject, kind, point"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
 
 
 def add(
@@ -125,7 +76,18 @@ def add(
     first: int,
     point: int | None = None,
 ) -> None:
-    """Add an instance, its frames counted from ``first`` in the file and from 0 here."""
+    """Add an instance to a video.
+
+    Args:
+        video: Takes it.
+        where: File and row, as a fault names them.
+        row: Number of the row.
+        kind: ``macro`` or ``micro``; anything else is a fault.
+        frames: Onset, apex and offset as the file counts them; None where it does not say.
+        faults: Takes what is wrong or assumed.
+        first: Number of the first frame in the file, 0 or 1.
+        point: The point label, counted from 0.
+    """
     onset, apex, offset = (None if f is None else f - first for f in frames)
     if onset == -1:  # some rows say onset 0 in files that count from 1
         faults.assume(where, "onset 0 in a table that counts from 1, taken as the first frame")
@@ -137,7 +99,11 @@ def add(
 
 
 def finish(videos: dict[str, Video], faults: Faults) -> Found:
-    """Check instances against the number of frames, raise faults, and order."""
+    """Check the instances against the number of pictures and return the videos in order of name.
+
+    Raises:
+        DataError: There are faults.
+    """
     for video in videos.values():
         frames = len(video.pictures)
         video.annotated.frames = frames or None

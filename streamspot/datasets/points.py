@@ -10,9 +10,10 @@ from streamspot.datasets.recording import Instance
 def sample_point(instance: Instance, rng: np.random.Generator) -> int:
     """Draw the single time stamp an annotator would have given.
 
-    Normal round the apex with half the shorter side as deviation, drawn again beyond the shorter side,
-    decimals cut off: the rule that fits the 742 published points with an apex best ("Gaussian distribution
-    centered on the ground-truth apex", section 4.1 of the GIM paper).
+    The point is drawn from a normal distribution round the apex ("Gaussian distribution centered on the ground-truth
+    apex", section 4.1 of the GIM paper). Its deviation is half the shorter of the two sides of the apex; a point
+    farther away than that side is drawn again, and decimals are cut off. This rule fits the 742 published points with
+    an apex best.
 
     Returns:
         A frame between onset and offset.

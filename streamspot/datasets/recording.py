@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +123,3 @@ def instance_to_ticks(instance: Instance, fps: float, ticks: int) -> Instance:
     )
     point = None if instance.point is None else min(ticks - 1, to_tick(instance.point, fps))
     return replace(instance, onset=onset, apex=apex, offset=offset, point=point)
-
-
-def here(path: Path, row: int | None = None) -> str:
-    """Return how an error names a place in a file."""
-    return f"{path}" if row is None else f"{path}, row {row}"

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from streamspot.datasets.annotations import Annotated, Faults
-from streamspot.datasets.official import Found, Video, add, finish, one_file, pictures, rows_of, whole
+from streamspot.datasets.official import Found, Video, add, finish, one_file, pictures
+from streamspot.datasets.tables import sheet_rows_of, whole
 from streamspot.errors import DataError
 
 
@@ -17,7 +18,7 @@ def read_sammlv(folder: Path) -> Found:
     file name numbers the instance and is not contiguous. Apex -1 means unknown.
     """
     path = one_file(folder, "SAMM_LongVideos_*Release*.xlsx")
-    table = rows_of(path)
+    table = sheet_rows_of(path)
     head = next((i for i, row in enumerate(table) if row and str(row[0]).strip() == "Subject"), None)
     if head is None:
         raise DataError(f"{path} has no row that begins with 'Subject'; give the table as it was released")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations, write_annotations
@@ -16,6 +17,7 @@ from streamspot.datasets.meta import Meta, read_meta, usual
 from streamspot.datasets.points import sample_point
 from streamspot.datasets.recording import Dataset, Instance, Recording, instance_to_ticks, to_ticks
 from streamspot.errors import DataError
+from streamspot.files import write_atomically
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
@@ -26,9 +28,9 @@ def load(folder: Path, *, seed: int = 0) -> Dataset:
 
     Args:
         folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
-            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are taken for
-            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px; the nose
-            points 28 and 30 are left out.
+            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are understood as
+            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px, of which the nose points
+            28 and 30 are left out.
         seed: For point labels the annotation lacks (see ``sample_point``).
 
     Raises:
@@ -63,16 +65,20 @@ def load(folder: Path, *, seed: int = 0) -> Dataset:
 def save(
     folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: list[Annotated], meta: Meta
 ) -> None:
-    """Write a data set in the form ``load`` takes."""
+    """Write a data set in the form ``load`` takes; files that are there are replaced once all three are written."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / FEATURES, **arrays)
-    write_annotations(folder / ANNOTATIONS, videos)
-    lines = [f"layout: {meta.layout}", f"scale: {meta.scale:g}"]
-    if meta.columns is not None:
-        lines.append(f"columns: {list(meta.columns)}")
-    if meta.fps is not None:
-        lines.append(f"fps: {meta.fps:g}")
-    (folder / META).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    declared = meta.model_dump(mode="json", exclude_defaults=True)
+    with (
+        write_atomically(folder / FEATURES) as features,
+        write_atomically(folder / ANNOTATIONS) as annotations,
+        write_atomically(folder / META) as about,
+    ):
+        with features.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        write_annotations(annotations, videos)
+        about.write_text(
+            yaml.safe_dump({"layout": meta.layout, **declared}, sort_keys=False), encoding="utf-8"
+        )
 
 
 def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]:
@@ -107,7 +113,7 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
 def _compare(
     folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: Mapping[str, Annotated], faults: Faults
 ) -> None:
-    """Note what the two files do not agree on."""
+    """Note as faults where the two files disagree."""
     path = folder / ANNOTATIONS
     for name in sorted(set(videos) - set(arrays)):
         faults.add(str(path), f"{name} has no array in {FEATURES}", "extract it or remove its rows")

@@ -1,7 +1,7 @@
-"""What a live user feels: how soon phases are announced, how many early ones come to nothing.
+"""What a live user notices: how soon each phase is announced, and how many announcements are taken back.
 
-Every figure comes from the phases of the exact online spotter. A phase is known ``look_ahead`` ticks after the
-score it rests on, or with the recording's last tick, whichever is earlier.
+Every figure comes from the phases of the online spotter. A phase is known to the user ``look_ahead`` ticks after the
+tick of the score that decided it, or with the recording's last tick, whichever is earlier.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 
 from streamspot.datasets.recording import KINDS, Instance, Recording
-from streamspot.evaluation.matching import match
+from streamspot.evaluation.matching import CLASSES, match
+from streamspot.evaluation.results import hours
 from streamspot.evaluation.search import Scores
 from streamspot.spotting.online import Spotter, scores_of
 from streamspot.spotting.settings import SpotSettings
-from streamspot.types import TICK_RATE, Detection, Kind
+from streamspot.types import TICK_RATE, Detection
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One expression as it was announced, from its first phase to its last.
+    """One announced expression.
 
     Attributes:
-        final: Its ``offset`` or ``cancelled`` phase.
-        onset_known: Tick at which the onset was announced.
-        final_known: Tick at which the last phase was.
-        early: Whether the onset was announced before the last phase was decided.
+        final: Its last phase, ``offset`` or ``cancelled``.
+        onset_known: Tick at which the user knew of the onset.
+        final_known: Tick at which the user knew of the last phase.
+        early: Whether the onset was decided before the last phase, while the expression was under way.
         truth: The annotated expression that it found, None for a cancelled or a false one.
     """
 
@@ -47,7 +48,7 @@ def follow(scores: Scores, settings: SpotSettings) -> list[Detection]:
         settings: How to decode.
     """
     spotter = Spotter(settings)
-    phases = [d for score in scores_of(scores[:, 0], scores[:, 1], scores[:, 2]) for d in spotter.push(score)]
+    phases = [d for score in scores_of(*scores.T) for d in spotter.push(score)]
     return [*phases, *spotter.finish()]
 
 
@@ -90,13 +91,13 @@ def announcements(
 def live_figures(
     recordings: Sequence[Recording], phases: Mapping[str, Sequence[Detection]], look_ahead: int
 ) -> dict[str, Any]:
-    """Return for macro, micro and overall what a live user feels.
+    """Return delays, early announcements and false alarms, for macro, micro and overall.
 
-    Delays are in seconds, from the annotated onset to the announced one and from the annotated offset to the
-    final event, over the expressions found under the strict protocol; a negative one says that the
-    announcement came first. An announcement counts as before the apex if it is known at an earlier tick. An
-    announcement is early if its expression was still under way; a cancelled one counts for the kind last
-    guessed. Medians, quantiles and shares of nothing are None.
+    Delays are in seconds, over the expressions found under the strict protocol: from the annotated onset to the tick
+    at which the onset was known, and from the annotated offset to the tick at which the final event was known. A
+    negative delay says that the event was known before the annotated moment. An announcement counts as before the
+    apex if it was known at an earlier tick. A cancelled expression counts for the kind that was guessed last.
+    Medians, quantiles and shares of nothing are None.
 
     Args:
         recordings: All recordings, also those without an expression.
@@ -110,24 +111,19 @@ def live_figures(
             phases.get(r.name, ()), r.instances, look_ahead=look_ahead, ticks=len(r.motion)
         )
     ]
-    hours = sum(len(r.motion) for r in recordings) / TICK_RATE / 3600
-    kinds: tuple[tuple[str, tuple[Kind, ...]], ...] = (
-        ("macro", KINDS[:1]),
-        ("micro", KINDS[1:]),
-        ("overall", KINDS),
-    )
+    length = hours(recordings)
     rows = {
         name: _row(
-            [a for a in made if a.final.kind in wanted],
-            sum(i.kind in wanted for r in recordings for i in r.instances),
-            hours,
+            [a for a in made if a.final.kind in kinds],
+            sum(i.kind in kinds for r in recordings for i in r.instances),
+            length,
         )
-        for name, wanted in kinds
+        for name, kinds in CLASSES.items()
     }
-    return {"look_ahead": look_ahead, "hours": round(hours, 3), **rows}
+    return {"look_ahead": look_ahead, "hours": round(length, 3), **rows}
 
 
-def _row(made: Sequence[Announcement], annotated: int, hours: float) -> dict[str, Any]:
+def _row(made: Sequence[Announcement], annotated: int, length: float) -> dict[str, Any]:
     hits = [(a, a.truth) for a in made if a.truth is not None]
     before = sum(a.onset_known < truth.apex for a, truth in hits)
     early = sum(a.early for a in made)
@@ -145,8 +141,8 @@ def _row(made: Sequence[Announcement], annotated: int, hours: float) -> dict[str
         "early": early,
         "cancelled": cancelled,
         "cancelled_share": _share(cancelled, early),
-        "cancelled_per_hour": round(cancelled / max(1e-9, hours), 2),
-        "false_alarms_per_hour": round(false / max(1e-9, hours), 2),
+        "cancelled_per_hour": round(cancelled / max(1e-9, length), 2),
+        "false_alarms_per_hour": round(false / max(1e-9, length), 2),
     }
 
 
@@ -185,5 +181,5 @@ def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{share(row['cancelled_share'])}, {row['cancelled_per_hour']:.0f} / h",
             f"{row['false_alarms_per_hour']:.0f} / h",
         )
-        for kind, row in ((name, figures[name]) for name in ("macro", "micro", "overall"))
+        for kind, row in ((name, figures[name]) for name in CLASSES)
     ]

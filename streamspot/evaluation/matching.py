@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from streamspot.datasets.recording import KINDS, Instance
+from streamspot.spotting.overlap import iou
 from streamspot.types import Detection, Kind
 
 Protocol = Literal["strict", "paper"]
 
-IOU = 0.5
+CLASSES: Mapping[str, tuple[Kind, ...]] = {"macro": ("macro",), "micro": ("micro",), "overall": KINDS}
+"""The rows of every table of results, and the kinds that each counts."""
+
+MIN_IOU = 0.5
+"""Overlap from which on a detection has found an expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,8 @@ class Counts:
         return self.apex_error / self.tp if self.tp else None
 
 
-def iou(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:
-    """Return the overlap of a detection with an expression, intersection over union (Eq. 17).
+def overlap(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:
+    """Return the intersection over union of a detection and an expression (Eq. 17).
 
     ``strict`` counts frames, both ends inclusive. ``paper`` does what the paper's code does: the detection
     ends one behind its last frame, the expression at it, and lengths are end - start.
@@ -68,11 +73,8 @@ def iou(detection: Detection, instance: Instance, protocol: Protocol = "strict")
     """
     if detection.offset is None:
         raise ValueError("only finished detections can be compared with an expression")
-    extra = 1 if protocol == "strict" else 0
-    stop, end = detection.offset + 1, instance.offset + extra
-    shared = min(stop, end) - max(detection.onset, instance.onset)
-    whole = max(stop, end) - min(detection.onset, instance.onset)
-    return max(0.0, shared / whole)
+    last = instance.offset + 1 if protocol == "strict" else instance.offset
+    return iou((detection.onset, detection.offset + 1), (instance.onset, last))
 
 
 def match(
@@ -91,8 +93,8 @@ def match(
     pairs: list[tuple[Detection, Instance | None]] = []
     mine = sorted((d for d in detections if d.kind == kind), key=lambda d: (-d.score, d.onset))
     for detection in mine:
-        best = max(free, key=lambda i: iou(detection, i, protocol), default=None)
-        if best is None or iou(detection, best, protocol) < IOU:
+        best = max(free, key=lambda i: overlap(detection, i, protocol), default=None)
+        if best is None or overlap(detection, best, protocol) < MIN_IOU:
             pairs.append((detection, None))
             continue
         free.remove(best)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamspot.datasets.recording import KINDS, Recording
-from streamspot.evaluation.matching import Counts, Protocol, count
+from streamspot.evaluation.matching import CLASSES, Counts, Protocol, count
 from streamspot.types import TICK_RATE, Detection, Kind
 
 SubjectCounts = dict[str, dict[Kind, Counts]]
@@ -24,8 +24,8 @@ def count_subjects(
 ) -> SubjectCounts:
     """Count hits and misses of every subject.
 
-    ``strict`` counts every false positive. ``paper`` drops those of a class that the subject never shows, as
-    the paper's code does, and measures overlap its way.
+    ``strict`` counts every false positive. ``paper`` drops those of a class that the subject never shows and
+    measures overlap as the paper's code does (see ``matching.overlap``).
 
     Args:
         recordings: All recordings, also those without an expression.
@@ -55,7 +55,7 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
     """
     subjects = sorted(counts)
     table: dict[str, dict[str, Any]] = {}
-    for name, kinds in (("macro", KINDS[:1]), ("micro", KINDS[1:]), ("overall", KINDS)):
+    for name, kinds in CLASSES.items():
         each = [sum((counts[s][k] for k in kinds), Counts()) for s in subjects]
         whole = sum(each, Counts())
         low, high = _interval(each, resamples) if resamples else (0.0, 0.0)
@@ -96,18 +96,18 @@ def delay(detections: Mapping[str, Sequence[Detection]]) -> float | None:
 def protocols(
     recordings: Sequence[Recording],
     detections: Mapping[str, Sequence[Detection]],
-    oracle: SubjectCounts | None = None,
+    best_epochs: SubjectCounts | None = None,
 ) -> dict[str, Any]:
-    """Return the strict table and the paper's beside it, with false alarms an hour and the mean delay.
+    """Return the table of the strict protocol and of the paper's, false alarms an hour and the mean delay.
 
     Args:
         recordings: All recordings.
         detections: Finished detections at the last epoch, by name of the recording.
-        oracle: Counts of each subject's best epoch, which the paper's protocol takes; None takes the last.
+        best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes the last.
     """
     strict = summarise(count_subjects(recordings, detections))
     wait = delay(detections)
-    laxer = count_subjects(recordings, detections, "paper") if oracle is None else oracle
+    laxer = count_subjects(recordings, detections, "paper") if best_epochs is None else best_epochs
     return {
         "strict": strict,
         "paper": summarise(laxer),

@@ -62,7 +62,7 @@ class FaceTracker:
             else:
                 free.remove(track)
                 track.eyes, track.seen = eyes, frame.pts
-            faces.append(Face(track.number, marks, 1.0, eyes.alignment()))
+            faces.append(Face(track.number, marks, eyes.alignment()))
         return sorted(faces, key=lambda face: face.track)
 
     @staticmethod

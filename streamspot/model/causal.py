@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from streamspot.model.config import ModelConfig
+from streamspot.model.config import WINDOW, ModelConfig
+from streamspot.types import TICK_RATE
 
 ACTIVITY_SECONDS = 4.0
 """Decay time of the mean absolute displacement, from which the network knows how noisy this face is."""
@@ -54,7 +55,7 @@ class CausalState:
     """What the encoder remembers of S streams; its size never changes.
 
     Attributes:
-        ticks: (S,) int64, steps taken since the stream was cleared.
+        ticks: (S,) int64, steps taken.
         motion: (S, 16, 2R), ring of the last displacements.
         memory: (S, M, 2R), leaky integrals.
         history: (S, H, D), rings of all convolutions' past inputs, one after the other.
@@ -64,11 +65,6 @@ class CausalState:
     motion: Tensor
     memory: Tensor
     history: Tensor
-
-    def clear(self, streams: Tensor) -> None:
-        """Forget the streams with these numbers: they start anew, the others are untouched."""
-        for part in (self.ticks, self.motion, self.memory, self.history):
-            part[streams] = 0
 
 
 class CausalEncoder(nn.Module):
@@ -88,7 +84,7 @@ class CausalEncoder(nn.Module):
         super().__init__()
         self.config = config
         inputs, width, layers = 2 * config.regions, config.width, len(config.dilations)
-        self.taps = config.window - 1
+        self.taps = WINDOW - 1
         constants = (*config.time_constants, ACTIVITY_SECONDS)
         self.window = nn.Parameter(torch.randn(self.taps, inputs, width) / math.sqrt(self.taps * inputs))
         self.integrals = nn.Parameter(
@@ -102,7 +98,7 @@ class CausalEncoder(nn.Module):
         self.mix = nn.Parameter(torch.randn(layers, width, width) / math.sqrt(width * layers))
         self.register_buffer(
             "decay",
-            torch.tensor([math.exp(-1 / (s * config.tick_rate)) for s in constants]),
+            torch.tensor([math.exp(-1 / (s * TICK_RATE)) for s in constants]),
             persistent=False,
         )
         self._lay_out_rings()
@@ -114,7 +110,7 @@ class CausalEncoder(nn.Module):
         position = torch.arange(self.period)[:, None]
         sizes = torch.tensor([2 * d for d in dilations])
         starts = torch.cumsum(sizes, 0) - sizes
-        self.rows = int(sizes.sum())
+        self.rows = sum(2 * d for d in dilations)
         oldest = starts + position % sizes
         middle = starts + (position + sizes // 2) % sizes
         reads = torch.stack((oldest, middle), -1).view(self.period, -1)  # (P, 2 · layers)
@@ -187,25 +183,21 @@ class CausalStepper:
         """Return the state of so many streams that have seen nothing."""
         return self._encoder.new_state(streams)
 
-    def advance(self, motion: Tensor, state: CausalState, active: Tensor | None) -> Tensor:
-        """Take one tick of the active streams, in place.
+    def advance(self, motion: Tensor, state: CausalState) -> Tensor:
+        """Take one tick of every stream, changing the state in place.
 
         Args:
-            motion: (A, 2R), scaled displacement.
+            motion: (S, 2R), scaled displacement.
             state: Of S streams.
-            active: (A,) int64 numbers of distinct streams, None for all in order (A = S).
 
         Returns:
-            (A, D).
+            (S, D).
         """
         encoder = self._encoder
         count, inputs = motion.shape
         width, layers = encoder.config.width, len(self._layers)
-        if active is None:
-            ticks, memory = state.ticks, state.memory
-            stream = torch.arange(count, device=motion.device)
-        else:
-            ticks, memory, stream = state.ticks[active], state.memory[active], active
+        ticks, memory = state.ticks, state.memory
+        stream = torch.arange(count, device=motion.device)
         slot = ticks % encoder.taps
         ring = state.motion.view(-1, inputs)
         ring.index_copy_(0, torch.add(slot, stream, alpha=encoder.taps), motion)
@@ -216,8 +208,6 @@ class CausalStepper:
         memory *= self._decay
         memory[:, : kinds - 1] += motion[:, None]
         memory[:, kinds - 1] += motion.abs()
-        if active is not None:
-            state.memory.index_copy_(0, active, memory)
         hidden = torch.addmm(encoder.offset, window, self._window)
         hidden = torch.addmm(hidden, memory.view(count, -1), encoder.integrals).asinh_()
 
@@ -226,16 +216,13 @@ class CausalStepper:
         history = state.history.view(-1, width)
         taps = history.index_select(0, (encoder.reads[position] + base).view(-1))
         taps = taps.view(count, layers, 2 * width).transpose(0, 1)
-        past = torch.baddbmm(self._bias, taps, encoder.past)  # (layers, A, D)
-        heard = []
+        past = torch.baddbmm(self._bias, taps, encoder.past)  # (layers, S, D)
+        layer_inputs = []
         for layer, (now, mix) in enumerate(self._layers):
-            heard.append(hidden)
+            layer_inputs.append(hidden)
             inner = functional.silu(torch.addmm(past[layer], hidden, now))
             hidden = torch.addmm(hidden, inner, mix)
         written = (encoder.writes[position] + base).view(-1)
-        history.index_copy_(0, written, torch.stack(heard, 1).view(-1, width))
-        if active is None:
-            ticks += 1
-        else:
-            state.ticks[active] += 1
+        history.index_copy_(0, written, torch.stack(layer_inputs, 1).view(-1, width))
+        ticks += 1
         return hidden

@@ -1,4 +1,4 @@
-"""What a network is made of and made for; travels inside the weights' file."""
+"""The configuration of a network; it is kept in the weights' file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from streamspot.errors import ModelError
 from streamspot.motion.regions import LAYOUTS
-from streamspot.types import TICK_RATE
 
 Encoder = Literal["causal", "transformer"]
+
+WINDOW = 17
+"""Ticks K of the window of cumulative displacement, C[n-16..n] - C[n-16]."""
 
 LOOK_AHEADS = (0, 4, 8, 16)
 """Ticks the network may wait before it judges one."""
@@ -49,8 +51,6 @@ class ModelConfig:
         dropout: Share of the head's features dropped in training.
         input_scale: Factor from the unit of the displacement to the network's (0.05 inter-ocular
             distances are 1 by default).
-        window: Ticks K of the window of cumulative displacement.
-        tick_rate: Ticks a second.
 
     Raises:
         ModelError: A value is impossible.
@@ -68,14 +68,14 @@ class ModelConfig:
     groups: tuple[tuple[int, ...], ...] = ()
     dropout: float = 0.2
     input_scale: float = 20.0
-    window: int = 17
-    tick_rate: float = TICK_RATE
 
     def __post_init__(self) -> None:
         known = LAYOUTS.get(self.layout)
         if self.regions == 0 and known is not None:
             object.__setattr__(self, "regions", len(known))
-        self._check(self.regions >= 1, "regions", "give the number of regions of the layout, at least 1")
+        self._check(
+            1 <= self.regions <= 1024, "regions", "give the number of regions of the layout, 1 to 1024"
+        )
         if known is not None:
             self._check(self.regions == len(known), "regions", f"{self.layout} has {len(known)} regions")
         if not self.groups:
@@ -104,8 +104,6 @@ class ModelConfig:
         self._check(
             math.isfinite(self.input_scale) and self.input_scale > 0, "input_scale", "give a positive factor"
         )
-        self._check(self.window == 17, "window", "only windows of 17 ticks are known")
-        self._check(self.tick_rate == TICK_RATE, "tick_rate", f"only {TICK_RATE:g} ticks a second are known")
 
     def _check(self, fine: bool, key: str, remedy: str) -> None:
         if not fine:

@@ -1,4 +1,4 @@
-"""The streaming step as ONNX: the very code that runs here, traced, and checked against it."""
+"""The streaming step as ONNX: traced from ``Model.step`` and checked against it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.errors import ModelError
+from streamspot.files import write_atomically
 from streamspot.model.weights import Model
 
 TOLERANCE = 1e-5
@@ -81,20 +82,17 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     assert program is not None  # noqa: S101 - for the type checker
     about = {"name": model.config.name, "look_ahead": str(model.config.look_ahead)}
     program.model.metadata_props.update({**about, "config": model.config.to_json()})
-    part = path.with_name(path.name + ".part")
     try:
-        program.save(str(part), external_data=False)
-        worst = _difference(model, part, streams)
-        if not worst <= TOLERANCE:
-            raise ModelError(
-                f"the ONNX form of {model.config.name} differs by {worst:.1e} from torch, more than {TOLERANCE}; "
-                "report it with the versions of torch and onnxruntime"
-            )
-        part.replace(path)
+        with write_atomically(path) as part:
+            program.save(str(part), external_data=False)
+            worst = _difference(model, part, streams)
+            if not worst <= TOLERANCE:
+                raise ModelError(
+                    f"the ONNX form of {model.config.name} differs by {worst:.1e} from torch, more than {TOLERANCE}; "
+                    "report it with the versions of torch and onnxruntime"
+                )
     except OSError as error:
         raise ModelError(f"{path} cannot be written ({error.strerror}); name another with --out") from None
-    finally:
-        part.unlink(missing_ok=True)
     return worst
 
 
@@ -117,7 +115,7 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on packages that are not needed from the user."""
+    """Silence the exporter's warnings about packages that it can do without."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Encoder and heads: the very module that is trained runs live."""
+"""The network, encoder and heads: the module that is trained is the one that runs live."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Stepper(Protocol):
     def new_state(self, streams: int) -> Any:
         """Return the state of so many streams that have seen nothing."""
 
-    def advance(self, motion: Tensor, state: Any, active: Tensor | None) -> Tensor:
-        """Take one tick, (A, 2R), of the active streams and return their features (A, D)."""
+    def advance(self, motion: Tensor, state: Any) -> Tensor:
+        """Take one tick of every stream, (S, 2R), and return their features (S, D)."""
 
 
 @dataclass(frozen=True, slots=True)

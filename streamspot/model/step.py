@@ -1,9 +1,9 @@
 """One tick of one stream on a CPU, in NumPy.
 
 For one face at a time a call into PyTorch costs more than the arithmetic in it: between two frames the face mesh
-has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes 0.8. This is ``CausalStepper`` and
-the heads again for that one case; a test holds the two to each other. Where networks are joined side by side, what
-leads from one to another is 0 and left out.
+has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes 0.8. This module computes the same
+as ``CausalStepper`` and the heads for that one case; a test compares the two. Where several networks are joined side
+by side (``join``), the weights from one to another are 0, and the step leaves them out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _blocks(matrices: Array, count: int) -> Array:
 
 
 def _apart(matrices: Array, count: int) -> bool:
-    """Tell whether nothing lies outside so many blocks on the diagonal."""
+    """Return whether matrices (L, D, D) are 0 outside of so many blocks on the diagonal."""
     if matrices.shape[1] % count:
         return False
     return np.count_nonzero(matrices) == np.count_nonzero(_blocks(matrices, count))
@@ -63,7 +63,7 @@ class StepWeights:
 
 
 class StepState:
-    """What is remembered of one stream; its size never changes.
+    """What the step remembers of one stream; its size never changes.
 
     Args:
         weights: Of the network.
@@ -76,7 +76,7 @@ class StepState:
         self._motion = np.zeros((weights.taps, inputs), np.float32)
         self._memory = np.zeros((len(weights.decay), inputs), np.float32)
         self._history = np.zeros((weights.rows, width), np.float32)
-        self._heard = np.zeros((len(weights.layers), width), np.float32)
+        self._layer_inputs = np.zeros((len(weights.layers), width), np.float32)
 
     def step(self, displacement: Array) -> tuple[float, float, float]:
         """Take one tick.
@@ -105,10 +105,10 @@ class StepState:
         past = taps @ weights.past + weights.bias
         hidden = hidden.reshape(members, 1, -1)
         for layer, (now, mix) in enumerate(weights.layers):
-            self._heard[layer] = hidden.reshape(-1)
+            self._layer_inputs[layer] = hidden.reshape(-1)
             inner = hidden @ now + past[layer]
             hidden = hidden + (inner / (1.0 + np.exp(np.minimum(-inner, _STEEP)))) @ mix
-        self._history[weights.writes[position]] = self._heard
+        self._history[weights.writes[position]] = self._layer_inputs
         self.ticks += 1
 
         hidden = hidden.reshape(-1)

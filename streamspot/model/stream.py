@@ -16,7 +16,7 @@ from streamspot.types import RegionMotion, Score
 class ModelStream:
     """Scores of one face's segment, tick by tick, each ``look_ahead`` ticks after its motion.
 
-    A displacement that is not finite counts as no motion of that region and does no harm to what follows.
+    A displacement that is not finite counts as no motion of that region; later scores are as if it had been 0.
 
     Example:
         >>> stream = ModelStream(model)  # doctest: +SKIP

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from streamspot.model.config import ModelConfig
+from streamspot.model.config import WINDOW, ModelConfig
 
 _WINDOWS_AT_ONCE = 2048
 
@@ -96,17 +96,12 @@ class WindowState:
     """What the encoder remembers of S streams; its size never changes.
 
     Attributes:
-        ticks: (S,) int64, steps taken since the stream was cleared.
+        ticks: (S,) int64, steps taken.
         motion: (S, 16, 2R), the last displacements, oldest first.
     """
 
     ticks: Tensor
     motion: Tensor
-
-    def clear(self, streams: Tensor) -> None:
-        """Forget the streams with these numbers: they start anew, the others are untouched."""
-        self.ticks[streams] = 0
-        self.motion[streams] = 0
 
 
 class WindowTransformer(nn.Module):
@@ -115,11 +110,11 @@ class WindowTransformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.taps = config.window - 1
+        self.taps = WINDOW - 1
         width, heads = config.width, config.heads
         self.embed = nn.Linear(2, width)
         self.embed_norm = _Norm(width)
-        self.when = nn.Parameter(torch.randn(config.window, 1, width))
+        self.when = nn.Parameter(torch.randn(WINDOW, 1, width))
         self.where = nn.Parameter(torch.randn(len(config.groups), width))
         self.drop = nn.Dropout(0.1)
         self.stages = nn.ModuleList(_Stage(width, heads, spatial=i < 2) for i in range(4))
@@ -205,23 +200,16 @@ class WindowStepper:
         """Return the state of so many streams that have seen nothing."""
         return self._encoder.new_state(streams)
 
-    def advance(self, motion: Tensor, state: WindowState, active: Tensor | None) -> Tensor:
-        """Take one tick of the active streams, in place.
+    def advance(self, motion: Tensor, state: WindowState) -> Tensor:
+        """Take one tick of every stream, changing the state in place.
 
         Args:
-            motion: (A, 2R), scaled displacement.
+            motion: (S, 2R), scaled displacement.
             state: Of S streams.
-            active: (A,) int64 numbers of distinct streams, None for all in order (A = S).
 
         Returns:
-            (A, D).
+            (S, D).
         """
-        before = state.motion if active is None else state.motion[active]
-        pieces = torch.cat((before[:, 1:], motion[:, None]), 1)
-        if active is None:
-            state.motion.copy_(pieces)
-            state.ticks += 1
-        else:
-            state.motion[active] = pieces
-            state.ticks[active] += 1
-        return self._encoder.encode_pieces(pieces)
+        state.motion.copy_(torch.cat((state.motion[:, 1:], motion[:, None]), 1))
+        state.ticks += 1
+        return self._encoder.encode_pieces(state.motion)

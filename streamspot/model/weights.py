@@ -1,9 +1,11 @@
-"""Weights that all streams share, and where they are found."""
+"""The model: weights and configuration, shared by all streams; where its file is found and how it is read."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ class Model:
         self._stepper = self._network.encoder.stepper()
         encoder = self._network.encoder
         self.single: StepWeights | None = None
-        """For one stream at a time on a CPU; None elsewhere."""
+        """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
         if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
             self.single = StepWeights(self._network, encoder)
         self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
@@ -96,20 +98,21 @@ class Model:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+                if metadata.get("format") != FORMAT or "config" not in metadata:
+                    raise ModelError(
+                        f"{path} holds weights of another program; give weights made by streamspot train"
+                    )
+                config = ModelConfig.from_json(metadata["config"])
+                names = list(file.keys())
+                if {name: tuple(file.get_slice(name).get_shape()) for name in names} != _shapes(config):
+                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
+                weights = {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
-        if metadata.get("format") != FORMAT or "config" not in metadata:
-            raise ModelError(
-                f"{path} holds weights of another program; give weights made by streamspot train"
-            )
-        network = Network(ModelConfig.from_json(metadata["config"]))
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError:
-            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
+        network = Network(config)
+        network.load_state_dict(weights)
         try:
             provenance, spotting = (
                 dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")
@@ -138,6 +141,21 @@ class Model:
                 f"the model cannot be written to {path} ({error}); choose another place"
             ) from None
 
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that stand for everything that decides the scores and their decoding.
+
+        The start of a SHA-256 of names, types, shapes and bytes of the weights, of the configuration and of the
+        decoder settings; the provenance is no part of it.
+        """
+        found = hashlib.sha256(self.config.to_json().encode())
+        found.update(json.dumps(dict(self.spotting), sort_keys=True).encode())
+        for name, value in sorted(self._network.state_dict().items()):
+            array = value.cpu().contiguous().numpy()
+            found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            found.update(array.tobytes())
+        return found.hexdigest()[:12]
+
     @property
     def parameters(self) -> int:
         """Number of weights."""
@@ -161,43 +179,43 @@ class Model:
         return self._network(motion, lengths)  # type: ignore[no-any-return]
 
     def new_state(self, streams: int = 1) -> Any:
-        """Return the state of so many streams that have seen nothing.
-
-        ``state.ticks`` (S,) counts the steps of each stream; ``state.clear(numbers)`` lets those start anew.
-        """
+        """Return the state of so many streams that have seen nothing; its ``ticks`` (S,) count their steps."""
         return self._stepper.new_state(streams)
 
     @torch.inference_mode()
-    def step(self, motion: Tensor | NDArray[np.float32], state: Any, active: Tensor | None = None) -> Tensor:
-        """Take one tick of the active streams, changing their state in place.
+    def step(self, motion: Tensor | NDArray[np.float32], state: Any) -> Tensor:
+        """Take one tick of every stream, changing their state in place.
 
         Args:
-            motion: (A, R, 2), displacement since the last tick in the configuration's unit.
+            motion: (S, R, 2), displacement since the last tick in the configuration's unit.
             state: Of S streams, from ``new_state``.
-            active: (A,) int64 numbers of distinct streams that have a tick; None for all, in order.
 
         Returns:
-            (A, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago. A stream's first
+            (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago. A stream's first
             ``look_ahead`` answers speak of ticks before its start; drop them.
 
         Raises:
             ModelError: The shape does not fit the configuration or the state.
         """
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        streams = len(state.ticks) if active is None else len(active)
+        streams = len(state.ticks)
         if motion.shape != (streams, self.config.regions, 2):
             raise ModelError(
                 f"motion of shape {tuple(motion.shape)} does not fit {streams} streams of "
                 f"{self.config.name}, which wants ({streams}, {self.config.regions}, 2) "
                 f"in the layout {self.config.layout}"
             )
-        if active is not None:
-            active = active.to(self.device)
-        features = self._stepper.advance(self._network.prepare(motion).flatten(1), state, active)
-        both = torch.addmm(self._class_bias, features, self._class_weight)  # (A, D + 2)
+        features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
+        both = torch.addmm(self._class_bias, features, self._class_weight)  # (S, D + 2)
         intermediate = torch.nn.functional.leaky_relu(both[:, :-2], 0.2)
         head = self._network.intensity
         return torch.cat((torch.addmm(head.bias, intermediate, head.weight.T), both[:, -2:]), 1).sigmoid_()
+
+
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights by name, without making it."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in Network(config).state_dict().items()}
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
+from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
-from streamspot.motion.flow import FlowName
 from streamspot.motion.fuse import ANCHOR, MotionFusion
 from streamspot.motion.regions import Layout
-from streamspot.telemetry import Telemetry
-from streamspot.types import Face, Frame, Sighting
+from streamspot.types import Face, FaceMotion, FlowName, Frame, Motion, SegmentEnd
 
 
 @dataclass(slots=True)
@@ -22,39 +22,57 @@ class _Seen:
 class MotionEstimator:
     """Finds, follows and measures the faces of one source.
 
+    Attributes:
+        origin: Time of tick 0, the first frame's, in seconds; None before it.
+        visible: Number of faces in the newest frame.
+
     Args:
         tracker: Finds and follows them; owned.
         layout: Regions to measure.
-        telemetry: Takes the latencies of the stages ``face`` and ``flow``.
         flow: Which optical flow to use.
         anchor: Seconds after which landmarks correct what flow measured.
 
     Example:
         >>> for frame in frames:  # doctest: +SKIP
-        ...     for sighting in estimator.push(frame):
-        ...         print(sighting.face, sighting.motion)
+        ...     for one in estimator.push(frame):
+        ...         print(one.face, one)
     """
 
     def __init__(
         self,
         tracker: FaceTracker,
         layout: Layout,
-        telemetry: Telemetry,
         *,
         flow: FlowName = "lk",
         anchor: float = ANCHOR,
     ) -> None:
         self._tracker = tracker
         self._layout = layout
-        self._telemetry = telemetry
         self._flow: FlowName = flow
         self._anchor = anchor
         self._faces: dict[int, _Seen] = {}
         self._pts: float | None = None
         self.origin: float | None = None
-        """Time of tick 0, the first frame's, in seconds; None before it."""
+        self.visible = 0
 
-    def push(self, frame: Frame) -> list[Sighting]:
+    @classmethod
+    def open(
+        cls, layout: Layout, *, faces: int = 1, face_model: Path | None = None, flow: FlowName = "lk"
+    ) -> Self:
+        """Return an estimator with a face detector of its own.
+
+        Args:
+            layout: Regions to measure.
+            faces: Most faces to follow.
+            face_model: A ``face_landmarker.task``; None takes FaceMesh where this MediaPipe has it.
+            flow: Which optical flow to use.
+
+        Raises:
+            ModelError: The face model is missing or damaged.
+        """
+        return cls(FaceTracker(make_detector(faces, face_model), faces), layout, flow=flow)
+
+    def push(self, frame: Frame) -> list[Motion]:
         """Take the next frame; return what is now known of every face's motion, in order of track number.
 
         Faces that flow follows well are not looked for in every frame; as soon as one of them needs its landmarks,
@@ -65,15 +83,12 @@ class MotionEstimator:
             self.origin = frame.pts
         before, self._pts = self._pts, frame.pts
         gap = before is not None and frame.pts - before > LOST_AFTER
-        sightings = self._end(frame.pts, "gap in the source" if gap else "face lost")
-        started = time.perf_counter()
+        found = self._end(frame.pts, "gap in the source" if gap else "face lost")
         needed = [seen.extractor.follow(frame) or seen.pts != before for seen in self._faces.values()]
         looked = any(needed) or not needed
-        followed = time.perf_counter()
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if looked:
             faces = {face.track: face for face in self._tracker.track(frame)}
-        found = time.perf_counter()
         for track, face in faces.items():
             seen = self._faces.get(track)
             if seen is None:
@@ -82,23 +97,20 @@ class MotionEstimator:
                 )
                 seen = self._faces[track] = _Seen(extractor, frame.pts)
             seen.pts = frame.pts
-            sightings += [Sighting(track, motion) for motion in seen.extractor.push(frame, face)]
-        if looked:
-            self._telemetry.stages["face"].add(found - followed)
-        self._telemetry.stages["flow"].add(time.perf_counter() - found + followed - started)
-        self._telemetry.faceless += not faces
-        return sightings
+            found += [FaceMotion(track, motion) for motion in seen.extractor.push(frame, face)]
+        self.visible = len(faces)
+        return found
 
-    def _end(self, now: float, reason: str) -> list[Sighting]:
+    def _end(self, now: float, reason: str) -> list[Motion]:
         lost = [face for face, seen in self._faces.items() if now - seen.pts > LOST_AFTER]
         for face in lost:
             del self._faces[face]
-        return [Sighting(face, None, reason) for face in sorted(lost)]
+        return [SegmentEnd(face, reason) for face in sorted(lost)]
 
-    def finish(self, reason: str | None = None) -> list[Sighting]:
+    def finish(self, reason: str | None = None) -> list[Motion]:
         """End every segment and forget who is who: None says that the source has ended."""
         self._tracker.forget()
-        ended = [Sighting(face, None, reason) for face in sorted(self._faces)]
+        ended: list[Motion] = [SegmentEnd(face, reason) for face in sorted(self._faces)]
         self._faces.clear()
         return ended
 

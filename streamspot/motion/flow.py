@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SettingsError
+from streamspot.types import FlowName
 
-FlowName = Literal["lk", "dis", "farneback", "tvl1"]
 FLOWS: tuple[FlowName, ...] = get_args(FlowName)
 Flow = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.face.align import CROP, CROP_EYES, to_crop
-from streamspot.motion.flow import FlowName, make_flow
+from streamspot.motion.flow import make_flow
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
 from streamspot.motion.regions import Layout
-from streamspot.types import Face, Frame, RegionMotion
+from streamspot.types import Face, FlowName, Frame, RegionMotion
 
 ANCHOR = 0.05
 """Time constant of the complementary filter, seconds: flow says what is faster, landmarks what lasts. It shrinks with

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, Field
 
 from streamspot import __version__
 from streamspot.events import dumps, topic_name
-from streamspot.types import Event
+from streamspot.mqtt.payloads import Count, Unit
+from streamspot.types import Event, State
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """A message beside the events; the newest matters, an old one may be lost."""
+class Message:
+    """What is published beside the events; if many wait, the oldest is dropped."""
 
     topic: str
     payload: bytes
@@ -23,11 +26,38 @@ class Note:
 class Bridge(Protocol):
     """Says what else is to be published."""
 
-    def announce(self) -> list[Note]:
+    def announce(self) -> list[Message]:
         """Return what is said at every new connection."""
 
-    def event(self, event: Event) -> list[Note]:
+    def event(self, event: Event) -> list[Message]:
         """Return what is said at an event."""
+
+
+class Stamp(BaseModel):
+    """Wall-clock time as ROS has it."""
+
+    sec: Count
+    nanosec: Count
+
+
+class Header(BaseModel):
+    """A ROS header."""
+
+    stamp: Stamp
+    frame_id: str = Field(description="face_<number>")
+
+
+_Zero = Annotated[float, Field(ge=0, le=0, description="No emotion is judged.")]
+
+
+class Expression(BaseModel):
+    """The fields of ``hri_msgs/msg/Expression``."""
+
+    header: Header
+    expression: State
+    valence: _Zero = 0.0
+    arousal: _Zero = 0.0
+    confidence: Unit = Field(description="Peak intensity so far, 0 while neutral.")
 
 
 class Ros:
@@ -37,32 +67,27 @@ class Ros:
     and arousal stay 0. ``confidence`` is the intensity, ``header.frame_id`` the face (``face_0``).
 
     Args:
-        node: As given to the sink.
-        stream: As given to the sink.
+        node: As given to the publisher.
+        stream: As given to the publisher.
     """
 
     def __init__(self, node: str, stream: str) -> None:
         self._topic = f"streamspot/{topic_name(node)}/{topic_name(stream)}/hri"
 
-    def announce(self) -> list[Note]:
+    def announce(self) -> list[Message]:
         """Say nothing."""
         return []
 
-    def event(self, event: Event) -> list[Note]:
+    def event(self, event: Event) -> list[Message]:
         """Say what the face does from now on."""
-        ongoing = event.phase in {"onset", "apex"}
         whole, _, fraction = f"{datetime.fromisoformat(event.decided_at.time).timestamp():.6f}".partition(".")
-        message = {
-            "header": {
-                "stamp": {"sec": int(whole), "nanosec": 1000 * int(fraction)},
-                "frame_id": f"face_{event.face}",
-            },
-            "expression": event.kind if ongoing else "neutral",
-            "valence": 0.0,
-            "arousal": 0.0,
-            "confidence": event.intensity if ongoing else 0.0,
-        }
-        return [Note(self._topic, dumps(message))]
+        stamp = Stamp(sec=int(whole), nanosec=1000 * int(fraction))
+        message = Expression(
+            header=Header(stamp=stamp, frame_id=f"face_{event.face}"),
+            expression=event.state,
+            confidence=0.0 if event.state == "neutral" else event.intensity,
+        )
+        return [Message(self._topic, dumps(message.model_dump()))]
 
 
 class HomeAssistant:
@@ -72,8 +97,8 @@ class HomeAssistant:
     sensitivity. Everything reads the topics that are there anyway.
 
     Args:
-        node: As given to the sink.
-        stream: As given to the sink.
+        node: As given to the publisher.
+        stream: As given to the publisher.
         prefix: Home Assistant's discovery prefix.
     """
 
@@ -85,7 +110,7 @@ class HomeAssistant:
         self._stream = f"streamspot/{node}/{stream}"
         self._topic = f"{prefix}/device/streamspot_{self._name}/config"
 
-    def announce(self) -> list[Note]:
+    def announce(self) -> list[Message]:
         """Say, retained, what there is; a restarted Home Assistant finds it."""
         face = "(value_json.faces | dictsort | map(attribute=1) | list | first | default({}))"
         state = f"{self._stream}/state"
@@ -140,9 +165,9 @@ class HomeAssistant:
             "availability_mode": "all",
             "components": components,
         }
-        return [Note(self._topic, dumps(config), retain=True)]
+        return [Message(self._topic, dumps(config), retain=True)]
 
-    def event(self, event: Event) -> list[Note]:  # noqa: ARG002
+    def event(self, event: Event) -> list[Message]:  # noqa: ARG002
         """Say nothing: Home Assistant reads the event's own topic."""
         return []
 

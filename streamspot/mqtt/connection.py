@@ -1,10 +1,12 @@
-"""A broker's address and a connection to it, whatever the transport and the MQTT version.
+"""A connection to a broker, whatever the transport and the MQTT version.
 
-What aiomqtt 2.5 leaves to its user is done here: giving up in seconds, closing half-open connections, telling
-a refused message from an accepted one, and turning failures into sentences.
+What aiomqtt leaves to its user is done here: giving up in seconds, closing half-open connections, telling a refused
+message from an accepted one, and turning failures into sentences. For some of that, private parts of aiomqtt are
+touched: in ``_paho`` and ``_close`` only, checked with aiomqtt 2.5.1 and paho-mqtt 2.2.0, which is why both are
+pinned exactly.
 
-MQTT 5 is spoken on request only. Trying it first does not work: amqtt 0.12 misreads a CONNECT of version 5
-with a will and waits for ever instead of refusing it.
+MQTT 5 is spoken on request only. Trying it first does not work: amqtt 0.12 misreads a CONNECT of version 5 with a
+will and waits for ever instead of refusing it.
 """
 
 from __future__ import annotations
@@ -21,138 +23,26 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import Client as Paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from streamspot.errors import BrokerError, SettingsError
+from streamspot.errors import BrokerError
+from streamspot.mqtt.address import PASSWORD, Broker
 
 TIMEOUT = 4.0
 """Seconds for any answer of the broker; after it the connection is given up and made anew."""
 KEEPALIVE = 10
-PASSWORD = "STREAMSPOT_MQTT_PASSWORD"  # noqa: S105  (the name of the variable, not its value)
+"""Seconds of silence after which client and broker ask each other whether they are still there."""
 
 _QUIET = logging.getLogger(__name__)
 _QUIET.setLevel(logging.CRITICAL)
-"""What MQTT's own library logs of a connection that breaks; the sink says it in its own words."""
-
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-_FILES = ("cafile", "certfile", "keyfile")
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
-
-
-def redacted(text: str) -> str:
-    """Return text with user and password taken out of every address in it."""
-    return _CREDENTIALS.sub("//", text)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is and how to log in; see ``parse``."""
-
-    scheme: str
-    host: str
-    port: int
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    path: str = "/mqtt"
-    cafile: str | None = None
-    certfile: str | None = None
-    keyfile: str | None = None
-    v5: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> Broker:
-        """Return the broker of an address.
-
-        ``mqtt[s]://[user@]host[:port]`` or ``ws[s]://[user@]host[:port]/path``; for TLS
-        ``?cafile=…&certfile=…&keyfile=…`` name PEM files. ``?version=5`` speaks MQTT 5 instead of 3.1.1,
-        which every broker knows. The password comes from the environment variable
-        STREAMSPOT_MQTT_PASSWORD or from the file that STREAMSPOT_MQTT_PASSWORD_FILE names.
-
-        Raises:
-            SettingsError: The address makes no sense, or holds a password.
-        """
-        shown = redacted(url)
-        try:
-            parts = urlsplit(url if "://" in url else f"mqtt://{url}")
-            port = parts.port
-        except ValueError:
-            raise SettingsError(f"{shown!r} is no broker address; write mqtt://host:1883") from None
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise SettingsError(
-                f"{shown!r} is no broker address; write mqtt://host:1883, mqtts://, ws:// or wss://"
-            )
-        if parts.password is not None:
-            raise SettingsError(
-                f"the address of {parts.hostname} holds a password, which others on this machine could read; "
-                f"write mqtt://user@host and put the password into the environment variable {PASSWORD}"
-            )
-        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        version = query.pop("version", "3.1.1")
-        if version not in {"3.1.1", "5"}:
-            raise SettingsError(f"{version!r} is no version of MQTT known here; write version=5 or nothing")
-        if unknown := sorted(set(query) - set(_FILES)):
-            known = ", ".join(("version", *_FILES))
-            raise SettingsError(f"a broker address knows no {unknown[0]!r}; choose from {known}")
-        if query and parts.scheme not in {"mqtts", "wss"}:
-            raise SettingsError(
-                f"{shown!r} names certificates but is not encrypted; write mqtts:// or wss://"
-            )
-        for key, file in query.items():
-            if not Path(file).is_file():
-                raise SettingsError(f"the {key} {file} does not exist; name a PEM file")
-        return cls(
-            scheme=parts.scheme,
-            host=parts.hostname,
-            port=port or _PORTS[parts.scheme],
-            user=unquote(parts.username) if parts.username else None,
-            password=_password() if parts.username else None,
-            path=parts.path or "/mqtt",
-            v5=version == "5",
-            **query,
-        )
-
-    @property
-    def address(self) -> str:
-        """The address as it may be shown: without user and password."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-    def tls(self) -> ssl.SSLContext | None:
-        """Return the TLS context, None for plain connections.
-
-        Raises:
-            SettingsError: A certificate cannot be used.
-        """
-        if self.scheme not in {"mqtts", "wss"}:
-            return None
-        try:
-            context = ssl.create_default_context(cafile=self.cafile)
-            if self.certfile:
-                context.load_cert_chain(self.certfile, self.keyfile)
-        except (ssl.SSLError, OSError) as error:
-            raise SettingsError(
-                f"the certificates for {self.address} are unusable ({error}); check them"
-            ) from None
-        return context
-
-
-def _password() -> str | None:
-    if name := os.environ.get(f"{PASSWORD}_FILE"):
-        try:
-            return Path(name).read_text().rstrip("\r\n")
-        except OSError as error:
-            raise SettingsError(
-                f"the password file {name} is unreadable ({error.strerror}); name another"
-            ) from None
-    return os.environ.get(PASSWORD)
+"""Takes what aiomqtt logs of a connection that breaks; the publisher says it in its own words."""
 
 
 class RefusedError(BrokerError):
@@ -204,10 +94,17 @@ class Connection:
                 f"the broker refuses messages to {topic} ({self._refusal}); check its access rules"
             )
 
-    def note(self, reason: ReasonCode) -> None:
-        """Remember why the broker dropped a message; aiomqtt 2.5 takes a refusal for an acknowledgement."""
-        if reason.is_failure:
-            self._refusal = str(reason).lower()
+    def hear_refusals(self) -> None:
+        """Remember why the broker dropped a message; aiomqtt takes a refusal for an acknowledgement."""
+        paho = _paho(self.client)
+        published = paho.on_publish
+
+        def on_publish(a: Any, b: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+            if reason.is_failure:
+                self._refusal = str(reason).lower()
+            published(a, b, mid, reason, properties)  # type: ignore[misc,call-arg]
+
+        paho.on_publish = on_publish
 
 
 @dataclass(slots=True)
@@ -261,25 +158,15 @@ class Dialler:
             logger=_QUIET,
             **self._session(),
         )
+        _paho(client).connect_timeout = TIMEOUT
+        _write_at_once(_paho(client))
         connection = Connection(client, self.broker.v5)
-        paho = client._client  # noqa: SLF001
-        paho.connect_timeout = TIMEOUT
-        published = paho.on_publish
-
-        def on_publish(a: Any, b: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
-            connection.note(reason)
-            published(a, b, mid, reason, properties)  # type: ignore[misc,call-arg]
-
-        paho.on_publish = on_publish
-        _write_at_once(paho)
+        connection.hear_refusals()
         try:
             async with client:
                 yield connection
         finally:
-            # aiomqtt leaves the socket open when the broker accepts and never answers, and its future unread.
-            paho._sock_close()  # noqa: SLF001
-            if client._disconnected.done():  # noqa: SLF001
-                client._disconnected.exception()  # noqa: SLF001
+            _close(client)
 
     async def _reach(self) -> None:
         """Fail now if nobody listens: aiomqtt connects in a thread that nothing could interrupt."""
@@ -299,6 +186,18 @@ class Dialler:
         if self.persistent:
             properties.SessionExpiryInterval = 7 * 86400
         return {"clean_start": not self.persistent, "properties": properties}
+
+
+def _paho(client: aiomqtt.Client) -> Paho:
+    """Return the client of paho-mqtt below, for which aiomqtt 2.5.1 has no public name."""
+    return client._client  # noqa: SLF001
+
+
+def _close(client: aiomqtt.Client) -> None:
+    """Close what aiomqtt 2.5.1 leaves open when a broker accepts and never answers: the socket, an unread future."""
+    _paho(client)._sock_close()  # noqa: SLF001  (paho-mqtt 2.2.0)
+    if client._disconnected.done():  # noqa: SLF001
+        client._disconnected.exception()  # noqa: SLF001
 
 
 def _write_at_once(paho: Any) -> None:
@@ -322,6 +221,7 @@ def _write_at_once(paho: Any) -> None:
 
 @contextlib.contextmanager
 def _sentences(broker: Broker) -> Iterator[None]:
+    """Turn the failures of a connection into errors of one sentence."""
     try:
         yield
     except MqttConnectError as error:

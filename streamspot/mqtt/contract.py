@@ -1,4 +1,4 @@
-"""The contract with consumers, generated from the types: JSON Schema of an event, AsyncAPI of all topics.
+"""The contract with consumers, made from what is published: JSON Schema of an event, AsyncAPI of all topics.
 
 ``docs/schema`` holds both as files, which ``python -m streamspot.mqtt.contract docs/schema`` writes anew; a test
 keeps them current.
@@ -6,74 +6,113 @@ keeps them current.
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
-import re
 import sys
-import types
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from streamspot import __version__
-from streamspot.events import CONTENT_TYPE, DATA_SCHEMA
-from streamspot.types import Event, Kind, Moment, Phase, Score
-
-_RANGES: dict[str, dict[str, int]] = {
-    "intensity": {"minimum": 0, "maximum": 1},
-    "macro": {"minimum": 0, "maximum": 1},
-    "micro": {"minimum": 0, "maximum": 1},
-    "score": {"minimum": -1, "maximum": 1},
-    "face": {"minimum": 0},
-    "seq": {"minimum": 0},
-    "look_ahead": {"minimum": 0},
-}
-_TIME = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC."}
+from streamspot.commands import COMMAND
+from streamspot.events import CONTENT_TYPE, CloudEvent
+from streamspot.mqtt.bridges import Expression
+from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload, Status
 
 
-def json_schema(*, definitions: str = "#/$defs/") -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of an event as it is published, logged and journalled.
+class _Published(GenerateJsonSchema):
+    """What is published holds every field; a title is for types and does not repeat the names of fields."""
 
-    Args:
-        definitions: Where references to the parts lead.
-    """
-    envelope = {
-        "specversion": {"const": "1.0"},
-        "id": {
-            "type": "string",
-            "description": "Stable: a repeated event has the same; drop what you have seen.",
-        },
-        "source": {
-            "type": "string",
-            "description": "streamspot/<node>/<stream>, the beginning of the topic.",
-        },
-        "type": {"enum": [f"io.streamspot.expression.{phase}.v1" for phase in get_args(Phase)]},
-        "subject": {"type": "string", "description": "The expression; all its phases share it."},
-        "time": {**_TIME, "description": "When the program decided, RFC 3339, UTC."},
-        "datacontenttype": {"const": "application/json"},
-        "dataschema": {"const": DATA_SCHEMA},
-        "data": {"$ref": f"{definitions}Event"},
-    }
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002
+        """Require the field, whether it has a default or not."""
+        return True
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        """Leave the title of a field out."""
+        return False
+
+    def tagged_union_schema(self, schema: Any) -> dict[str, Any]:
+        """Leave out the discriminator: OpenAPI's form of it is none in AsyncAPI."""
+        union = super().tagged_union_schema(schema)
+        union.pop("discriminator", None)
+        return union
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of an event as it is published, logged and journalled."""
+    schema = CloudEvent.model_json_schema(mode="serialization", schema_generator=_Published)
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": DATA_SCHEMA,
-        "title": "streamspot event",
-        "description": "One phase of one facial expression, as a CloudEvent 1.0.",
-        **_object(envelope),
-        "$defs": {
-            "Event": _object_of(Event, definitions),
-            "Moment": _object_of(Moment, definitions),
-        },
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "$id": CloudEvent.model_fields["dataschema"].default,
+        **schema,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    address: str
+    summary: str
+    payload: TypeAdapter[Any]
+    qos: int = 1
+    retain: bool = False
+    content: str = "application/json"
+
+
+_NODE, _STREAM = "streamspot/{node}", "streamspot/{node}/{stream}"
+_STATUS: TypeAdapter[Any] = TypeAdapter(Status)
+_TOPICS = {
+    "nodeStatus": _Topic(
+        f"{_NODE}/status", "Whether the node runs; offline is its will.", _STATUS, 1, True, "text/plain"
+    ),
+    "streamStatus": _Topic(
+        f"{_STREAM}/status",
+        "Whether the stream runs; valid while the node is online.",
+        _STATUS,
+        1,
+        True,
+        "text/plain",
+    ),
+    "event": _Topic(
+        f"{_STREAM}/event", "One phase of one expression.", TypeAdapter(CloudEvent), content=CONTENT_TYPE
+    ),
+    "state": _Topic(
+        f"{_STREAM}/state",
+        "What each face does now: on change and every 10 s.",
+        TypeAdapter(StatePayload),
+        retain=True,
+    ),
+    "intensity": _Topic(
+        f"{_STREAM}/intensity",
+        "The curve since the last message, at most ten a second; may be lost.",
+        TypeAdapter(IntensityPayload),
+        qos=0,
+    ),
+    "stats": _Topic(f"{_STREAM}/stats", "Counts and latencies, every 10 s.", TypeAdapter(StatsPayload)),
+    "error": _Topic(f"{_STREAM}/error", "A trouble and its remedy, one sentence.", TypeAdapter(ErrorPayload)),
+    "hri": _Topic(
+        f"{_STREAM}/hri",
+        "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
+        TypeAdapter(Expression),
+    ),
+    "set": _Topic(f"{_STREAM}/set", "A command.", COMMAND),
+}
+_PARAMETERS = {"node": "Machine or installation.", "stream": "Source."}
 
 
 def asyncapi() -> dict[str, Any]:
     """Return the AsyncAPI 3.0 document of every topic that streamspot writes or reads."""
-    event = json_schema(definitions="#/components/schemas/")
-    definitions = event.pop("$defs")
-    for key in ("$schema", "$id"):
-        del event[key]
-    topics = _topics()
+    payloads, definitions = TypeAdapter.json_schemas(
+        [(name, "serialization", topic.payload) for name, topic in _TOPICS.items()],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Published,
+    )
+
+    def each(make: Callable[[str, _Topic], dict[str, Any]]) -> dict[str, Any]:
+        return {name: make(name, topic) for name, topic in _TOPICS.items()}
+
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -83,183 +122,44 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {name: _channel(topic) for name, topic in topics.items()},
-        "operations": {
-            name: {
+        "channels": each(
+            lambda name, topic: {
+                "address": topic.address,
+                "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+                "parameters": {
+                    key: {"description": text}
+                    for key, text in _PARAMETERS.items()
+                    if f"{{{key}}}" in topic.address
+                },
+            }
+        ),
+        "operations": each(
+            lambda name, topic: {
                 "action": "receive" if name == "set" else "send",
                 "channel": {"$ref": f"#/channels/{name}"},
                 "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retain}},
             }
-            for name, topic in topics.items()
-        },
+        ),
         "components": {
-            "messages": {
-                name: {
+            "messages": each(
+                lambda name, topic: {
                     "name": name,
                     "summary": topic.summary,
                     "contentType": topic.content,
-                    "payload": {"$ref": "#/components/schemas/CloudEvent"}
-                    if name == "event"
-                    else topic.payload,
-                }
-                for name, topic in topics.items()
-            },
-            "schemas": {"CloudEvent": event, **definitions},
-        },
-    }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Topic:
-    address: str
-    summary: str
-    payload: dict[str, Any]
-    qos: int = 1
-    retain: bool = False
-    content: str = "application/json"
-
-
-def _topics() -> dict[str, _Topic]:
-    stream = "streamspot/{node}/{stream}/"
-    unit = {"type": "number", "minimum": 0, "maximum": 1}
-    status = {"enum": ["online", "stopped", "offline"]}
-    curve = {
-        name: {"type": "array", "items": _schema(hint, "", name)} for name, hint in _hints(Score).items()
-    }
-    del curve["frame"]
-    face = {
-        "state": {"enum": ["neutral", *get_args(Kind)]},
-        "expression": {"type": ["string", "null"]},
-        "since": {"type": ["number", "null"], "description": "Onset, seconds on the source's time line."},
-        "intensity": unit,
-    }
-    number = {"type": "number", "minimum": 0}
-    count = {"type": "integer", "minimum": 0}
-    stats = {"time": _TIME, "source": {"type": "string"}, "model": {"type": "string"}, "look_ahead": count}
-    stats |= {"fps": number, "pts": number, "frames": count, "dropped": count, "faceless": count}
-    stats |= {"latency_ms": _map(_object({"p50": number, "p99": number}))}
-    stats |= {"queued": count, "acknowledged": count, "lost": count}
-    controls = {"paused": {"type": "boolean"}, "sensitivity": unit}
-    command = {
-        "command": {"enum": ["pause", "resume", "sensitivity", "label"]},
-        "value": {
-            "description": "Sensitivity: 0 to 1, 0.5 as trained. Label: macro or micro, at its apex now."
-        },
-    }
-    stamp = _object({"sec": count, "nanosec": count})
-    header = _object({"stamp": stamp, "frame_id": {"type": "string", "description": "face_<number>"}})
-    zero = {"const": 0, "description": "No emotion is judged."}
-    return {
-        "nodeStatus": _Topic(
-            "streamspot/{node}/status",
-            "Whether the node runs; offline is its will.",
-            status,
-            1,
-            True,
-            "text/plain",
-        ),
-        "streamStatus": _Topic(
-            stream + "status",
-            "Whether the stream runs; valid while the node is online.",
-            status,
-            1,
-            True,
-            "text/plain",
-        ),
-        "event": _Topic(stream + "event", "One phase of one expression.", {}, content=CONTENT_TYPE),
-        "state": _Topic(
-            stream + "state",
-            "What goes on now: on change and every 10 s.",
-            _object({"time": _TIME, **controls, "faces": _map(_object(face))}),
-            retain=True,
-        ),
-        "intensity": _Topic(
-            stream + "intensity",
-            "The curve since the last message, at most ten a second; may be lost.",
-            _object({"time": _TIME, "faces": _map(_object(curve))}),
-            qos=0,
-        ),
-        "stats": _Topic(stream + "stats", "Counters and latencies, every 10 s.", _object(stats)),
-        "error": _Topic(
-            stream + "error",
-            "A trouble and its remedy, one sentence.",
-            _object({"time": _TIME, "message": {"type": "string"}}),
-        ),
-        "hri": _Topic(
-            stream + "hri",
-            "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
-            _object(
-                {
-                    "header": header,
-                    "expression": face["state"],
-                    "valence": zero,
-                    "arousal": zero,
-                    "confidence": unit,
+                    "payload": payloads[name, "serialization"],
                 }
             ),
-        ),
-        "set": _Topic(stream + "set", "A command.", {**_object(command), "required": ["command"]}),
-    }
-
-
-def _channel(topic: _Topic) -> dict[str, Any]:
-    name = next(key for key, other in _topics().items() if other.address == topic.address)
-    described = {"node": "Machine or installation.", "stream": "Source."}
-    return {
-        "address": topic.address,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-        "parameters": {
-            key: {"description": text} for key, text in described.items() if f"{{{key}}}" in topic.address
+            "schemas": definitions["$defs"],
         },
     }
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _map(values: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": values}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _object_of(kind: type, definitions: str) -> dict[str, Any]:
-    """Return the schema of a dataclass, described by the ``Attributes`` of its docstring."""
-    text = inspect.getdoc(kind) or ""
-    described = dict(
-        re.findall(r"^    (\w+): (.+(?:\n        .+)*)", text.partition("Attributes:")[2], re.MULTILINE)
-    )
-    properties = {}
-    for name, hint in _hints(kind).items():
-        schema = _schema(hint, definitions, name)
-        properties[name] = {
-            **schema,
-            "description": re.sub(r"``|\n\s*", lambda m: " " if "\n" in m[0] else "", described[name]),
-        }
-    return {"description": text.splitlines()[0], **_object(properties)}
-
-
-def _schema(hint: Any, definitions: str, name: str) -> dict[str, Any]:
-    if get_origin(hint) is types.UnionType:
-        (inner,) = (part for part in get_args(hint) if part is not types.NoneType)
-        return {"anyOf": [_schema(inner, definitions, name), {"type": "null"}]}
-    if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint))}
-    if hint is Moment:
-        return {"$ref": f"{definitions}Moment"}
-    kind = {str: "string", int: "integer", float: "number"}[hint]
-    return {"type": kind, **_RANGES.get(name, {}), **({"format": "date-time"} if name == "time" else {})}
 
 
 def write(folder: Path) -> None:
     """Write both documents into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, document in (("event.schema.json", json_schema()), ("asyncapi.json", asyncapi())):
-        (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,42 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from streamspot.errors import BrokerError, SettingsError
-from streamspot.events import CONTENT_TYPE, dumps, encode, topic_name
-from streamspot.mqtt.bridges import Bridge, Note
-from streamspot.mqtt.commands import Command, parse
-from streamspot.mqtt.connection import (
-    Broker,
-    Connection,
-    Dialler,
-    RefusedError,
-    backoff,
-    quiet_loop,
-    redacted,
-)
+from streamspot.commands import Command, parse
+from streamspot.errors import BrokerError, StreamspotError
+from streamspot.events import CONTENT_TYPE, encode, topic_name
+from streamspot.mqtt import payloads
+from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.bridges import Bridge, Message
+from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff, quiet_loop
 from streamspot.mqtt.journal import Journal
-from streamspot.state import Situation, now, stats
-from streamspot.telemetry import Telemetry
-from streamspot.types import Event, Score
+from streamspot.mqtt.resend import event_topic
+from streamspot.mqtt.tasks import cancel_all, run_until_first
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Controls, Score, Update
 
 _BATCH = 0.1  # s between two messages of curve
-_REPEAT = 10.0  # s after which state and stats are said again
+_REPEAT = 10.0  # s after which state and stats are published again
+_CURVE = 1000  # ticks kept until they are published, the latest
 _JSON = "application/json"
 
 
-class MqttSink:
+class Publisher:
     """Delivers events to a broker, whatever happens to the broker in between.
 
-    ``event`` returns once the event is in the journal; a task of its own publishes. On leaving, what is still
+    ``take`` returns once the events are in the journal; a task of its own publishes. On leaving, what is still
     queued gets ``drain`` seconds; the rest goes out when the same journal is opened again.
 
     Args:
@@ -52,7 +47,9 @@ class MqttSink:
         node: Name of this machine or installation; its own for each process.
         stream: Name of the source.
         journal: Folder of the journal.
-        telemetry: Its ``broker`` is kept current here; the rest goes into ``stats``.
+        measured: What the stream measures of itself, for ``stats``.
+        delivery: Kept current here.
+        controls: The settings in force before the first update.
         on_command: Called, in the event loop, with each command that arrives.
         bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
@@ -69,7 +66,9 @@ class MqttSink:
         node: str,
         stream: str,
         journal: Path,
-        telemetry: Telemetry,
+        measured: Stats,
+        delivery: Delivery,
+        controls: Controls = Controls(),  # noqa: B008 - frozen
         on_command: Callable[[Command], None] | None = None,
         bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
@@ -81,16 +80,18 @@ class MqttSink:
         self._node, self._stream = topic_name(node), topic_name(stream)
         self._base = f"streamspot/{self._node}"
         self._journal = Journal(journal, fsync=fsync)
-        self._telemetry = telemetry
-        self._view = telemetry.broker
-        self._view.address = broker.address
+        self._measured = measured
+        self._delivery = delivery
+        delivery.address = broker.address
         self._births = 0
         self._shared = False
         self._on_command = on_command
         self._bridges = bridges
-        self._notes: deque[Note] = deque(maxlen=200)
+        self._messages: deque[Message] = deque(maxlen=200)
         self.drain = drain
-        self._situation = Situation()
+        self._last = Update(controls=controls)
+        self._published: object = None  # what was last published on ``state``
+        self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
         self._errors: deque[str] = deque(maxlen=20)
         self._queued = asyncio.Event()
         self._closing = asyncio.Event()
@@ -100,7 +101,7 @@ class MqttSink:
     async def __aenter__(self) -> Self:
         self._open.enter_context(self._journal)
         self._open.enter_context(quiet_loop())
-        self._note()
+        self._count()
         self._tasks = [
             asyncio.create_task(self._run(), name="mqtt"),
             asyncio.create_task(self._sync(), name="mqtt-journal"),
@@ -112,61 +113,54 @@ class MqttSink:
     ) -> None:
         self._closing.set()
         self._queued.set()
-        away = self._view.state in {"retrying", "refused"}
+        away = self._delivery.state in {"retrying", "refused"}
         try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
             await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
         finally:
-            await _end(self._tasks)
-            self._note()
-            self._view.state = "stopped"
+            await cancel_all(self._tasks)
+            self._count()
+            self._delivery.state = "stopped"
             self._open.close()
 
-    @property
-    def remaining(self) -> int:
-        """Events that the broker does not have yet."""
-        return self._journal.queued
-
-    async def event(self, event: Event) -> None:
-        """Take an event; it survives the death of this process when this returns."""
-        self._journal.append(encode(event, node=self._node))
+    async def take(self, update: Update) -> None:
+        """Take an update; its events survive the death of this process when this returns."""
+        for event in update.events:
+            self._journal.append(encode(event, node=self._node))
+            for bridge in self._bridges:
+                self._messages.extend(bridge.event(event))
+        self._curve.extend(update.scores)
+        self._errors.extend(redacted(message) for message in update.messages)
+        self._last = update
+        if not update.events:
+            return
         if self._journal.fsync == 0:
             await self._journal.sync()
-        self._note()
+        self._count()
         self._queued.set()
-        self._situation.event(event)
-        for bridge in self._bridges:
-            self._notes.extend(bridge.event(event))
 
-    def score(self, face: int, score: Score) -> None:
-        """Take one tick of a face's curve; the oldest are dropped while the broker is away."""
-        self._situation.score(face, score)
-
-    def error(self, message: str) -> None:
-        """Tell subscribers of ``…/error`` a sentence; without credentials, and the last 20 only."""
+    def _complain(self, message: str) -> None:
+        """Publish a sentence on ``…/error``, without credentials; if many wait, the oldest is dropped."""
         self._errors.append(redacted(message))
-
-    def control(self, *, paused: bool, sensitivity: float) -> None:
-        """Show, in the retained state, what the last commands have led to."""
-        self._situation.control(paused=paused, sensitivity=sensitivity)
 
     def _topic(self, name: str) -> str:
         return f"{self._base}/{self._stream}/{name}"
 
-    def _note(self) -> None:
-        self._view.queued = self._journal.queued
-        if self._journal.error and self._journal.error != self._view.error:
-            self._view.error = self._journal.error
-            self.error(self._journal.error)
+    def _count(self) -> None:
+        """Take over the journal's counts and its trouble."""
+        self._delivery.queued, self._delivery.lost = self._journal.queued, self._journal.lost
+        if self._journal.error and self._journal.error != self._delivery.error:
+            self._delivery.error = self._journal.error
+            self._complain(self._journal.error)
 
     async def _sync(self) -> None:
         while True:
             await asyncio.sleep(self._journal.fsync or 1.0)
             await self._journal.sync()
-            self._note()
+            self._count()
 
     async def _run(self) -> None:
         """Connect, deliver, and begin again whenever that ends."""
-        self._view.state = "connecting"
+        self._delivery.state = "connecting"
         attempt = 0
         while True:
             closing = self._closing.is_set()
@@ -174,8 +168,8 @@ class MqttSink:
                 async with self._dialler.connect(will=(f"{self._base}/status", b"offline")) as connection:
                     await self._birth(connection)
                     attempt = 0
-                    self._view.state, self._view.error = "online", self._journal.error
-                    await _first(
+                    self._delivery.state, self._delivery.error = "online", self._journal.error
+                    await run_until_first(
                         self._deliver(connection), self._listen(connection), self._report(connection)
                     )
                     await self._farewell(connection)
@@ -183,36 +177,37 @@ class MqttSink:
             except BrokerError as error:
                 attempt += 1
                 refused = isinstance(error, RefusedError)
-                self._view.state = "refused" if refused else "retrying"
-                if self._view.error != str(error):
-                    self._telemetry.messages.append(str(error))
-                self._view.error = str(error)
+                self._delivery.state = "refused" if refused else "retrying"
+                if self._delivery.error != str(error):
+                    self._delivery.messages.append(str(error))
+                self._delivery.error = str(error)
                 if closing:
                     return
                 with contextlib.suppress(TimeoutError):  # leaving cuts the wait short, for one last attempt
                     await asyncio.wait_for(self._closing.wait(), 30.0 if refused else backoff(attempt))
             except Exception as error:  # noqa: BLE001  (no fault in a callback or of ours may end the delivery)
-                self._view.state, self._view.error = (
+                self._delivery.state, self._delivery.error = (
                     "retrying",
-                    f"delivery stumbled over {error!r}; report this",
+                    f"the delivery failed with {error!r} and is tried again; report this",
                 )
                 if closing:
                     return
                 await asyncio.sleep(backoff(attempt := attempt + 1))
 
     async def _birth(self, connection: Connection) -> None:
-        """Announce everything: a restarted broker may have forgotten it all. The node's status is last."""
+        """Publish state, bridges and status, which a restarted broker may have forgotten; the node's status last."""
         self._births += 1
         await connection.client.subscribe(f"{self._base}/status", qos=1)
         await connection.client.subscribe(self._topic("set"), qos=1)
         await self._publish_state(connection)
         for bridge in self._bridges:
-            self._notes.extendleft(bridge.announce())
+            self._messages.extendleft(bridge.announce())
         await connection.publish(self._topic("status"), b"online", retain=True)
         await connection.publish(f"{self._base}/status", b"online", retain=True)
 
     async def _farewell(self, connection: Connection) -> None:
-        self._situation.leave(everybody=True)
+        """Announce a clean end."""
+        self._last = replace(self._last, faces={})
         await self._publish_state(connection)
         await connection.publish(self._topic("status"), b"stopped", retain=True)
         await connection.publish(f"{self._base}/status", b"stopped", retain=True)
@@ -226,125 +221,73 @@ class MqttSink:
                     await self._journal.sync()
                 if topic := event_topic(payload):
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
-                    self._view.acknowledged += 1
+                    self._delivery.acknowledged += 1
                 else:
-                    self.error("a line of the journal was damaged and has been passed over; check the disk")
+                    self._complain("a line of the journal is damaged and was left out; check the disk")
                 self._journal.ack(payload)
-                self._note()
-            while self._notes:
-                note = self._notes[0]
-                await connection.publish(note.topic, note.payload, retain=note.retain, kind=_JSON)
-                with contextlib.suppress(IndexError):  # dropped meanwhile to make room
-                    self._notes.remove(note)
+                self._count()
+            while self._messages:
+                message = self._messages[0]
+                await connection.publish(message.topic, message.payload, retain=message.retain, kind=_JSON)
+                with contextlib.suppress(ValueError):  # dropped meanwhile to make room
+                    self._messages.remove(message)
             if self._closing.is_set():
                 return
             await self._queued.wait()
 
     async def _listen(self, connection: Connection) -> None:
+        """Obey commands until the connection breaks."""
         async for message in connection.client.messages:
             if str(message.topic) == f"{self._base}/status":
-                await self._meet(connection, message.payload, before=message.retain)
+                await self._keep_online(connection, message.payload, retained=message.retain)
                 continue
             if message.retain or not isinstance(message.payload, bytes):
-                continue  # a command from before is none for now
+                continue  # a retained command was meant for another time
             try:
                 command = parse(message.payload)
-            except SettingsError as error:
-                self.error(str(error))
-            else:
                 if self._on_command is not None:
                     self._on_command(command)
+            except StreamspotError as error:
+                self._complain(str(error))
 
-    async def _meet(self, connection: Connection, status: object, *, before: bool) -> None:
-        """Answer what is said of our node: it is online while any process of that name is."""
-        if before:  # what held when we subscribed; after a broken connection that may be our own word
-            if status == b"online" and self._births == 1 and not self._shared:
-                self._shared = True
-                self._telemetry.messages.append(
-                    f"the node {self._node} is online at the broker already; if another process has that name, give "
-                    "each its own with --node, or nobody learns which of them has vanished"
-                )
-        elif status in {b"offline", b"stopped"}:
-            await connection.publish(f"{self._base}/status", b"online", retain=True)
+    async def _keep_online(self, connection: Connection, status: object, *, retained: bool) -> None:
+        """Publish the node's status anew when another process of the same node, or its will, has overwritten it."""
+        if not retained:
+            if status in {b"offline", b"stopped"}:
+                await connection.publish(f"{self._base}/status", b"online", retain=True)
+        elif status == b"online" and self._births == 1 and not self._shared:
+            # retained from before our first birth; later ones may be our own
+            self._shared = True
+            self._delivery.messages.append(
+                f"the node {self._node} is online at the broker already; if another process has that name, give "
+                "each its own with --node, or nobody learns which of them has vanished"
+            )
 
     async def _report(self, connection: Connection) -> None:
-        said = time.monotonic()
+        """Publish curve, state, errors and stats until the connection breaks."""
+        published = time.monotonic()
         await self._publish_stats(connection)
         while True:
             await asyncio.sleep(_BATCH)
-            due = time.monotonic() - said >= _REPEAT
-            if payload := self._situation.curve():
+            due = time.monotonic() - published >= _REPEAT
+            if self._curve:
+                payload = payloads.intensity(self._curve)
+                self._curve.clear()
                 await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
-            self._situation.leave()
-            if self._situation.changed or due:
+            if due or payloads.state_key(self._last) != self._published:
                 await self._publish_state(connection)
             while self._errors:
-                message = dumps({"time": now(), "message": self._errors[0]})
+                message = payloads.error(self._errors[0])
                 await connection.publish(self._topic("error"), message, kind=_JSON)
                 self._errors.popleft()
             if due:
-                said = time.monotonic()
+                published = time.monotonic()
                 await self._publish_stats(connection)
 
     async def _publish_state(self, connection: Connection) -> None:
-        await connection.publish(self._topic("state"), self._situation.state(), retain=True, kind=_JSON)
+        self._published = payloads.state_key(self._last)
+        await connection.publish(self._topic("state"), payloads.state(self._last), retain=True, kind=_JSON)
 
     async def _publish_stats(self, connection: Connection) -> None:
-        payload = stats(self._telemetry, lost=self._journal.lost)
+        payload = payloads.stats(self._measured, self._delivery)
         await connection.publish(self._topic("stats"), payload, kind=_JSON, expiry=60)
-
-
-async def resend(url: str, journal: Path, *, since: str = "") -> int:
-    """Publish again what a journal holds, beside a running stream, and return how many events that were.
-
-    Args:
-        url: Address of the broker.
-        journal: Folder of the journal.
-        since: RFC 3339 time in UTC; earlier events are left out.
-
-    Raises:
-        BrokerError: The broker cannot be reached or went away.
-        SettingsError: There is no such journal.
-    """
-    if not journal.is_dir():  # noqa: ASYNC240
-        raise SettingsError(f"there is no journal {journal}; name the folder that the stream was run with")
-    count = 0
-    with quiet_loop():
-        async with Dialler(Broker.parse(url)).connect() as connection:
-            for payload in Journal.read(journal, since):
-                if topic := event_topic(payload):
-                    await connection.publish(topic, payload, kind=CONTENT_TYPE)
-                    count += 1
-    return count
-
-
-def event_topic(payload: bytes) -> str:
-    """Return the topic a journalled event belongs to; nothing if the payload is damaged."""
-    try:
-        source = str(json.loads(payload)["source"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return f"{source}/event" if re.fullmatch(r"streamspot/[^/+#]+/[^/+#]+", source) else ""
-
-
-async def _first(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run parts until the first ends or fails, then cancel the others."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await _end(tasks)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they are gone: Python 3.11's wait_for swallows a cancellation that meets its result."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)
-    await asyncio.gather(
-        *tasks, return_exceptions=True
-    )  # takes note of their errors, or the loop would log them

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -14,10 +13,12 @@ import aiomqtt
 
 from streamspot.errors import BrokerError, SettingsError, StreamspotError
 from streamspot.events import decode, topic_name
-from streamspot.mqtt.connection import Broker, Connection, Dialler, backoff, quiet_loop
-from streamspot.types import TICK_RATE, Event
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Connection, Dialler, backoff, quiet_loop
+from streamspot.types import Event
 
-_SESSIONS = 256
+_RUNS = 256
+"""Streams (node, run, stream) that are remembered; beyond them, the one silent for longest is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +69,13 @@ class Seen:
         return missing
 
 
-def _start(event: Event) -> str:
-    """Return when the run began: a file that is run again gives the same ids, and is no duplicate.
-
-    A recording of region motion replays its wall-clock times too; such a replay cannot be told from a repetition.
-    """
-    decided = event.decided_at
-    with contextlib.suppress(ValueError, OverflowError):
-        start = datetime.fromisoformat(decided.time) - timedelta(seconds=decided.tick / TICK_RATE)
-        return start.isoformat()
-    return ""
-
-
 class Subscription:
     """Events of a broker, each once, in the order of arrival; see ``subscribe``."""
 
     def __init__(self, dialler: Dialler, topic: str) -> None:
         self._dialler = dialler
         self._topic = topic
-        self._seen: OrderedDict[tuple[str, str, str, str], Seen] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()  # by node, run, stream
         self._open: contextlib.AsyncExitStack | None = None
         self._connection: Connection
         self.duplicates = 0
@@ -126,10 +115,10 @@ class Subscription:
             self.refused += 1
             return None
         node = str(message.topic).split("/")[1]
-        key = (node, event.session, event.stream, _start(event))
+        key = (node, event.run, event.stream)
         seen = self._seen.setdefault(key, Seen())
         self._seen.move_to_end(key)
-        if len(self._seen) > _SESSIONS:
+        if len(self._seen) > _RUNS:
             self._seen.popitem(last=False)
         missed = seen.add(event.seq)
         if missed is None:

@@ -1,19 +1,15 @@
-"""Where events go.
-
-A sink is an asynchronous context manager. Events are awaited and never lost; curves are handed over without
-waiting and may be dropped.
-"""
+"""Where updates go: a sink is an asynchronous context manager that takes every update of a stream."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Protocol, Self
 
-from streamspot.types import Event, Score
+from streamspot.types import Update
 
 
 class Sink(Protocol):
-    """What the pipeline hands its results to, all from the event loop's thread."""
+    """What takes the updates of one stream, all from the event loop's thread."""
 
     async def __aenter__(self) -> Self:
         """Open what has to be open."""
@@ -23,8 +19,5 @@ class Sink(Protocol):
     ) -> None:
         """Flush and close."""
 
-    async def event(self, event: Event) -> None:
-        """Take an event; it is safe (written or journalled) when this returns."""
-
-    def score(self, face: int, score: Score) -> None:
-        """Take one tick of a face's curve, at once and without waiting."""
+    async def take(self, update: Update) -> None:
+        """Take an update; its events are safe (written or journalled) when this returns."""

@@ -1,4 +1,4 @@
-"""Events as JSON lines and the curve as CSV, to a file or to standard output."""
+"""Events as JSON lines, and files that are written line by line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import BinaryIO, Self
 
 from streamspot.errors import SettingsError
 from streamspot.events import encode
-from streamspot.types import Event, Score
+from streamspot.types import Update
 
 
-class _File:
+class LineFile:
     """A file or, for ``-``, standard output; every line is with the operating system once written.
 
+    Args:
+        path: File, overwritten, or ``-`` for standard output.
+
     Raises:
-        SettingsError: The file cannot be created (on entering).
+        SettingsError: The file cannot be created (on entering), or written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -44,11 +47,12 @@ class _File:
                 self._file.close()
         self._file = None
 
-    def _write(self, line: bytes) -> None:
+    def write(self, lines: bytes) -> None:
+        """Write whole lines."""
         if self._file is None:
             return
         try:
-            self._file.write(line)
+            self._file.write(lines)
             self._file.flush()
         except BrokenPipeError:
             raise SettingsError(
@@ -61,7 +65,7 @@ class _File:
             ) from None
 
 
-class JsonLines(_File):
+class JsonLines(LineFile):
     """One CloudEvent a line, the very bytes that MQTT carries; ``tail -f`` sees each at once.
 
     Args:
@@ -73,37 +77,7 @@ class JsonLines(_File):
         super().__init__(path)
         self._node = node
 
-    async def event(self, event: Event) -> None:
-        """Write the event; it is with the operating system when this returns."""
-        self._write(encode(event, node=self._node) + b"\n")
-
-    def score(self, face: int, score: Score) -> None:
-        """Ignore the curve."""
-
-
-class IntensityCsv(_File):
-    """The curve of one face, a row a tick: ``tick,pts,intensity,macro,micro``.
-
-    With several faces the rows of each are marked by a sixth column, ``face``.
-
-    Args:
-        path: File, overwritten, or ``-`` for standard output.
-        faces: Whether more than one face may come.
-    """
-
-    def __init__(self, path: str | Path, *, faces: bool = False) -> None:
-        super().__init__(path)
-        self._faces = faces
-
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        self._write(b"tick,pts,intensity,macro,micro" + (b",face\n" if self._faces else b"\n"))
-        return self
-
-    async def event(self, event: Event) -> None:
-        """Ignore the event."""
-
-    def score(self, face: int, score: Score) -> None:
-        """Write one row."""
-        row = f"{score.tick},{score.pts:.6f},{score.intensity:.6f},{score.macro:.6f},{score.micro:.6f}"
-        self._write(f"{row},{face}\n".encode() if self._faces else f"{row}\n".encode())
+    async def take(self, update: Update) -> None:
+        """Write the events."""
+        for event in update.events:
+            self.write(encode(event, node=self._node) + b"\n")

@@ -8,19 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from streamspot.errors import SettingsError
-from streamspot.types import Event, Score
+from streamspot.types import FaceState, State, Update
 
 _PORTS = {"vrchat": 9000, "vmc": 39539}
 _STEP = 0.05  # s between two looks at what has changed
 _REPEAT = 1.0  # s after which everything is said again
-_GONE = 1.0  # s without a score after which a face has left
-_STATES = {"neutral": 0, "macro": 1, "micro": 2}
+_STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
 
 
 class OscSink:
@@ -48,8 +47,7 @@ class OscSink:
             ) from None
         self._vmc = parts.scheme == "vmc"
         self._host = parts.hostname or "127.0.0.1"
-        self._states: dict[int, str] = {}
-        self._faces: dict[int, tuple[float, float]] = {}  # when last seen, intensity
+        self._faces: Mapping[int, FaceState] = {}
         self._said: dict[str, Any] = {}
         self._client: Any = None
         self._task: asyncio.Task[None]
@@ -73,26 +71,18 @@ class OscSink:
     ) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        self._faces.clear()
+        self._faces = {}
         self._say(everything=True)
         self._client.close()
 
-    async def event(self, event: Event) -> None:
-        """Note what the face does from now on."""
-        self._states[event.face] = event.kind if event.phase in {"onset", "apex"} else "neutral"
-        self._faces.setdefault(event.face, (time.monotonic(), event.intensity))
-
-    def score(self, face: int, score: Score) -> None:
-        """Note how strong it is."""
-        self._faces[face] = (time.monotonic(), score.intensity)
+    async def take(self, update: Update) -> None:
+        """Note what the faces in view do now."""
+        self._faces = update.faces
 
     async def _run(self) -> None:
         said = 0.0
         while True:
             now = time.monotonic()
-            for face in [face for face, (seen, _) in self._faces.items() if now - seen > _GONE]:
-                del self._faces[face]
-                self._states.pop(face, None)
             due = now - said >= _REPEAT
             said = now if due else said
             self._say(everything=due)
@@ -114,9 +104,9 @@ class OscSink:
                 self._client.send_message("/VMC/Ext/OK", 1)
 
     def _values(self) -> Iterator[tuple[str, Any]]:
-        face = min(self._faces, default=None)
-        state = "neutral" if face is None else self._states.get(face, "neutral")
-        intensity = 0.0 if face is None else round(255 * min(max(self._faces[face][1], 0), 1)) / 255
+        face = self._faces[min(self._faces)] if self._faces else None
+        state = "neutral" if face is None else face.state
+        intensity = 0.0 if face is None else round(255 * face.intensity) / 255
         if self._vmc:
             yield "StreamspotMacro", intensity if state == "macro" else 0.0
             yield "StreamspotMicro", intensity if state == "micro" else 0.0

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from streamspot.errors import SettingsError
-from streamspot.telemetry import Telemetry
+from streamspot.stats import Delivery, Stats
 
 _HELP = {
     "frames_total": "counter Frames processed.",
@@ -22,11 +22,14 @@ _HELP = {
 
 
 @contextlib.asynccontextmanager
-async def metrics_server(telemetry: Telemetry, port: int, *, host: str = "127.0.0.1") -> AsyncIterator[int]:
+async def metrics_server(
+    measured: Stats, delivery: Delivery, port: int, *, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """Serve ``http://127.0.0.1:<port>/metrics`` and yield the port.
 
     Args:
-        telemetry: What is served.
+        measured: What is served of the stream.
+        delivery: What is served of the delivery to a broker.
         port: 0 takes a free one.
         host: Where to listen.
 
@@ -41,7 +44,7 @@ async def metrics_server(telemetry: Telemetry, port: int, *, host: str = "127.0.
                 while await reader.readline() not in {b"\r\n", b"\n", b""}:
                     pass
                 found = line.split(b" ")[:2] == [b"GET", b"/metrics"]
-                body = metrics(telemetry).encode() if found else b"see /metrics\n"
+                body = metrics(measured, delivery).encode() if found else b"see /metrics\n"
                 writer.write(
                     f"HTTP/1.1 {'200 OK' if found else '404 Not Found'}\r\n"
                     "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
@@ -61,21 +64,21 @@ async def metrics_server(telemetry: Telemetry, port: int, *, host: str = "127.0.
         yield server.sockets[0].getsockname()[1]
 
 
-def metrics(telemetry: Telemetry) -> str:
-    """Return the telemetry in Prometheus' text format."""
+def metrics(measured: Stats, delivery: Delivery) -> str:
+    """Return the figures in Prometheus' text format."""
     values: dict[str, list[tuple[str, float]]] = {
-        "frames_total": [("", telemetry.frames)],
-        "dropped_frames_total": [("", telemetry.dropped)],
-        "faceless_frames_total": [("", telemetry.faceless)],
-        "fps": [("", telemetry.fps)],
+        "frames_total": [("", measured.frames)],
+        "dropped_frames_total": [("", measured.dropped)],
+        "faceless_frames_total": [("", measured.faceless)],
+        "fps": [("", measured.fps)],
         "stage_seconds": [
             (f'{{stage="{name}",quantile="{quantile}"}}', value)
-            for name, stage in telemetry.stages.items()
+            for name, stage in measured.stages.items()
             for quantile, value in zip(("0.5", "0.99"), stage.quantiles(), strict=True)
         ],
-        "broker_online": [("", telemetry.broker.state == "online")],
-        "events_queued": [("", telemetry.broker.queued)],
-        "events_acknowledged_total": [("", telemetry.broker.acknowledged)],
+        "broker_online": [("", delivery.state == "online")],
+        "events_queued": [("", delivery.queued)],
+        "events_acknowledged_total": [("", delivery.acknowledged)],
     }
     lines = []
     for name, samples in values.items():

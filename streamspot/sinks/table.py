@@ -1,4 +1,4 @@
-"""A log for analysts that only grows: a row an event, as CSV or as Parquet."""
+"""Tables for analysts: the events as CSV or Parquet, the curve as CSV."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.types import Event, Moment, Score
+from streamspot.events import DECIMALS
+from streamspot.sinks.json import LineFile
+from streamspot.types import Event, Moment, Update
 
 _PART = 500  # events, or
 _AGE = 60.0  # s, after which what is in memory becomes a Parquet file
+_MOMENTS = ("onset", "apex", "offset", "decided_at")
 
 
 class EventTable:
@@ -65,19 +68,17 @@ class EventTable:
         if self._file is not None:
             self._file.close()
 
-    async def event(self, event: Event) -> None:
-        """Append a row."""
-        row = flat(event)
-        if self._file is not None:
-            self._write(row)
-            return
-        self._since = self._since if self._rows else time.monotonic()
-        self._rows.append(row)
-        if len(self._rows) >= _PART or time.monotonic() - self._since >= _AGE:
-            self._write_part()
-
-    def score(self, face: int, score: Score) -> None:
-        """Ignore the curve."""
+    async def take(self, update: Update) -> None:
+        """Append a row for each event."""
+        for event in update.events:
+            row = flat(event)
+            if self._file is not None:
+                self._write(row)
+                continue
+            self._since = self._since if self._rows else time.monotonic()
+            self._rows.append(row)
+            if len(self._rows) >= _PART or time.monotonic() - self._since >= _AGE:
+                self._write_part()
 
     def _write(self, row: dict[str, Any]) -> None:
         assert self._file is not None  # noqa: S101
@@ -97,8 +98,8 @@ class EventTable:
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
-        kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-        schema = pa.schema([(name, kinds[kind]) for name, kind in _columns().items()])
+        kinds = {int: pa.int64(), float: pa.float64()}
+        schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in _columns().items()])
         name = f"part-{time.time_ns()}-{self._part:06d}.parquet"
         self._part += 1
         table = pa.Table.from_pylist(self._rows, schema=schema)
@@ -108,25 +109,51 @@ class EventTable:
         self._rows.clear()
 
 
-def _columns() -> dict[str, type]:
-    moment = {"tick": int, "frame": int, "pts": float, "time": str}
-    columns: dict[str, type] = {"session": str, "stream": str, "face": int, "expression": str, "phase": str}
-    columns |= {"kind": str, "seq": int}
-    for name in ("onset", "apex", "offset"):
-        columns |= {f"{name}_{part}": kind for part, kind in moment.items()}
-    columns |= {"intensity": float, "score": float}
-    columns |= {f"decided_at_{part}": kind for part, kind in moment.items()}
-    return columns | {"look_ahead": int, "model": str, "reason": str}
+def _columns() -> dict[str, Any]:
+    """Return the type of every column, from the fields of an event."""
+    columns: dict[str, Any] = {}
+    for name, field in Event.model_fields.items():
+        if name in _MOMENTS:
+            columns |= {f"{name}_{part}": inner.annotation for part, inner in Moment.model_fields.items()}
+        else:
+            columns[name] = field.annotation
+    return columns
 
 
 def flat(event: Event) -> dict[str, Any]:
     """Return the event as one row; what is unknown is None."""
     row: dict[str, Any] = {}
-    for name in _columns():
-        field, _, part = name.rpartition("_")
-        value = getattr(event, name, None)
-        if field in {"onset", "apex", "offset", "decided_at"}:
-            moment: Moment | None = getattr(event, field)
-            value = None if moment is None else getattr(moment, part)
-        row[name] = round(value, 6) if isinstance(value, float) else value
-    return row
+    for name, value in event:
+        if name in _MOMENTS:
+            row |= {f"{name}_{part}": getattr(value, part, None) for part in Moment.model_fields}
+        else:
+            row[name] = value
+    return {
+        name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in row.items()
+    }
+
+
+class IntensityCsv(LineFile):
+    """The curve of one face, a row a tick: ``tick,pts,intensity,macro,micro``.
+
+    With several faces the rows of each are marked by a sixth column, ``face``.
+
+    Args:
+        path: File, overwritten, or ``-`` for standard output.
+        faces: Whether more than one face may come.
+    """
+
+    def __init__(self, path: str | Path, *, faces: bool = False) -> None:
+        super().__init__(path)
+        self._faces = faces
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.write(b"tick,pts,intensity,macro,micro" + (b",face\n" if self._faces else b"\n"))
+        return self
+
+    async def take(self, update: Update) -> None:
+        """Write a row for each tick judged."""
+        for face, score in update.scores:
+            row = f"{score.tick},{score.pts:.6f},{score.intensity:.6f},{score.macro:.6f},{score.micro:.6f}"
+            self.write(f"{row},{face}\n".encode() if self._faces else f"{row}\n".encode())

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.types import Frame
+from streamspot.types import Item
 
 _MIB = 1 << 20
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where frames come from.
+    """Where frames, or the recorded motion of faces, come from.
 
     Attributes:
         name: For people: the path, device or address, without user and password.
@@ -44,12 +44,12 @@ class Source(Protocol):
     identity: str
     messages: deque[str]
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield every picture in order, blocking for the next one; raises SourceError."""
+    def read(self) -> Iterator[Item]:
+        """Yield every item in order, blocking for the next; raises SourceError."""
         ...
 
     def close(self) -> None:
-        """End ``frames`` soon; may be called from any thread, more than once, and never blocks."""
+        """End ``read`` soon; may be called from any thread, more than once, and never blocks."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The capture thread: hands the frames of a source to one consumer, however slow or hung either is."""
+"""The capture thread: hands what a source gives to one consumer, however slow or hung either is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from streamspot.errors import SourceError, StreamspotError
 from streamspot.sources.base import Source
-from streamspot.types import Frame
-
-Policy = Literal["every", "latest"]
+from streamspot.types import FaceMotion, Frame, Item, Policy
 
 _DEPTH = 4
 """Frames read ahead under ``every``: enough to hide the decoder's jitter."""
@@ -28,18 +26,18 @@ class EndOfStream(Exception):  # noqa: N818 - it is no error
     """The source has ended and every frame it gave has been taken."""
 
 
-class FrameFeed:
-    """Frames of a source, read in a thread of its own.
+class Feed:
+    """Frames of a source, or recorded motion, read in a thread of its own.
 
     Args:
-        source: Where frames come from; the feed closes it.
+        source: Where they come from; the feed closes it.
         policy: ``every`` loses nothing and makes the source wait; ``latest`` keeps only the newest frame and
             counts the others as dropped. By default ``latest`` for live sources and ``every`` for recordings.
         speed: None reads as fast as possible; 1.0 in the recording's own time, 2.0 twice as fast. Live
             sources have their own pace.
 
     Example:
-        >>> with FrameFeed(open_source("clip.mp4")) as feed:  # doctest: +SKIP
+        >>> with Feed(open_source("clip.mp4")) as feed:  # doctest: +SKIP
         ...     for frame in feed:
         ...         print(frame.index, frame.pts, frame.image.shape)
     """
@@ -54,15 +52,15 @@ class FrameFeed:
         self.dropped = 0
         self.messages: deque[str] = source.messages
         self._speed = None if source.live else speed
-        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()  # None: there are no more
+        self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()  # None: there are no more
         self._room = threading.Semaphore(_DEPTH)
         self._closed = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.stream}", daemon=True)
         self._thread.start()
 
-    def get(self, timeout: float) -> Frame | None:
-        """Return the next frame, or None when ``timeout`` seconds pass without one.
+    def get(self, timeout: float) -> Item | None:
+        """Return the next frame or piece of motion, or None when ``timeout`` seconds pass without one.
 
         Raises:
             EndOfStream: The source has ended or the feed was closed; so does every later call.
@@ -71,18 +69,18 @@ class FrameFeed:
         if self._closed.is_set():
             raise EndOfStream
         try:
-            frame = self._frames.get(timeout=timeout)
+            frame = self._items.get(timeout=timeout)
         except queue.Empty:
             return None
         if frame is not None:
             self._room.release()
             return frame
-        self._frames.put(None)  # for the next call
+        self._items.put(None)  # for the next call
         if self._error is not None and not self._closed.is_set():
             raise self._error
         raise EndOfStream
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Item]:
         """Yield frames until the source ends; raises SourceError."""
         while True:
             try:
@@ -95,7 +93,7 @@ class FrameFeed:
     def close(self) -> None:
         """End the feed within a second, even when the source hangs; its thread is then abandoned."""
         self._closed.set()
-        self._frames.put(None)
+        self._items.put(None)
         self._room.release()
         closer = threading.Thread(target=self.source.close, daemon=True)
         closer.start()
@@ -115,17 +113,16 @@ class FrameFeed:
 
     def _capture(self) -> None:
         error: BaseException | None = None
-        frames = self.source.frames()
+        items = self.source.read()
         try:
-            started: float | None = None
-            for frame in frames:
-                if self._speed is not None:
-                    started = time.monotonic() if started is None else started
-                    due = started + frame.pts / self._speed
-                    if self._closed.wait(max(0.0, due - time.monotonic())):
+            clock: _Pace | None = None if self._speed is None else _Pace(self._speed)
+            for item in items:
+                if clock is not None:
+                    if self._closed.wait(clock.wait_for(item)):
                         return
-                    frame = replace(frame, captured_ns=time.monotonic_ns())  # noqa: PLW2901 - it is available now
-                if not self._put(frame):
+                    if isinstance(item, Frame):
+                        item = replace(item, captured_ns=time.monotonic_ns())  # noqa: PLW2901 - available now
+                if not self._put(item, clock):
                     return
         except StreamspotError as failure:
             error = failure
@@ -136,17 +133,50 @@ class FrameFeed:
             error.__cause__ = failure
         finally:
             self._error = error
-            self._frames.put(None)
+            self._items.put(None)
 
-    def _put(self, frame: Frame) -> bool:
-        """Hand a frame over; False when the feed was closed."""
+    def _put(self, item: Item, clock: _Pace | None) -> bool:
+        """Hand an item over; False when the feed was closed."""
         if self.policy == "every":
+            asked = time.monotonic()
             self._room.acquire()
+            if clock is not None:
+                clock.hold(time.monotonic() - asked)
         else:
             with contextlib.suppress(queue.Empty):
                 while True:
-                    self.dropped += self._frames.get_nowait() is not None
+                    self.dropped += self._items.get_nowait() is not None
         if self._closed.is_set():
             return False
-        self._frames.put(frame)
+        self._items.put(item)
         return True
+
+
+class _Pace:
+    """When each item of a recording is due; time for which the consumer kept it waiting (a pause) is added.
+
+    Args:
+        speed: Seconds of the recording that pass in one second.
+    """
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._start: float | None = None
+
+    def wait_for(self, item: Item) -> float:
+        """Return the seconds until an item is due."""
+        if isinstance(item, Frame):
+            pts = item.pts
+        elif isinstance(item, FaceMotion):
+            pts = item.motion.pts
+        else:
+            return 0.0
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now - pts / self._speed
+        return max(0.0, self._start + pts / self._speed - now)
+
+    def hold(self, seconds: float) -> None:
+        """Begin everything that follows so much later."""
+        if self._start is not None:
+            self._start += seconds

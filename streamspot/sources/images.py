@@ -58,7 +58,7 @@ class ImageFolder:
             digest.update(file_identity(path).encode())
         self.identity = f"images:{self.stream}:{len(files)}:{digest.hexdigest()[:32]}"
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
         Raises:
@@ -88,5 +88,5 @@ class ImageFolder:
             )
 
     def close(self) -> None:
-        """End ``frames`` after the picture that is being read."""
+        """End ``read`` after the picture that is being read."""
         self._closed = True

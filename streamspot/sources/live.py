@@ -91,7 +91,7 @@ class LiveSource:
         self.messages = new_messages()
         self._closed = threading.Event()
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Yield pictures as they come, until ``close``.
 
         Raises:
@@ -141,7 +141,7 @@ class LiveSource:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def close(self) -> None:
-        """End ``frames`` within a tenth of a second."""
+        """End ``read`` within a tenth of a second."""
         self._closed.set()
 
     def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:

@@ -1,14 +1,18 @@
 """Recordings of region motion: enough to replay a run to the same events, nothing that shows a face.
 
 A recording is text, one JSON value a line: a header, then ``[face, tick, pts, frame, quality, [dx, dy, …]]`` for
-every tick of every face and ``[face, reason]`` where a face's segment ends.
+every tick of every face, ``[face, reason]`` where a face's segment ends, and ``{"start": …}`` where the wall-clock
+time of tick 0 became known better.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -16,38 +20,50 @@ from typing import Any, Self
 import numpy as np
 
 from streamspot.errors import SourceError
-from streamspot.types import RegionMotion, Session, Sighting
+from streamspot.sources.base import new_messages
+from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
 
 
-class Recorder:
-    """Writes a run's region motion.
+class MotionWriter:
+    """Writes a recording.
 
     Args:
         path: File to write; an existing one is replaced.
-        session: Of the run; a replay carries the same.
-        layout: Name of the region layout.
-        how: Stands for the weights and the spotting of the run.
 
     Raises:
         SourceError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, session: Session, layout: str, how: str = "") -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
+        self._session: Session | None = None
         try:
             self._file = path.open("w", encoding="utf-8")
         except OSError as error:
             raise SourceError(
                 f"the recording {path} cannot be written ({error.strerror}); name another with --record"
             ) from error
+
+    def begin(self, session: Session, layout: str, judging: str = "") -> None:
+        """Write the header.
+
+        Args:
+            session: Of the run; a replay carries the same but for the run's id.
+            layout: Name of the region layout.
+            judging: Stands for the weights and the decoder of the run.
+
+        Raises:
+            SourceError: The disk is full or gone.
+        """
+        self._session = session
         header = {
             "format": _FORMAT,
             "version": _VERSION,
             "layout": layout,
-            "how": how,
+            "how": judging,
             "session": session.id,
             "stream": session.stream,
             "origin": session.origin,
@@ -55,22 +71,22 @@ class Recorder:
         }
         self._line(header)
 
-    def extend(self, sightings: Iterable[Sighting]) -> None:
-        """Append sightings.
+    def extend(self, motion: Iterable[Motion], session: Session) -> None:
+        """Append motion.
 
         Raises:
             SourceError: The disk is full or gone.
         """
-        for sighting in sightings:
-            motion = sighting.motion
-            if motion is None:
-                self._line([sighting.face, sighting.reason])
-            else:
-                values = [
-                    float(str(value)) for value in motion.displacement.ravel()
-                ]  # shortest exact float32
-                quality = round(motion.quality, 3)
-                self._line([sighting.face, motion.tick, motion.pts, motion.frame, quality, values])
+        if self._session is not None and session.start != self._session.start:
+            self._line({"start": session.start.isoformat()})
+            self._session = session
+        for one in motion:
+            if isinstance(one, SegmentEnd):
+                self._line([one.face, one.reason])
+                continue
+            tick = one.motion
+            values = [float(str(value)) for value in tick.displacement.ravel()]  # shortest exact float32
+            self._line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values])
 
     def _line(self, value: Any) -> None:
         with self._writing():
@@ -95,7 +111,7 @@ class Recorder:
             self._file.close()
 
     def __enter__(self) -> Self:
-        """Return the recorder itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,13 +130,13 @@ def is_recording(path: Path) -> bool:
         return False
 
 
-class Recording:
-    """Reads a run's region motion.
+class MotionRecording:
+    """A source that yields the recorded motion of faces instead of pictures.
 
     Attributes:
         session: Of the recorded run.
-        layout: Name of its region layout.
-        how: Stands for the weights and the spotting of the run; replayed otherwise, other events come out.
+        layout: Name of the region layout.
+        judging: Stands for the weights and the decoder of the run; with others, other events come out.
 
     Raises:
         SourceError: The file is no recording, or of a version this program does not know.
@@ -136,45 +152,60 @@ class Recording:
                     f"{path} is version {header['version']} of {header['format']}; "
                     f"this program reads version {_VERSION} of {_FORMAT}"
                 )
-            self.layout: str = header["layout"]
-            self.how: str = header["how"]
+            self.layout = str(header["layout"])
+            self.judging = str(header["how"])
+            name, stream = _name(header["session"], SESSION_NAME), _name(header["stream"], STREAM_NAME)
             start = datetime.fromisoformat(header["start"])
-            self.session = Session(header["session"], header["stream"], float(header["origin"]), start)
+            self.session = Session("", name, stream, float(header["origin"]), start)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
             ) from error
+        self.name = str(path)
+        self.stream = self.session.stream
+        self.live = False
+        self.fps: float | None = None
+        self.identity = self.session.id
+        self.messages: deque[str] = new_messages()
+        self._closed = False
 
-    def sightings(self) -> Iterator[Sighting]:
-        """Yield the recording; one that breaks off ends every face there, as the source's end would.
+    def read(self) -> Iterator[Motion | Session]:
+        """Yield the recorded motion, to the last whole line of a recording that breaks off.
+
+        Where the wall-clock time of tick 0 became known better, the session is yielded anew.
 
         Raises:
             SourceError: A line is damaged.
         """
-        open_faces: set[int] = set()
         with self._path.open(encoding="utf-8", errors="replace") as file:
             next(file)
             for number, line in enumerate(file, 2):
-                if not line.endswith("\n"):
-                    break  # the run was killed while it wrote
-                sighting = self._parse(line, number)
-                if sighting.motion is None:
-                    open_faces.discard(sighting.face)
-                else:
-                    open_faces.add(sighting.face)
-                yield sighting
-        for face in sorted(open_faces):
-            yield Sighting(face, None)
+                if self._closed or not line.endswith("\n"):
+                    return  # the run was killed while it wrote
+                yield self._parse(line, number)
 
-    def _parse(self, line: str, number: int) -> Sighting:
+    def close(self) -> None:
+        """End ``read`` after the line that is being read."""
+        self._closed = True
+
+    def _parse(self, line: str, number: int) -> Motion | Session:
         try:
-            face, *rest = json.loads(line)
+            value = json.loads(line)
+            if isinstance(value, dict):
+                return replace(self.session, start=datetime.fromisoformat(value["start"]))
+            face, *rest = value
             if len(rest) == 1:
-                return Sighting(face, None, rest[0])
+                return SegmentEnd(face, rest[0])
             tick, pts, frame, quality, values = rest
             displacement = np.array(values, np.float32).reshape(-1, 2)
-            return Sighting(face, RegionMotion(tick, pts, frame, displacement, quality))
-        except (ValueError, TypeError) as error:
+            return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality))
+        except (ValueError, TypeError, KeyError) as error:
             raise SourceError(
                 f"line {number} of {self._path} is damaged; delete it or record anew"
             ) from error
+
+
+def _name(value: Any, pattern: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise ValueError(value)
+    return value

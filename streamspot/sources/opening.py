@@ -14,6 +14,7 @@ from streamspot.sources.base import Source, kind_of, read_options, redact, slug
 from streamspot.sources.cameras import camera_source
 from streamspot.sources.images import ImageFolder
 from streamspot.sources.live import Capture, LiveSource, Origin
+from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.stdin import StandardInput
 from streamspot.sources.synthetic import Synthetic
 from streamspot.sources.video import VideoFile, open_capture
@@ -31,13 +32,14 @@ def open_source(spec: str) -> Source:
     * ``clip.mp4``, ``anim.gif``: a recorded video, at its own time stamps.
     * ``frames/``: a folder of pictures in natural order; ``frames?fps=200``, else 30 fps.
     * ``rtsp://...``, ``http://...``: a network stream; an http address that ends like a video file is one.
+    * ``session.motion``: a recording of region motion, made with ``--record``.
     * ``-``: JPEG or PNG pictures on standard input; ``-?fps=25``, else 30 fps.
     * ``-?size=640x480&fps=25``: raw BGR pictures on standard input.
     * ``synthetic``: a clip made here; ``synthetic:seed=3,expressions=4,micro=1,fps=60,seconds=30,noise=2``.
 
     Raises:
         SourceError: The file is missing or cannot be decoded, the folder holds no pictures, the scheme or an
-            option is unknown. What only opening a camera or an address can tell is raised by ``frames``.
+            option is unknown. What only opening a camera or an address can tell is raised by ``read``.
     """
     if not spec:
         raise SourceError(_NOTHING)
@@ -63,7 +65,9 @@ def _local(name: str, options: str) -> Source:
     if kind == "folder":
         return ImageFolder(Path(name), **read_options(options, {"fps": float}, f"the folder {name}"))
     if options and kind:
-        raise SourceError(f"{name} is a video and takes no options; leave out ?{options}")
+        raise SourceError(f"{name} is a file and takes no options; leave out ?{options}")
+    if is_recording(Path(name)):
+        return MotionRecording(Path(name))
     return VideoFile(name)
 
 

@@ -63,7 +63,7 @@ class StandardInput:
                 'standard input is taken to be 30 fps; say --source "-?fps=25" when it is not'
             )
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
         Raises:
@@ -93,7 +93,7 @@ class StandardInput:
             )
 
     def close(self) -> None:
-        """End ``frames`` after the bytes that are being read."""
+        """End ``read`` after the bytes that are being read."""
         self._closed = True
 
     def _raw(self, width: int, height: int) -> Iterator[NDArray[np.uint8]]:

@@ -162,7 +162,7 @@ class Synthetic:
         """Return the number of frames."""
         return self._count
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Yield the clip from its beginning."""
         noise = _Noise(self.seed, self._noise)
         for index in range(self._count):
@@ -172,7 +172,7 @@ class Synthetic:
             yield Frame(index, index / self._rate, time.monotonic_ns(), image)
 
     def close(self) -> None:
-        """End ``frames`` after the current picture."""
+        """End ``read`` after the current picture."""
         self._closed = True
 
     def picture(self, index: int) -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ class VideoFile:
     """A recorded video: a local file, or an address that serves one.
 
     Args:
-        address: Path of the file, or an ``http(s)`` address of one; an address is opened in ``frames``.
+        address: Path of the file, or an ``http(s)`` address of one; an address is opened in ``read``.
 
     Raises:
         SourceError: The file is missing, empty, a folder, or in a format that cannot be decoded.
@@ -73,7 +73,7 @@ class VideoFile:
         self.fps = nominal_fps(capture)
         capture.release()
 
-    def frames(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged file ends at the damage with a message.
 
         Raises:
@@ -104,7 +104,7 @@ class VideoFile:
         self._report(count, declared, timeline.repaired)
 
     def close(self) -> None:
-        """End ``frames`` after the picture that is being read."""
+        """End ``read`` after the picture that is being read."""
         self._closed = True
 
     def _report(self, count: int, declared: float, repaired: int) -> None:

@@ -1,53 +1,30 @@
-"""The decoder of the GIM paper (§3.6.3) for one hill of the curve: proposals, contrast, soft-NMS, NMS.
+"""The decoder of the GIM paper (§3.6.3) for one component of the curve: proposals, contrast, soft-NMS, NMS.
 
-A hill is a stretch above the floor that no trough divides. Hills do not overlap, so intersections over
-union across them are 0 and neither soft-NMS nor NMS crosses from one to the next: decoding hill by hill is
-decoding the whole recording.
+Components do not overlap (see ``components``), so intersections over union across them are 0 and neither soft-NMS
+nor NMS crosses from one to the next: decoding component by component is decoding the whole recording.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from streamspot.spotting.components import Component
+from streamspot.spotting.overlap import Span, iou
 from streamspot.spotting.settings import SpotSettings
-from streamspot.types import Kind
+from streamspot.types import Detection, Kind, Phase
 
 _KINDS: tuple[Kind, Kind] = ("macro", "micro")
 
-MOST_PROPOSALS = 64
-"""The most confident proposals of a hill are considered: soft-NMS is quadratic and a hill must stay cheap."""
-
-
-@dataclass(slots=True)
-class Hill:
-    """Consecutive ticks above the floor, and the neutral ticks on either side.
-
-    Attributes:
-        start: Tick of the first value.
-        before: Intensities just before, at most ``outer_ticks``; none at the recording's start, after
-            a cut or after a trough.
-        rest: The remainder of an expression that was cut: never an expression itself.
-        beside: Whether a trough bounds it on either side.
-        values: Intensities.
-        macro: Probabilities of a macro-expression, one a value.
-        micro: The same of a micro-expression.
-    """
-
-    start: int
-    before: tuple[float, ...] = ()
-    rest: bool = False
-    beside: bool = False
-    values: list[float] = field(default_factory=list)
-    macro: list[float] = field(default_factory=list)
-    micro: list[float] = field(default_factory=list)
+MAX_PROPOSALS = 64
+"""How many proposals of a component, the most confident ones, are considered: soft-NMS is quadratic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A run of a hill taken for an expression; places are counted from the hill's first tick.
+    """A run of a component taken for an expression; places are counted from the component's first tick.
 
     Attributes:
         kind: Macro or micro.
@@ -65,12 +42,10 @@ class Proposal:
     score: float
     confidence: float
 
-    def iou(self, other: Proposal) -> float:
-        """Return intersection over union, both ends inclusive."""
-        shared = min(self.last, other.last) - max(self.first, other.first) + 1
-        if shared <= 0:
-            return 0.0
-        return shared / (self.last - self.first + other.last - other.first + 2 - shared)
+    @property
+    def span(self) -> Span:
+        """First place and the one after the last."""
+        return self.first, self.last + 1
 
 
 def runs(values: Sequence[float], threshold: float) -> Iterator[tuple[int, int]]:
@@ -87,28 +62,17 @@ def runs(values: Sequence[float], threshold: float) -> Iterator[tuple[int, int]]
         yield first, len(values) - 1
 
 
-def separable(hill: Hill, cut: int, settings: SpotSettings) -> bool:
-    """Return whether the values before a trough last long enough to be an expression of the likelier kind."""
-    if hill.rest:
-        return True
-    if not cut:
-        return False
-    apex = hill.values.index(max(hill.values[:cut]))
-    kind: Kind = "micro" if hill.micro[apex] > hill.macro[apex] else "macro"
-    return cut >= settings.lengths(kind, beside=True)[0]
+def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
+    """Return the admissible proposals of a component, and why there is none.
 
-
-def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple[list[Proposal], str]:
-    """Return the admissible proposals of a hill, and why there is none.
-
-    The contrast is Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that exist: a
-    margin ends at the next hill and at the ends of the recording, and is not wider than ``outer_ticks``. The
-    trough between two hills is in neither's margin: it is not neutral, so it says nothing about the contrast.
-    Without any outer tick the outer mean is 0. Lengths and scores are filtered before soft-NMS: what cannot
-    be reported shall not weaken what can. Beside a trough a proposal must last longer and may score less.
+    The score is the contrast of Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that
+    exist: a margin ends at the next component and at the ends of the recording, and is at most ``outer_ticks`` wide.
+    The trough between two components is in neither's margin: it is not neutral, so it says nothing about the
+    contrast. Without any outer tick the outer mean is 0. Lengths and scores are filtered before soft-NMS, so that
+    what cannot be reported does not weaken what can. Beside a trough a proposal must last longer and may score less.
     """
-    values, lead = hill.values, len(hill.before)
-    total = (0.0, *accumulate((*hill.before, *values, *after)))
+    values, lead, at_trough = component.values, len(component.before), component.at_trough
+    total = (0.0, *accumulate((*component.before, *values, *component.after)))
     spans = dict.fromkeys(span for level in settings.levels for span in runs(values, level))
     found: list[Proposal] = []
     kind_seen = length_seen = False
@@ -117,11 +81,11 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
         kinds: list[tuple[Kind, float]] = []
         apex = -1
         for kind in _KINDS:
-            least, greatest = settings.lengths(kind, beside=hill.beside)
-            fits = least <= length <= greatest
+            shortest, longest = settings.lengths(kind, at_trough=at_trough)
+            fits = shortest <= length <= longest
             if apex < 0:
                 apex = values.index(max(values[first : last + 1]), first)
-            probability = (hill.macro if kind == "macro" else hill.micro)[apex]
+            probability = (component.macro if kind == "macro" else component.micro)[apex]
             clear = probability > settings.class_floor
             kind_seen |= clear
             length_seen |= clear and fits
@@ -137,7 +101,7 @@ def propose(hill: Hill, after: Sequence[float], settings: SpotSettings) -> tuple
         score = inner / length - outer
         for kind, probability in kinds:
             confidence = score + settings.class_weight * probability
-            if confidence >= settings.least_score(kind, beside=hill.beside):
+            if confidence >= settings.min_score(kind, at_trough=at_trough):
                 found.append(Proposal(kind, first, apex, last, score, confidence))
     if found:
         return found, ""
@@ -149,29 +113,65 @@ def _rank(proposal: Proposal) -> tuple[float, int, int, str]:
     return -proposal.confidence, proposal.first, -proposal.last, proposal.kind
 
 
-def select(proposals: list[Proposal], settings: SpotSettings, *, beside: bool = False) -> list[Proposal]:
-    """Return the detections among the proposals of a hill in order of onset.
-
-    Gaussian soft-NMS within each kind, the least scores once more (those beside a trough if the hill is),
-    then greedy NMS across the kinds.
-    """
-    pool = sorted(proposals, key=_rank)[:MOST_PROPOSALS]
+def decay(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
+    """Return the proposals of a component in order of confidence after Gaussian soft-NMS within each kind."""
+    pool = sorted(proposals, key=_rank)[:MAX_PROPOSALS]
     ranked: list[Proposal] = []
     while pool:
         best = min(pool, key=_rank)
         pool.remove(best)
         ranked.append(best)
         pool = [_decayed(other, best, settings) if other.kind == best.kind else other for other in pool]
+    return ranked
+
+
+def select(ranked: Sequence[Proposal], settings: SpotSettings, *, at_trough: bool) -> list[Proposal]:
+    """Return the expressions among decayed proposals, in order of onset.
+
+    Those below the minimum scores are dropped, then greedy NMS across the kinds drops what overlaps a better one.
+
+    Args:
+        ranked: From ``decay``.
+        settings: How to decode.
+        at_trough: Whether a trough bounds the component, which lowers the minimum scores.
+    """
     kept: list[Proposal] = []
     for proposal in ranked:
-        strong = proposal.confidence >= settings.least_score(proposal.kind, beside=beside)
-        if strong and all(proposal.iou(other) <= settings.overlap for other in kept):
+        strong = proposal.confidence >= settings.min_score(proposal.kind, at_trough=at_trough)
+        if strong and all(iou(proposal.span, other.span) <= settings.overlap for other in kept):
             kept.append(proposal)
     return sorted(kept, key=lambda proposal: (proposal.first, proposal.last, proposal.kind))
 
 
 def _decayed(proposal: Proposal, by: Proposal, settings: SpotSettings) -> Proposal:
-    iou = proposal.iou(by)
-    if not iou:
+    overlap = iou(proposal.span, by.span)
+    if not overlap:
         return proposal
-    return replace(proposal, confidence=proposal.confidence * math.exp(-iou * iou / settings.soft_nms_sigma))
+    weight = math.exp(-overlap * overlap / settings.soft_nms_sigma)
+    return replace(proposal, confidence=proposal.confidence * weight)
+
+
+def detection(
+    proposal: Proposal, component: Component, phase: Phase, *, number: int, decided: int
+) -> Detection:
+    """Return one phase of an expression of a component, all its phases being known.
+
+    Args:
+        proposal: The expression.
+        component: Where it lies.
+        phase: ``onset``, ``apex`` or ``offset``; what is later than the phase is left out.
+        number: Of the expression within the segment.
+        decided: Tick at which this was decided.
+    """
+    final = phase == "offset"
+    return Detection(
+        number=number,
+        phase=phase,
+        kind=proposal.kind,
+        onset=component.start + proposal.first,
+        apex=None if phase == "onset" else component.start + proposal.apex,
+        offset=component.start + proposal.last if final else None,
+        intensity=component.values[proposal.apex],
+        score=proposal.score if final else 0.0,
+        decided=decided,
+    )

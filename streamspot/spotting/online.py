@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from streamspot.spotting.decode import Hill, Proposal, propose, select, separable
+from streamspot.spotting.components import Component, ComponentTracker, cleaned
+from streamspot.spotting.decode import decay, detection, propose, select
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
+
+_PHASES: tuple[Phase, ...] = ("onset", "apex", "offset")
 
 
 class Spotter:
     """Turns the scores of one segment, tick by tick, into phases of expressions.
 
-    Every expression is seen as onset → apex → offset or as onset → [apex] → cancelled, under one number. The
-    ``offset`` phases are exactly what ``decode`` returns for the same scores. They come at the latest when
-    the curve has been at the floor for ``outer_ticks`` ticks, and as soon as it has risen again out of a
-    trough.
+    Every expression appears as onset → apex → offset or as onset → [apex] → cancelled, all under one number. The
+    ``offset`` phases are exactly what ``decode`` returns for the same scores. An offset is decided when the curve has
+    risen again out of a trough, or at the latest when it has been at the floor for ``outer_ticks`` ticks.
 
     A score that is not finite counts as 0. Ticks must follow each other: at a gap call ``finish`` and start a
     new spotter. Memory and time per tick do not grow with the stream: nothing older than the longest
@@ -35,74 +36,31 @@ class Spotter:
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
         self._settings = settings or SpotSettings()
-        self._levels()
-        self._context: deque[float] = deque(maxlen=self._settings.outer_ticks)
-        self._hill: Hill | None = None
-        self._open = False  # a hill that is not open waits for its right margin
-        self._recent: deque[float] = deque(
-            (0.0,) * self._settings.trough_window, self._settings.trough_window
-        )
-        self._sum = 0.0  # of the recent intensities; exact, as they are on a grid
-        self._top = 0  # place of the hill's highest value
-        self._peak = self._valley = -1.0  # of the moving mean
-        self._valley_tick = 0
-        self._above = 0  # ticks in a row above the onset's level
-        self._quiet_until: int | None = None
-        self._numbers = 0
-        self._early: Detection | None = None  # the newest early phase of the expression under way
-        self._now = 0
-
-    def _levels(self) -> None:
-        self._floor = self._settings.levels[0]
         self._onset_level = on_grid(self._settings.onset_level)
+        self._tracker = ComponentTracker(self._settings)
+        self._early: Detection | None = None  # the newest early phase of the expression under way
+        self._numbers = 0
+        self._now = 0
+        self._quiet_until: int | None = None
 
     def retune(self, settings: SpotSettings) -> None:
         """Decode what begins from now on with other settings of the same windows; ignored within an expression."""
-        if settings is not self._settings and self._hill is None:
+        if settings is not self._settings and self._tracker.current is None:
             self._settings = settings
-            self._levels()
+            self._onset_level = on_grid(settings.onset_level)
+            self._tracker.retune(settings)
 
     def push(self, score: Score) -> list[Detection]:
         """Take the score of the next tick and return what it decides, in order."""
-        settings = self._settings
-        self._now = score.tick
-        intensity = on_grid(score.intensity)
-        self._sum += intensity - self._recent[0]
-        self._recent.append(intensity)
-        if intensity <= self._floor:
-            return self._neutral(intensity)
+        tracker, self._now = self._tracker, score.tick
         out: list[Detection] = []
-        hill = self._hill
-        if hill is None or not self._open:
-            if hill is not None:
-                self._judge(hill, tuple(self._context), out)
-            hill = self._begin(score.tick, tuple(self._context))
-            self._context.clear()
-        values = hill.values
-        values.append(intensity)
-        hill.macro.append(_probability(score.macro))
-        hill.micro.append(_probability(score.micro))
-        if intensity > values[self._top]:
-            self._top = len(values) - 1
-        self._above = self._above + 1 if intensity > self._onset_level else 0
-
-        mean = self._sum / settings.trough_window
-        if settings.trough(self._peak, self._valley, mean):
-            hill = self._divide(hill, out)
-            self._peak = self._valley = mean
-        elif mean > self._peak:
-            self._peak = self._valley = mean
-        else:
-            forgotten = 1 / settings.trough_memory
-            self._peak += (mean - self._peak) * forgotten
-            if mean < self._valley:
-                self._valley, self._valley_tick = mean, score.tick
-            else:
-                self._valley += (mean - self._valley) * forgotten
-        self._announce(hill, intensity, out)
-        if len(hill.values) >= settings.longest:
-            self._judge(hill, (), out)
-            self._begin(score.tick + 1, (), rest=True)
+        intensity, macro, micro = cleaned(score)
+        if ended := tracker.push(score.tick, intensity, macro, micro):
+            self._judge(ended, out)
+        if tracker.current is not None and tracker.waited <= 1:
+            self._announce(tracker.current, intensity, out)
+        if ended := tracker.settle(score.tick):
+            self._judge(ended, out)
         return out
 
     def finish(self, reason: str | None = None) -> list[Detection]:
@@ -115,130 +73,66 @@ class Spotter:
                 margin is judged.
         """
         out: list[Detection] = []
-        hill, self._hill = self._hill, None
-        if hill is None:
-            return out
-        if self._open and reason is not None:
+        still_open = self._tracker.waited == 0
+        ended = self._tracker.finish()
+        if still_open and reason is not None:
             self._cancel(reason, out)
-        else:
-            self._judge(hill, () if self._open else tuple(self._context), out)
+        elif ended:
+            self._judge(ended, out)
         return out
 
-    def _neutral(self, intensity: float) -> list[Detection]:
-        out: list[Detection] = []
-        self._context.append(intensity)
-        if (hill := self._hill) is not None:
-            if self._open:
-                self._open = False
-                self._announce(hill, intensity, out)
-            if len(self._context) >= self._settings.margin(len(hill.values)):
-                self._judge(hill, tuple(self._context), out)
-                self._hill = None
-        return out
-
-    def _begin(
-        self, start: int, before: tuple[float, ...], *, rest: bool = False, beside: bool = False
-    ) -> Hill:
-        self._hill = hill = Hill(start, before, rest, beside)
-        self._open = True
-        self._peak = self._valley = -1.0
-        self._top = self._above = 0
-        return hill
-
-    def _divide(self, hill: Hill, out: list[Detection]) -> Hill:
-        """End the hill at the trough's lowest tick, which belongs to neither side, and return the next one.
-
-        A hill too short to be told apart goes on: the dip belongs to its expression.
-        """
-        settings, values = self._settings, hill.values
-        last = self._valley_tick - hill.start
-        window = values[max(0, last + 1 - settings.trough_window) : last + 1]
-        cut = last + 1 - len(window) + window.index(min(window))
-        if not separable(hill, cut, settings):
-            return hill
-        hill.beside = True
-        right = self._begin(hill.start + cut + 1, (), beside=True)
-        right.values, right.macro, right.micro = (
-            values[cut + 1 :],
-            hill.macro[cut + 1 :],
-            hill.micro[cut + 1 :],
-        )
-        del values[cut:]
-        self._judge(hill, (), out)
-        self._top = right.values.index(max(right.values))
-        for value in reversed(right.values):
-            if value <= self._onset_level:
-                break
-            self._above += 1
-        return right
-
-    def _announce(self, hill: Hill, intensity: float, out: list[Detection]) -> None:
-        """Announce onset and apex of the open hill once they are confirmed."""
-        early, settings = self._early, self._settings
-        if hill.rest:
+    def _announce(self, component: Component, intensity: float, out: list[Detection]) -> None:
+        """Announce onset and apex of the component under way, or just ended, once they are confirmed."""
+        early, peak = self._early, component.peak
+        if component.remainder:
             return
-        peak = self._top
         if early is None:
-            if self._above < settings.onset_ticks or not self._open:
-                return
-            if self._quiet_until is not None and self._now < self._quiet_until:
-                return
-            if max(hill.macro[peak], hill.micro[peak]) <= settings.class_floor:
+            if not self._onset_is_clear(component):
                 return
             self._early = early = Detection(
-                self._numbers, "onset", self._guess(hill), self._foot(hill), None, None,
-                hill.values[peak], 0.0, self._now,
+                self._numbers, "onset", self._guess(component), _onset(component), None, None,
+                component.values[peak], 0.0, self._now,
             )  # fmt: skip
             self._numbers += 1
             out.append(early)
-        if early.phase == "onset" and hill.values[peak] - intensity >= settings.apex_margin:
+        if early.phase == "onset" and component.values[peak] - intensity >= self._settings.apex_margin:
             self._early = Detection(
-                early.number, "apex", self._guess(hill), early.onset, hill.start + peak, None,
-                hill.values[peak], 0.0, self._now,
+                early.number, "apex", self._guess(component), early.onset, component.start + peak, None,
+                component.values[peak], 0.0, self._now,
             )  # fmt: skip
             out.append(self._early)
 
-    def _guess(self, hill: Hill) -> Kind:
-        peak = self._top
-        brief = len(hill.values) <= self._settings.micro_ticks[1]
-        return "micro" if brief and hill.micro[peak] > hill.macro[peak] else "macro"
+    def _onset_is_clear(self, component: Component) -> bool:
+        """Return whether the last ``onset_ticks`` values exceed the onset's level and one kind is likely."""
+        ticks, level, peak = self._settings.onset_ticks, self._onset_level, component.peak
+        if self._tracker.waited or len(component.values) < ticks or component.values[-1] <= level:
+            return False
+        if self._quiet_until is not None and self._now < self._quiet_until:
+            return False
+        if max(component.macro[peak], component.micro[peak]) <= self._settings.class_floor:
+            return False
+        return min(component.values[-ticks:]) > level
 
-    def _foot(self, hill: Hill) -> int:
-        """Return the tick at which the curve last rose above half of its peak: the onset as first seen."""
-        half, place = hill.values[self._top] / 2, self._top
-        while place and hill.values[place - 1] > half:
-            place -= 1
-        return hill.start + place
+    def _guess(self, component: Component) -> Kind:
+        peak, brief = component.peak, len(component.values) <= self._settings.micro_ticks[1]
+        return "micro" if brief and component.micro[peak] > component.macro[peak] else "macro"
 
-    def _judge(self, hill: Hill, after: Sequence[float], out: list[Detection]) -> None:
-        """Append every phase that the closed hill still owes."""
-        if hill.rest:
-            return
-        proposals, reason = propose(hill, after, self._settings)
-        for proposal in select(proposals, self._settings, beside=hill.beside):
+    def _judge(self, component: Component, out: list[Detection]) -> None:
+        """Append every phase that an ended component still owes."""
+        proposals, reason = propose(component, self._settings)
+        ranked = decay(proposals, self._settings)
+        for proposal in select(ranked, self._settings, at_trough=component.at_trough):
             early, self._early = self._early, None
+            number, announced = self._numbers, 0
             if early is None:
-                early = self._detection(hill, proposal, "onset", self._numbers)
                 self._numbers += 1
-                out.append(early)
-            if early.phase == "onset":
-                out.append(self._detection(hill, proposal, "apex", early.number))
-            out.append(self._detection(hill, proposal, "offset", early.number))
+            else:
+                number, announced = early.number, _PHASES.index(early.phase) + 1
+            out += [
+                detection(proposal, component, phase, number=number, decided=self._now)
+                for phase in _PHASES[announced:]
+            ]
         self._cancel(reason, out)
-
-    def _detection(self, hill: Hill, proposal: Proposal, phase: Phase, number: int) -> Detection:
-        final = phase == "offset"
-        return Detection(
-            number=number,
-            phase=phase,
-            kind=proposal.kind,
-            onset=hill.start + proposal.first,
-            apex=None if phase == "onset" else hill.start + proposal.apex,
-            offset=hill.start + proposal.last if final else None,
-            intensity=hill.values[proposal.apex],
-            score=proposal.score if final else 0.0,
-            decided=self._now,
-        )
 
     def _cancel(self, reason: str, out: list[Detection]) -> None:
         """Take back what was announced and not fulfilled."""
@@ -252,6 +146,14 @@ class Spotter:
                 early.intensity, 0.0, self._now, reason,
             )
         )  # fmt: skip
+
+
+def _onset(component: Component) -> int:
+    """Return the tick at which the curve last rose above half of its peak: the onset as first seen."""
+    half, place = component.values[component.peak] / 2, component.peak
+    while place and component.values[place - 1] > half:
+        place -= 1
+    return component.start + place
 
 
 def decode(scores: Iterable[Score], settings: SpotSettings | None = None) -> list[Detection]:
@@ -274,7 +176,3 @@ def scores_of(
     """
     for tick, (a, p, q) in enumerate(zip(intensity, macro, micro, strict=True), start):
         yield Score(tick, tick / TICK_RATE, tick, float(a), float(p), float(q))
-
-
-def _probability(value: float) -> float:
-    return min(value, 1.0) if value > 0 else 0.0

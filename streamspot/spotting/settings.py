@@ -43,39 +43,38 @@ class SpotSettings:
             floor: where the curve does not exceed it, the face is neutral.
         class_floor: A run is proposed for each kind whose probability at the run's apex exceeds this
             (0.5 in §3.6.3).
-        macro_ticks: Least and greatest length of a macro-expression. A run is shorter than its expression: it
-            begins above the floor and may end at a trough, hence 10 where the paper's code has 15. The
-            greatest length is also where a held expression is cut: it is reported once, and what follows
-            until the curve next touches the floor or a trough is not an expression of its own. Sixty seconds,
-            so that a long smile is one event; the paper's code has 240.
-        micro_ticks: The same for a micro-expression, "less than half a second": n ≤ 15, and one for the
-            annotators' rounding (CAS(ME)² has micro-expressions of 16 frames). Where the two ranges overlap
-            the class probability decides.
-        macro_score: Least ``score + class_weight · class probability`` of a macro-expression (0.5 in the paper's
-            code on CAS(ME)²).
-        micro_score: The same of a micro-expression.
+        macro_ticks: Minimum and maximum length of a macro-expression. The minimum is 10 where the paper's code has
+            15, because a run is shorter than its expression: it begins above the floor and may end at a trough.
+            The maximum is also where a held expression is cut. It is then reported once, and what follows until
+            the curve next touches the floor or a trough is not an expression of its own. The maximum is sixty
+            seconds, so that a long smile is one event; the paper's code has 240 ticks.
+        micro_ticks: Minimum and maximum length of a micro-expression, "less than half a second": n ≤ 15, and one
+            more for the annotators' rounding (CAS(ME)² has micro-expressions of 16 frames). Where the two ranges
+            overlap the class probability decides.
+        macro_score: Minimum of ``score + class_weight · class probability`` for a macro-expression (0.5 in the
+            paper's code on CAS(ME)²).
+        micro_score: Minimum of the same sum for a micro-expression.
         class_weight: Weight of the class probability in that sum (0.2 in the paper's code).
         outer_margin: Width of each outer margin of the contrast, as a share of the length (1/4 in Eq. 15).
-        outer_ticks: Widest margin. It bounds how long a closed expression waits for its outer right side.
+        outer_ticks: Maximum width of a margin. It bounds how long an ended expression waits for its right margin.
         soft_nms_sigma: Width of Gaussian soft-NMS among proposals of one kind (0.3 in the paper's code).
-        overlap: Of two detections with a greater intersection over union the worse is dropped, whatever
-            their kinds. 0: no two reported expressions overlap, for one face does one thing at a time; the
-            paper's class-wise 0.5 reports nested runs several times.
-        trough_window: The curve is searched for troughs after a moving mean over so many ticks, so that
-            jitter does not divide a held smile.
-        trough_memory: Peak and valley of that mean approach the present with this time constant in ticks, so
-            that the extremes of a long plateau, which lie far apart, do not add up to a trough. Three seconds:
-            with one the slow dip between two macro-expressions is forgotten while it lasts.
-        trough_share: A dip separates two expressions if it is at least this share of the lower peak deep …
-        trough_depth: … and at least this deep.
-        trough_ticks: Beside a trough a macro-expression lasts at least so many ticks (0.4 s). A shorter rise
-            before a dip is one expression with what follows; a shorter one after it, as when a fading smile
-            flickers, is none.
-        trough_allowance: Beside a trough the least scores are so much lower. Such a run takes in the slope
-            down to the trough and has an outer margin on one side only, so that it scores less than the same
-            expression alone, and to have fallen and risen again is evidence in itself.
-        onset_level: The onset is announced once the curve …
-        onset_ticks: … has exceeded this level for so many ticks and a kind is clear.
+        overlap: Of two detections with a greater intersection over union the worse is dropped, whatever their
+            kinds. With 0 no two reported expressions overlap, for one face does one thing at a time; the paper's
+            code has 0.5 within each class, which reports nested runs several times.
+        trough_window: Troughs are looked for in a moving mean of the curve over so many ticks, so that jitter does
+            not divide a held smile.
+        trough_memory: Time constant in ticks with which the remembered peak and valley of that mean approach the
+            present value. Without it the extremes of a long plateau, which lie far apart, would add up to a trough.
+            It is three seconds: with one second a slow dip between two macro-expressions is forgotten while it lasts.
+        trough_share: Minimum depth of a dip that separates two expressions, as a share of the lower of the two peaks.
+        trough_depth: Minimum depth of such a dip in units of intensity; both minima must be reached.
+        trough_ticks: Minimum length of a macro-expression beside a trough (0.4 s). A shorter rise before a dip is
+            one expression with what follows; a shorter one after a dip, as when a fading smile flickers, is none.
+        trough_allowance: By how much the minimum scores are lower beside a trough. A run there takes in the slope
+            down to the trough and has an outer margin on one side only, so it scores less than the same expression
+            alone; and that the curve has fallen and risen again is evidence in itself.
+        onset_level: Intensity that the curve must exceed for the onset to be announced early.
+        onset_ticks: For how many ticks in a row it must do so; one kind must be likely, too.
         apex_margin: The apex is announced once the curve has fallen by this much from its highest value.
         refractory: For so many ticks after a cancelled expression no onset is announced early; final events
             are never held back.
@@ -113,18 +112,16 @@ class SpotSettings:
         if len(levels) < 3 or any(low >= high for low, high in itertools.pairwise(levels)):
             raise SettingsError(f"thresholds {self.thresholds} must ascend strictly between 0 and 1")
         for name in ("macro_ticks", "micro_ticks"):
-            least, greatest = getattr(self, name)
-            if not 1 <= least <= greatest <= self.longest:
+            low, high = getattr(self, name)
+            if not 1 <= low <= high <= self.longest:
                 raise SettingsError(
-                    f"{name} {least}, {greatest} must be a least and a greatest length between 1 and the "
+                    f"{name} {low}, {high} must be a minimum and a maximum length between 1 and the "
                     f"longest macro-expression, {self.longest} ticks"
                 )
-        for names, least, greatest in _RANGES:
+        for names, low, high in _RANGES:
             for name in names:
-                if not least <= getattr(self, name) <= greatest:
-                    raise SettingsError(
-                        f"{name} {getattr(self, name)} must lie between {least:g} and {greatest:g}"
-                    )
+                if not low <= getattr(self, name) <= high:
+                    raise SettingsError(f"{name} {getattr(self, name)} must lie between {low:g} and {high:g}")
 
     @classmethod
     def from_sensitivity(cls, sensitivity: float, **overrides: Any) -> SpotSettings:
@@ -136,7 +133,7 @@ class SpotSettings:
 
         Args:
             sensitivity: In [0, 1]: 0 reports only what is plain, 1 also what is faint, 0.5 gives the
-                defaults. From 0 to 1 every threshold sinks by 0.2, the least scores by 0.4 and the onset's
+                defaults. From 0 to 1 every threshold sinks by 0.2, the minimum scores by 0.4 and the onset's
                 level by 0.3.
             **overrides: Settings at 0.5 that differ from the defaults, as a model or a file holds them.
 
@@ -174,17 +171,17 @@ class SpotSettings:
         """Return how many ticks each outer margin of a run of that length has."""
         return min(max(1, round(self.outer_margin * length)), self.outer_ticks)
 
-    def lengths(self, kind: Kind, *, beside: bool = False) -> tuple[int, int]:
-        """Return the least and greatest length of a kind in ticks, in general or beside a trough."""
+    def lengths(self, kind: Kind, *, at_trough: bool = False) -> tuple[int, int]:
+        """Return the minimum and maximum length of a kind in ticks, beside a trough or elsewhere."""
         if kind == "micro":
             return self.micro_ticks
-        least, greatest = self.macro_ticks
-        return (min(max(least, self.trough_ticks), greatest) if beside else least), greatest
+        shortest, longest = self.macro_ticks
+        return (min(max(shortest, self.trough_ticks), longest) if at_trough else shortest), longest
 
-    def least_score(self, kind: Kind, *, beside: bool = False) -> float:
-        """Return the least score of a kind, its class probability weighed in, in general or beside a trough."""
-        least = self.macro_score if kind == "macro" else self.micro_score
-        return least - self.trough_allowance if beside else least
+    def min_score(self, kind: Kind, *, at_trough: bool = False) -> float:
+        """Return the minimum score of a kind, its class probability weighed in, beside a trough or elsewhere."""
+        score = self.macro_score if kind == "macro" else self.micro_score
+        return score - self.trough_allowance if at_trough else score
 
     def trough(self, peak: float, valley: float, now: float) -> bool:
         """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""

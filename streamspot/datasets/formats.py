@@ -1,7 +1,7 @@
-"""Readers of the official layouts, by name.
+"""The formats in which data sets come, by name, and their readers.
 
-Each reader takes the folder as it was unpacked and returns the videos; ``extract`` turns them into features. What
-an annotation leaves open is completed by the rules of ``annotations.complete`` and noted; what contradicts
+Each reader takes the folder as it was unpacked and returns the videos; ``extract`` turns them into region motion.
+What an annotation leaves open is completed by the rules of ``annotations.complete`` and noted; what contradicts
 itself is a fault with file, row and remedy.
 """
 
@@ -25,15 +25,15 @@ READERS: dict[str, Callable[[Path], Found]] = {
 }
 
 
-def read_layout(folder: Path, layout: str) -> Found:
-    """Read a data set in one of the official layouts.
+def read_format(folder: Path, name: str) -> Found:
+    """Read a data set in the format of that name.
 
     Raises:
-        SettingsError: There is no such layout.
+        SettingsError: There is no such format.
         DataError: Files are missing or the annotation is broken; every fault is named with file and row.
     """
-    if layout not in READERS:
-        raise SettingsError(f"there is no layout {layout!r}; choose one of {', '.join(READERS)}")
+    if name not in READERS:
+        raise SettingsError(f"there is no format {name!r}; choose one of {', '.join(READERS)}")
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the one the data set was unpacked to")
-    return READERS[layout](folder)
+    return READERS[name](folder)

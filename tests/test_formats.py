@@ -1,4 +1,4 @@
-"""Readers of the official layouts, on small trees with the quirks of the true ones."""
+"""Readers of the formats in which data sets come, on small trees with the quirks of the true ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
-from streamspot.datasets.layouts import read_layout
+from streamspot.datasets.formats import read_format
 from streamspot.errors import DataError, SettingsError
 
 
@@ -52,7 +52,7 @@ def _samm(folder: Path, *rows: tuple[Any, ...]) -> Path:
 
 def test_sammlv_as_released(tmp_path: Path) -> None:
     """Preamble, 1-based frames, unknown apex, float frames and instance numbers with gaps are understood."""
-    found = read_layout(
+    found = read_format(
         _samm(
             tmp_path,
             ("006", "006_2_1", 2, 101, 151, 201, 101, "Macro", "4", ""),
@@ -75,7 +75,7 @@ def test_sammlv_as_released(tmp_path: Path) -> None:
 def test_sammlv_faults_name_the_row(tmp_path: Path) -> None:
     """An instance without its folder is reported by file and row, not dropped."""
     with pytest.raises(DataError, match=r"Release\.xlsx, row 11: there is no folder for 036_7_4"):
-        read_layout(_samm(tmp_path, ("036", "036_7_4", 2, 1, 5, 9, 9, "Macro", "", "")), "sammlv")
+        read_format(_samm(tmp_path, ("036", "036_7_4", 2, 1, 5, 9, 9, "Macro", "", "")), "sammlv")
 
 
 def _casme2(folder: Path, *rows: tuple[Any, ...]) -> Path:
@@ -92,7 +92,7 @@ def _casme2(folder: Path, *rows: tuple[Any, ...]) -> Path:
 
 def test_casme2_as_released(tmp_path: Path) -> None:
     """No head row, naming rules, 1-based frames, offset 0 and an apex after the offset are understood."""
-    found = read_layout(
+    found = read_format(
         _casme2(
             tmp_path,
             (1, "disgust1_1", 101, 111, 0, "4", "negative", "macro-expression", "disgust"),
@@ -114,7 +114,7 @@ def test_casme2_as_released(tmp_path: Path) -> None:
 def test_casme2_unknown_code(tmp_path: Path) -> None:
     """An expression that no naming rule knows is a fault with its row."""
     with pytest.raises(DataError, match=r"row 1: subject 1 or expression 'sad1_1' is in no naming rule"):
-        read_layout(_casme2(tmp_path, (1, "sad1_1", 1, 2, 3, "", "", "macro-expression", "")), "casme2")
+        read_format(_casme2(tmp_path, (1, "sad1_1", 1, 2, 3, "", "", "macro-expression", "")), "casme2")
 
 
 def test_casme3_as_released(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_casme3_as_released(tmp_path: Path) -> None:
     _frames(place, "{}.jpg", range(5, 105))
     for gone in (20, 21):
         (place / f"{gone}.jpg").unlink()
-    video = read_layout(tmp_path, "casme3").videos[0]
+    video = read_format(tmp_path, "casme3").videos[0]
     assert (video.annotated.name, video.annotated.subject, video.annotated.frames) == (
         "spNO.1_a",
         "spNO.1",
@@ -145,7 +145,7 @@ def test_casme3_old_excel_is_refused_with_a_remedy(tmp_path: Path) -> None:
     """The released .xls is named with what to do."""
     (tmp_path / "CAS(ME)3_part_A_v1.xls").touch()
     with pytest.raises(DataError, match=r"save it as \.xlsx"):
-        read_layout(tmp_path, "casme3")
+        read_format(tmp_path, "casme3")
 
 
 def test_a_plain_folder(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text(
         "video,subject,kind,point,fps\none.mp4,ann,macro,45,25\none.mp4,ann,micro,90,25\ntwo,bob,,,\n"
     )
-    one, two = read_layout(tmp_path, "folder").videos
+    one, two = read_format(tmp_path, "folder").videos
     assert (one.annotated.name, one.annotated.fps, one.file) == ("one", 25, tmp_path / "one.mp4")
     assert [(i.kind, i.onset, i.point, i.offset) for i in one.annotated.instances] == [
         ("macro", 35, 45, 55),
@@ -163,6 +163,13 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     ]
     assert two.annotated.instances == []
     assert len(two.pictures) == 60
+
+
+def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
+    """An empty line in a table is skipped and counted, so that a fault names the line to mend."""
+    (tmp_path / "points.csv").write_text("Video, Subject,kind,point\n\n,,,\nnone.mp4,ann,macro,5\n")
+    with pytest.raises(DataError, match=r"points\.csv, row 4: there is no video 'none\.mp4'"):
+        read_format(tmp_path, "folder")
 
 
 @pytest.mark.parametrize(
@@ -179,15 +186,15 @@ def test_faults_of_points_csv(tmp_path: Path, row: str, said: str) -> None:
     (tmp_path / "one.mp4").touch()
     (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{row}\n")
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
-        read_layout(tmp_path, "folder")
+        read_format(tmp_path, "folder")
 
 
-def test_unknown_layouts_and_folders(tmp_path: Path) -> None:
-    """An unknown layout and a folder that lacks its annotation end in one sentence."""
+def test_unknown_formats_and_folders(tmp_path: Path) -> None:
+    """An unknown format and a folder that lacks its annotation end in one sentence."""
     with pytest.raises(SettingsError, match="casme2, sammlv, casme3, folder"):
-        read_layout(tmp_path, "samm")
-    for layout in ("casme2", "sammlv", "casme3", "folder"):
+        read_format(tmp_path, "samm")
+    for name in ("casme2", "sammlv", "casme3", "folder"):
         with pytest.raises(DataError, match="there is no"):
-            read_layout(tmp_path, layout)
+            read_format(tmp_path, name)
     with pytest.raises(DataError, match="there is no folder"):
-        read_layout(tmp_path / "nowhere", "casme2")
+        read_format(tmp_path / "nowhere", "casme2")

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from streamspot.face.detectors import FaceMesh, has_face_mesh
 from streamspot.face.tracker import FaceTracker
-from streamspot.flow import motion
+from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.synthetic import Synthetic
-from streamspot.telemetry import Telemetry
-from streamspot.types import Frame, Sighting
+from streamspot.types import FaceMotion, Frame, Motion, SegmentEnd
 
 pytestmark = pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")
 
@@ -49,7 +48,7 @@ def mesh() -> Counting:
 @pytest.fixture
 def estimator(mesh: Counting) -> Iterator[MotionEstimator]:
     """Return an estimator of one face."""
-    one = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
+    one = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"])
     yield one
     one.close()
 
@@ -59,9 +58,9 @@ def shown(picture: Frame, count: int, fps: int = 30, first: int = 0) -> list[Fra
     return [replace(picture, index=i, pts=i / fps) for i in range(first, first + count)]
 
 
-def ticks(sightings: list[Sighting]) -> list[int]:
+def ticks(found: list[Motion]) -> list[int]:
     """Return the ticks whose motion is known."""
-    return [one.motion.tick for one in sightings if one.motion is not None]
+    return [one.motion.tick for one in found if isinstance(one, FaceMotion)]
 
 
 @pytest.mark.parametrize("fps", [25, 30, 60, 200])
@@ -93,7 +92,7 @@ def test_a_face_that_leaves_is_missed_at_once(
     frames = shown(portrait, 30) + shown(nobody, 30, first=30)
     seen = [one for frame in frames for one in estimator.push(frame)]
     assert ticks(seen) == list(range(30))
-    assert seen[-1].motion is None
+    assert seen[-1] == SegmentEnd(0, "face lost")
     assert [frame for frame in mesh.asked if frame >= 30] == list(range(30, 60))
 
 
@@ -101,18 +100,18 @@ def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """Expressions of the synthetic clip reach the same positions with landmarks in every frame and where needed."""
-    clip = list(Synthetic.parse("synthetic:seconds=8").frames())
+    clip = list(Synthetic.parse("synthetic:seconds=8").read())
 
     def positions() -> tuple[NDArray[np.float32], int]:
         mesh = Counting()
-        estimator = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"], Telemetry())
-        motions = [one.motion for frame in clip for one in estimator.push(frame)]
+        estimator = MotionEstimator(FaceTracker(mesh, 1), LAYOUTS["face17"])
+        found = [one for frame in clip for one in estimator.push(frame)]
         estimator.close()
-        moved = [one.displacement for one in motions if one is not None]
+        moved = [one.motion.displacement for one in found if isinstance(one, FaceMotion)]
         return np.cumsum(moved, axis=0), len(mesh.asked)
 
     seldom, few = positions()
-    monkeypatch.setattr(motion, "_LOOK", 0.0)
+    monkeypatch.setattr(fuse, "_LOOK", 0.0)
     always, all_of_them = positions()
     assert few < 0.75 * all_of_them == 0.75 * len(clip)
     assert np.abs(always).max() > 0.1

@@ -1,0 +1,209 @@
+"""The Python interface: streams, one's own frames."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from streamspot.commands import Pause, Resume, Sensitivity
+from streamspot.engine import Engine, StreamRun
+from streamspot.errors import SettingsError
+from streamspot.settings import Analysis, Settings, build
+from streamspot.sources.pushed import PushedFrames, as_frame
+from streamspot.stats import Stats
+from streamspot.types import Update
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamspot.sources.pushed import Pictures
+
+
+def open(source: str | int | Path | Pictures = 0, **analysis: Unpack[Analysis]) -> Stream:  # noqa: A001 - streamspot.open
+    """Return the stream of a source, to be iterated in a ``with`` or an ``async with`` block.
+
+    Args:
+        source: As for ``streamspot run --source`` (0 is the first camera), or an iterable of one's own pictures, each
+            ``(H, W, 3)`` uint8 BGR with its time in seconds.
+        **analysis: Settings of the analysis, under the names of the flags.
+
+    Raises:
+        StreamspotError: The source or a setting cannot be used.
+
+    Example:
+        >>> with streamspot.open("clip.mp4", faces=2) as stream:  # doctest: +SKIP
+        ...     for update in stream:
+        ...         for event in update.events:
+        ...             print(event.phase, event.kind, event.onset.pts)
+    """
+    if isinstance(source, str | int | Path):
+        return Stream(StreamRun(_settings(analysis, source=str(source))))
+    if not isinstance(source, Iterable):
+        raise SettingsError(
+            f"{source!r} is no source; give a camera's number, a path, an address or an iterable of frames"
+        )
+    return Stream(StreamRun(_settings(analysis), PushedFrames(source)))
+
+
+class Stream:
+    """A running stream: an iterator of updates, plain in a ``with`` block, asynchronous in an ``async with`` block.
+
+    Several may run at once. The network is loaded while the first update is waited for. Leaving the block ends the
+    stream; what has not been taken by then is let go.
+
+    Attributes:
+        stats: Counts, rates and durations, kept current.
+
+    Example:
+        >>> async with streamspot.open(0) as stream:  # doctest: +SKIP
+        ...     async for update in stream:
+        ...         print(update.faces)
+    """
+
+    def __init__(self, run: StreamRun) -> None:
+        self.stats: Stats = run.stats
+        self._run = run
+        self._engine: Engine | None = None
+        self._updates: queue.SimpleQueue[Update | BaseException | None] = queue.SimpleQueue()
+        self._open = False
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self._open = True
+        self._run.start(self._updates.put)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._run.leave()
+
+    def __iter__(self) -> Self:
+        """Iterate over the updates."""
+        return self
+
+    def __next__(self) -> Update:
+        """Return the next update, blocking until there is one; raises the StreamspotError that ended the stream."""
+        if not self._open:
+            raise SettingsError("the stream is not open; iterate over it in a with block")
+        item = self._updates.get()
+        if isinstance(item, Update):
+            self._run.taken()
+            return item
+        self._updates.put(None)  # for the next call
+        if item is None:
+            raise StopIteration
+        raise item
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        self._engine = await Engine([self._run]).__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """End it."""
+        if self._engine is not None:
+            await self._engine.__aexit__(*error)
+
+    def __aiter__(self) -> Self:
+        """Iterate over the updates."""
+        return self
+
+    async def __anext__(self) -> Update:
+        """Return the next update; raises the StreamspotError that ended the stream."""
+        if self._engine is None:
+            raise SettingsError("the stream is not open; iterate over it in an async with block")
+        _, update = await anext(self._engine)
+        return update
+
+    def pause(self) -> None:
+        """Cancel what is open and wait; a camera's frames are let go meanwhile, a recording waits."""
+        self._run.obey(Pause())
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        self._run.obey(Resume())
+
+    def set_sensitivity(self, value: float) -> None:
+        """Spot more (to 1) or less (to 0); holds for each face as soon as it is neutral."""
+        build({"sensitivity": value})
+        self._run.obey(Sensitivity(value))
+
+    def stop(self) -> None:
+        """Ask the stream to end: open expressions come out as cancelled, then the iteration ends."""
+        self._run.stop()
+
+
+class FrameSpotter:
+    """Spots expressions in one's own frames, one call a frame, in the caller's thread.
+
+    Args:
+        **analysis: Settings of the analysis, under the names of the flags, but for ``policy`` and ``speed``.
+
+    Raises:
+        StreamspotError: The weights or a setting cannot be used.
+
+    Example:
+        >>> with streamspot.FrameSpotter() as spotter:  # doctest: +SKIP
+        ...     for n, image in enumerate(images):
+        ...         update = spotter.push(image, n / 30)
+    """
+
+    def __init__(self, **analysis: Unpack[Analysis]) -> None:
+        for name in ("policy", "speed"):
+            if name in analysis:
+                raise SettingsError(
+                    f"frames are analysed as they are pushed, so {name} means nothing; leave it out"
+                )
+        self._run = StreamRun(_settings(analysis), PushedFrames(()))
+        self._run.load()
+        self.stats: Stats = self._run.stats
+        self._count = 0
+        self._pts: float | None = None
+
+    def push(self, image: NDArray[Any], time: float) -> Update:
+        """Take the next picture; return what is now known.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, BGR.
+            time: In seconds; later than that of the picture before. A gap of over 0.5 s ends what is open.
+
+        Raises:
+            SourceError: It is no picture, or its time does not increase.
+        """
+        frame = as_frame(self._count, image, time, self._pts)
+        self._count, self._pts = self._count + 1, frame.pts
+        return self._run.analyse(frame)
+
+    def finish(self) -> Update:
+        """Return what is still to be said at the end of the pictures."""
+        return self._run.finish()
+
+    def close(self) -> None:
+        """Free the face detector."""
+        self._run.close()
+
+    def __enter__(self) -> Self:
+        """Return the spotter itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free the face detector."""
+        self.close()
+
+
+def _settings(analysis: Analysis, **more: str) -> Settings:
+    """Return the settings of a stream.
+
+    Raises:
+        SettingsError: A name is no setting of the analysis, or a value is impossible.
+    """
+    known = Analysis.__optional_keys__
+    for name in analysis:
+        if name not in known:
+            raise SettingsError(
+                f"{name} is no setting of the analysis; choose from {', '.join(sorted(known))} (outputs such as "
+                "a broker belong to streamspot run)"
+            )
+    return build({**analysis, **more})

@@ -1,0 +1,70 @@
+"""What may be asked of a running stream: by a key, from Python, or over ``…/<stream>/set``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+
+from streamspot.errors import SettingsError
+from streamspot.types import Kind
+
+_STRICT = ConfigDict(strict=True)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Cancel what is open and spot nothing until ``resume``."""
+
+    command: Literal["pause"] = field(default="pause", repr=False)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after ``pause``."""
+
+    command: Literal["resume"] = field(default="resume", repr=False)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Spot more or less; holds for each face as soon as it is neutral."""
+
+    value: Annotated[float, Field(ge=0, le=1, description="0.5 is what the weights come with.")]
+    command: Literal["sensitivity"] = field(default="sensitivity", repr=False)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Note that an expression has just been seen at its apex: a point label for training."""
+
+    value: Annotated[Kind, Field(description="Macro- or micro-expression.")]
+    command: Literal["label"] = field(default="label", repr=False)
+
+
+Command = Pause | Resume | Sensitivity | Label
+COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
+"""Reads commands and gives their schema."""
+
+
+def parse(payload: bytes) -> Command:
+    """Return the command of a message.
+
+    Raises:
+        SettingsError: It is none; the message says why.
+    """
+    try:
+        return COMMAND.validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = " ".join(str(part) for part in first["loc"])
+        said = payload[:60].decode(errors="replace")
+        raise SettingsError(
+            f"{said!r} is no command ({f'{place}: ' if place else ''}{first['msg'][:120]}); send "
+            '{"command":"pause"} or resume, or sensitivity with a "value" from 0 to 1, or label with macro or micro'
+        ) from None

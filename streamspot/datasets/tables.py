@@ -1,0 +1,80 @@
+"""The tables that annotations come in: CSV files and Excel sheets."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamspot.errors import DataError
+
+
+def sheet_rows_of(path: Path, sheet: int | str = 0) -> list[tuple[Any, ...]]:
+    """Return all rows of a sheet of an Excel file.
+
+    Raises:
+        DataError: The file cannot be read, or openpyxl is not installed.
+    """
+    try:
+        from openpyxl import load_workbook  # noqa: PLC0415 - an extra
+        from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise DataError(f"{path} needs openpyxl; install streamspot[train]") from None
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except (OSError, KeyError, ValueError, InvalidFileException) as error:
+        raise DataError(f"{path} is no Excel file of the .xlsx kind ({error}); save it as .xlsx") from None
+    name = book.sheetnames[sheet] if isinstance(sheet, int) else sheet
+    if name not in book.sheetnames:
+        raise DataError(f"{path} has no sheet {name!r}; it has {', '.join(book.sheetnames)}")
+    return list(book[name].iter_rows(values_only=True))
+
+
+def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
+    """Return all rows of a CSV file; an empty line is an empty row.
+
+    Raises:
+        DataError: It is missing or not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [tuple(row) for row in csv.reader(file)]
+    except FileNotFoundError:
+        raise DataError(f"there is no {path}; write it or name another") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
+
+
+def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield number and cells of every row below the head of a CSV file or of the first sheet of an Excel file.
+
+    Cells are text without blanks around it, by the name of their column in lower case; a cell that is not there is
+    empty. Empty rows are counted and left out.
+
+    Args:
+        path: A ``.csv`` or ``.xlsx`` file whose first row names the columns.
+        needed: Columns that it must have.
+
+    Raises:
+        DataError: The file cannot be read or lacks a column.
+    """
+    if not path.exists():
+        raise DataError(f"there is no {path}; write one whose first row names {', '.join(needed)}")
+    rows: Sequence[tuple[Any, ...]] = sheet_rows_of(path) if path.suffix == ".xlsx" else csv_rows_of(path)
+    head, *body = (["" if cell is None else str(cell).strip() for cell in row] for row in rows or [()])
+    names = [name.lower() for name in head]
+    if missing := [name for name in needed if name not in names]:
+        raise DataError(f"{path} has no column {missing[0]!r}; its first row must name {', '.join(needed)}")
+    for number, cells in enumerate(body, start=2):
+        if any(cells):
+            yield number, dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
+
+
+def whole(value: Any) -> int | None:
+    """Return a frame number: 566.4 (some copies hold such) → 566; empty, text and -1 → None."""
+    try:
+        number = int(float(value))
+    except (TypeError, ValueError):
+        return None
+    return number if number >= 0 else None

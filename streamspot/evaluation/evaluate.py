@@ -1,0 +1,44 @@
+"""The evaluator: recordings, the network's scores and decoder settings in, the tables of ``results.json`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamspot.datasets.recording import Recording
+from streamspot.evaluation.live import follow, live_figures
+from streamspot.evaluation.results import SubjectCounts, protocols
+from streamspot.evaluation.search import Scores
+from streamspot.spotting.settings import SpotSettings
+
+
+def evaluate(
+    recordings: Sequence[Recording],
+    scores: Mapping[str, Scores],
+    settings: SpotSettings | Mapping[str, SpotSettings],
+    *,
+    look_ahead: int | None,
+    best_epochs: SubjectCounts | None = None,
+) -> dict[str, Any]:
+    """Decode the scores of every recording and compare the result with the annotation.
+
+    Args:
+        recordings: All recordings, also those without an expression.
+        scores: By name of the recording.
+        settings: How to decode; one for all recordings, or one for each subject by name.
+        look_ahead: Ticks the network waits before it judges one; None for a method that no stream can run, which
+            has no delays.
+        best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes ``scores``.
+
+    Returns:
+        The tables of ``protocols`` and, under ``live``, those of ``live_figures`` (None without a look-ahead).
+    """
+    phases = {
+        r.name: follow(scores[r.name], settings[r.subject] if isinstance(settings, Mapping) else settings)
+        for r in recordings
+    }
+    found = {name: [d for d in seen if d.phase == "offset"] for name, seen in phases.items()}
+    results = protocols(recordings, found, best_epochs)
+    if look_ahead is None:
+        return {**results, "decision_delay_s": None, "live": None}
+    return {**results, "live": live_figures(recordings, phases, look_ahead)}

@@ -1,0 +1,31 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; it takes the place of ``path`` when the block ends without an error.
+
+    Readers see the old file or the new one, never a part. After an error the old file is untouched and nothing
+    is left behind. The temporary name ends in ``.part``: NumPy adds ``.npz`` to such a path, so hand it an
+    open file.
+
+    Example:
+        >>> with write_atomically(path) as part:  # doctest: +SKIP
+        ...     part.write_bytes(content)
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

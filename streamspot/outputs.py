@@ -1,0 +1,149 @@
+"""Every output that the settings of a run name, opened, fed and closed together."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamspot.commands import Command, Label
+from streamspot.engine import StreamRun
+from streamspot.errors import BrokerError
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
+from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.publisher import Publisher
+from streamspot.settings import state_folder
+from streamspot.sinks import Sink
+from streamspot.sinks.json import JsonLines
+from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.motion import MotionRecorder
+from streamspot.sinks.osc import OscSink
+from streamspot.sinks.prometheus import metrics_server
+from streamspot.sinks.table import EventTable, IntensityCsv
+from streamspot.sources.base import slug
+from streamspot.stats import Delivery
+from streamspot.types import Update
+
+
+class Outputs:
+    """The sinks of one stream.
+
+    Attributes:
+        delivery: How the delivery to the broker fares.
+
+    Args:
+        run: The stream; its settings name the sinks.
+        delivery: Kept current; a new one if None.
+
+    Raises:
+        StreamspotError: One of them cannot be opened (on entering).
+
+    Example:
+        >>> async with Outputs(run) as outputs, Engine([run]) as engine:  # doctest: +SKIP
+        ...     async for _, update in engine:
+        ...         await outputs.take(update)
+    """
+
+    def __init__(self, run: StreamRun, delivery: Delivery | None = None) -> None:
+        self.delivery = delivery or Delivery()
+        self._run = run
+        self._labels = LiveLabels(run)
+        self._sinks: list[Sink] = []
+        self._publisher: Publisher | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            settings = self._run.settings
+            node = settings.name.node or slug(socket.gethostname(), "node")
+            if settings.mqtt.broker is not None:  # the first: what any other sink is told is in the journal
+                self._publisher = await self._publish(settings.mqtt.broker, node, stack)
+                self._sinks.append(self._publisher)
+            for sink in self._files(node):
+                self._sinks.append(await stack.enter_async_context(sink))
+            if settings.output.metrics is not None:
+                server = metrics_server(self._run.stats, self.delivery, settings.output.metrics)
+                await stack.enter_async_context(server)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._publisher is not None and self._run.stopped:
+            self._publisher.drain = 0.5
+        await self._open.aclose()
+
+    async def take(self, update: Update) -> None:
+        """Hand an update to every sink."""
+        for sink in self._sinks:
+            await sink.take(update)
+
+    def obey(self, command: Command) -> None:
+        """Do what a subscriber or a key asks for.
+
+        Raises:
+            StreamspotError: It cannot be done; the message says why.
+        """
+        if isinstance(command, Label):
+            self._labels.add(command.value)
+        else:
+            self._run.obey(command)
+
+    def complaint(self) -> BrokerError | None:
+        """Return what is to be said at the end if the broker was there for nothing, or not at all."""
+        delivery = self.delivery
+        if delivery.queued:
+            count = f"{delivery.queued} event{'s' if delivery.queued > 1 else ''}"
+            reason = delivery.error.partition("; ")[0] or f"{delivery.address} does not answer"
+            return BrokerError(
+                f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run "
+                "with a broker that is there"
+            )
+        return BrokerError(delivery.error) if delivery.error else None
+
+    async def _publish(self, url: str, node: str, stack: AsyncExitStack) -> Publisher:
+        settings, name = self._run.settings.mqtt, self._run.name
+        journal = settings.journal
+        if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
+            url = await stack.enter_async_context(embedded_broker())
+            journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        where = slug(Broker.parse(url).address, "broker")
+        bridges: list[Bridge] = []
+        if settings.ros:
+            bridges.append(Ros(node, name))
+        if settings.homeassistant:
+            bridges.append(HomeAssistant(node, name))
+        publisher = Publisher(
+            url,
+            node=node,
+            stream=name,
+            journal=journal or state_folder() / "journal" / where / node / name,
+            measured=self._run.stats,
+            delivery=self.delivery,
+            controls=self._run.controls,
+            on_command=self.obey,
+            bridges=bridges,
+            fsync=settings.fsync,
+        )
+        return await stack.enter_async_context(publisher)
+
+    def _files(self, node: str) -> Iterator[Sink]:
+        settings = self._run.settings
+        output = settings.output
+        if output.record is not None:
+            yield MotionRecorder(output.record, self._run)
+        yield self._labels
+        if output.events is not None:
+            yield JsonLines(output.events, node=node)
+        if output.intensity is not None:
+            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1)
+        if output.log is not None:
+            yield EventTable(output.log)
+        if output.osc is not None:
+            yield OscSink(output.osc)

@@ -1,0 +1,60 @@
+"""Point labels given while a stream runs: by a key, or by a command over MQTT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamspot.datasets.label import REACTION, Points, Recent, Shown
+from streamspot.engine import StreamRun
+from streamspot.errors import SettingsError
+from streamspot.sources import MotionRecording
+from streamspot.types import Kind, Update
+
+
+class LiveLabels:
+    """Writes labels into the ``points.csv`` beside the recording that the stream makes or replays.
+
+    Args:
+        run: The stream.
+    """
+
+    def __init__(self, run: StreamRun) -> None:
+        self._run = run
+        self._recent = Recent()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Keep what was labelled."""
+
+    async def take(self, update: Update) -> None:
+        """Remember which frame was shown when."""
+        frames = self._recent.frames
+        if update.session is not None and (not frames or frames[-1].frame != update.frame):
+            self._recent.show(Shown(update.frame, update.pts))
+
+    def add(self, kind: Kind) -> None:
+        """Label the frame that was shown a reaction time ago.
+
+        Raises:
+            SettingsError: There is no recording that the label could belong to, or no frame yet.
+            DataError: The label cannot be written.
+        """
+        video, frame = self._video(), self._recent.ago(REACTION)
+        if video is None:
+            raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
+        if frame is None:
+            raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
+        subject = self._run.settings.name.subject or self._run.name
+        Points(video.with_name("points.csv"), video.name, subject, None).add(kind, frame)
+
+    def _video(self) -> Path | None:
+        """Return the recording that is being made or replayed, None if there is none."""
+        if isinstance(self._run.source, MotionRecording):
+            return Path(self._run.source.name)
+        return self._run.settings.output.record

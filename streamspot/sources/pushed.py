@@ -1,0 +1,92 @@
+"""One's own frames: pictures and their times from any Python iterable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import as_bgr, fresh_identity, new_messages
+from streamspot.types import Frame
+
+Pictures = Iterable[tuple[NDArray[Any], float]]
+"""Pictures ``(H, W, 3)`` uint8 BGR, each with its time in seconds; times increase."""
+
+
+def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) -> Frame:
+    """Return a picture of the user's own as a frame.
+
+    Args:
+        index: Its number.
+        image: ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or uint16, BGR.
+        pts: Its time in seconds.
+        before: Time of the picture before, None for the first.
+
+    Raises:
+        SourceError: It is no picture, or its time does not increase.
+    """
+    image = np.asarray(image)
+    fine = (
+        image.ndim in {2, 3} and image.size > 0 and image.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}
+    )
+    if not fine or (image.ndim == 3 and image.shape[2] not in {1, 3, 4}):
+        raise SourceError(
+            f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
+            "give (height, width, 3) of uint8, BGR"
+        )
+    if not math.isfinite(pts) or (before is not None and pts <= before):
+        raise SourceError(
+            f"the time of picture {index}, {pts} s, is not after that of the one before, {before} s; "
+            "times must increase"
+        )
+    return Frame(index, float(pts), time.monotonic_ns(), as_bgr(image))
+
+
+class PushedFrames:
+    """The pictures of an iterable as a source.
+
+    Args:
+        pictures: Pictures with their times.
+
+    Example:
+        >>> source = PushedFrames((image, n / 30) for n, image in enumerate(images))  # doctest: +SKIP
+    """
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.name = "own frames"
+        self.stream = "frames"
+        self.live = False
+        self.fps: float | None = None
+        self.identity = fresh_identity("frames")
+        self.messages = new_messages()
+        self._pictures = pictures
+        self._closed = False
+
+    def read(self) -> Iterator[Frame]:
+        """Yield every picture.
+
+        Raises:
+            SourceError: What the iterable yields is no picture, or its time does not increase.
+        """
+        before: float | None = None
+        for index, item in enumerate(self._pictures):
+            if self._closed:
+                return
+            try:
+                image, pts = item
+            except (TypeError, ValueError):
+                raise SourceError(
+                    f"item {index} of the frames is no pair of a picture and its time"
+                ) from None
+            frame = as_frame(index, image, pts, before)
+            before = frame.pts
+            yield frame
+
+    def close(self) -> None:
+        """End ``read`` after the picture that is being made."""
+        self._closed = True

@@ -1,0 +1,215 @@
+"""The intensity curve, tick by tick, cut into components: what lies between neutral ticks and troughs.
+
+A component is a connected component of {intensity > lowest threshold}, divided further at its troughs and cut at the
+maximum length. Expressions are looked for within one component at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from streamspot.spotting.settings import SpotSettings, on_grid
+from streamspot.types import Kind, Score
+
+
+@dataclass(slots=True)
+class Component:
+    """Consecutive ticks above the floor, and the neutral ticks on either side.
+
+    Attributes:
+        start: Tick of the first value.
+        before: Intensities of the neutral ticks just before, at most ``outer_ticks``; none at the recording's start,
+            after a cut or after a trough.
+        remainder: Whether it is what remains of an expression that was cut at the maximum length: never an
+            expression itself.
+        at_trough: Whether a trough bounds it on either side.
+        values: Intensities.
+        macro: Probabilities of a macro-expression, one a value.
+        micro: Probabilities of a micro-expression, one a value.
+        after: Like ``before``, of the ticks just after; filled in when the component ends.
+        peak: Place of the (first) highest value.
+    """
+
+    start: int
+    before: tuple[float, ...] = ()
+    remainder: bool = False
+    at_trough: bool = False
+    values: list[float] = field(default_factory=list)
+    macro: list[float] = field(default_factory=list)
+    micro: list[float] = field(default_factory=list)
+    after: tuple[float, ...] = ()
+    peak: int = 0
+
+    def append(self, intensity: float, macro: float, micro: float) -> None:
+        """Add the next tick."""
+        self.values.append(intensity)
+        self.macro.append(macro)
+        self.micro.append(micro)
+        if intensity > self.values[self.peak]:
+            self.peak = len(self.values) - 1
+
+    def divide(self, place: int) -> Component:
+        """End this component before a trough and return what follows the trough, whose tick belongs to neither."""
+        right = Component(
+            self.start + place + 1,
+            at_trough=True,
+            values=self.values[place + 1 :],
+            macro=self.macro[place + 1 :],
+            micro=self.micro[place + 1 :],
+        )
+        for part in (self.values, self.macro, self.micro):
+            del part[place:]
+        for side in (self, right):
+            side.peak = side.values.index(max(side.values)) if side.values else 0
+        self.at_trough = True
+        return right
+
+
+class ComponentTracker:
+    """Cuts the curve of one segment into components as it comes.
+
+    Memory does not grow with the stream: nothing older than the longest macro-expression is kept.
+
+    Args:
+        settings: How to decode.
+    """
+
+    def __init__(self, settings: SpotSettings) -> None:
+        self.current: Component | None = None
+        """The component under way, or the one that has ended and waits for its outer margin."""
+        self._neutral: deque[float] = deque(maxlen=settings.outer_ticks)  # since the last component
+        self._recent: deque[float] = deque((0.0,) * settings.trough_window, settings.trough_window)
+        self._sum = 0.0  # of the recent intensities; exact, as they are on a grid
+        self._peak = self._valley = -1.0  # of the moving mean
+        self._valley_tick = 0
+        self.retune(settings)
+
+    def retune(self, settings: SpotSettings) -> None:
+        """Decode what begins from now on with other settings of the same windows."""
+        self._settings = settings
+        self._floor = settings.levels[0]
+
+    @property
+    def waited(self) -> int:
+        """Neutral ticks since ``current`` ended, 0 while it goes on."""
+        return len(self._neutral)
+
+    def push(self, tick: int, intensity: float, macro: float, micro: float) -> Component | None:
+        """Take the next tick and return the component that ended before it, if that is clear only now.
+
+        Args:
+            tick: Its number.
+            intensity: On the grid of ``on_grid``.
+            macro: Probability of a macro-expression, in [0, 1].
+            micro: Probability of a micro-expression, in [0, 1].
+        """
+        self._sum += intensity - self._recent[0]
+        self._recent.append(intensity)
+        if intensity <= self._floor:
+            self._neutral.append(intensity)
+            return None
+        ended = None
+        if self.current is None or self._neutral:
+            ended = self._end()
+            self._begin(Component(tick, tuple(self._neutral)))
+            self._neutral.clear()
+        assert self.current is not None  # noqa: S101 - for the type checker
+        self.current.append(intensity, macro, micro)
+        return self._watch_for_trough(self.current, tick) or ended  # a new component has no trough yet
+
+    def settle(self, tick: int) -> Component | None:
+        """Return the component that ends with the tick just pushed: its margin is complete or it is too long."""
+        component, settings = self.current, self._settings
+        if component is None:
+            return None
+        if self._neutral:
+            return self._end() if self.waited >= settings.margin(len(component.values)) else None
+        if len(component.values) < settings.longest:
+            return None
+        ended = self._end()
+        self._begin(Component(tick + 1, remainder=True))
+        return ended
+
+    def finish(self) -> Component | None:
+        """End the segment and return the component under way or waiting."""
+        return self._end()
+
+    def _begin(self, component: Component) -> None:
+        self.current = component
+        self._peak = self._valley = -1.0
+
+    def _end(self) -> Component | None:
+        """Return the current component unless it is a remainder, with its right margin."""
+        component, self.current = self.current, None
+        if component is None or component.remainder:
+            return None
+        component.after = tuple(self._neutral)
+        return component
+
+    def _watch_for_trough(self, component: Component, tick: int) -> Component | None:
+        """Follow peak and valley of the moving mean; at a trough return the component before it."""
+        settings = self._settings
+        mean = self._sum / settings.trough_window
+        if settings.trough(self._peak, self._valley, mean):
+            ended = self._divide(component)
+            self._peak = self._valley = mean
+            return ended
+        if mean > self._peak:
+            self._peak = self._valley = mean
+            return None
+        forgotten = 1 / settings.trough_memory
+        self._peak += (mean - self._peak) * forgotten
+        if mean < self._valley:
+            self._valley, self._valley_tick = mean, tick
+        else:
+            self._valley += (mean - self._valley) * forgotten
+        return None
+
+    def _divide(self, component: Component) -> Component | None:
+        """Divide at the trough's lowest tick and return the part before it.
+
+        A part too short to be an expression is not divided off: the dip belongs to its expression.
+        """
+        width = self._settings.trough_window
+        last = self._valley_tick - component.start
+        window = component.values[max(0, last + 1 - width) : last + 1]
+        place = last + 1 - len(window) + window.index(min(window))
+        if not _divisible(component, place, self._settings):
+            return None
+        self.current = component.divide(place)
+        return None if component.remainder else component
+
+
+def _divisible(component: Component, place: int, settings: SpotSettings) -> bool:
+    """Return whether the values before a trough last long enough to be an expression of the likelier kind."""
+    if component.remainder:
+        return True
+    if not place:
+        return False
+    apex = component.values.index(max(component.values[:place]))
+    kind: Kind = "micro" if component.micro[apex] > component.macro[apex] else "macro"
+    return place >= settings.lengths(kind, at_trough=True)[0]
+
+
+def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tuple[Component, int]]:
+    """Yield every component of a whole recording with the tick at which its end was clear."""
+    tracker, tick = ComponentTracker(settings), 0
+    for score in scores:
+        tick = score.tick
+        if ended := tracker.push(tick, *cleaned(score)):
+            yield ended, tick
+        if ended := tracker.settle(tick):
+            yield ended, tick
+    if ended := tracker.finish():
+        yield ended, tick
+
+
+def cleaned(score: Score) -> tuple[float, float, float]:
+    """Return intensity on the grid and both probabilities in [0, 1]; what is not finite is 0."""
+    return on_grid(score.intensity), _probability(score.macro), _probability(score.micro)
+
+
+def _probability(value: float) -> float:
+    return min(value, 1.0) if value > 0 else 0.0

@@ -1,0 +1,43 @@
+"""Running a source to its end in a test, with the outputs that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from streamspot.engine import Engine, StreamRun
+from streamspot.events import encode
+from streamspot.outputs import Outputs
+from streamspot.settings import load_settings
+from streamspot.types import Event, Score, Update
+
+
+async def updates_of(source: object, **settings: object) -> list[Update]:
+    """Return every update of a source."""
+    run = StreamRun(load_settings({"source": str(source), **settings}))
+    run.load()
+    async with Outputs(run) as outputs, Engine([run]) as engine:
+        updates = []
+        async for _, update in engine:
+            await outputs.take(update)
+            updates.append(update)
+        return updates
+
+
+def collect(source: object, **settings: object) -> tuple[list[tuple[int, Score]], list[Event]]:
+    """Run a source to its end and return its scores and events."""
+    updates = asyncio.run(updates_of(source, **settings))
+    return [one for update in updates for one in update.scores], [
+        event for update in updates for event in update.events
+    ]
+
+
+def delivered(event: Event, *without: str) -> object:
+    """Return the delivered form of an event, without the run's id and the fields named."""
+
+    def strip(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: strip(inner) for key, inner in value.items() if key not in without}
+        return value.replace(event.run, "RUN") if isinstance(value, str) else value
+
+    return strip(json.loads(encode(event, node="test")))

@@ -1,0 +1,236 @@
+"""Promises of the Python interface: streams, one's own frames, in scripts, coroutines and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from running import collect, delivered
+
+import streamspot
+from streamspot.errors import SettingsError, SourceError
+from streamspot.sources.synthetic import Synthetic
+
+CLIP = "synthetic:seconds=7,expressions=1,noise=0"
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[object]:
+    """Return what the clip's events are, without wall-clock times and names."""
+    return [_told(event) for event in collect(CLIP)[1]]
+
+
+def _told(event: streamspot.Event) -> object:
+    return delivered(
+        event.model_copy(update={"stream": "s"}), "time", "session", "id", "subject", "expression", "source"
+    )
+
+
+def _pictures() -> Iterator[tuple[np.ndarray, float]]:
+    return ((frame.image, frame.pts) for frame in Synthetic.parse(CLIP).read())
+
+
+def test_the_public_names_are_these():
+    """``dir`` shows them, each can be had, and nothing else is promised."""
+    assert sorted(streamspot.__all__) == [
+        "Event", "FaceState", "FrameSpotter", "Moment", "Received", "Score", "Stream", "StreamspotError",
+        "Subscription", "Update", "open", "subscribe",
+    ]  # fmt: skip
+    assert set(streamspot.__all__) <= set(dir(streamspot))
+    assert all(getattr(streamspot, name) is not None for name in streamspot.__all__)
+
+
+def test_a_script_iterates_plainly(expected: list[object]):
+    """Events, scores and states come in a ``for`` loop."""
+    with streamspot.open(CLIP) as stream:
+        updates = list(stream)
+    events = [event for update in updates for event in update.events]
+    assert [_told(event) for event in events] == expected
+    assert sum(len(update.scores) for update in updates) == 210
+    assert {face.state for update in updates for face in update.faces.values()} >= {"neutral", "macro"}
+    assert stream.stats.frames == 210
+
+
+async def test_a_coroutine_iterates_asynchronously(expected: list[object]):
+    """So they do in an ``async for`` loop, two streams at once."""
+
+    async def watch() -> list[object]:
+        async with streamspot.open(CLIP) as stream:
+            return [_told(event) async for update in stream for event in update.events]
+
+    assert await asyncio.gather(watch(), watch()) == [expected, expected]
+
+
+def test_ones_own_frames_are_pushed_one_by_one(expected: list[object]):
+    """What a push brings to light comes back from it, in the caller's own thread."""
+    threads = threading.active_count()
+    events = []
+    with streamspot.FrameSpotter() as spotter:
+        for image, seconds in _pictures():
+            events += spotter.push(image, seconds).events
+            assert threading.active_count() <= threads + 1  # MediaPipe has one of its own
+        events += spotter.finish().events
+    assert [_told(event) for event in events] == expected
+
+
+def test_ones_own_frames_may_come_from_any_iterable(expected: list[object]):
+    """A generator of pictures and times is a source."""
+    with streamspot.open(_pictures()) as stream:
+        events = [event for update in stream for event in update.events]
+    assert [_told(event) for event in events] == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ((np.zeros((8, 8, 3)), 0.0), "float64"),
+        ((np.zeros((0, 8, 3), np.uint8), 0.0), r"\(0, 8, 3\)"),
+        ((np.zeros((8, 8, 2), np.uint8), 0.0), r"\(8, 8, 2\)"),
+        ((np.zeros((8, 8, 3), np.uint8), float("nan")), "nan"),
+        (np.zeros((8, 8, 3), np.uint8), "no pair|times must increase"),
+    ],
+)
+def test_what_is_no_picture_is_named(item: object, words: str):
+    """A wrong type, an empty picture, a time that is no number."""
+    with streamspot.open(iter([item])) as stream, pytest.raises(SourceError, match=words):
+        list(stream)
+
+
+def test_times_must_increase():
+    """Frames that come in the wrong order are refused, not silently believed."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    with streamspot.FrameSpotter() as spotter:
+        spotter.push(picture, 1.0)
+        with pytest.raises(SourceError, match="times must increase"):
+            spotter.push(picture, 1.0)
+
+
+def test_what_an_interface_does_not_serve_is_refused():
+    """A misspelt setting, an output, a pace for pushed frames, a source that is none."""
+    with pytest.raises(SettingsError, match="broker is no setting of the analysis"):
+        streamspot.open(CLIP, broker="mqtt://localhost")
+    with pytest.raises(SettingsError, match="sensitivty"):
+        streamspot.open(CLIP, sensitivty=0.5)
+    with pytest.raises(SettingsError, match="sensitivity = 2"):
+        streamspot.open(CLIP, sensitivity=2.0)
+    with pytest.raises(SettingsError, match="policy"):
+        streamspot.FrameSpotter(policy="latest")
+    with pytest.raises(SettingsError, match="no source"):
+        streamspot.open(None)
+    with pytest.raises(SettingsError, match="with block"):
+        next(iter(streamspot.open(CLIP)))
+    with pytest.raises(SourceError, match="nowhere"):
+        streamspot.open(Path("nowhere.mp4"))
+    with pytest.raises(SourceError, match="camera"), streamspot.open(77) as stream:
+        next(stream)
+
+
+async def test_a_cancelled_stream_is_gone_at_once():
+    """Cancelling the task that iterates ends capture and analysis with it."""
+    going = asyncio.Event()
+
+    async def watch() -> None:
+        async with streamspot.open("synthetic:seconds=60", speed=1.0) as stream:
+            async for _ in stream:
+                going.set()
+
+    task = asyncio.create_task(watch())
+    await going.wait()
+    begun = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - begun < 1.0  # a tenth of it on a machine that does nothing else
+    assert not [one for one in threading.enumerate() if one.name.startswith(("analysis", "capture"))]
+
+
+def test_a_running_stream_obeys():
+    """Pause, resume, sensitivity and stop are methods of the stream."""
+    with streamspot.open("synthetic:seconds=60,expressions=9", speed=2.0) as stream:
+        seen = []
+        for number, update in enumerate(stream):
+            seen.append(update.controls)
+            if number == 5:
+                stream.set_sensitivity(0.7)
+                stream.pause()
+                threading.Timer(0.2, stream.resume).start()
+            if len(seen) > 30 and not update.controls.paused:
+                stream.stop()
+    assert {controls.paused for controls in seen} == {True, False}
+    assert seen[-1].sensitivity == 0.7
+    with streamspot.open(CLIP) as stream, pytest.raises(SettingsError, match="sensitivity"):
+        stream.set_sensitivity(7)
+
+
+def _examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_the_examples_of_the_readme_run(tmp_path: Path):
+    """Each is a script that a user can paste; the files they name are made first."""
+    images = [cv2.resize(image, (320, 240)) for image, _ in _pictures()]
+    np.save(tmp_path / "frames.npy", np.stack(images))
+    assert len(_examples()) >= 2
+    for number, code in enumerate(_examples()):
+        script = tmp_path / f"example{number}.py"
+        script.write_text(code.replace('"clip.mp4"', f'"{CLIP}"'))
+        done = subprocess.run(
+            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert "onset macro" in done.stdout
+
+
+def test_a_typing_error_is_found_before_it_runs(tmp_path: Path):
+    """Mypy knows the settings: a misspelt one, a wrong choice and a wrong type are errors of the script."""
+    script = tmp_path / "typo.py"
+    script.write_text(
+        "import streamspot\n"
+        "streamspot.open(0, faces=2)\n"
+        "streamspot.open(0, sensitivty=0.5)\n"
+        "streamspot.open(0, flow='fast')\n"
+        "streamspot.FrameSpotter(faces='2')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)]
+    done = subprocess.run(command, cwd=README.parent, capture_output=True, text=True, check=False)
+    assert {line.split(":")[1] for line in done.stdout.splitlines() if "typo.py" in line} == {"3", "4", "5"}
+
+
+async def test_a_notebook_cell_runs():
+    """In a notebook a loop runs already; a cell with ``async with``, or a plain one, works there all the same."""
+    cell = f"""
+        found = []
+        async with streamspot.open({CLIP!r}) as stream:
+            async for update in stream:
+                found += update.events
+        with streamspot.open({CLIP!r}) as stream:
+            found += [event for update in stream for event in update.events]
+    """
+    body = compile(
+        "import streamspot\n" + "\n".join(line[8:] for line in cell.splitlines()),
+        "cell",
+        "exec",
+        flags=__import__("ast").PyCF_ALLOW_TOP_LEVEL_AWAIT,
+    )
+    scope: dict[str, object] = {}
+    await eval(body, scope)  # noqa: S307 - the cell above
+    assert len(scope["found"]) >= 4
+
+
+def test_importing_costs_nothing():
+    """``import streamspot`` loads none of the heavy libraries; a subscriber needs no network."""
+    heavy = ("numpy", "cv2", "torch", "mediapipe", "pydantic", "rich")
+    code = f"import sys, streamspot; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "import sys, streamspot; streamspot.subscribe; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,351 @@
+"""Promises of a run: the same input gives the same events by every way out, recordings replay, stopping is prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from running import collect, delivered, updates_of
+
+from streamspot.commands import Label, Pause, Resume, Sensitivity
+from streamspot.engine import Engine, StreamRun
+from streamspot.errors import ModelError, SettingsError, SourceError
+from streamspot.model import Model
+from streamspot.motion.regions import layout
+from streamspot.outputs import Outputs
+from streamspot.settings import load_settings
+from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
+from streamspot.sources.pushed import PushedFrames
+from streamspot.sources.synthetic import Synthetic, Truth
+from streamspot.spotting.overlap import iou
+from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd
+
+CLIP = "synthetic:seconds=10,expressions=2,noise=0"
+SHORT = "synthetic:seconds=1,expressions=0,noise=0"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list[Event]]:
+    """Return a recording with the scores and events of the run that made it."""
+    path = tmp_path_factory.mktemp("recording") / "run.jsonl"
+    scores, events = collect(CLIP, record=path)
+    return path, scores, events
+
+
+def _overlap(event: Event, true: Truth) -> float:
+    return iou((event.onset.frame, event.offset.frame + 1), (true.onset, true.offset + 1))
+
+
+def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
+    """Both are found; each has its onset first and one last word, and all events are numbered without gaps."""
+    _, scores, events = recorded
+    assert [event.seq for event in events] == list(range(len(events)))
+    truth = Synthetic.parse(CLIP).truth
+    finished = [event for event in events if event.phase == "offset"]
+    for true in truth:
+        assert any(_overlap(event, true) >= 0.5 for event in finished)
+    for event in finished:
+        phases = [other.phase for other in events if other.expression == event.expression]
+        assert phases[0] == "onset"
+        assert phases[-1] == "offset"
+        assert event.decided_at.tick >= event.offset.tick
+    ticks = [score.tick for _, score in scores]
+    assert ticks == list(range(len(ticks)))
+
+
+def test_a_recording_replays_to_the_same_bytes(recorded: tuple[Path, list, list[Event]]):
+    """The events of a replayed recording are those of the recorded run, wall clock included, but for the run's id."""
+    path, scores, events = recorded
+    assert is_recording(path)
+    again, replayed = collect(path)
+    assert [delivered(event) for event in replayed] == [delivered(event) for event in events]
+    assert {event.run for event in replayed}.isdisjoint(event.run for event in events)
+    assert again == scores
+
+
+def test_the_decoder_settings_of_the_weights_hold_in_a_run(
+    tmp_path: Path, recorded: tuple[Path, list, list[Event]]
+):
+    """Weights that ask for more than any expression has find none; all else of their scores is as before."""
+    path, scores, events = recorded
+    shipped = Model.load(device="cpu")
+    strict = tmp_path / "strict.safetensors"
+    Model(shipped._network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
+    again, found = collect(path, weights=str(strict))
+    assert again == scores
+    assert any(event.phase == "offset" for event in events)
+    assert not any(event.phase == "offset" for event in found)
+
+
+def test_running_a_clip_twice_differs_in_wall_clock_and_run_only(recorded: tuple[Path, list, list[Event]]):
+    """Two runs of the same clip give the same events, the id of the session included; the ids of the runs differ."""
+    _, _, events = recorded
+    _, again = collect(CLIP)
+    assert [delivered(event, "time") for event in again] == [delivered(event, "time") for event in events]
+    assert len({event.id for event in (*events, *again)}) == len(events) + len(again)
+
+
+def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[Event]], tmp_path: Path):
+    """Other weights, another decoder, another flow: another session; a name of one's own is kept."""
+    path, _, events = recorded
+    shipped = Model.load(device="cpu")
+    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
+        tmp_path / "w.safetensors"
+    )
+    sessions = {
+        events[0].session,
+        collect(path, sensitivity=0.8)[1][0].session,
+        collect(path, weights=str(tmp_path / "w.safetensors"))[1][0].session,
+        collect(CLIP, flow="dis")[1][0].session,
+    }
+    assert len(sessions) == 4
+    assert {event.session for event in collect(path, session="mine")[1]} == {"mine"}
+
+
+def test_a_recording_holds_no_picture_and_no_landmark(recorded: tuple[Path, list, list[Event]]):
+    """What is recorded is a few numbers a tick: region displacements, none larger than a face can move."""
+    path, _, _ = recorded
+    regions = len(layout(MotionRecording(path).layout))
+    for line in path.read_text().splitlines()[1:]:
+        value = json.loads(line)
+        if len(value) == 6:
+            assert len(value[-1]) == 2 * regions
+            assert max(map(abs, value[-1])) < 1.0
+
+
+def test_a_recording_cut_short_replays_up_to_the_cut(
+    recorded: tuple[Path, list, list[Event]], tmp_path: Path
+):
+    """A run that was killed in mid-line can still be replayed."""
+    path, _, _ = recorded
+    text = path.read_text()
+    (tmp_path / "cut.jsonl").write_text(text[: len(text) // 2])
+    scores, _ = collect(tmp_path / "cut.jsonl")
+    assert 50 < len(scores) < len(text.splitlines())
+
+
+def test_displacements_survive_a_recording_exactly(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
+    """Every float32 is read back bit for bit."""
+    session = MotionRecording(recorded[0]).session
+    values = np.random.default_rng(0).normal(0, 1e-3, (17, 2)).astype(np.float32)
+    values[0] = (1e-45, -3.4e38)
+    with MotionWriter(tmp_path / "r") as writer:
+        writer.begin(session, "face17")
+        writer.extend([FaceMotion(0, RegionMotion(0, 0.0, 0, values)), SegmentEnd(0)], session)
+    first, _ = MotionRecording(tmp_path / "r").read()
+    np.testing.assert_array_equal(first.motion.displacement, values)
+
+
+def test_a_damaged_recording_is_named_with_its_line(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
+    """Nonsense in the middle ends the run with the line's number."""
+    lines = recorded[0].read_text().splitlines()
+    lines[5] = "nonsense"
+    (tmp_path / "bad").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SourceError, match="line 6"):
+        collect(tmp_path / "bad")
+
+
+async def test_what_happened_is_counted():
+    """Frames, losses and the time that each stage takes are there for whoever shows them."""
+    run = StreamRun(load_settings({"source": CLIP}))
+    async with Engine([run]) as engine:
+        async for _ in engine:
+            pass
+    stats = run.stats
+    assert (stats.frames, stats.dropped, stats.faceless, stats.finished) == (300, 0, 0, True)
+    assert all(stats.stages[name].count for name in ("face", "flow", "model", "spotting", "total"))
+
+
+async def test_stopping_ends_the_run_and_cancels_what_is_open():
+    """Ctrl-C leaves no expression open and nobody waiting; the rest of the minute of video is not read."""
+    events: list[Event] = []
+    run = StreamRun(load_settings({"source": "synthetic:seconds=60,expressions=9", "speed": 4.0}))
+    async with Engine([run]) as engine:
+        async for _, update in engine:
+            events += update.events
+            if events:
+                run.stop()
+    assert run.stats.pts < 50
+    started = {event.expression for event in events if event.phase == "onset"}
+    ended = {event.expression for event in events if event.phase in ("offset", "cancelled")}
+    assert started == ended
+    assert events[-1].reason == "stopped"
+
+
+async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
+    """A consumer that has seen enough may just go: capture and analysis end with the block."""
+    before = set(threading.enumerate())
+    run = StreamRun(load_settings({"source": "synthetic:seconds=60", "speed": 1.0}))
+    async with Engine([run]) as engine:
+        async for _ in engine:
+            break
+    ours = [
+        one for one in set(threading.enumerate()) - before if one.name.startswith(("analysis", "capture"))
+    ]
+    assert ours == []
+
+
+async def test_two_sources_run_side_by_side():
+    """One engine runs several sources; each gives the events that it gives alone."""
+    clips = (
+        "synthetic:seed=1,seconds=7,expressions=1,noise=0",
+        "synthetic:seed=2,seconds=7,expressions=1,noise=0",
+    )
+    runs = [StreamRun(load_settings({"source": clip, "stream": f"s{n}"})) for n, clip in enumerate(clips)]
+    together: dict[str, list[object]] = {"s0": [], "s1": []}
+    async with Engine(runs) as engine:
+        async for run, update in engine:
+            together[run.name] += [delivered(event, "time") for event in update.events]
+    for n, clip in enumerate(clips):
+        alone = [event for update in await updates_of(clip, stream=f"s{n}") for event in update.events]
+        assert together[f"s{n}"] == [delivered(event, "time") for event in alone] != []
+
+
+def test_times_hang_on_the_earliest_arrival():
+    """The first picture of a live source comes 0.4 s late, the others at once: they tell what time it is."""
+    images = [frame.image for frame in Synthetic.parse(SHORT).read()]
+
+    class Late(PushedFrames):
+        def __init__(self) -> None:
+            super().__init__(())
+            self.live = True
+
+    run = StreamRun(load_settings({"source": SHORT}), Late())
+    run.load()
+    begun, ns = datetime.now(UTC), time.monotonic_ns()
+    frames = Synthetic.parse(SHORT).read()
+    for frame in frames:
+        late = 0.4 if frame.index == 0 else 0.0
+        arrived = ns + int((frame.pts + late) * 1e9)
+        update = run.analyse(type(frame)(frame.index, frame.pts, arrived, images[frame.index]))
+    run.close()
+    assert abs(update.session.start - begun) < timedelta(seconds=0.05)
+
+
+def test_mistakes_are_said_before_anything_starts(tmp_path: Path):
+    """A missing file, missing weights and a mistyped key raise one sentence each."""
+    with pytest.raises(SourceError, match="nowhere"):
+        collect("nowhere.mp4")
+    with pytest.raises(ModelError, match="streamspot-bass"):
+        collect(CLIP, weights="streamspot-bass")
+    with pytest.raises(SourceError, match="record"):
+        collect(CLIP, record=tmp_path / "no" / "such" / "folder")
+
+
+async def _controlled(
+    source: object, **settings: object
+) -> tuple[list[Event], list[bool], Outputs, StreamRun]:
+    """Run a source, label, pause, tune and resume it at the first onset."""
+    events: list[Event] = []
+    paused: list[bool] = []
+    run = StreamRun(load_settings({"source": str(source), "speed": 4.0, **settings}))
+    run.load()
+    async with Outputs(run) as outputs, Engine([run]) as engine:
+        async for _, update in engine:
+            await outputs.take(update)
+            if not events and update.events:
+                outputs.obey(Label("macro"))
+                outputs.obey(Pause())
+                asyncio.get_running_loop().call_later(0.3, outputs.obey, Sensitivity(0.6))
+                asyncio.get_running_loop().call_later(0.4, outputs.obey, Resume())
+            events += update.events
+            paused.append(update.controls.paused)
+    return events, paused, outputs, run
+
+
+def _assert_controlled(events: list[Event], paused: list[bool], run: StreamRun) -> None:
+    assert [event.reason for event in events if event.phase == "cancelled"][:1] == ["paused"]
+    assert any(event.phase == "offset" for event in events)
+    numbers = [event.expression for event in events if event.phase == "onset"]
+    assert len(numbers) == len(set(numbers))
+    assert True in paused
+    assert (run.controls.paused, run.controls.sensitivity) == (False, 0.6)
+
+
+async def test_a_running_stream_can_be_paused_tuned_and_labelled(tmp_path: Path):
+    """A pause cancels what is open, a label lands beside the recording, and expression ids stay unique."""
+    record = tmp_path / "run.motion"
+    events, paused, _, run = await _controlled(CLIP, record=record, subject="ann")
+    _assert_controlled(events, paused, run)
+    head, row = (tmp_path / "points.csv").read_text().splitlines()
+    label = dict(zip(head.split(","), row.split(","), strict=True))
+    assert (label["video"], label["subject"], label["kind"]) == ("run.motion", "ann", "macro")
+    assert int(label["point"]) == pytest.approx(events[0].decided_at.frame - 9, abs=2)  # 0.3 s to press a key
+
+
+async def test_a_recording_obeys_as_a_camera_does(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
+    """Pause, sensitivity, labels and the stream's name work on a recording of motion too."""
+    path = tmp_path / "again.motion"
+    path.write_bytes(recorded[0].read_bytes())
+    events, paused, _, run = await _controlled(path, stream="lab")
+    _assert_controlled(events, paused, run)
+    assert {event.stream for event in events} == {"lab"}
+    assert "again.motion,lab,macro" in (tmp_path / "points.csv").read_text()
+
+
+async def test_a_pause_loses_nothing_of_a_recording(recorded: tuple[Path, list, list[Event]]):
+    """Every tick of a recording is judged, whether it is paused in between or not."""
+    run = StreamRun(load_settings({"source": str(recorded[0])}))
+    ticks: list[int] = []
+    async with Engine([run]) as engine:
+        async for _, update in engine:
+            ticks += [score.tick for _, score in update.scores]
+            if ticks and ticks[-1] in {50, 51, 100}:
+                run.obey(Pause())
+                await asyncio.sleep(0.1)
+                run.obey(Resume())
+    assert ticks == [score.tick for _, score in recorded[1]]
+
+
+async def test_a_label_without_a_recording_is_refused_with_the_remedy():
+    """A label has to belong to something that can be trained on."""
+    run = StreamRun(load_settings({"source": CLIP}))
+    with pytest.raises(SettingsError, match="--record"):
+        Outputs(run).obey(Label("micro"))
+
+
+@pytest.mark.parametrize(("pictures", "after"), [(310, 10), (30, 1)])
+async def test_a_video_without_a_face_is_said_once_with_the_remedy(tmp_path: Path, pictures: int, after: int):
+    """After ten seconds, or at the end of a shorter clip, whoever has no dashboard learns why nothing comes."""
+    clip = tmp_path / "wall.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    for _ in range(pictures):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    said = [message for update in await updates_of(clip) for message in update.messages]
+    assert [message.split(";")[0] for message in said] == [f"no face has been found in {after} s of video"]
+    assert "lit from the front" in said[0]
+
+
+def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at(tmp_path: Path):
+    """A recording keeps when the wall-clock time of its first tick was mended; a replay mends it there again."""
+    clip = list(Synthetic.parse(CLIP).read())
+
+    class Live(PushedFrames):
+        def __init__(self) -> None:
+            super().__init__(())
+            self.live = True
+
+    run = StreamRun(load_settings({"source": CLIP}), Live())
+    run.load()
+    updates = []
+    with MotionWriter(tmp_path / "live.motion") as writer:
+        for frame in clip:
+            late = 0.4 if frame.index < 120 else 0.0
+            arrived = int((100 + frame.pts + late) * 1e9)
+            updates.append(run.analyse(type(frame)(frame.index, frame.pts, arrived, frame.image)))
+            if frame.index == 0:
+                writer.begin(updates[0].session, run.layout, run.judging)
+            writer.extend(updates[-1].motion, updates[-1].session)
+    updates.append(run.finish())
+    run.close()
+    live = [delivered(event) for update in updates for event in update.events]
+    assert len({update.session.start for update in updates}) == 2
+    assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live

@@ -1,0 +1,47 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamspot.files import write_atomically
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """Until the new content is complete the old one stays; then nothing but the file is left."""
+    path = tmp_path / "labels.csv"
+    path.write_text("old")
+    with write_atomically(path) as part:
+        part.write_text("new, half")
+        assert path.read_text() == "old"
+        part.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_interrupted_write_changes_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    """After a full disk or Ctrl-C the old file is as it was, and no part lies about."""
+    path = tmp_path / "labels.csv"
+    path.write_text("old")
+
+    def write() -> None:
+        with write_atomically(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    """Of two processes that write at once the later wins, with all that it wrote."""
+    path = tmp_path / "results.json"
+    with write_atomically(path) as one, write_atomically(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"

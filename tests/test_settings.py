@@ -1,0 +1,81 @@
+"""Promises of the settings: one tree; flags, file and environment are made from it and agree."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from streamspot.cli.live import run
+from streamspot.errors import SettingsError
+from streamspot.settings import Analysis, Settings, build, leaves, load_settings
+
+
+def test_settings_come_from_file_environment_and_flag_in_that_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A flag wins over the environment, the environment over the file, the file over the default."""
+    file = tmp_path / "live.yaml"
+    file.write_text("source: a\nface:\n  faces: 2\nspotting: {sensitivity: 0.1}\nmotion: {flow: dis}\n")
+    monkeypatch.setenv("STREAMSPOT_FACES", "3")
+    monkeypatch.setenv("STREAMSPOT_SENSITIVITY", "0.2")
+    settings = load_settings({"sensitivity": 0.3, "policy": None}, file)
+    assert (settings.source, settings.face.faces, settings.spotting.sensitivity) == ("a", 3, 0.3)
+    assert (settings.motion.flow, settings.capture.policy) == ("dis", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("souce: a\n", r"'souce' \(in .*live\.yaml\); did you mean 'source'"),
+        ("face: {faecs: 2}\n", r"'faecs' \(in face of .*live\.yaml\); did you mean 'faces'"),
+        ("face: {flow: dis}\n", r"'flow' \(in face of"),
+        ("faces: 2\n", r"faces in .*live\.yaml belongs into the group face; write it below face:"),
+        ("face: 2\n", r"face in .*live\.yaml is a group of settings"),
+        ("face: {faces: 0}\n", r"faces = 0 \(in .*live\.yaml\) is impossible: .* 1"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, words: str):
+    """An unknown key, a key in the wrong group, an impossible value: one sentence with the remedy."""
+    file = tmp_path / "live.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        load_settings({}, file)
+
+
+@pytest.mark.parametrize("name", ["live", "replay"])
+def test_ready_settings_are_valid(name: str):
+    """The shipped files can be used by their names."""
+    assert load_settings({"source": "clip.mp4"}, name).capture.policy in (
+        "every",
+        "latest",
+    )
+
+
+def test_every_setting_has_a_flag_of_its_name_and_says_what_it_is():
+    """The leaves of the tree have distinct names, each a flag of ``run`` with a description."""
+    names = [leaf for _, leaf, _ in leaves()]
+    assert len(names) == len(set(names))
+    assert set(names) <= set(inspect.signature(run).parameters)
+    assert all(field.description for _, _, field in leaves())
+
+
+def test_keywords_of_python_are_settings_of_the_tree():
+    """What ``streamspot.open`` takes has the names and, value by value, the choices of the tree."""
+    known = {leaf for _, leaf, _ in leaves()}
+    hints = get_type_hints(Analysis)
+    assert set(hints) <= known
+    groups = {leaf: group for group, leaf, _ in leaves()}
+    for name in ("policy", "flow", "device"):
+        field = type(getattr(Settings(), groups[name])).model_fields[name]
+        assert field.annotation == hints[name]
+
+
+def test_a_misspelt_name_offers_its_neighbour():
+    """So it is for whoever builds settings in Python."""
+    with pytest.raises(SettingsError, match="did you mean 'sensitivity'"):
+        build({"sensitivty": 0.5})
+    with pytest.raises(SettingsError, match=r"sensitivity = 3 is impossible"):
+        build({"sensitivity": 3})
