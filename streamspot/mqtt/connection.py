@@ -33,6 +33,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from streamspot.errors import BrokerError
+from streamspot.loop import watches_sockets
 from streamspot.mqtt.address import PASSWORD, Broker
 
 TIMEOUT = 4.0
@@ -139,6 +140,11 @@ class Dialler:
 
     @contextlib.asynccontextmanager
     async def _connection(self, will: tuple[str, bytes] | None) -> AsyncIterator[Connection]:
+        if not watches_sockets():
+            raise BrokerError(
+                "MQTT does not work on this event loop, the default of Windows; give asyncio.Runner "
+                "loop_factory=asyncio.SelectorEventLoop"
+            )
         await self._reach()
         web = self.broker.scheme in {"ws", "wss"}
         client = aiomqtt.Client(
