@@ -23,6 +23,7 @@ from streamspot.dashboard import Dashboard, PlainLines, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode
+from streamspot.loop import run_to_end
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.resend import resend as publish_again
 from streamspot.mqtt.subscriber import Subscription, subscribe
@@ -60,7 +61,7 @@ def run(
       streamspot run --source clip.mp4 --events - --no-ui
       streamspot run --source rtsp://camera/1 --broker mqtt://localhost --faces 2
     """
-    asyncio.run(run_stream(load_settings(flags, config), draw=ui))
+    run_to_end(run_stream(load_settings(flags, config), draw=ui))
 
 
 async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | None = None) -> None:
@@ -142,7 +143,7 @@ def resend(
     ] = "",
 ) -> None:
     """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
-    count = asyncio.run(publish_again(broker, journal, since=since))
+    count = run_to_end(publish_again(broker, journal, since=since))
     typer.echo(f"{count} event{'s' * (count != 1)} sent")
 
 
@@ -157,7 +158,7 @@ def demo(
 
     Ends by itself; the exit code is 0 only if the events arrived over MQTT.
     """
-    asyncio.run(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
+    run_to_end(_demo(speed or ("1" if sys.stderr.isatty() and ui else "max"), weights, draw=ui))
 
 
 async def _demo(speed: str, weights: str, *, draw: bool) -> None:
@@ -204,4 +205,4 @@ def listen(
                 typer.echo(encode(arrived.event, node=arrived.node) if json else plain(arrived.event))
 
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(follow())
+        run_to_end(follow())
