@@ -79,7 +79,7 @@ def test_impossible_clips_are_refused(spec):
 
 def test_missing_portrait_names_the_extra(monkeypatch):
     """Without scikit-image the user is told what to install."""
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(SourceError, match=r"streamspot\[demo\]"):
         open_source("synthetic")
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,13 +23,12 @@ from streamspot.dashboard import Dashboard, PlainLines, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode
-from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.publisher import resend as publish_again
-from streamspot.mqtt.subscriber import Subscription, subscribe
-from streamspot.outputs import Outputs
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
 from streamspot.types import Event
+
+if TYPE_CHECKING:
+    from streamspot.mqtt.subscriber import Subscription
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +78,8 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
         screen = _screen(stack, run, delivery, draw=draw)
         _on_signals(partial(_leave_now, screen))
         await asyncio.to_thread(run.load)
+        from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
+
         _on_signals(partial(_stop, run, screen))
         outputs = await stack.enter_async_context(Outputs(run, delivery))
         engine = await stack.enter_async_context(Engine([run]))
@@ -139,6 +140,8 @@ def resend(
     ] = "",
 ) -> None:
     """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    from streamspot.mqtt.publisher import resend as publish_again  # noqa: PLC0415 - as above
+
     count = asyncio.run(publish_again(broker, journal, since=since))
     typer.echo(f"{count} event{'s' * (count != 1)} sent")
 
@@ -158,6 +161,9 @@ def demo(
 
 
 async def _demo(speed: str, weights: str, *, draw: bool) -> None:
+    from streamspot.mqtt.embedded import embedded_broker  # noqa: PLC0415 - as above
+    from streamspot.mqtt.subscriber import subscribe  # noqa: PLC0415
+
     received: list[Event] = []
     delivery = Delivery()
     with tempfile.TemporaryDirectory() as folder:
@@ -190,6 +196,7 @@ def listen(
     json: Annotated[bool, typer.Option("--json", help="Print the CloudEvents as they came.")] = False,
 ) -> None:
     """Print the events that arrive at a broker; duplicates are dropped, gaps are named."""
+    from streamspot.mqtt.subscriber import subscribe  # noqa: PLC0415 - as above
 
     async def follow() -> None:
         async with subscribe(broker, node=node, stream=stream) as arriving:

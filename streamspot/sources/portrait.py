@@ -5,6 +5,7 @@ Each movement is a smooth displacement field around the face, scaled by its stre
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import cv2
@@ -24,14 +25,22 @@ _EYES = ((203.4, 101.0), (246.6, 103.6))
 _IOD = 43.3 * _SCALE
 
 
-def _photograph() -> NDArray[np.uint8]:
-    """Return the enlarged cut of the portrait, BGR, with a margin for the sway."""
-    try:
-        from skimage.data import astronaut  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
+def check_portrait() -> None:
+    """See that there is a portrait, which takes a moment to load.
+
+    Raises:
+        SourceError: scikit-image, which ships the photograph, is not installed.
+    """
+    if find_spec("skimage") is None:
         raise SourceError(
             'the synthetic clip needs scikit-image; install it with pip install "streamspot[demo]"'
-        ) from None
+        )
+
+
+def _photograph() -> NDArray[np.uint8]:
+    """Return the enlarged cut of the portrait, BGR, with a margin for the sway."""
+    from skimage.data import astronaut  # noqa: PLC0415 - an extra, and slow to import
+
     size = (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN)
     (x, y), s = _ORIGIN, _SCALE
     matrix = np.array([[s, 0, -x * s], [0, s, -y * s]])
@@ -46,7 +55,7 @@ class Portrait:
     """The portrait and the displacement fields of its movements, computed once.
 
     Raises:
-        SourceError: scikit-image, which ships the photograph, is not installed.
+        ImportError: There is none; ``check_portrait`` says so in words.
     """
 
     def __init__(self) -> None:
