@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -186,6 +188,30 @@ def test_a_refused_broker_is_in_red_and_in_words():
     stream.delivery.state, stream.delivery.error = "refused", "not authorised: check the user name"
     assert "refused" in red(view)
     assert "not authorised" in red(view)
+
+
+def test_a_message_hides_nothing():
+    """A message in the last line leaves room for how the run is ended, on a small terminal too."""
+    stream, view = running()
+    stream.push(408, messages=["the camera gives 14 fps instead of 30: more light helps " * 3])
+    for width, height in [(120, 36), (80, 24), (60, 15)]:
+        last = text_of(view, width, height, ending="q ends the run").splitlines()[-1]
+        assert "! the camera" in last
+        assert last.endswith("q ends the run ")
+
+
+def test_the_dashboard_stands_before_anything_slow_is_loaded():
+    """Neither the network, nor the face detector, nor any output is imported when a source has been opened."""
+    pytest.importorskip("skimage", reason="the synthetic clip needs the extra demo")
+    script = (
+        "import sys, streamspot.cli, streamspot.dashboard\n"
+        "from streamspot.engine import StreamRun\n"
+        "from streamspot.settings import load_settings\n"
+        "StreamRun(load_settings({'source': 'synthetic'}))\n"
+        "print([name for name in ('torch', 'mediapipe', 'aiomqtt', 'pyarrow', 'skimage') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_picture_says_what_it_waits_for():
