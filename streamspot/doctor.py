@@ -186,8 +186,7 @@ def _terminal() -> Finding:
 
 
 def _broker(url: str) -> Finding:
-    import asyncio  # noqa: PLC0415
-
+    from streamspot.loop import run_to_end  # noqa: PLC0415
     from streamspot.mqtt.address import Broker  # noqa: PLC0415
     from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 
@@ -197,5 +196,5 @@ def _broker(url: str) -> Finding:
         async with Dialler(broker).connect():
             pass
 
-    asyncio.run(try_it())
+    run_to_end(try_it())
     return Finding("broker", "ok", f"{broker.address} answers")

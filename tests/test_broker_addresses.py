@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,14 @@ def test_addresses_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_waiting_grows_to_a_minute_and_no_further(attempt: int):
     """However long a broker is away, it is tried again within a minute."""
     assert 0 < backoff(attempt) <= 60
+
+
+async def test_the_demo_broker_ends_though_somebody_only_knocked():
+    """A connection that came and went without a word keeps nobody waiting, on any Python."""
+    async with asyncio.timeout(5), embedded_broker() as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_the_demo_broker_names_a_taken_port():

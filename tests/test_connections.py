@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,10 @@ import pytest
 from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
 
 import streamspot
+from streamspot.errors import BrokerError
+from streamspot.loop import run_to_end, watches_sockets
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.stats import Delivery
 
@@ -79,6 +84,34 @@ async def test_a_topic_the_broker_forbids_is_told_on_mqtt_5(tmp_path: Path):
         assert delivery.queued == 1
 
 
+def test_windows_default_loop_is_refused_in_one_sentence():
+    """A loop that cannot watch sockets, as Windows' default, is named with its remedy."""
+
+    class Proactor(asyncio.SelectorEventLoop):
+        add_reader = asyncio.AbstractEventLoop.add_reader
+
+    async def connect() -> None:
+        async with Dialler(Broker.parse("mqtt://127.0.0.1:1")).connect():
+            pass
+
+    with (
+        asyncio.Runner(loop_factory=Proactor) as runner,
+        pytest.raises(BrokerError, match="SelectorEventLoop"),
+    ):
+        runner.run(connect())
+
+
+def test_the_program_runs_on_a_loop_that_watches_sockets(monkeypatch: pytest.MonkeyPatch):
+    """The commands choose such a loop themselves, on Windows too."""
+
+    async def answer() -> bool:
+        return watches_sockets()
+
+    assert run_to_end(answer())
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert run_to_end(answer())
+
+
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
     """Make an authority, a server's and a client's certificate, and a second authority nobody trusts."""
@@ -91,7 +124,8 @@ def certificates(tmp_path: Path) -> Path:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     for name in ("ca", "other"):
-        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes"]
+        # Python 3.13 refuses an authority that does not say what its key is for
+        subject = ["-subj", f"/CN={name}", "-days", "2", "-nodes", "-addext", "keyUsage=critical,keyCertSign"]
         openssl(
             "req",
             "-x509",
@@ -105,7 +139,9 @@ def certificates(tmp_path: Path) -> Path:
             f"{name}.pem",
             *subject,
         )
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    (folder / "names").write_text(  # and a certificate that does not name its authority's key
+        "subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n"
+    )
     for name in ("server", "client"):
         openssl(
             "req",

@@ -8,10 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-import aiomqtt
 import pytest
 from packaging.requirements import Requirement
-from paho.mqtt import client as paho
 
 from streamspot.errors import SettingsError
 from streamspot.face.detectors import has_face_mesh
@@ -29,7 +27,8 @@ PRIVATE = {
     ("_packet_getter", "mediapipe"),
     ("_get_serialized_proto_list", "mediapipe"),
 }
-"""Every private attribute of another library that the package touches, and whose it is."""
+"""Every private attribute of another library that the package touches, and whose it is; that those of MQTT clients
+are there is tested in ``test_connections.py``."""
 
 MACHINES = [
     ("linux", "x86_64"),
@@ -82,14 +81,6 @@ def test_no_private_part_of_another_library_without_an_exact_pin():
     for _, library in PRIVATE:
         specifiers = [str(need.specifier) for need in NEEDS if need.name == library]
         assert any(re.fullmatch(r"==[\d.]+", specifier) for specifier in specifiers)
-
-
-async def test_the_private_parts_of_the_mqtt_clients_are_there():
-    """The pinned aiomqtt and paho have the attributes that a connection uses."""
-    client = aiomqtt.Client("localhost")
-    assert isinstance(client._client, paho.Client)
-    assert not client._disconnected.done()
-    client._client._sock_close()
 
 
 @pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")

@@ -33,6 +33,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from streamspot.errors import BrokerError
+from streamspot.loop import watches_sockets
 from streamspot.mqtt.address import PASSWORD, Broker
 
 TIMEOUT = 4.0
@@ -139,6 +140,11 @@ class Dialler:
 
     @contextlib.asynccontextmanager
     async def _connection(self, will: tuple[str, bytes] | None) -> AsyncIterator[Connection]:
+        if not watches_sockets():
+            raise BrokerError(
+                "MQTT does not work on this event loop, the default of Windows; give asyncio.Runner "
+                "loop_factory=asyncio.SelectorEventLoop"
+            )
         await self._reach()
         web = self.broker.scheme in {"ws", "wss"}
         client = aiomqtt.Client(
@@ -229,9 +235,10 @@ def _sentences(broker: Broker) -> Iterator[None]:
             f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({PASSWORD})"
         ) from None
     except aiomqtt.MqttError as error:
-        if isinstance(error.__context__, ssl.SSLError):
+        if isinstance(tls := error.__context__, ssl.SSLError):
+            reason = getattr(tls, "verify_message", tls.reason)
             raise RefusedError(
-                f"the certificate of {broker.address} cannot be trusted ({error.__context__.reason}); "
+                f"the certificate of {broker.address} cannot be trusted ({reason}); "
                 "name its authority with ?cafile=FILE"
             ) from None
         raise BrokerError(
