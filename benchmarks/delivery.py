@@ -2,8 +2,8 @@
 
 Protocol: publisher (journal, MQTT at QoS 1, one message in flight), mosquitto and subscriber (duplicates dropped,
 decoded) are three processes of one machine. Latency runs, on the machine's monotonic clock, from just before the
-sink is handed the event to the moment the subscriber's iterator yields it. Memory is what the publisher's resident
-set grew between the first fifth and the end of a load; CPU is the publisher's, per event. Usage:
+publisher is handed the event to the moment the subscriber's iterator yields it. Memory is what the publisher's
+resident set grew between the first fifth and the end of a load; CPU is the publisher's, per event. Usage:
 
     python benchmarks/delivery.py [--seconds 20] [--json FILE]
 """
@@ -23,19 +23,34 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from streamspot.telemetry import Telemetry
 
-from streamspot.mqtt.publisher import MqttSink
+from streamspot.mqtt.publisher import Publisher
 from streamspot.mqtt.subscriber import subscribe
-from streamspot.types import Event, Moment
+from streamspot.stats import Delivery, Stats
+from streamspot.types import Event, Moment, Update
 
 
 def an_event(seq: int, stream: str) -> Event:
     """Return an offset event as a stream makes it."""
-    moment = Moment(seq, seq, seq / 30, "2026-01-01T00:00:00.000000Z")
-    name = f"bench/{stream}/0/{seq}"
+    moment = Moment(tick=seq, frame=seq, pts=seq / 30, time="2026-01-01T00:00:00.000000Z")
     return Event(
-        "bench", stream, 0, name, "offset", "macro", seq, moment, moment, moment, 0.7, 0.5, moment, 8, "none"
+        run="bench",
+        session="bench",
+        stream=stream,
+        face=0,
+        expression=f"bench/{stream}/0-{seq}",
+        phase="offset",
+        kind="macro",
+        seq=seq,
+        onset=moment,
+        apex=moment,
+        offset=moment,
+        intensity=0.7,
+        score=0.5,
+        decided_at=moment,
+        look_ahead=8,
+        model="none",
+        reason=None,
     )
 
 
@@ -58,18 +73,19 @@ async def measure(url: str, folder: Path, rate: float, seconds: float, fsync: fl
     robot = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, limit=2**26)
     assert robot.stdout is not None  # noqa: S101
     await robot.stdout.readline()
-    process, telemetry, sent = psutil.Process(), Telemetry(), np.zeros(count)
+    process, delivery, sent = psutil.Process(), Delivery(), np.zeros(count)
     folder = folder / stream
-    async with MqttSink(
-        url, node="bench", stream=stream, journal=folder, telemetry=telemetry, fsync=fsync
-    ) as sink:
-        while telemetry.broker.state != "online":
+    publisher = Publisher(
+        url, node="bench", stream=stream, journal=folder, measured=Stats(), delivery=delivery, fsync=fsync
+    )
+    async with publisher:
+        while delivery.state != "online":
             await asyncio.sleep(0.01)
         start, cpu, memory = time.monotonic(), time.process_time(), 0
         for number in range(count):
             await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
             sent[number] = time.monotonic()
-            await sink.event(an_event(number, stream))
+            await publisher.take(Update(events=(an_event(number, stream),)))
             if number == count // 5:
                 memory = process.memory_info().rss
         arrived = np.array(json.loads(await robot.stdout.readline()))

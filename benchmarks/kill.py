@@ -1,9 +1,9 @@
 """Kill -9 of whole runs: ``python benchmarks/kill.py [--times 100]``.
 
-A recording of region motion is replayed, again and again under a new session each, with a journal, a mosquitto and a
-file of JSON lines; each run is killed with SIGKILL at a random moment after its first event. A last, undisturbed
-run drains the journal. Reported: events that stand whole in some file and never reached a persistent subscriber (must
-be none), and how many arrived twice.
+A recording of region motion is replayed again and again, with a journal, a mosquitto and a file of JSON lines; each
+run is killed with SIGKILL at a random moment after its first event. A last, undisturbed run drains the journal.
+Reported: events that stand whole in some file and never reached a persistent subscriber (must be none), and how many
+arrived twice.
 """
 
 from __future__ import annotations
@@ -21,26 +21,17 @@ import time
 from pathlib import Path
 
 import streamspot
-from streamspot.engine import Run
-from streamspot.settings import load_settings
 
 
-async def record(path: Path) -> None:
+def record(path: Path) -> None:
     """Record the synthetic clip's region motion."""
-    async with Run(load_settings({"source": "synthetic", "record": path})) as run:
-        async for _ in run:
-            pass
+    command = [sys.executable, "-m", "streamspot", "run", "--source", "synthetic", "--record", str(path)]
+    subprocess.run([*command, "--no-ui"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)  # noqa: S603
 
 
 def start(folder: Path, number: int, url: str, recording: Path) -> subprocess.Popen[bytes]:
-    """Start a run of its own session."""
-    text = recording.read_text(encoding="utf-8")
-    head, _, rest = text.partition("\n")
-    mine = folder / f"{number}.motion"
-    mine.write_text(
-        json.dumps({**json.loads(head), "session": f"run{number}"}, separators=(",", ":")) + "\n" + rest
-    )
-    options = ["--source", mine, "--speed", "8", "--broker", url, "--journal", folder / "journal"]
+    """Start a run."""
+    options = ["--source", recording, "--speed", "8", "--broker", url, "--journal", folder / "journal"]
     options += ["--events", folder / f"{number}.jsonl", "--node", "kill", "--no-ui"]
     command = [sys.executable, "-m", "streamspot", "run", *map(str, options)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
@@ -69,7 +60,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, url = Path(name), f"mqtt://127.0.0.1:{port}"
         recording = folder / "recording"
-        await record(recording)
+        record(recording)
         broker = subprocess.Popen([str(mosquitto), "-p", str(port)], stderr=subprocess.DEVNULL)  # noqa: ASYNC220, S603
         await asyncio.sleep(1.0)
         received: list[str] = []

@@ -1,34 +1,31 @@
 """Whether a stream grows or slows: ``python benchmarks/soak.py [--ticks 108000] [--frames 6000]``.
 
-Two soaks. Frames: the whole run over a synthetic clip of that many frames. Ticks: the interpreter (network, spotter,
-events) over an hour of recorded motion, the same again and again. For each: resident memory at the end of the first
-tenth and at the end, and the mean cost of a step in the first and in the last tenth.
+Two soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
+an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at the
+end, and the mean cost of a step in the first and in the last tenth.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
-from streamspot.telemetry import Telemetry
 
-from streamspot.engine import Run
+import streamspot
 from streamspot.model import Model
-from streamspot.pipeline import Interpreter
-from streamspot.settings import load_settings
-from streamspot.sources.motion import Recording
-from streamspot.types import RegionMotion, Session, Sighting
+from streamspot.pipeline import Pipeline
+from streamspot.stats import Latency
+from streamspot.types import FaceMotion, RegionMotion, Session
 
+KEPT = 600
+"""Ticks of motion that the second soak repeats."""
 MIB = 2**20
 
 
@@ -38,7 +35,13 @@ def rss() -> float:
 
 
 def report(name: str, costs: np.ndarray, sizes: np.ndarray) -> None:
-    """Print one line of figures."""
+    """Print one line of figures.
+
+    Args:
+        name: Of the soak.
+        costs: Seconds of each step, in order of time.
+        sizes: Resident memory, MiB, in order of time.
+    """
     tenth = max(len(costs) // 10, 1)
     first, last = float(costs[:tenth].mean()), float(costs[-tenth:].mean())
     early, late = float(sizes[len(sizes) // 10]), float(sizes[-1])
@@ -54,32 +57,44 @@ def report(name: str, costs: np.ndarray, sizes: np.ndarray) -> None:
     print(name, json.dumps(figures), flush=True)
 
 
-async def soak_frames(source: str, record: Path | None = None) -> None:
-    """Run frames through everything but a broker, as fast as a camera gives them.
+class EveryLatency(Latency):
+    """Durations of all calls, not only of the last 512."""
 
-    The cost of a frame is what the program itself measures.
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """Take one duration in seconds."""
+        self.seconds.append(seconds)
+
+
+def soak_frames(source: str) -> list[RegionMotion]:
+    """Run frames through everything but outputs, as fast as a camera gives them; return the motion of the first face.
+
+    The cost of a frame is what the stream itself measures.
     """
-    costs, sizes = [], [rss()]
-    async with Run(load_settings({"source": source, "record": record, "speed": "1"})) as run:
-        seen = 0
-        async for _ in run:
-            if run.telemetry.frames > seen:
-                seen = run.telemetry.frames
-                costs.append(run.telemetry.stages["total"].last)
-                if seen % 100 == 0:
-                    sizes.append(rss())
-    report("frames", np.array(costs), np.array(sizes[1:] or sizes))
+    total, sizes = EveryLatency(), [rss()]
+    measured: list[RegionMotion] = []
+    with streamspot.open(source, speed=1.0) as stream:
+        stream.stats.stages["total"] = total
+        for update in stream:
+            measured += [one.motion for one in update.motion if isinstance(one, FaceMotion) and one.face == 0]
+            del measured[:-KEPT]
+            if stream.stats.frames >= 100 * len(sizes):
+                sizes.append(rss())
+    report("frames", np.array(total.seconds), np.array(sizes[1:] or sizes))
+    return measured
 
 
-def soak_ticks(recording: Recording, ticks: int) -> None:
-    """Interpret a recording for ever, as if the face never left."""
-    motions = [sighting.motion for sighting in recording.sightings() if sighting.motion is not None]
-    session = Session("soak", "soak", 0.0, datetime.now(UTC))
-    interpreter = Interpreter(Model.load("streamspot-base"), session, Telemetry())
+def soak_ticks(motions: list[RegionMotion], ticks: int) -> None:
+    """Judge recorded motion for ever, as if the face never left."""
+    session = Session("soak", "soak", "soak", 0.0, datetime.now(UTC))
+    pipeline = Pipeline(Model.load("streamspot-base"), session)
     costs, sizes = np.zeros(ticks), []
     for motion in _endless(motions, ticks):
         started = time.perf_counter()
-        interpreter.push(Sighting(0, motion))
+        pipeline.push(FaceMotion(0, motion))
         costs[motion.tick] = time.perf_counter() - started
         if motion.tick % 1000 == 0:
             sizes.append(rss())
@@ -99,16 +114,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=6000)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "motion.jsonl"
-        asyncio.run(soak_frames("synthetic:seconds=20", record))  # warms up, and gives the motion
-        if options.frames:
-            seconds = options.frames / 30
-            asyncio.run(
-                soak_frames(f"synthetic:seconds={seconds:g},expressions={max(1, options.frames // 180)}")
-            )
-        if options.ticks:
-            soak_ticks(Recording(record), options.ticks)
+    measured = soak_frames("synthetic:seconds=20")  # warms up, and gives the motion
+    if options.frames:
+        seconds, expressions = options.frames / 30, max(1, options.frames // 180)
+        soak_frames(f"synthetic:seconds={seconds:g},expressions={expressions}")
+    if options.ticks:
+        soak_ticks(measured, options.ticks)
 
 
 if __name__ == "__main__":

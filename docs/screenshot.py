@@ -13,41 +13,40 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.segment import Segment, Segments
-from streamspot.telemetry import Telemetry
 
-from streamspot.dashboard import picture
-from streamspot.engine import Run
+from streamspot.dashboard import View, picture
+from streamspot.engine import Engine, StreamRun
 from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.publisher import MqttSink
+from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
 
-UNTIL = 12.6
+UNTIL = 12.0
 """Seconds of the clip after which the picture is taken."""
 
 
-async def watch() -> None:
-    """Run the synthetic clip in its own time, delivered to an embedded broker, and stop in the middle."""
-    telemetry = Telemetry()
-    settings = load_settings({"source": "synthetic", "speed": 1.0})
+async def watch(width: int, height: int) -> list[list[Segment]]:
+    """Run the synthetic clip in its own time, delivered to an embedded broker; return the picture in its middle."""
     with tempfile.TemporaryDirectory() as folder:
         async with embedded_broker(port=1883) as url:
-            sink = MqttSink(url, node="demo", stream="synthetic", journal=Path(folder), telemetry=telemetry)
-            async with sink, Run(settings, telemetry) as run:
-                async for batch in run:
-                    for event in batch.events:
-                        await sink.event(event)
-                    if telemetry.pts > UNTIL:
-                        await asyncio.sleep(0.1)
-                        (Path(__file__).parent / "dashboard.svg").write_text(svg(telemetry, 120, 36), "utf-8")
+            flags = {"source": "synthetic", "speed": 1.0, "broker": url, "node": "demo"}
+            run = StreamRun(load_settings({**flags, "journal": Path(folder)}))
+            run.load()
+            async with Outputs(run) as outputs, Engine([run]) as engine:
+                view = View(run.stats, outputs.delivery)
+                async for _, update in engine:
+                    await outputs.take(update)
+                    view.take(update)
+                    if update.pts > UNTIL:
                         break
+                await asyncio.sleep(0.1)  # the last event is acknowledged
+                return picture(view.shown(elapsed=update.pts, ending="q ends the run"), width, height)
 
 
-def svg(telemetry: Telemetry, width: int, height: int) -> str:
-    """Return the dashboard as a self-contained SVG picture of a terminal."""
+def svg(lines: list[list[Segment]], width: int) -> str:
+    """Return lines of the dashboard as a self-contained SVG picture of a terminal."""
     console = Console(
         record=True, width=width, force_terminal=True, color_system="truecolor", file=io.StringIO()
     )
-    lines = picture(telemetry, width, height, elapsed=telemetry.pts)
     console.print(
         Segments([segment for line in lines for segment in [*line, Segment.line()]]), end="", crop=False
     )
@@ -57,4 +56,4 @@ def svg(telemetry: Telemetry, width: int, height: int) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(watch())
+    (Path(__file__).parent / "dashboard.svg").write_text(svg(asyncio.run(watch(120, 36)), 120), "utf-8")

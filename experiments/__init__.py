@@ -1,1 +1,1 @@
-"""The paper's baselines, tables and ablations, and the making of the shipped weights: outside the package."""
+"""Outside the package: the paper's baselines, the tables of docs/results.md, the making of the weights."""

@@ -1,4 +1,4 @@
-"""What a live user of the shipped weights feels: ``python benchmarks/announced.py [WEIGHTS]``.
+"""What a live user of the shipped weights feels: ``python -m experiments.announced [WEIGHTS]``.
 
 200 simulated recordings of 30 s with seeds never trained on, decoded with the settings that the weights bring; prints
 the table of the model card, of how many expressions that touch both are found, and the table for faces that are
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from streamspot.datasets.recording import KINDS, Instance, Recording
+from experiments.shipped.held_out import HELD_OUT
+from streamspot.datasets.recording import KINDS, Recording
 from streamspot.evaluation.live import HEADS, follow, live_figures, live_table
 from streamspot.evaluation.matching import match
 from streamspot.model import Model
 from streamspot.simulation import simulate
 from streamspot.spotting import SpotSettings
-from streamspot.training.simulated import HELD_OUT
 from streamspot.types import Detection
 
 RECORDINGS = 200
@@ -35,8 +35,7 @@ def main() -> None:
     for number in range(RECORDINGS):
         made = simulate(HELD_OUT + number, layout=model.config.layout)
         name = str(number)
-        instances = tuple(Instance(one.kind, one.onset, one.apex, one.offset) for one in made.instances)
-        recordings.append(Recording(name, name, made.motion, instances))
+        recordings.append(Recording(name, name, made.motion, made.instances))
         output = model.forward(made.motion[None])
         scores = np.column_stack((output.intensity[0].cpu().numpy(), output.classes[0].cpu().numpy()))
         phases[name] = follow(scores, decoder)

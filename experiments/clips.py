@@ -1,4 +1,4 @@
-"""How many expressions of annotated clips are found: ``python benchmarks/clips.py FOLDER [--weights W]``.
+"""How many expressions of annotated clips are found: ``python -m experiments.clips FOLDER [--weights W]``.
 
 FOLDER holds clips and an ``annotations.csv`` with the columns clip, onset, apex, offset (frames of the clip). Every
 clip in the folder is run; a finished expression counts as found when its intersection over union with an annotated
@@ -8,31 +8,34 @@ one is at least 0.5, one to one in order of time. Clips without a row are expres
 from __future__ import annotations
 
 import argparse
-import asyncio
 import csv
 import json
 from collections import defaultdict
 from pathlib import Path
 
-from streamspot.engine import Run
-from streamspot.settings import load_settings
-from streamspot.types import Event
+from experiments.observing import events_of_clip
+from streamspot.datasets.recording import Instance
+from streamspot.evaluation.matching import match
+from streamspot.types import Detection, Event
 
 SUFFIXES = (".mp4", ".mov", ".mpg", ".avi", ".gif", ".mkv", ".webm")
 
 
-async def events_of(clip: Path, weights: str, faces: int, sensitivity: float) -> tuple[list[Event], float]:
-    """Return all events of a clip and its length in seconds."""
-    flags = {"source": str(clip), "weights": weights, "faces": faces, "sensitivity": sensitivity}
-    async with Run(load_settings(flags)) as run:
-        events = [event async for batch in run for event in batch.events]
-        return events, run.telemetry.pts
-
-
-def iou(a: tuple[int, int], b: tuple[int, int]) -> float:
-    """Return the intersection over union of two inclusive intervals."""
-    overlap = min(a[1], b[1]) - max(a[0], b[0]) + 1
-    return max(0, overlap) / (max(a[1], b[1]) - min(a[0], b[0]) + 1)
+def as_detection(event: Event) -> Detection | None:
+    """Return a finished expression in frames of the clip, None for any other event; the kind does not count here."""
+    if event.phase != "offset" or event.offset is None:
+        return None
+    return Detection(
+        number=event.seq,
+        phase="offset",
+        kind="macro",
+        onset=event.onset.frame,
+        apex=None,
+        offset=event.offset.frame,
+        intensity=event.intensity,
+        score=0.0,
+        decided=0,
+    )
 
 
 def main() -> None:
@@ -44,34 +47,33 @@ def main() -> None:
     parser.add_argument("--sensitivity", type=float, default=0.5)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    truth: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    truth: dict[str, list[Instance]] = defaultdict(list)
     with (options.folder / "annotations.csv").open(encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
-            truth[row["clip"]].append((int(row["onset"]), int(row["offset"])))
+            onset, offset = int(row["onset"]), int(row["offset"])
+            truth[row["clip"]].append(Instance("macro", onset, onset, offset))
     result = {}
     for clip in sorted(path for path in options.folder.iterdir() if path.suffix in SUFFIXES):
-        events, seconds = asyncio.run(events_of(clip, options.weights, options.faces, options.sensitivity))
-        seen = [(e.onset.frame, e.offset.frame, e) for e in events if e.phase == "offset" and e.offset]
-        left, false = list(truth[clip.name]), []
-        for onset, offset, event in seen:
-            match = max(left, key=lambda t: iou(t, (onset, offset)), default=None)
-            if match is not None and iou(match, (onset, offset)) >= 0.5:
-                left.remove(match)
-            else:
-                false.append((onset, offset, event.kind))
+        events, seconds = events_of_clip(clip, options.weights, options.faces, options.sensitivity)
+        kinds = {d: event.kind for event in events if (d := as_detection(event))}
+        counts, pairs = match(list(kinds), truth[clip.name], "macro")
+        found = [one for _, one in pairs if one is not None]
+        missed = [(one.onset, one.offset) for one in truth[clip.name] if one not in found]
+        false = [(d.onset, d.offset, kinds[d]) for d, one in pairs if one is None]
         cancelled = [(e.onset.frame, e.reason) for e in events if e.phase == "cancelled"]
         result[clip.name] = {
             "expressions": len(truth[clip.name]),
-            "found": len(truth[clip.name]) - len(left),
-            "missed": left,
+            "found": counts.tp,
+            "missed": missed,
             "false": false,
             "cancelled": cancelled,
             "seconds": round(seconds, 1),
         }
         print(clip.name, json.dumps(result[clip.name]))
         if options.verbose:
-            for onset, offset, event in seen:
-                print(f"    {event.kind} {onset}-{offset} peak {event.intensity} score {event.score}")
+            for event in (event for event in events if as_detection(event)):
+                span = f"{event.onset.frame}-{event.offset.frame if event.offset else ''}"
+                print(f"    {event.kind} {span} peak {event.intensity} score {event.score}")
     total = {key: sum(row[key] for row in result.values()) for key in ("expressions", "found", "seconds")}
     print("total", json.dumps({**total, "false": sum(len(row["false"]) for row in result.values())}))
 

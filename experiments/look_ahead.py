@@ -1,20 +1,19 @@
-"""What the look-ahead costs a live user, from the curves that cross-validations left; writes RUNS/live.json.
+"""What the look-ahead costs a live user, from the curves that cross-validations left.
 
-python benchmarks/look_ahead.py levels --data DIR --runs RUNS    # levels of the onset
-python benchmarks/look_ahead.py plot --runs RUNS                 # … drawn: docs/look-ahead.svg
-python benchmarks/look_ahead.py exact --data DIR --runs RUNS     # online against whole-array decoding
-python benchmarks/look_ahead.py stream --data DIR --runs RUNS    # a stream's settings, look-ahead 8
-python benchmarks/look_ahead.py streamed --data DIR --runs RUNS --weights FILE [--weights FILE]    # step, forward
-python benchmarks/look_ahead.py touching --data DIR --runs RUNS
+python -m experiments.look_ahead levels --data DIR --runs RUNS      # early onsets, by the level that announces them
+python -m experiments.look_ahead plot                               # the same, drawn: docs/look-ahead.png
+python -m experiments.look_ahead stream --data DIR --runs RUNS      # a stream's decoder, look-ahead 8
+python -m experiments.look_ahead streamed --data DIR --weights FILE [--weights FILE]      # step beside forward
+python -m experiments.look_ahead touching --data DIR --runs RUNS    # expressions without a pause between them
 
-RUNS holds the folders of ``benchmarks/tables.py run --quick``, with their folds.
+RUNS holds the folders of ``python -m experiments.tables run --quick``, with their folds. What is measured goes to
+``experiments/results/look_ahead.json``, which ``experiments.tables render`` reads.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from experiments.live_tables import MEASURED
+from experiments.runs import run_name
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.live import follow, live_figures
@@ -31,11 +32,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.spotting import SpotSettings, decode, scores_of
 from streamspot.training.settings import TrainSettings
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-from spotting_reference import decode_reference  # noqa: E402
-
-PLOT = ROOT / "docs" / "look-ahead.svg"
+PLOT = Path(__file__).parents[1] / "docs" / "look-ahead.png"
 RUN = {0: "look-ahead-0", 4: "look-ahead-4", 8: "casme2", 16: "look-ahead-16"}
 LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 DEPTHS = (0.2, 0.25, 0.3, 0.4)
@@ -65,7 +62,7 @@ Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
 
 
 def _run(runs: Path, look_ahead: int, seed: int = 0) -> Path:
-    return runs / f"quick-{RUN[look_ahead]}-seed{seed}"
+    return runs / run_name(RUN[look_ahead], seed, quick=True)
 
 
 def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
@@ -74,7 +71,7 @@ def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
     settings = TrainSettings.model_validate(results["configuration"])
     return settings, {
         subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
-        for subject, (macro, micro) in results["least_scores"].items()
+        for subject, (macro, micro) in results["min_scores"].items()
     }
 
 
@@ -87,15 +84,16 @@ def _curves(run: Path) -> dict[str, Scores]:
     return found
 
 
-def _kept(runs: Path) -> dict[str, Any]:
+def _kept() -> dict[str, Any]:
     """Return what the commands have measured so far."""
-    path = runs / "live.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
 
 
-def _keep(runs: Path, name: str, value: Any) -> None:
-    path, known = runs / "live.json", _kept(runs)
-    path.write_text(json.dumps(known | {name: value}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+def _keep(name: str, value: Any) -> None:
+    """Add what a command has measured, one measurement a line."""
+    known = _kept() | {name: value}
+    lines = [f"{json.dumps(key)}:{json.dumps(known[key], separators=(',', ':'))}" for key in sorted(known)]
+    MEASURED.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
     print(json.dumps(value))
 
 
@@ -117,53 +115,35 @@ def levels(*, data: Data, runs: Runs) -> None:
             }
             row = live_figures(dataset.recordings, phases, ahead)["overall"]
             points[str(ahead)].append([level, row["share_of_found"] or 0.0, row["cancelled_per_hour"]])
-    _keep(runs, "trade_off", points)
+    _keep("trade_off", points)
 
 
 @app.command()
-def plot(*, runs: Runs) -> None:
+def plot() -> None:
     """Draw what ``levels`` measured."""
-    from matplotlib import rc_context  # noqa: PLC0415 - an extra
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
-    points: dict[str, list[list[float]]] = _kept(runs)["trade_off"]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamspot"}):
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
-        axes = figure.subplots()
-        for ahead, colour in zip(
-            sorted(points, key=int), ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False
-        ):
-            tried, share, cancelled = zip(*points[ahead], strict=True)
-            axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
-            usual = tried.index(SpotSettings().onset_level)
-            axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
-        axes.set(
-            xlabel="cancelled announcements an hour",
-            ylabel="announced before the apex",
-            ylim=(0, 1.02),
-            title=f"onset announced at levels {LEVELS[-1]} (left) to {LEVELS[0]}; large: the default",
-        )
-        axes.title.set_fontsize(9)
-        axes.legend(title="look-ahead", fontsize=8)
-        figure.savefig(PLOT, format="svg", metadata={"Date": None})
+    from experiments.plots import save_png  # noqa: PLC0415
 
-
-@app.command()
-def exact(*, data: Data, runs: Runs) -> None:
-    """Compare the online spotter's events with the whole-array decoder's on every recording, look-ahead 8."""
-    dataset = load(data)
-    compared = events = different = 0
-    for seed in SEEDS:
-        run = _run(runs, 8, seed)
-        (_, decoders), curves = _decoders(run), _curves(run)
-        for recording in dataset.recordings:
-            scores = curves[recording.name].astype(float).T
-            for how in (decoders[recording.subject], SpotSettings()):
-                online = [replace(d, number=0, decided=0) for d in decode(scores_of(*scores), how)]
-                different += online != decode_reference(*scores, how)
-                compared += 1
-                events += len(online)
-    _keep(runs, "exact", {"curves": compared, "events": events, "different": different})
+    points: dict[str, list[list[float]]] = _kept()["trade_off"]
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for ahead, colour in zip(
+        sorted(points, key=int), ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False
+    ):
+        tried, share, cancelled = zip(*points[ahead], strict=True)
+        axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
+        usual = tried.index(SpotSettings().onset_level)
+        axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
+    axes.set(
+        xlabel="cancelled announcements an hour",
+        ylabel="announced before the apex",
+        ylim=(0, 1.02),
+        title=f"onset announced at levels {LEVELS[-1]} (left) to {LEVELS[0]}; large: the default",
+    )
+    axes.title.set_fontsize(9)
+    axes.legend(title="look-ahead", fontsize=8)
+    save_png(figure, PLOT)
 
 
 @app.command()
@@ -179,14 +159,13 @@ def stream(*, data: Data, runs: Runs) -> None:
         f1 = protocols(dataset.recordings, finals)["strict"]["overall"]["f1"]
         live = live_figures(dataset.recordings, phases, 8)
         tables.append({"settings": other, "seed": seed, "f1": f1, "live": live})
-    _keep(runs, "stream", tables)
+    _keep("stream", tables)
 
 
 @app.command()
 def streamed(
     *,
     data: Data,
-    runs: Runs,
     weights: Annotated[list[Path], typer.Option(help="Weights of `train`; may be given several times.")],
     every: Annotated[
         int, typer.Option(min=1, help="Take every n-th recording by length, the shortest first.")
@@ -194,7 +173,7 @@ def streamed(
 ) -> None:
     """Compare the scores of ``Model.step``, recordings side by side, with those of ``Model.forward``.
 
-    The rows of other encoders stay.
+    Earlier rows of other encoders are kept.
     """
     import torch  # noqa: PLC0415 - slow to import
 
@@ -203,7 +182,7 @@ def streamed(
     torch.set_num_threads(1)
     recordings = sorted(load(data).recordings, key=lambda r: -len(r.motion))[::-every][::-1]
     lengths = np.array([len(r.motion) for r in recordings])
-    rows = {row["encoder"]: row for row in _kept(runs).get("streamed", [])}
+    rows = {row["encoder"]: row for row in _kept().get("streamed", [])}
     for path in weights:
         model = Model.load(path, device="cpu")
         ahead = model.config.look_ahead
@@ -229,7 +208,7 @@ def streamed(
             "intensity": float(worst[0]),
             "classes": float(worst[1:].max()),
         }
-    _keep(runs, "streamed", [rows[name] for name in sorted(rows)])
+    _keep("streamed", [rows[name] for name in sorted(rows)])
 
 
 @app.command()
@@ -237,8 +216,8 @@ def touching(*, data: Data, runs: Runs) -> None:
     """Let two real expressions of one unseen subject touch and count how often they come out as two."""
     import torch  # noqa: PLC0415 - slow to import
 
-    from streamspot.training.crossval import plan  # noqa: PLC0415
-    from streamspot.training.methods import train_network  # noqa: PLC0415
+    from streamspot.training.folds import plan  # noqa: PLC0415
+    from streamspot.training.loop import Trainer, predict  # noqa: PLC0415
 
     torch.set_num_threads(1)
     dataset = load(data)
@@ -250,23 +229,24 @@ def touching(*, data: Data, runs: Runs) -> None:
             held_out = plan(dataset.subjects, settings)[number].held_out
             seen = dataset.of([s for s in dataset.subjects if s not in held_out])
             pairs = list(_pairs(dataset, held_out))
-            scores = train_network(seen, settings, layout=dataset.layout)([pair for pair, _ in pairs])
+            network = Trainer(seen, settings, layout=dataset.layout).run()
+            scores = predict(network, [pair for pair, _ in pairs])
             judged += [(pair, apexes, scores[pair.name]) for pair, apexes in pairs]
         tables += [{"seed": seed, "folds": named, **_tally(judged, **other)} for other in DECODERS]
-    _keep(runs, "touching", tables)
+    _keep("touching", tables)
 
 
 def _tally(judged: list[tuple[Recording, tuple[int, int], Scores]], **other: float) -> dict[str, Any]:
-    """Return by least depth of the trough how many pairs came out as two, and of how many."""
+    """Return how many pairs came out as two and of how many, by minimum depth of the trough."""
     settings = replace(SpotSettings(), **other)  # type: ignore[arg-type]
     table: dict[str, Any] = {"settings": other, "pairs": len(judged)}
     for pair, apexes, scores in judged:
         found = _separated(scores, apexes, settings)
-        for least in DEPTHS if found else ():
-            if found and found[0] >= least:
+        for depth in DEPTHS if found else ():
+            if found and found[0] >= depth:
                 for how in (pair.name.split()[0], "all"):
-                    right, all_ = table.setdefault(how, {}).get(f"{least}", (0, 0))
-                    table[how][f"{least}"] = [right + found[1], all_ + 1]
+                    right, all_ = table.setdefault(how, {}).get(f"{depth}", (0, 0))
+                    table[how][f"{depth}"] = [right + found[1], all_ + 1]
     return table
 
 

@@ -1,28 +1,62 @@
-"""What a stream measures of pictures."""
+"""What the pipeline makes of pictures: the one place where experiments run it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
-from streamspot.telemetry import Telemetry
-
+import streamspot
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
+from streamspot.files import write_atomically
+from streamspot.model import Model
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.flow import FlowName
 from streamspot.motion.fuse import ANCHOR
 from streamspot.motion.regions import layout
-from streamspot.types import Frame, Sighting
+from streamspot.pipeline import Pipeline
+from streamspot.sources.motion import MotionRecording, MotionWriter
+from streamspot.types import Event, FaceMotion, FlowName, Frame, Motion, Session
+
+_SESSION = Session("experiment", "experiment", "experiment", 0.0, datetime.fromtimestamp(0, UTC))
 
 
-def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = ANCHOR) -> Iterator[Sighting]:
-    """Yield the region motion of a face, measured as a stream does if nothing else is said."""
-    estimator = MotionEstimator(
-        FaceTracker(make_detector()), layout("face17"), Telemetry(), flow=flow, anchor=anchor
-    )
+def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = ANCHOR) -> Iterator[Motion]:
+    """Yield the region motion of a face, measured as a stream does unless ``flow`` or ``anchor`` say otherwise."""
+    estimator = MotionEstimator(FaceTracker(make_detector()), layout("face17"), flow=flow, anchor=anchor)
     try:
         for frame in frames:
             yield from estimator.push(frame)
         yield from estimator.finish()
     finally:
         estimator.close()
+
+
+def record(frames: Iterable[Frame], path: Path) -> None:
+    """Record the region motion of pictures, whole or not at all."""
+    with write_atomically(path) as part, MotionWriter(part) as writer:
+        writer.begin(_SESSION, "face17")
+        writer.extend(observe(frames), _SESSION)
+
+
+def events_of_recording(path: Path, model: Model) -> tuple[list[Event], int]:
+    """Return the events of recorded motion under a stream's default settings, and the ticks with a measured face."""
+    pipeline = Pipeline(model, _SESSION)
+    events: list[Event] = []
+    measured = 0
+    for one in MotionRecording(path).read():
+        measured += isinstance(one, FaceMotion)
+        events += pipeline.push(one).events
+    events += pipeline.finish().events
+    return events, measured
+
+
+def events_of_clip(clip: Path, weights: str, faces: int, sensitivity: float) -> tuple[list[Event], float]:
+    """Return the events of a video file and its length in seconds."""
+    events: list[Event] = []
+    last = 0.0
+    with streamspot.open(clip, weights=weights, faces=faces, sensitivity=sensitivity) as stream:
+        for update in stream:
+            events += update.events
+            last = max(last, update.pts)
+    return events, last

@@ -1,4 +1,4 @@
-"""How much of an expression each measurement reads: ``python benchmarks/reading.py FACE_MODELS``.
+"""How much of an expression each measurement reads: ``python -m experiments.reading FACE_MODELS``.
 
 FACE_MODELS is a folder with ``ict_facekit_light.npz`` and ``vertex_indices.json`` of ICT-FaceKit. Rendered people,
 held still, show one expression each time; how far every point of the picture moves is known from the rendering. A
@@ -17,8 +17,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from heads import Array, Clip, HeadModel, rasterise
 
+from experiments.shipped.heads import SIZE, Array, Clip, HeadModel
+from experiments.shipped.rasterise import rasterise
 from streamspot.face.align import CROP, CROP_EYES, Eyes, to_crop
 from streamspot.face.detectors import FaceMesh
 from streamspot.motion.flow import FLOWS, make_flow
@@ -63,7 +64,7 @@ class Still(Clip):
     def moved(self) -> Array:
         """Return how far what is seen at each pixel at rest has moved when the expression is held, pixels."""
         before, after = self.vertices(0)[0], self.vertices(REST + RISE)[0]
-        return rasterise(before, self._triangles, (after - before)[:, :2])[1]
+        return rasterise(before, self._triangles, (after - before)[:, :2], SIZE)[1]
 
 
 def mesh_of(frames: list[Frame], *, attention: bool) -> Array | None:

@@ -1,64 +1,49 @@
-"""What spotting costs, whether it is exact and, where annotations are at hand, how ideal curves fare.
+"""What the decoder costs and how it fares on ideal curves: ``python -m experiments.spotting [--casme2 DIR]``.
 
-Run: ``python benchmarks/spotting.py [--curves 10000]``. The ideal curves are not a model's: every annotated
-expression of CAS(ME)² becomes a bump with noise around it, which tests the decoder alone.
+The ideal curves are not a network's: every annotated expression of CAS(ME)² becomes a bump with noise around it,
+which judges the decoder alone. That the decoder is exact is a test's matter (``tests/test_spotting.py``).
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.datasets.recording import KINDS, Instance, Recording
+from streamspot.datasets.store import load
+from streamspot.evaluation.matching import match
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
-from streamspot.types import Detection, Kind
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-from spotting_reference import SETTINGS, SHAPES, bump, decode_reference, random_curves  # noqa: E402
 
 Array = NDArray[np.float64]
-KINDS: tuple[Kind, Kind] = ("macro", "micro")
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """An annotated expression, both ends inclusive."""
-
-    kind: Kind
-    onset: int
-    apex: int
-    offset: int
+def bump(length: int, top: float) -> Array:
+    """Return a Gaussian rise and fall over ``length`` ticks that has 0.14 of its top at both ends."""
+    return np.asarray(top * np.exp(-0.5 * np.linspace(-2, 2, length) ** 2))
 
 
-def equality(count: int) -> tuple[int, int, int]:
-    """Return curves compared, events found and curves on which online and whole-array decoding differ."""
-    events = different = 0
-    for seed in range(count):
-        how = SETTINGS[seed // len(SHAPES) % len(SETTINGS)]
-        recording = random_curves(seed)
-        online = [replace(d, number=0, decided=0) for d in decode(scores_of(*recording), how)]
-        different += online != decode_reference(*recording, how)
-        events += len(online)
-    return count, events, different
+def wandering(rng: np.random.Generator, ticks: int) -> tuple[Array, Array, Array]:
+    """Return intensity and class probabilities (T,) that wander at random, with a new beginning every 200 ticks."""
+    walks = [
+        np.clip(rng.uniform(0, 1) + np.cumsum(rng.normal(0, rng.uniform(0.01, 0.2), 200)), 0, 1)
+        for _ in range(ticks // 200 + 1)
+    ]
+    macro = np.repeat(rng.uniform(0, 1, ticks), 7)[:ticks]
+    return np.concatenate(walks)[:ticks], macro, 1 - macro
 
 
 def cost(ticks: int) -> dict[str, float]:
     """Return µs a push: median, p99 and worst, and the medians of the first and last tenth of the stream."""
     rng = np.random.default_rng(0)
-    recording = [random_curves(seed) for seed in range(0, 8 * (ticks // 200), 8)]
-    curve = [np.concatenate(part)[:ticks] for part in zip(*recording, strict=True)]
-    curve[0] = np.clip(curve[0] + rng.normal(0, 0.02, len(curve[0])), 0, 1)
-    spotter, spent = Spotter(), np.zeros(len(curve[0]))
-    for place, score in enumerate(scores_of(*curve)):
+    intensity, macro, micro = wandering(rng, ticks)
+    spotter, spent = Spotter(), np.zeros(ticks)
+    for place, score in enumerate(scores_of(intensity, macro, micro)):
         begin = time.perf_counter_ns()
         spotter.push(score)
         spent[place] = (time.perf_counter_ns() - begin) / 1e3
@@ -84,26 +69,8 @@ def longest_close() -> float:
     return worst / 1e6
 
 
-def annotations(folder: Path) -> dict[str, tuple[int, list[Truth]]]:
-    """Return ticks and expressions of each video; offset is onset + 20, apex the middle where missing."""
-    videos: dict[str, tuple[int, list[Truth]]] = {}
-    with (folder / "casme2_flow" / "annotations.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            truths = videos.setdefault(row["video"], (int(row["frames"]), []))[1]
-            if not row["kind"]:
-                continue
-            onset = int(row["onset"])
-            offset = int(row["offset"] or onset + 20)
-            apex = int(row["apex"] or (onset + offset) // 2)
-            kind: Kind = "macro" if row["kind"] == "macro" else "micro"
-            truths.append(
-                Truth(kind, onset, apex if onset < apex < offset else (onset + offset) // 2, offset)
-            )
-    return videos
-
-
 def ideal(
-    ticks: int, truths: list[Truth], noise: float, rng: np.random.Generator
+    ticks: int, truths: Sequence[Instance], noise: float, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
     """Return bumps of random height that have 0.14 of it at onset and offset, class probabilities, and noise.
 
@@ -112,8 +79,10 @@ def ideal(
     at = np.arange(ticks)
     curve, micro = np.zeros(ticks), np.full(ticks, 0.5)
     for truth in truths:
-        side = np.where(at < truth.apex, truth.apex - truth.onset, truth.offset - truth.apex)
-        rise = rng.uniform(0.6, 1) * np.exp(-2 * ((at - truth.apex) / side) ** 2)
+        inside = truth.onset < truth.apex < truth.offset
+        apex = truth.apex if inside else (truth.onset + truth.offset) // 2
+        side = np.where(at < apex, apex - truth.onset, truth.offset - apex)
+        rise = rng.uniform(0.6, 1) * np.exp(-2 * ((at - apex) / side) ** 2)
         sure = np.clip(rng.normal(0.2, 0.15), 0, 1)
         micro = np.where(rise > curve, 1 - sure if truth.kind == "micro" else sure, micro)
         curve = np.maximum(curve, rise)
@@ -122,24 +91,7 @@ def ideal(
     return np.clip(curve, 0, 1), 1 - micro, micro
 
 
-def matched(truths: list[Truth], found: list[Detection]) -> list[tuple[Truth, Detection]]:
-    """Match one-to-one within a kind, inclusive intersection over union at least 0.5, best score first."""
-    free, pairs = list(truths), []
-    for d in sorted(found, key=lambda d: -d.score):
-        assert d.offset is not None  # noqa: S101
-        best, best_iou = None, 0.5
-        for t in free:
-            shared = min(t.offset, d.offset) - max(t.onset, d.onset) + 1
-            iou = shared / (t.offset - t.onset + d.offset - d.onset + 2 - shared)
-            if t.kind == d.kind and iou >= best_iou:
-                best, best_iou = t, iou
-        if best is not None:
-            free.remove(best)
-            pairs.append((best, d))
-    return pairs
-
-
-def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotSettings) -> str:
+def on_ideal_curves(recordings: Sequence[Recording], noise: float, how: SpotSettings) -> str:
     """Return recall, precision, delays, apex error and early announcements on ideal curves."""
     rng = np.random.default_rng(0)
     counts: dict[str, dict[str, int]] = {kind: defaultdict(int) for kind in KINDS}
@@ -147,9 +99,10 @@ def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, ho
     apex_error: dict[str, list[int]] = {kind: [] for kind in KINDS}
     wait: list[int] = []
     cancelled = onsets = 0
-    for ticks, truths in videos.values():
-        spotter = Spotter(how)
-        phases = [d for s in scores_of(*ideal(ticks, truths, noise, rng)) for d in spotter.push(s)]
+    for recording in recordings:
+        truths, spotter = recording.instances, Spotter(how)
+        curves = ideal(len(recording.motion), truths, noise, rng)
+        phases = [d for s in scores_of(*curves) for d in spotter.push(s)]
         phases += spotter.finish()
         announced = {d.number: d.decided for d in phases if d.phase == "onset"}
         finals = [d for d in phases if d.phase == "offset"]
@@ -159,11 +112,12 @@ def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, ho
         for kind in KINDS:
             counts[kind]["truths"] += sum(t.kind == kind for t in truths)
             counts[kind]["found"] += sum(d.kind == kind for d in finals)
-        for truth, d in matched(truths, finals):
-            counts[truth.kind]["right"] += 1
-            counts[truth.kind]["early"] += announced[d.number] < truth.apex
-            delay[truth.kind].append(d.decided - truth.offset)
-            apex_error[truth.kind].append(abs((d.apex or 0) - truth.apex))
+        for d, truth in (pair for kind in KINDS for pair in match(finals, truths, kind)[1]):
+            if truth is not None:
+                counts[truth.kind]["right"] += 1
+                counts[truth.kind]["early"] += announced[d.number] < truth.apex
+                delay[truth.kind].append(d.decided - truth.offset)
+                apex_error[truth.kind].append(abs((d.apex or 0) - truth.apex))
     lines = [f"noise {noise}: {cancelled} of {onsets} onsets cancelled"]
     lines += [f"  ticks from the detected offset to its event: median {np.median(wait):.0f}, max {max(wait)}"]
     for kind in KINDS:
@@ -177,13 +131,13 @@ def on_ideal_curves(videos: dict[str, tuple[int, list[Truth]]], noise: float, ho
     return "\n".join(lines)
 
 
-def troughs(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotSettings) -> dict[str, str]:
+def troughs(recordings: Sequence[Recording], noise: float, how: SpotSettings) -> dict[str, str]:
     """Return the share of touching pairs that come out as two, by how deep the trough of the clean curve is.
 
     Two expressions of annotated lengths are overlapped so that the curve between them stays above the floor.
     """
     rng = np.random.default_rng(1)
-    lengths = [t.offset - t.onset + 1 for _, truths in videos.values() for t in truths if t.kind == "macro"]
+    lengths = [i.offset - i.onset + 1 for r in recordings for i in r.instances if i.kind == "macro"]
     share: dict[str, list[bool]] = defaultdict(list)
     while sum(map(len, share.values())) < 4000:
         first, second = (bump(int(rng.choice(lengths)), rng.uniform(0.5, 1)) for _ in range(2))
@@ -208,9 +162,9 @@ def troughs(videos: dict[str, tuple[int, list[Truth]]], noise: float, how: SpotS
         hit = len(found) == 2 and all(
             a is not None and abs(a - b) <= 12 for a, b in zip(apexes, (one, two), strict=True)
         )
-        for least in (0.1, 0.2, 0.3, 0.4):
-            if depth >= least:
-                share[f"≥{least}"].append(hit)
+        for min_depth in (0.1, 0.2, 0.3, 0.4):
+            if depth >= min_depth:
+                share[f"≥{min_depth}"].append(hit)
     return {name: f"{np.mean(hits):.3f} of {len(hits)}" for name, hits in sorted(share.items())}
 
 
@@ -235,22 +189,20 @@ def split_smiles(noise: float, how: SpotSettings) -> str:
 
 def main() -> None:
     """Print every figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--curves", type=int, default=10_000)
+    parser = argparse.ArgumentParser(description="What the decoder costs and how it fares on ideal curves.")
     parser.add_argument("--ticks", type=int, default=200_000)
-    arguments = parser.parse_args()
-    count, events, different = equality(arguments.curves)
-    print(f"{count} curves, {events} events: online and whole-array decoding differ on {different}")
-    print("µs a push:", ", ".join(f"{name} {value:.1f}" for name, value in cost(arguments.ticks).items()))
+    parser.add_argument(
+        "--casme2", type=Path, help="folder with features.npz and annotations.csv of CAS(ME)²"
+    )
+    options = parser.parse_args()
+    print("µs a push:", ", ".join(f"{name} {value:.1f}" for name, value in cost(options.ticks).items()))
     print(f"closing a minute-long expression: {longest_close():.1f} ms")
-    folder = Path(os.environ.get("STREAMSPOT_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "casme2_flow" / "annotations.csv").exists():
-        print(f"no annotations under {folder}: set STREAMSPOT_DATA for the figures on ideal curves")
+    if options.casme2 is None:
         return
-    videos, how = annotations(folder), SpotSettings()
+    recordings, how = load(options.casme2).recordings, SpotSettings()
     for noise in (0.02, 0.05, 0.08):
-        print(on_ideal_curves(videos, noise, how))
-        print("  touching pairs separated, by depth:", troughs(videos, noise, how))
+        print(on_ideal_curves(recordings, noise, how))
+        print("  touching pairs separated, by depth:", troughs(recordings, noise, how))
         print("  held smiles not reported as one:", split_smiles(noise, how))
 
 

@@ -226,7 +226,8 @@ class StreamRun:
             try:
                 self._loop(feed)
             except StreamspotError:
-                self._tell(self.finish("source failed"))
+                if self._pipeline is not None:
+                    self._tell(self.finish("source failed"))
                 raise
             stopped = self._stop.is_set()
             self._tell(self.finish("stopped" if stopped else None))

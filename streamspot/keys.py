@@ -73,7 +73,7 @@ class _Windows:
     """The console of Windows, which gives single keys without being switched."""
 
     def __init__(self) -> None:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise _no_terminal()
 
     def pressed(self) -> str:

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from streamspot.telemetry import Telemetry
 
 from streamspot.console import QuietStderr
 from streamspot.dashboard import Dashboard
+from streamspot.stats import Delivery, Stats
 
 
 def test_native_chatter_goes_to_the_log(tmp_path, capfd):
@@ -66,10 +66,10 @@ def test_a_log_that_cannot_be_written_moves(tmp_path):
 def test_the_dashboard_brings_its_own_log_or_takes_one(tmp_path, monkeypatch, capfd):
     """A dashboard on the real terminal keeps chatter out of it, and says where it went."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with Dashboard(Telemetry()):
+    with Dashboard(Stats(), Delivery()):
         os.write(2, b"first\n")
     with QuietStderr() as quiet:
-        with Dashboard(Telemetry(), quiet=quiet):
+        with Dashboard(Stats(), Delivery(), quiet=quiet):
             os.write(2, b"second\n")
         os.write(2, b"third\n")
     os.write(2, b"fourth\n")

@@ -13,17 +13,19 @@ import psutil
 import pytest
 from small_data import write_small
 
+from experiments.baselines.method import Baseline
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
-from streamspot.training.crossval import deal, plan
+from streamspot.shipped import shipped
+from streamspot.training.crossval import crossval
+from streamspot.training.folds import deal, plan
+from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.report import write_report
-from streamspot.training.runner import crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 TINY: dict[str, Any] = {
     "epochs": 7,
-    "least_steps": 1,
+    "min_steps": 1,
     "crop": 256,
     "batch": 4,
     "groups": 3,
@@ -44,7 +46,7 @@ def _whole(folds: Path) -> list[Path]:
 MOMENTS: dict[str, tuple[int, Callable[[Path], bool]]] = {
     "before the first training": (1, lambda folds: (folds / "fingerprint").exists()),
     "in the first training": (1, lambda folds: (folds / "start.safetensors").exists()),
-    "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz"), *_whole(folds)])),
+    "while a result is written": (1, lambda folds: bool([*folds.glob(".*.npz.*.part"), *_whole(folds)])),
     "between results, two processes": (2, lambda folds: len(_whole(folds)) >= 3),
     "before the tables": (1, lambda folds: len(_whole(folds)) == 7),
 }
@@ -176,34 +178,37 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
     assert "Strict protocol" in text
     assert "Paper protocol" in text
     assert "<h2>Live" in text
+    assert "None" not in text.split("<h2>By subject")[0]
     assert "<script" not in text
     assert "<img" not in text
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "method", "said"),
     [
-        ({"kind": "window"}, "Dashed: the pseudo-labels"),
-        ({"kind": "gim"}, "their range alone"),
-        ({"kind": "hrpro"}, "No pseudo-labels"),
+        ({"kind": "window"}, NetworkMethod(), "Dashed: the pseudo-labels"),
+        ({"kind": "gim"}, NetworkMethod(), "their range alone"),
+        ({"kind": "hard"}, Baseline(labels="hrpro"), "No pseudo-labels"),
     ],
 )
-def test_the_report_shows_the_pseudo_labels(tmp_path: Path, labels: dict[str, str], said: str) -> None:
+def test_the_report_shows_the_pseudo_labels(
+    tmp_path: Path, labels: dict[str, str], method: Method, said: str
+) -> None:
     """The traces show the labels round the points, and say where a curve alone does not determine them."""
     data = write_small(tmp_path / "data", subjects=4, frames=200)
     chosen = TINY | {"epochs": 1, "choice": "pooled", "labels": labels}
-    crossval(data, tmp_path / "out", TrainSettings.model_validate(chosen))
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(chosen), method=method)
     text = write_report(data, tmp_path / "out").read_text()
     assert said in text
-    assert ("stroke-dasharray" in text.split("<h2>Traces")[1]) == (labels["kind"] != "hrpro")
+    assert ("stroke-dasharray" in text.split("<h2>Traces")[1]) == isinstance(method, NetworkMethod)
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted([*CONFIGS.glob("train/*.yaml"), *CONFIGS.glob("tables/*.yaml")]),
+    sorted(shipped("configs/train", ".yaml").values()),
     ids=lambda path: path.stem,
 )
 def test_every_ready_configuration_is_valid(path: Path) -> None:
-    """Every file in configs/train and configs/tables loads and says in its first line what it is for."""
+    """Every file in configs/train loads and says in its first line what it is for."""
     assert load_settings(path).epochs >= 1
     assert path.read_text().startswith("# ")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from rich.cells import cell_len
 
 from streamspot.dashboard import braille
-from streamspot.dashboard.curve import Window, mark_row, spans, threshold_dots, time_axis
+from streamspot.dashboard.curve import Span, Window, mark_row, threshold_dots, time_axis
 from streamspot.dashboard.text import bar, clock, elide
 from streamspot.types import Score
 
@@ -74,15 +72,6 @@ def test_braille_grows_with_the_curve(one, two):
     )
 
 
-def test_braille_is_fast():
-    """A curve of 120 by 8 characters takes less than 2 ms of processor time."""
-    curve = np.random.default_rng(0).random(240)
-    began = time.thread_time()
-    for _ in range(50):
-        braille(curve, 120, 8)
-    assert (time.thread_time() - began) / 50 < 2e-3
-
-
 @given(edge=st.integers(0, 10_000), width=st.integers(1, 200), shift=st.integers(0, 50))
 def test_a_scrolling_curve_keeps_its_shape(edge, width, shift):
     """Samples lie on a fixed grid: time passing moves the curve and its marks, but never redraws them."""
@@ -99,19 +88,17 @@ def test_a_scrolling_curve_keeps_its_shape(edge, width, shift):
 def test_marks_tell_macro_from_micro_without_colour():
     """Onset, apex and offset stand in order; micro is hollow; an open expression reaches the edge."""
     window = Window.ending_at(399, 100)
-    marks = [(100, "onset", "macro"), (130, "apex", "macro"), (190, "offset", "macro")]
-    marks += [(220, "onset", "micro"), (240, "cancelled", "micro")]
-    marks += [
-        (250, "onset", "micro"),
-        (257, "apex", "micro"),
-        (264, "offset", "micro"),
-        (350, "onset", "macro"),
+    found = [
+        Span(100, "macro", apex=130, offset=190),
+        Span(220, "micro", offset=240, cancelled=True),
+        Span(250, "micro", apex=257, offset=264),
+        Span(350, "macro"),
     ]
-    row, owner = mark_row(spans(marks), window)
+    row, owner = mark_row(found, window)
     assert "".join(c for c in row if c not in "━┄╌ ") == "▲◆▼△✕△◇▽▲"
     assert row.endswith("━")
     assert [span is not None for span in owner] == [c != " " for c in row]
-    assert mark_row(spans([(50, "apex", "micro")]), Window.ending_at(50, 10))[0][-1] == "◇"
+    assert row[window.cell(240) + 1 : window.cell(250)].isspace()
 
 
 def test_thresholds_stand_at_their_height():

@@ -47,7 +47,7 @@ async def test_broker_file_and_iterator_give_the_same_events(tmp_path: Path):
         await asyncio.wait_for(ready.wait(), 10)
         updates = await updates_of(
             CLIP,
-            events=lines,
+            events=str(lines),
             broker=broker.url,
             node="test",
             journal=tmp_path / "journal",

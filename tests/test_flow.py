@@ -113,7 +113,7 @@ def test_the_landmarks_of_a_new_face_may_settle():
     motions = []
     for index in range(24):
         shown = mesh + np.float32(8 * max(0.0, 1 - index / 8)) * MESH
-        face = Face(0, shown, 1.0, np.eye(2, 3, dtype=np.float32))
+        face = Face(0, shown, np.eye(2, 3, dtype=np.float32))
         motions += extractor.push(Frame(index, index / 30, 0, image), face)
     assert [motion.tick for motion in motions] == list(range(24))
     assert [motion.quality > 0 for motion in motions] == [False] * 9 + [True] * 15

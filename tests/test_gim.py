@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.baselines import complete_interval, contrast, similar_interval
-from experiments.lac import best_sequence
-from streamspot.training.points import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.pseudo import find_apex, gaussians, half_length, label, theta
 from streamspot.training.settings import LabelSettings
 
 PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
 
 
-def _points(*rows: tuple[int, int, int]) -> Points:
+def _points(*rows: tuple[int, int, int]) -> PointLabels:
     table = torch.tensor([(b, t, k, t - 10, t + 12) for b, t, k in rows]).view(-1, 5)
-    return Points(*table.unbind(1))
+    return PointLabels(*table.unbind(1))
 
 
 def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
@@ -29,7 +26,7 @@ def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
 
 
 def _label(
-    a: torch.Tensor, x: torch.Tensor, points: Points, epoch: int, chosen: LabelSettings
+    a: torch.Tensor, x: torch.Tensor, points: PointLabels, epoch: int, chosen: LabelSettings
 ) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return label(a, x, points, epoch=epoch, settings=chosen, generator=generator)
@@ -138,55 +135,3 @@ def test_full_supervision_labels_the_annotated_interval() -> None:
         torch.zeros(1, 200), torch.zeros(1, 200, 2), _points((0, 100, 0)), 0, LabelSettings(kind="full")
     )
     assert labels[0, 0].nonzero().flatten().tolist() == list(range(90, 113))
-
-
-def test_lac_takes_the_interval_of_highest_contrast() -> None:
-    """LAC completes an instance to where intensity inside and outside differ most."""
-    a = torch.full((1, 200), 0.1)
-    a[0, 92:118] = 0.9
-    first, last = complete_interval(a, _points((0, 100, 0)), PAPER)
-    assert (first.tolist(), last.tolist()) == ([92], [117])
-
-
-def test_lac_completes_all_points_of_a_curve_together() -> None:
-    """The best sequence ends expressions where the curve does, keeps them apart, and covers every tick once."""
-    a = torch.full((300,), 0.1)
-    a[80:110] = a[114:140] = a[240:252] = 0.9
-    found = best_sequence(a, torch.tensor([95, 125, 245]), torch.tensor([32, 32, 16]))
-    assert found.expressions.tolist() == [[80, 110], [114, 140], [240, 252]]
-    assert found.neutral.tolist() == [[0, 80], [110, 114], [140, 240], [252, 300]]
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 1000), st.sets(st.integers(0, 13), min_size=1, max_size=3))
-def test_lac_finds_the_best_of_all_sequences(seed: int, places: set[int]) -> None:
-    """No sequence that agrees with the points is worth more than the one that is found."""
-    a = torch.rand(14, generator=torch.Generator().manual_seed(seed))
-    ticks, reach = torch.tensor(sorted(places)), torch.full((len(places),), 3)
-    total = torch.nn.functional.pad(a.cumsum(0), (1, 0))
-
-    def worth(spans: list[tuple[int, int]]) -> float:
-        edges = [0, *(edge for span in spans for edge in span), len(a)]
-        gaps = [pair for pair in zip(edges[::2], edges[1::2], strict=True) if pair[0] < pair[1]]
-        value = sum(float(contrast(total, *torch.tensor([s]).unbind(1))) for s in spans)
-        return value - sum(float(contrast(total, *torch.tensor([g]).unbind(1), most=1)) for g in gaps)
-
-    choices = [
-        [(s, e + 1) for s in range(max(0, t - 3), t + 1) for e in range(t, min(14, t + 4))]
-        for t in ticks.tolist()
-    ]
-    apart = [spans for spans in product(*choices) if all(x[1] < y[0] for x, y in pairwise(spans))]
-    if apart:
-        found = [tuple(span) for span in best_sequence(a, ticks, reach).expressions.tolist()]
-        assert worth(found) == pytest.approx(max(worth(list(spans)) for spans in apart), abs=1e-5)
-
-
-def test_hrpro_takes_what_resembles_the_class() -> None:
-    """HR-Pro propagates a point to neighbours that resemble its class, and no farther than k_c/2."""
-    x = torch.zeros(1, 200, 2)
-    x[..., 0] = 1
-    x[0, 94:105] = torch.tensor([0.0, 1.0])
-    centres = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    points = _points((0, 100, 0), (0, 150, 1))
-    first, last = similar_interval(x, points, centres, PAPER)
-    assert (first.tolist(), last.tolist()) == ([94, 142], [105, 158])

@@ -27,10 +27,8 @@ PRIVATE = {
     ("_packet_getter", "mediapipe"),
     ("_get_serialized_proto_list", "mediapipe"),
 }
-"""Every private attribute of another library that the package touches, and whose it is.
-
-That those of the MQTT clients are there is tested in ``test_connections.py``.
-"""
+"""Every private attribute of another library that the package touches, and whose it is; that those of MQTT clients
+are there is tested in ``test_connections.py``."""
 
 MACHINES = [
     ("linux", "x86_64"),

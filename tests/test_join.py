@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.shipped.join import join
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
-from streamspot.model.join import join
 from streamspot.types import RegionMotion
 
 

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from experiments.lac import completeness_loss
 from streamspot.model.network import Output
+from streamspot.training.batches import PointLabels
 from streamspot.training.losses import (
     Targets,
     action_loss,
@@ -20,8 +20,7 @@ from streamspot.training.losses import (
     smooth_loss,
     total_loss,
 )
-from streamspot.training.points import Points
-from streamspot.training.settings import LabelSettings, LossSettings
+from streamspot.training.settings import LossSettings
 
 PAPER = LossSettings(
     intensity="mse", negatives="lowest", expression_weight=1, micro_weight=1, action=1, joint=True,
@@ -52,7 +51,7 @@ def test_as_many_neutral_ticks_as_labelled_ones() -> None:
 
 def test_known_neutral_ticks_are_far_from_all_points() -> None:
     """Ticks that may belong to an expression are never called neutral; all others are."""
-    points = Points(*torch.tensor([[0, 20, 0, 10, 30], [0, 60, 1, 55, 65]]).unbind(1))
+    points = PointLabels(*torch.tensor([[0, 20, 0, 10, 30], [0, 60, 1, 55, 65]]).unbind(1))
     reach = torch.tensor([[10, 15], [4, 5]])
     neutral = known_neutral(points, torch.ones(1, 100, dtype=torch.bool), reach)
     assert (~neutral[0]).nonzero().flatten().tolist() == [*range(10, 36), *range(56, 66)]
@@ -120,35 +119,3 @@ def test_a_batch_without_expression_is_no_problem() -> None:
     assert torch.isfinite(loss)
     assert a.grad is not None
     assert torch.isfinite(a.grad).all()
-
-
-def test_completeness_rewards_a_curve_that_stands_out_round_its_points() -> None:
-    """LAC's losses are low for plateaus of like features round the points, and carry gradients to both."""
-    inside = torch.ones(1, 300, dtype=torch.bool)
-    points = Points(
-        *torch.tensor([[0, 80, 0, 70, 90], [0, 200, 0, 190, 210], [0, 290, 1, 288, 292]]).unbind(1)
-    )
-
-    def loss(high: float) -> tuple[float, torch.Tensor, torch.Tensor]:
-        a = torch.full((1, 300), 0.02)
-        features = torch.tensor([1.0, 0.0]).repeat(1, 300, 1)
-        for point in (80, 200):
-            a[0, point - 12 : point + 13] = high
-            features[0, point - 12 : point + 13] = torch.tensor([0.0, 1.0])
-        a.requires_grad_()
-        features.requires_grad_()
-        output = Output(a, torch.full((1, 300, 2), 0.5), features, features)
-        value = completeness_loss(output, points, inside, LabelSettings())
-        value.backward()
-        assert a.grad is not None
-        assert features.grad is not None
-        return float(value.detach()), a.grad, features.grad
-
-    plain, rise, features = loss(0.95)
-    faint, _, _ = loss(0.3)
-    assert plain < faint
-    assert (rise[0, 70:90] < 0).all()
-    assert torch.isfinite(features).all()
-    outside = Points(*torch.tensor([[0, 400, 0, 390, 410]]).unbind(1))
-    output = _output(torch.full((1, 300), 0.3))
-    assert float(completeness_loss(output, outside, inside, LabelSettings())) == 0

@@ -10,22 +10,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import pytest
-from brokers import Mosquitto, free_port
-from streamspot.telemetry import Telemetry
+from brokers import Mosquitto, free_port, overhear
 
-from streamspot.engine import Run
+from streamspot.engine import Engine, StreamRun
 from streamspot.motion.regions import layout
-from streamspot.mqtt.bridges import HomeAssistant, Ros
-from streamspot.mqtt.publisher import MqttSink
+from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
-from streamspot.sinks.json import IntensityCsv, JsonLines
-from streamspot.sources.motion import Recording
+from streamspot.sources import MotionRecording
 
 PACKAGE = Path(__file__).parents[1] / "streamspot"
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
@@ -53,42 +49,33 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
 
 
 async def _run(broker: Mosquitto, folder: Path) -> dict[str, list[bytes]]:
+    settings = load_settings(
+        {
+            "source": CLIP,
+            "broker": broker.url.replace("//", "//someone@"),
+            "node": "n",
+            "stream": "s",
+            "journal": folder / "journal",
+            "ros": True,
+            "homeassistant": True,
+            "events": str(folder / "events.jsonl"),
+            "intensity": folder / "curve.csv",
+            "log": folder / "log.csv",
+            "record": folder / "motion.jsonl",
+        }
+    )
+    trouble = f"the camera rtsp://someone:{SECRET}@camera/1 stalls; check the cable"
     published: dict[str, list[bytes]] = {}
-
-    async def overhear(client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            assert isinstance(message.payload, bytes)
-            published.setdefault(f"topic {message.topic}", []).append(message.payload)
-
-    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
-        await client.subscribe("#", qos=1)
-        listening = asyncio.create_task(overhear(client))
-        telemetry = Telemetry()
-        settings = load_settings({"source": CLIP, "record": folder / "motion.jsonl"})
-        async with AsyncExitStack() as stack:
-            url = broker.url.replace("//", "//someone@")
-            mqtt = MqttSink(
-                url,
-                node="n",
-                stream="s",
-                journal=folder / "journal",
-                telemetry=telemetry,
-                bridges=[Ros("n", "s"), HomeAssistant("n", "s")],
-            )
-            sinks = [mqtt, JsonLines(folder / "events.jsonl", node="n"), IntensityCsv(folder / "curve.csv")]
-            for sink in sinks:
-                await stack.enter_async_context(sink)
-            run = await stack.enter_async_context(Run(settings, telemetry))
-            async for batch in run:
-                for sink in sinks:
-                    for face, score in batch.scores:
-                        sink.score(face, score)
-                    for event in batch.events:
-                        await sink.event(event)
-            mqtt.error(f"the camera rtsp://someone:{SECRET}@camera/1 stalls; check the cable")
+    async with overhear(broker.url, "#") as messages:
+        run = StreamRun(settings)
+        async with Outputs(run) as outputs, Engine([run]) as engine:
+            async for _, update in engine:
+                await outputs.take(replace(update, messages=(trouble,)) if update.events else update)
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.3)
-        listening.cancel()
+        while not messages.empty():
+            topic, payload, _ = messages.get_nowait()
+            published.setdefault(f"topic {topic}", []).append(payload)
     return published
 
 
@@ -112,7 +99,7 @@ def test_the_run_said_something_everywhere(said: dict[str, list[bytes]]):
     """The tests below look at real output: every topic and every file has some."""
     topics = {place.rsplit("/", 1)[-1] for place in said if place.startswith("topic ")}
     assert {"status", "event", "state", "intensity", "stats", "error", "hri", "config"} <= topics
-    for file in ("events.jsonl", "curve.csv", "motion.jsonl", "journal/00000001.jsonl"):
+    for file in ("events.jsonl", "curve.csv", "log.csv", "motion.jsonl", "journal/00000001.jsonl"):
         assert said[file][0]
 
 
@@ -242,4 +229,4 @@ def test_a_broker_that_is_away_makes_nothing_else_be_connected_to(tmp_path: Path
 def test_a_recording_names_its_layout(said: dict[str, list[bytes]], tmp_path: Path):
     """What was recorded can be read back."""
     (tmp_path / "r").write_bytes(said["motion.jsonl"][0])
-    assert Recording(tmp_path / "r").layout == _layout(said)
+    assert MotionRecording(tmp_path / "r").layout == _layout(said)

@@ -1,70 +1,52 @@
-"""The rendered heads of the benchmark: pictures that move as smoothly as what they show."""
+"""Rendered heads: pictures that move as smoothly as what they show."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 
-
-def module(name: str) -> ModuleType:
-    """Return a module of the benchmarks, which are not part of the package."""
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-@pytest.fixture(scope="module")
-def heads() -> ModuleType:
-    """Return the module that renders."""
-    return module("heads")
+from experiments.shipped.actors import FIRST_SEED, Actor
+from experiments.shipped.heads import SIZE, Clip, HeadModel
+from experiments.shipped.rasterise import rasterise
 
 
 @pytest.fixture
-def model(heads: ModuleType, data: Path) -> Any:
+def model(data: Path) -> HeadModel:
     """Return the face model, or skip where it is not on this machine."""
     if not (data / "face_models" / "ict_facekit_light.npz").is_file():
         pytest.skip("the face model ICT-FaceKit is not on this machine")
-    return heads.HeadModel.load(data / "face_models")
+    return HeadModel.load(data / "face_models")
 
 
-def test_a_tenth_of_a_pixel_shows(heads: ModuleType) -> None:
+def test_a_tenth_of_a_pixel_shows() -> None:
     """Test that a surface moved by a fraction of a pixel changes by just that fraction."""
     corners = np.array([(50, 50, 0), (53, 50, 0), (53, 53, 0), (50, 53, 0)], np.float32)
     triangles = np.array([(0, 2, 1), (0, 3, 2)])
-    first, values = heads.rasterise(corners, triangles, corners[:, :2])
+    first, values = rasterise(corners, triangles, corners[:, :2], SIZE)
     moved = corners + np.array((0.1, 0, 0), np.float32)
-    second, later = heads.rasterise(moved, triangles, corners[:, :2])
+    second, later = rasterise(moved, triangles, corners[:, :2], SIZE)
     both = first & second
     assert both.sum() >= 9
     np.testing.assert_allclose((values - later)[both][:, 0], 0.1, atol=1e-4)
     np.testing.assert_allclose((values - later)[both][:, 1], 0.0, atol=1e-4)
 
 
-def test_the_nearer_surface_hides_the_farther(heads: ModuleType) -> None:
+def test_the_nearer_surface_hides_the_farther() -> None:
     """Test that a triangle nearer to the camera is seen wherever it covers another."""
     one = np.array([(50, 50, 0), (60, 50, 0), (50, 60, 0)], np.float32)
     points = np.concatenate((one, one + np.array((0, 0, 1), np.float32)))
     colour = np.array([[1], [1], [1], [2], [2], [2]], np.float32)
     for triangles in ([(0, 2, 1), (3, 5, 4)], [(3, 5, 4), (0, 2, 1)]):
-        covered, values = heads.rasterise(points, np.array(triangles), colour)
+        covered, values = rasterise(points, np.array(triangles), colour, SIZE)
         np.testing.assert_allclose(values[covered], 2, atol=1e-4)
 
 
-def test_a_seed_is_a_clip(heads: ModuleType, model: Any) -> None:
+def test_a_seed_is_a_clip(model: HeadModel) -> None:
     """Test that a seed gives the same person, expressions and pictures again, and another seed another."""
-    one, same, other = (heads.Clip(model, seed) for seed in (3, 3, 4))
-    first, again, different = (next(clip.read()).image for clip in (one, same, other))
+    one, same, other = (Clip(model, seed) for seed in (3, 3, 4))
+    first, again, different = (next(clip.frames()).image for clip in (one, same, other))
     assert one.instances == same.instances
     assert (first == again).all()
     assert (first != different).any()
@@ -74,12 +56,10 @@ def test_a_seed_is_a_clip(heads: ModuleType, model: Any) -> None:
             assert instance.kind == "macro" or instance.offset - instance.onset < 15
 
 
-def test_an_actor_moves_as_the_truth_says(heads: ModuleType, model: Any) -> None:
+def test_an_actor_moves_as_the_truth_says(model: HeadModel) -> None:
     """Test that a seed is one performance, and that its expressions show where the truth has them."""
-    module("observing")
-    performed = module("performed")
-    actor, same = (performed.Actor(model, performed.FIRST_SEED + 4, 12.0) for _ in range(2))
-    assert (next(actor.read()).image == next(same.read()).image).all()
+    actor, same = (Actor(model, FIRST_SEED + 4, 12.0) for _ in range(2))
+    assert (next(actor.frames()).image == next(same.frames()).image).all()
     assert [one for one, _ in actor.acted] == [one for one, _ in same.acted]
     inside = np.zeros(len(actor.position), bool)
     for one, course in actor.acted:

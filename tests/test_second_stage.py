@@ -1,4 +1,4 @@
-"""HR-Pro's and TSP-Net's second stages: what they promise on proposals, and that they never reach a stream."""
+"""HR-Pro's and TSP-Net's second stages: what they promise on proposals, and that they are no streams."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import write_small
 
-from experiments.candidates import overlap, plateaus, sections
-from experiments.tspnet import align, salient, targets
+from experiments.baselines.method import Baseline
+from experiments.baselines.proposals import interval_iou, plateaus, sections
+from experiments.baselines.tspnet import align, salient, targets
 from streamspot.datasets.recording import Recording
 from streamspot.datasets.store import load
-from streamspot.errors import SettingsError
 from streamspot.evaluation.results import count_subjects
 from streamspot.evaluation.search import Curves, choose_scores
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.crossval import plan
-from streamspot.training.methods import train_network
-from streamspot.training.runner import crossval
+from streamspot.training.crossval import crossval
+from streamspot.training.folds import plan
 from streamspot.training.settings import TrainSettings
-from streamspot.training.train import train
 
 
 def test_features_contrast_a_proposal_with_its_surroundings() -> None:
@@ -38,7 +36,7 @@ def test_features_contrast_a_proposal_with_its_surroundings() -> None:
 
 def test_overlap_is_intersection_over_union() -> None:
     """Intervals of 10 and 20 ticks that share 5 have 5 of 25 in common; apart they have nothing."""
-    found = overlap(torch.tensor([[0.0, 10.0], [90.0, 95.0]]), torch.tensor([[5.0, 25.0]]))
+    found = interval_iou(torch.tensor([[0.0, 10.0], [90.0, 95.0]]), torch.tensor([5.0, 25.0]))
     assert found.flatten().tolist() == pytest.approx([0.2, 0])
 
 
@@ -109,7 +107,7 @@ def settings() -> TrainSettings:
     return TrainSettings.model_validate(
         {
             "epochs": 40,
-            "least_steps": 1,
+            "min_steps": 1,
             "crop": 256,
             "batch": 4,
             "network": {"width": 16, "dilations": [1, 2, 4, 8]},
@@ -121,34 +119,36 @@ def settings() -> TrainSettings:
 def test_a_second_stage_finds_plain_expressions(tmp_path: Path, settings: TrainSettings, method: str) -> None:
     """Trained on points alone, it finds every plain rise of an unseen subject, with one false alarm at most."""
     data = load(write_small(tmp_path, subjects=4, videos=2, frames=600))
-    chosen = settings.model_copy(update={"method": method})
+    baseline = Baseline.model_validate({"second_stage": method})
     seen, unseen = data.of(["s0", "s1", "s2"]), data.of(["s3"])
-    scorer = train_network(seen, chosen, layout=data.layout)
-    decoder = choose_scores(seen, scorer(seen), chosen.decoder)
-    curves = Curves(scorer(unseen), decoder)
+    judge = baseline.fit(
+        seen, settings, layout=data.layout, start=None, device="cpu", on_epoch=lambda _epoch, _judge: None
+    )
+    decoder = choose_scores(seen, judge(seen), settings.decoder)
+    curves = Curves(judge(unseen), decoder)
     found = {r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in unseen}
     counts = count_subjects(unseen, found)["s3"]["macro"]
     assert counts.fn == 0
     assert counts.fp <= 1
     empty = Recording("empty", "s9", np.zeros((200, 10, 2), np.float32))
-    assert not scorer([empty])["empty"].any()
+    assert not judge([empty])["empty"].any()
 
 
 @pytest.mark.parametrize("method", ["hrpro", "tspnet"])
 def test_a_second_stage_is_no_stream(tmp_path: Path, method: str) -> None:
-    """``crossval`` gives it no live figures, ``train`` refuses it, and seed and settings alone make its results."""
+    """``crossval`` gives it no live figures, and seed and settings alone make its results."""
     data = write_small(tmp_path / "data", subjects=4, frames=360)
     quick = TrainSettings.model_validate(
         {
-            "method": method,
             "epochs": 7,
-            "least_steps": 1,
+            "min_steps": 1,
             "crop": 256,
             "choice": "pooled",
             "network": {"width": 8, "dilations": [1, 4]},
         }
     )
-    once, again = (crossval(data, tmp_path / name, quick) for name in ("a", "b"))
+    baseline = Baseline.model_validate({"second_stage": method})
+    once, again = (crossval(data, tmp_path / name, quick, method=baseline) for name in ("a", "b"))
     assert once["live"] is None
     assert once["decision_delay_s"] is None
     assert once["strict"] == again["strict"]
@@ -159,5 +159,3 @@ def test_a_second_stage_is_no_stream(tmp_path: Path, method: str) -> None:
         ):
             assert all(np.array_equal(x[name], y[name]) for name in x.files if name != "seconds")
             assert any(name.startswith("epoch5/") for name in x.files)
-    with pytest.raises(SettingsError, match="baseline for crossval"):
-        train(data, tmp_path / "m.safetensors", quick)

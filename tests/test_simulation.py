@@ -12,13 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
-from streamspot.model import Model, ModelConfig
-from streamspot.motion.regions import LAYOUTS, layout
-from streamspot.simulation import Recording, Scenario, simulate
-from streamspot.simulation.units import COMBINATIONS, UNITS, mirror, pattern
-from streamspot.spotting import SpotSettings, decode, scores_of
-from streamspot.training.labelled import Example, augment
-from streamspot.training.simulated import HELD_OUT, Recipe, evaluate, matched, runs, train
+from streamspot.motion.regions import LAYOUTS, layout, mirror
+from streamspot.simulation import Scenario, Simulation, simulate
+from streamspot.simulation.units import COMBINATIONS, UNITS, pattern
+from streamspot.training.labelled import Example
+from streamspot.training.simulated import vary
 
 QUIET = Scenario(
     blinks=0,
@@ -34,7 +32,7 @@ QUIET = Scenario(
 )
 
 
-def same(one: Recording, other: Recording) -> bool:
+def same(one: Simulation, other: Simulation) -> bool:
     """Tell whether two recordings are equal to the last bit."""
     return (
         np.array_equal(one.motion, other.motion)
@@ -44,7 +42,7 @@ def same(one: Recording, other: Recording) -> bool:
 
 
 @pytest.mark.parametrize("name", list(LAYOUTS))
-def test_a_seed_is_a_recording(name):
+def test_a_seed_is_a_simulation(name):
     """The same seed gives the same recording, another seed another one."""
     assert same(simulate(3, 600, layout=name), simulate(3, 600, layout=name))
     assert not same(simulate(3, 600, layout=name), simulate(4, 600, layout=name))
@@ -162,7 +160,7 @@ def test_simulation_is_faster_than_life():
 def test_augmentation_keeps_shapes_and_ranges(seed):
     """Mirrored, warped and blinded recordings are still recordings."""
     one = Example.of(simulate(seed, 300), 320)
-    other = augment(np.random.default_rng(seed), one, mirror(layout("face17")))
+    other = vary(np.random.default_rng(seed), one, mirror(layout("face17")))
     assert other.motion.shape == one.motion.shape == (320, 17, 2)
     assert other.targets.shape == one.targets.shape == (320, 4)
     assert other.motion.dtype == other.targets.dtype == np.float32
@@ -181,74 +179,14 @@ def test_what_hardly_shows_is_not_judged():
         assert not lost.targets[inside, 3].any()
 
 
-def test_a_recording_is_kept_whole(tmp_path):
+def test_a_simulation_is_kept_whole(tmp_path):
     """What is written is read again."""
     one = simulate(5, scenario=QUIET)
     measured = replace(one, flow=one.motion * np.float32(0.5))
     for recording in (one, measured):
         recording.save(tmp_path / "one.npz")
-        again = Recording.load(tmp_path / "one.npz")
+        again = Simulation.load(tmp_path / "one.npz")
         assert same(again, recording)
         assert (again.classes == recording.classes).all()
         assert (again.flow is None) == (recording.flow is None)
     np.testing.assert_array_equal(again.flow, measured.flow)
-
-
-def test_runs_and_matches():
-    """A run is inclusive, at least four ticks long, and matches one truth at most."""
-    curve = np.zeros(60, np.float32)
-    curve[10:20] = curve[30:33] = curve[50:] = 0.9
-    assert runs(curve) == [(10, 19), (50, 59)]
-    truth = simulate(5, scenario=QUIET).instances
-    spans = [(one.onset, one.offset) for one in truth]
-    assert matched(spans, truth) == {i: i for i in range(len(truth))}
-    assert len(matched(spans + spans, truth)) == len(truth)
-
-
-def test_training_is_repeatable(tmp_path):
-    """The same recipe gives the same weights, and they score like any others."""
-    config = ModelConfig(name="tiny", layout="paper10", width=8, dilations=(1, 4, 16))
-    recipe = Recipe(recordings=8, ticks=200, steps=4, batch=4)
-    one = simulate(7, 180, layout="paper10")
-    acted = [replace(one, flow=one.motion)]
-    first, second = train(config, recipe, acted), train(config, recipe, acted)
-    held_out = [simulate(99, 300, layout="paper10")]
-    assert evaluate(first, held_out) == evaluate(second, held_out)
-    assert 0 <= evaluate(first, held_out)["mse"] <= 1
-    first.save(tmp_path / "tiny.safetensors")
-    assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
-
-
-def test_the_shipped_weights_know_unseen_recordings():
-    """On simulated people they were not trained on, most expressions are found and few are invented."""
-    shown = evaluate(Model.load(device="cpu"), [simulate(HELD_OUT + 500 + number) for number in range(24)])
-    assert shown["f1"] > 0.5
-    assert shown["mse"] < 0.05
-
-
-def test_the_shipped_weights_leave_a_still_face_alone():
-    """Neither perfect stillness nor the jitter of a resting face is an expression."""
-    model = Model.load(device="cpu")
-    jitter = np.random.default_rng(0).normal(0, 0.0007, (4, 600, 17, 2)).cumsum(1)
-    jitter = np.diff(jitter - jitter.mean(1, keepdims=True), axis=1, prepend=jitter[:, :1]) * 0.5
-    for motion in (np.zeros((1, 600, 17, 2)), jitter):
-        assert float(model.forward(motion.astype(np.float32)).intensity.max()) < 0.3
-
-
-def test_the_shipped_weights_hold_a_held_expression():
-    """A smile held for five seconds is one expression from its beginning to its end, however still the face."""
-    smile = pattern(12, layout("face17")) + pattern(6, layout("face17"))
-    course = np.concatenate(
-        (np.zeros(60), np.linspace(0, 1, 12), np.ones(150), np.linspace(1, 0, 15), np.zeros(60))
-    )
-    model = Model.load(device="cpu")
-    for jitter in (0.0002, 0.0005, 0.001):  # a measured face has 0.001
-        position = course[:, None, None] * smile
-        position = position + np.random.default_rng(0).normal(0, jitter, position.shape)
-        motion = np.diff(position, axis=0, prepend=position[:1]).astype(np.float32)
-        out = model.forward(motion[None])
-        scores = scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist())
-        found = decode(scores, SpotSettings.from_sensitivity(0.5, **model.spotting))
-        assert [one.kind for one in found] == ["macro"]
-        assert abs(found[0].onset - 62) < 8
-        assert abs(found[0].offset - 232) < 10

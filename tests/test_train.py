@@ -14,16 +14,16 @@ from typer.testing import CliRunner
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
-from streamspot.motion.regions import LAYOUTS
-from streamspot.training.batches import batches, mirror_order
+from streamspot.motion.regions import LAYOUTS, mirror
+from streamspot.training.batches import batches
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings
-from streamspot.training.start import start
-from streamspot.training.train import evaluate, judge, train
+from streamspot.training.simulated import start
+from streamspot.training.train import evaluate_weights, judge, train
 from streamspot.types import RegionMotion
 
-TINY = {"epochs": 2, "least_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
+TINY = {"epochs": 2, "min_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
 
 
 def test_train_and_evaluate_from_the_command_line(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_plain_expressions_are_learned_from_points(tmp_path: Path) -> None:
     settings = TrainSettings.model_validate(
         {
             "epochs": 40,
-            "least_steps": 1,
+            "min_steps": 1,
             "crop": 256,
             "batch": 4,
             "network": {"width": 16, "dilations": [1, 2, 4, 8]},
@@ -108,9 +108,8 @@ def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
             layout=data.layout,
         )
         trainer.network.eval()
-        judge = trainer._drawn_loss if neutral else trainer._whole_loss
         found = batches(data.recordings, 128, 2, 8, np.random.default_rng(0))
-        losses[neutral] = [float(judge(0, b.motion, b.points, b.inside).detach()) for b in found]
+        losses[neutral] = [float(trainer.loss(0, b.motion, b.points, b.inside).detach()) for b in found]
     assert losses[10_000] == pytest.approx(losses[0], rel=1e-4)
     assert np.mean(losses[2]) == pytest.approx(np.mean(losses[0]), rel=0.1)
 
@@ -133,19 +132,17 @@ def test_little_data_is_passed_over_several_times_an_epoch(tmp_path: Path) -> No
     data = load(write_small(tmp_path, subjects=2))
     ticks = sum(len(r.motion) for r in data.recordings)
     trainer = Trainer(data.recordings, TrainSettings(), layout=data.layout)
-    found = trainer._batches()
-    assert len(found) >= TrainSettings().least_steps
+    found = trainer.epoch_batches()
+    assert len(found) >= TrainSettings().min_steps
     assert sum(int(batch.inside.sum()) for _, batch in found) % ticks == 0
     assert [place for place, _ in found] == sorted(place for place, _ in found)
 
 
 def test_a_mirror_swaps_left_and_right() -> None:
     """Mirroring twice changes nothing, and every left region becomes its right one."""
-    order = mirror_order("paper10")
-    assert order is not None
-    assert [order[i] for i in order] == list(range(10))
-    assert order[0] == 5
-    assert mirror_order("unknown") is None
+    across = mirror(LAYOUTS["paper10"])
+    assert [across[i] for i in across] == list(range(10))
+    assert across[0] == 5
 
 
 def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) -> None:
@@ -154,18 +151,18 @@ def test_impossible_training_and_evaluation_end_in_one_sentence(tmp_path: Path) 
     with pytest.raises(DataError, match="no recording for training has an expression"):
         train(empty, tmp_path / "m.safetensors", TrainSettings())
     with pytest.raises(ModelError):
-        evaluate(empty, tmp_path / "none.safetensors")
+        evaluate_weights(empty, tmp_path / "none.safetensors")
     Model(Network(ModelConfig(layout="own", regions=5, width=8, dilations=(1,)))).save(
         tmp_path / "o.safetensors"
     )
     with pytest.raises(DataError, match="layout"):
-        evaluate(empty, tmp_path / "o.safetensors")
+        evaluate_weights(empty, tmp_path / "o.safetensors")
     Model(Network(ModelConfig(layout="own", regions=12, width=8, dilations=(1,)))).save(
         tmp_path / "p.safetensors"
     )
     (empty / "meta.yaml").write_text("layout: own\ncolumns: [0, 1, 2]\n", encoding="utf-8")
     with pytest.raises(DataError, match="shape"):
-        evaluate(empty, tmp_path / "p.safetensors")
+        evaluate_weights(empty, tmp_path / "p.safetensors")
 
 
 def test_weights_of_more_regions_judge_data_of_fewer(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,13 +24,12 @@ from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.loop import run_to_end
-from streamspot.mqtt.embedded import embedded_broker
-from streamspot.mqtt.resend import resend as publish_again
-from streamspot.mqtt.subscriber import Subscription, subscribe
-from streamspot.outputs import Outputs
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
 from streamspot.types import Event
+
+if TYPE_CHECKING:
+    from streamspot.mqtt.subscriber import Subscription
 
 
 def register(app: typer.Typer) -> None:
@@ -75,14 +74,18 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
     Raises:
         StreamspotError: Something cannot be used, or events could not be delivered.
     """
-    run = StreamRun(settings)  # a wrong source is refused before anything is drawn
     delivery = delivery or Delivery()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
-        screen = _screen(stack, run, delivery, draw=draw)
+        quiet = None if os.environ.get("STREAMSPOT_DEBUG") else stack.enter_context(QuietStderr())
+        run = StreamRun(settings)  # a wrong source is refused before anything is drawn
+        screen = _screen(run, delivery, quiet, draw=draw)
+        stack.enter_context(screen)
         _on_signals(partial(_leave_now, screen))
         await asyncio.to_thread(run.load)
+        from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
+
         _on_signals(partial(_stop, run, screen))
         outputs = await stack.enter_async_context(Outputs(run, delivery))
         engine = await stack.enter_async_context(Engine([run]))
@@ -102,17 +105,15 @@ class _Impatient(ThreadPoolExecutor):
 
 
 def _screen(
-    stack: AsyncExitStack, run: StreamRun, delivery: Delivery, *, draw: bool
+    run: StreamRun, delivery: Delivery, quiet: QuietStderr | None, *, draw: bool
 ) -> Dashboard | PlainLines:
     """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
-    if os.environ.get("STREAMSPOT_DEBUG"):
-        return stack.enter_context(PlainLines(run.stats, delivery))
-    quiet = stack.enter_context(QuietStderr())
+    if quiet is None:
+        return PlainLines(run.stats, delivery)
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and can_draw(quiet.console):
-        return stack.enter_context(Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop))
-    console = quiet.console if stdout_taken else None
-    return stack.enter_context(PlainLines(run.stats, delivery, console=console))
+        return Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop)
+    return PlainLines(run.stats, delivery, console=quiet.console if stdout_taken else None)
 
 
 def _on_signals(act: Callable[[], None]) -> None:
@@ -143,6 +144,8 @@ def resend(
     ] = "",
 ) -> None:
     """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    from streamspot.mqtt.resend import resend as publish_again  # noqa: PLC0415 - as above
+
     count = run_to_end(publish_again(broker, journal, since=since))
     typer.echo(f"{count} event{'s' * (count != 1)} sent")
 
@@ -162,6 +165,9 @@ def demo(
 
 
 async def _demo(speed: str, weights: str, *, draw: bool) -> None:
+    from streamspot.mqtt.embedded import embedded_broker  # noqa: PLC0415 - as above
+    from streamspot.mqtt.subscriber import subscribe  # noqa: PLC0415
+
     received: list[Event] = []
     delivery = Delivery()
     with tempfile.TemporaryDirectory() as folder:
@@ -194,6 +200,7 @@ def listen(
     json: Annotated[bool, typer.Option("--json", help="Print the CloudEvents as they came.")] = False,
 ) -> None:
     """Print the events that arrive at a broker; duplicates are dropped, gaps are named."""
+    from streamspot.mqtt.subscriber import subscribe  # noqa: PLC0415 - as above
 
     async def follow() -> None:
         async with subscribe(broker, node=node, stream=stream) as arriving:

@@ -92,6 +92,7 @@ class Dashboard:
         with self._harmless():
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
+            self._draw()  # at once: whatever is loaded next leaves little time to a thread
         self._thread.start()
         return self
 
@@ -122,14 +123,13 @@ class Dashboard:
             os.write(self._console.file.fileno(), b"\x1b[?1049l\x1b[?25h")
 
     def _loop(self) -> None:
-        while True:
+        rest = self._period
+        while not self._failed and not self._stop.wait(rest):
             began = time.monotonic()
             with self._harmless():
                 self._look_at_keys()
                 self._draw()
             rest = max(self._period - (time.monotonic() - began), self._period / 2)
-            if self._failed or self._stop.wait(rest):
-                return
 
     def _take_keys(self) -> None:
         """Read keys from now on, where there is a terminal for it."""

@@ -242,7 +242,7 @@ def _rate(stats: Stats, inner: int) -> list[Line]:
     nominal = stats.nominal_fps
     slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
     rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
-    rate += [run(f" of {nominal:g}", DIM)] if nominal else []
+    rate += [run(f" of {nominal:.4g}", DIM)] if nominal else []
     rate.append(run(" fps"))
     if slow:
         rate.append(run("  ! too slow", ALARM))
@@ -287,12 +287,13 @@ def _short(address: str, width: int) -> str:
     return address if len(address) <= width else elide(address.rpartition("://")[2], width)
 
 
-def footer(shown: Shown, width: int, *, log: bool = True) -> Line:
-    """Return the last line: what is wrong, or how to end; and where native libraries' messages went."""
+def footer(shown: Shown, width: int) -> Line:
+    """Return the last line: what is wrong, how to end, and where native libraries' messages went."""
     broker = shown.delivery
-    left = [run("" if shown.stats.finished else f" {shown.ending}", DIM)]
+    ending = [] if shown.stats.finished else [run(f" {shown.ending} ", DIM)]
+    room = width - 4 - length(ending)
     if broker.error and broker.state in {"retrying", "refused"}:
-        left = [run(" ✕ " + elide(broker.error, width - 4), ALARM)]
-    elif shown.messages:
-        left = [run(" ! " + elide(shown.messages[-1], width - 4), MACRO)]
-    return ends(left, [run(f"native messages: {shown.log} ", DIM)] if shown.log and log else [], width)
+        return ends([run(" ✕ " + elide(broker.error, room), ALARM)], ending, width)
+    if shown.messages:
+        return ends([run(" ! " + elide(shown.messages[-1], room), MACRO)], ending, width)
+    return ends(ending, [run(f"native messages: {shown.log} ", DIM)] if shown.log else [], width)

@@ -68,9 +68,10 @@ def _small(shown: Shown, width: int, height: int) -> list[Line]:
     ending = "" if stats.finished else shown.ending
     newest = shown.events[-max(1, min(height // 4, 4)) :]
     tail: list[Line] = [[run(_shortened(plain(event), width))] for event in newest]
-    tail.append(ends([run(status, DIM)], [run(f"{ending} ", DIM)], width))
     if broker.error or shown.messages:
-        tail.append(footer(shown, width, log=False))
+        tail += [ends([run(status, DIM)], [], width), footer(shown, width)]
+    else:
+        tail.append(ends([run(status, DIM)], [run(f"{ending} ", DIM)], width))
     room = height - len(lines) - len(tail)
     if width >= 20 and room >= 4:
         lines += face_panel(faces[0], stats, width, room) if faces else hint(shown, width, room)

@@ -71,3 +71,10 @@ def layout(name: str) -> Layout:
     except KeyError:
         known = ", ".join(LAYOUTS)
         raise SettingsError(f"there is no region layout {name!r}; choose one of {known}") from None
+
+
+def mirror(regions: Layout) -> list[int]:
+    """Return for each region the number of the one across the face; a region in the middle keeps its own."""
+    swap = {"left": "right", "right": "left"}
+    across = ("_".join(swap.get(word, word) for word in name.split("_")) for name in regions.names)
+    return [regions.names.index(name) for name in across]

@@ -1,6 +1,6 @@
-"""Motion of facial regions with known expressions, and everything that is none."""
+"""Simulated motion of facial regions: expressions that are exactly known, and everything that is none."""
 
 from streamspot.simulation.scenario import Scenario
-from streamspot.simulation.simulate import Instance, Recording, simulate
+from streamspot.simulation.simulate import Simulation, simulate
 
-__all__ = ["Instance", "Recording", "Scenario", "simulate"]
+__all__ = ["Scenario", "Simulation", "simulate"]

@@ -1,4 +1,4 @@
-"""One simulated person before one camera: how their face moves, and what the measurement makes of it."""
+"""One simulated person before one camera: gains, asymmetry, pose and measurement errors of their face."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from streamspot.motion.regions import Layout
 from streamspot.simulation import units
-from streamspot.simulation.courses import Rng
+from streamspot.simulation.time_courses import Rng
 
 Array = NDArray[np.float32]
 
 _FAR = {"chin": 2.0, "lid": 1.3, "corner": 1.3, "upper": 1.3, "outer": 0.8, "mid": 0.8, "inner": 0.8}
-"""How much more or less than the others these parts keep of a turn of the head."""
+"""Factor on what is left in these parts of a turn of the head; 1 for all others."""
 
 _UPPER = ("outer", "mid", "inner")
 
@@ -30,7 +30,7 @@ class Person:
         self.parts, self.sides = units.parts_of(layout)
         count = len(layout)
         self.level = float(np.exp(rng.normal(0, 0.6)))
-        """How noisy this face is measured, 1 on average."""
+        """Factor on the measurement noise of this face; its median over people is 1."""
         self._gain = float(np.exp(rng.normal(0, 0.2)))
         self._own = np.exp(rng.normal(0, 0.25, (count, 1))).astype(np.float32)
         roll, yaw = rng.normal(0, 0.07), rng.normal(0, 0.2)
@@ -42,7 +42,7 @@ class Person:
         self.yaw, self.pitch = self._residuals(rng)
 
     def _residuals(self, rng: Rng) -> tuple[Array, Array]:
-        """Return what a turn and a nod leave in each region (R, 2), the model being not quite the head."""
+        """Return what the head model leaves unexplained of a turn and of a nod in each region, each (R, 2)."""
         groups = {part: rng.normal(0, 1, 2) for part in units.PARTS}
         for part in _UPPER:
             groups[part] = 0.7 * groups["mid"] + 0.3 * groups[part] + (0.5, 0)
@@ -56,7 +56,7 @@ class Person:
         return far * yaw / np.abs(yaw).max(), far * pitch / np.abs(pitch).max()
 
     def shape(self, moved: Array) -> Array:
-        """Return displacements (…, R, 2) as this face and this camera show them."""
+        """Return displacements (…, R, 2) of a typical face as this face and camera show them."""
         moved = moved * (self._gain * self._own * self._near)
         leak = np.zeros_like(moved)
         if self._upper.any() and self._lower.any():
@@ -67,7 +67,7 @@ class Person:
         return np.asarray((moved + leak) @ self._turn, np.float32)
 
     def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
-        """Return the displacement (R, 2) of these units together, in this instance's own proportions."""
+        """Draw the displacement (R, 2) of these action units together; each expression has proportions of its own."""
         total = np.zeros((len(self.layout), 2), np.float32)
         for unit in chosen:
             total += units.pattern(unit, self.layout) * np.float32(rng.uniform(0.5, 1.2))
@@ -79,11 +79,11 @@ class Person:
         return self.shape(total)
 
     def reach(self, face: Array) -> float:
-        """Return how far the region that moves most gets."""
+        """Return the largest displacement of any region, in inter-ocular distances."""
         return float(np.abs(face).max())
 
     def part(self, name: str, outwards: float, down: float) -> Array:
-        """Return the displacement (R, 2) of one part on both sides."""
+        """Return the displacement (R, 2) that moves one part on both sides of the face."""
         out = np.zeros((len(self.layout), 2), np.float32)
         of = np.array([part == name for part in self.parts])
         out[of, 0], out[of, 1] = outwards * self.sides[of], down

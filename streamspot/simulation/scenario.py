@@ -1,4 +1,4 @@
-"""How often what happens, and how large it is."""
+"""Rates and sizes of everything that happens in a simulated recording."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ from streamspot.types import Kind
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Rates are expected numbers a minute, sizes inter-ocular distances.
-
-    Each recording draws its own around them.
+    """Rates are expected events a minute, sizes are inter-ocular distances; each recording draws its own around them.
 
     Attributes:
-        expressions: Expressions of the busy recordings.
+        expressions: Rate of expressions in recordings that have any.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
         trains: Share of macro-expressions that are shown several times, a moment apart.
-        faint: Share of activations too weak to be told from wander; they are no expressions.
-        macro_floor: Smallest peak of the region that moves most in a macro-expression; less is none.
+        faint: Share of activations too weak to be told from the slow error; they are no expressions.
+        macro_floor: Smallest peak of a macro-expression, of the region that moves most.
         micro_floor: The same for a micro-expression.
         touching: Share of expressions that follow the one before without a pause.
-        blinks: Blinks.
-        gazes: Shifts of gaze.
-        speech: Bouts of speech.
-        chewing: Bouts of chewing.
-        turns: Turns, nods and shakes of the head that leave a residual.
-        hands: Moments in which something covers or brushes a part of the face.
-        noise: Flow noise a tick, standard deviation.
-        wander: Slow error of the position, standard deviation.
-        glitches: Gross errors of a region's flow.
+        blinks: Rate of blinks.
+        gazes: Rate of shifts of gaze.
+        speech: Rate of bouts of speech.
+        chewing: Rate of bouts of chewing.
+        turns: Rate of turns, nods and shakes of the head, which the head model does not explain fully.
+        hands: Rate of moments in which something covers or brushes a part of the face.
+        noise: Standard deviation of the flow's error a tick.
+        wander: Standard deviation of the slow error of the position.
+        glitches: Rate of gross errors of a region's flow.
         combinations: Action units that act together, with how often they do.
     """
 

@@ -1,8 +1,8 @@
-"""How far facial action units move each region: our own table, in inter-ocular distances.
+"""How far each facial action unit moves each region: a table of our own, in inter-ocular distances.
 
 The numbers follow the appearance changes that the Facial Action Coding System (Ekman, Friesen and Hager,
 2002) describes for each unit at its strongest; their sizes were set beside what the flow stage measures on
-posed expressions. They are typical, not anybody's: every simulated person has gains of their own.
+posed expressions. They are typical values; every simulated person has gains of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from streamspot.motion.regions import Layout
 Array = NDArray[np.float32]
 
 PARTS = ("outer", "mid", "inner", "lid", "cheek", "nostril", "corner", "upper", "lower", "chin")
-"""Kinds of region; all but the last three come in pairs."""
+"""Parts of the face that regions measure; all but the last three lie on both sides."""
 
 # unit → part → (outwards, down)
 UNITS: dict[int, dict[str, tuple[float, float]]] = {
@@ -141,11 +141,3 @@ def pattern(unit: int, layout: Layout) -> Array:
     out = np.array([UNITS[unit].get(part, (0.0, 0.0)) for part in parts], np.float32)
     out[:, 0] *= sides
     return out
-
-
-def mirror(layout: Layout) -> NDArray[np.int64]:
-    """Return for each region the number of the one across the face (itself in the middle)."""
-    names = list(layout.names)
-    swap = {"left": "right", "right": "left"}
-    other = ["_".join(swap.get(word, word) for word in name.split("_")) for name in names]
-    return np.array([names.index(name) for name in other])

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -134,12 +135,16 @@ class Synthetic:
         self._count = max(1, round(seconds * fps))
         self._noise = noise
         self._closed = False
-        self._portrait = Portrait()
         rng = np.random.default_rng([seed, 0])
         self._movements = _schedule(rng, expressions, micro, seconds)
         self._blinks = _blinks(rng, seconds, self._movements)
         self._phase = rng.uniform(0, 2 * math.pi, 6)
         self.truth = [self._truth(movement) for movement in self._movements]
+
+    @cached_property
+    def _portrait(self) -> Portrait:
+        """Loaded with the first picture: it takes a while."""
+        return Portrait()
 
     @classmethod
     def parse(cls, spec: str) -> Synthetic:

@@ -1,4 +1,4 @@
-"""Recordings cut into crops of equal length, varied, with the points that lie in them."""
+"""Recordings cut into crops of equal length, with the time stamps that lie in them, and how crops are varied."""
 
 from __future__ import annotations
 
@@ -10,30 +10,59 @@ import torch
 from torch import Tensor
 
 from streamspot.datasets.recording import KINDS, Recording
-from streamspot.motion.regions import LAYOUTS
-from streamspot.training.points import Points
 from streamspot.training.settings import AugmentSettings
 
 CONTEXT = 128
-"""Ticks before a crop that the network sees and that are not judged."""
+"""Ticks before a crop that the network sees and that count in no loss."""
 
 BEYOND = 128
-"""Points so far outside a crop still matter to its ticks."""
+"""Ticks outside a crop in which points are kept, since their expressions may reach into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointLabels:
+    """The annotated time stamps of a batch of crops.
+
+    Attributes:
+        crop: (P,) number of the crop.
+        tick: (P,) tick in the crop; may lie outside.
+        kind: (P,) 0 macro, 1 micro.
+        onset: (P,) annotated first tick, used by full supervision only.
+        offset: (P,) annotated last tick, used by full supervision only.
+    """
+
+    crop: Tensor
+    tick: Tensor
+    kind: Tensor
+    onset: Tensor
+    offset: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of points P."""
+        return len(self.crop)
+
+    def to(self, device: torch.device) -> PointLabels:
+        """Return the points on a device."""
+        return PointLabels(*(getattr(self, name).to(device) for name in self.__slots__))
+
+    def select(self, mask: Tensor) -> PointLabels:
+        """Return the points where the mask (P,) is true."""
+        return PointLabels(*(getattr(self, name)[mask] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops with the same length N.
+    """Crops of the same length N.
 
     Attributes:
-        motion: (B, N, R, 2).
-        inside: (B, N) ticks that are judged.
+        motion: (B, N, R, 2) displacement since the last tick.
+        inside: (B, N) bool, ticks that count in the losses.
         points: Time stamps, counted from each crop's first tick.
     """
 
     motion: Tensor
     inside: Tensor
-    points: Points
+    points: PointLabels
 
 
 def batches(
@@ -46,7 +75,7 @@ def batches(
         crop: Ticks a crop; 0 keeps recordings whole and pads them to the longest of the batch.
         size: Crops a batch.
         look_ahead: Ticks after a crop that the network needs to see.
-        rng: For places and order.
+        rng: Draws places and order.
     """
     crops: list[tuple[Recording, int, int]] = []
     for recording in recordings:
@@ -60,7 +89,7 @@ def batches(
 
 
 def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batch:
-    """Cut out motion, judged ticks and points."""
+    """Cut out crops, given as recording, first tick and one behind the last, with the ticks and points inside."""
     length = CONTEXT + max(stop - start for _, start, stop in crops) + look_ahead
     regions = crops[0][0].motion.shape[1]
     motion = np.zeros((len(crops), length, regions, 2), np.float32)
@@ -77,24 +106,13 @@ def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batc
                 kind = KINDS.index(instance.kind)
                 points.append((i, point - origin, kind, instance.onset - origin, instance.offset - origin))
     table = torch.tensor(points, dtype=torch.long).view(-1, 5)
-    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), Points(*table.unbind(1)))
-
-
-def mirror_order(layout: str) -> list[int] | None:
-    """Return which region each becomes in a mirror, None for a layout whose regions are unknown."""
-    known = LAYOUTS.get(layout)
-    if known is None:
-        return None
-    swap = {"left": "right", "right": "left"}
-    return [
-        known.names.index("_".join(swap.get(part, part) for part in name.split("_"))) for name in known.names
-    ]
+    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), PointLabels(*table.unbind(1)))
 
 
 def augment(
     motion: Tensor,
     settings: AugmentSettings,
-    order: Sequence[int] | None,
+    across: Sequence[int] | None,
     unit: float,
     generator: torch.Generator,
 ) -> Tensor:
@@ -102,14 +120,14 @@ def augment(
 
     Args:
         motion: (B, N, R, 2).
-        settings: How.
-        order: ``mirror_order`` of the layout.
+        settings: By how much.
+        across: The region across the face from each, see ``mirror``; None where regions are unknown.
         unit: Displacement that the network sees as 1.
         generator: For all draws.
     """
     size, _, regions, _ = motion.shape
-    if settings.mirror and order is not None:
-        mirrored = motion[:, :, list(order)] * torch.tensor([-1.0, 1.0])
+    if settings.mirror and across is not None:
+        mirrored = motion[:, :, list(across)] * torch.tensor([-1.0, 1.0])
         chosen = torch.rand(size, generator=generator) < 0.5
         motion = torch.where(chosen[:, None, None, None], mirrored, motion)
     if settings.scale:

@@ -75,11 +75,10 @@ def crossval_command(
     no_ui: Quiet = False,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json."""
-    from streamspot.training.runner import crossval  # noqa: PLC0415 - torch is slow to import
-
-    console = Console(stderr=True)
+    from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
+    console = Console(stderr=True)
     settings = load_settings(config, seed=seed, epochs=epochs)
     results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
     _show(results, console)
@@ -96,14 +95,14 @@ def evaluate_command(
     weights: Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a path.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this JSON file.")] = None,
     choose: Annotated[
-        bool, typer.Option("--choose", help="Choose the least scores on this very data (optimistic).")
+        bool, typer.Option("--choose", help="Choose the minimum scores on this very data (optimistic).")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Judge a data set with given weights under the strict protocol and the paper's."""
-    from streamspot.training.train import evaluate  # noqa: PLC0415 - torch is slow to import
+    from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
-    results = evaluate(data, weights, choose=choose, device=device)
+    results = evaluate_weights(data, weights, choose=choose, device=device)
     _show(results, Console(stderr=True))
     text = json.dumps(results, indent=2, sort_keys=True)
     if out is None:

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.lac import completeness_loss
 from streamspot.datasets.recording import Recording
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
-from streamspot.training.batches import Batch, augment, batches, mirror_order
-from streamspot.training.labelled import loss_of, running_mean
+from streamspot.motion.regions import LAYOUTS, mirror
+from streamspot.training.batches import Batch, PointLabels, augment, batches
+from streamspot.training.labelled import labelled_loss, running_mean
 from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
-from streamspot.training.points import Points
 from streamspot.training.pseudo import label
-from streamspot.training.settings import TrainSettings
-from streamspot.training.start import Simulated, Weights
+from streamspot.training.settings import LabelSettings, TrainSettings
+from streamspot.training.simulated import SimulationPool, Weights
 
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
+
+ExtraLoss = Callable[[int, Output, PointLabels, Tensor], Tensor]
+"""A loss beside those of ``total_loss``: of the epoch, the output, the points and the ticks that count (B, T)."""
+
+
+class Labeller(Protocol):
+    """Turns the points of a batch into labels; ``pseudo.label`` is the one for every setting of this package."""
+
+    def __call__(
+        self,
+        intensity: Tensor,
+        features: Tensor,
+        points: PointLabels,
+        *,
+        epoch: int,
+        settings: LabelSettings,
+        generator: torch.Generator,
+        centres: Tensor | None = None,
+    ) -> Tensor:
+        """Return labels (B, 2, T); see ``pseudo.label``."""
+
 
 _NEUTRAL_BIAS = -3.0
 """Faces are neutral most of the time: the intensity starts at 0.05, not at 0.5."""
@@ -36,9 +57,11 @@ class Trainer:
         recordings: The training subjects' recordings.
         settings: Every choice.
         layout: Name of the region layout.
-        start: Weights to start from, as ``streamspot.training.start`` makes them; None: from chance.
+        start: Weights to start from, see ``simulated.start``; None starts from random weights.
         name: Name of the model.
-        device: Where to compute.
+        device: ``cpu`` or ``cuda``.
+        labeller: Turns points into labels.
+        extra_loss: A loss beside those of the settings.
 
     Raises:
         DataError: No recording has an expression.
@@ -54,6 +77,8 @@ class Trainer:
         start: Weights | None = None,
         name: str = "unnamed",
         device: str = "cpu",
+        labeller: Labeller = label,
+        extra_loss: ExtraLoss | None = None,
     ) -> None:
         if not any(r.instances for r in recordings):
             raise DataError(
@@ -73,7 +98,8 @@ class Trainer:
         self.network.to(self.device)
         self.kept = Network(self.network.config).to(self.device)
         self.kept.load_state_dict(self.network.state_dict())
-        self._order = mirror_order(layout)
+        self._label, self._extra_loss = labeller, extra_loss
+        self._across = mirror(LAYOUTS[layout]) if layout in LAYOUTS else None
         self._rng = np.random.default_rng(settings.seed)
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._optimiser = torch.optim.AdamW(
@@ -83,29 +109,27 @@ class Trainer:
         self._reach = _reach(settings).to(self.device)
         self._steps = 0
         simulated = settings.simulated
-        self._simulated = (
-            Simulated(layout, seed=settings.seed, recordings=simulated.recordings)
-            if simulated.beside
-            else None
-        )
+        self._simulated: SimulationPool | None = None
+        if simulated.beside:
+            self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
         """Train and return the network to keep, in evaluation mode."""
         settings = self.settings
         for epoch in range(settings.epochs):
             self.network.train()
-            losses = [self._step(epoch, part, batch) for part, batch in self._batches()]
+            losses = [self._step(epoch, part, batch) for part, batch in self.epoch_batches()]
             self.kept.eval()
             if on_epoch is not None:
                 on_epoch(epoch, self.kept, float(np.mean(losses)))
         return self.kept.eval()
 
-    def _batches(self) -> list[tuple[float, Batch]]:
-        """Return the batches of one epoch, each with its place in it: whole passes until there are enough."""
+    def epoch_batches(self) -> list[tuple[float, Batch]]:
+        """Draw the batches of one epoch, each with its place in [0, 1): whole passes, at least ``min_steps``."""
         settings = self.settings
         ahead = settings.network.look_ahead
         found: list[Batch] = []
-        while len(found) < settings.least_steps:
+        while len(found) < settings.min_steps:
             found += batches(self.recordings, settings.crop, settings.batch, ahead, self._rng)
         return [(i / len(found), batch) for i, batch in enumerate(found)]
 
@@ -116,10 +140,9 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         unit = 1 / settings.network.input_scale
-        motion = augment(batch.motion, settings.augment, self._order, unit, self._generator).to(self.device)
+        motion = augment(batch.motion, settings.augment, self._across, unit, self._generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
-        judge = self._drawn_loss if settings.neutral else self._whole_loss
-        loss = judge(epoch, motion, points, inside) + self._simulated_loss()
+        loss = self.loss(epoch, motion, points, inside) + self._simulated_loss()
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -128,12 +151,24 @@ class Trainer:
         running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
 
-    def _whole_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
-        """Judge every tick and return the loss."""
+    def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            epoch: 0-based.
+            motion: (B, N, R, 2).
+            points: Time stamps.
+            inside: (B, N) bool, ticks that count.
+        """
+        loss = self._sampled_loss if self.settings.neutral else self._whole_loss
+        return loss(epoch, motion, points, inside)
+
+    def _whole_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
+        """Return the loss of every tick."""
         settings = self.settings
-        output = self._judged(motion)
+        output = self._output(motion)
         self._follow_centres(output.intermediate, points)
-        labels = label(
+        labels = self._label(
             output.intensity,
             output.intermediate,
             points,
@@ -147,33 +182,32 @@ class Trainer:
         else:
             neutral = self._known_neutral(points, inside)
         loss = total_loss(output, Targets(labels, neutral, inside), settings.loss, self._generator)
-        if settings.loss.completeness and epoch >= settings.labels.stages[0]:
-            loss = loss + settings.loss.completeness * completeness_loss(
-                output, points, inside, settings.labels
-            )
+        if self._extra_loss is not None:
+            loss = loss + self._extra_loss(epoch, output, points, inside)
         return loss
 
-    def _judged(self, motion: Tensor) -> Output:
-        """Return what the network says of every tick, computed as precisely as the settings ask."""
+    def _output(self, motion: Tensor, chosen: Tensor | None = None) -> Output:
+        """Return the network's output at every tick, or at the chosen ones (B, N), in float32."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            return _float(self.network(motion))
+            output = self.network(motion) if chosen is None else self.network.at(motion, chosen)
+        return Output(*(getattr(output, name).float() for name in Output.__slots__))
 
     def _simulated_loss(self) -> Tensor | float:
-        """Judge some simulated recordings and return their loss."""
+        """Return the loss of some simulated recordings, 0 without any."""
         if self._simulated is None:
             return 0.0
         simulated = self.settings.simulated
         motion, targets = self._simulated.draw(simulated.beside, self.device)
-        return simulated.weight * sum(loss_of(self._judged(motion), motion, targets))
+        return simulated.weight * sum(labelled_loss(self._output(motion), motion, targets))
 
-    def _known_neutral(self, points: Points, inside: Tensor) -> Tensor:
+    def _known_neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
         return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
 
-    def _drawn_loss(self, epoch: int, motion: Tensor, points: Points, inside: Tensor) -> Tensor:
-        """Judge labelled ticks and some neutral ones, and return the loss that all would have on average."""
+    def _sampled_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
+        """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
         settings = self.settings
         blank = torch.zeros_like(inside, dtype=torch.float32)
-        labels = label(
+        labels = self._label(
             blank, blank[..., None], points, epoch=epoch, settings=settings.labels, generator=self._generator
         )
         shown = (labels > 0).any(1) & inside
@@ -182,8 +216,7 @@ class Trainer:
         neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
         chosen = shown | neutral
         chosen = chosen if chosen.any() else inside
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            output = _float(self.network.at(motion, chosen))
+        output = self._output(motion, chosen)
         targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
         share = len(some) / len(free) if len(free) else 1.0
         weight = settings.loss.expression_weight * share  # as if the others were there too
@@ -191,23 +224,14 @@ class Trainer:
         return total_loss(output, targets, loss, self._generator)
 
     @torch.no_grad()
-    def _follow_centres(self, features: Tensor, points: Points) -> None:
-        """Keep a running mean of X at the points of each class (class-wise, HR-Pro)."""
-        if self.settings.labels.kind not in ("classwise", "hrpro"):
-            return
+    def _follow_centres(self, features: Tensor, points: PointLabels) -> None:
+        """Follow the mean of X at the points of each class, for labels that compare with it."""
         seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
         for kind in range(2):
             mine = seen.kind == kind
             if mine.any():
                 mean = features[seen.crop[mine], seen.tick[mine]].float().mean(0)
                 self._centres[kind].lerp_(mean, 0.1)
-
-
-def _float(output: Output) -> Output:
-    """Return the output in float32, in which losses are computed."""
-    return Output(
-        output.intensity.float(), output.classes.float(), output.features.float(), output.intermediate.float()
-    )
 
 
 def _rate(progress: float) -> float:

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from streamspot.model.network import Output
-from streamspot.training.points import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LossSettings
 
 SMALL = 1e-6
 RELIABLE = 0.5
 """Labels above this make a tick a reliable expression tick."""
 
-MOST_ANCHORS = 1024
-"""Ticks that the contrastive loss compares at most; its cost grows with the square."""
+MAX_ANCHORS = 1024
+"""Most ticks that the contrastive loss compares; its cost grows with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Targets:
 
     Attributes:
         labels: (B, 2, T) pseudo-labels in [0, 1], 0 where there is none.
-        neutral: (B, T) whether a tick counts as neutral.
-        inside: (B, T) whether a tick exists and has enough past to be judged.
+        neutral: (B, T) bool, ticks that count as neutral.
+        inside: (B, T) bool, ticks that count in the losses.
     """
 
     labels: Tensor
@@ -62,11 +62,11 @@ def lowest_neutral(intensity: Tensor, labels: Tensor, inside: Tensor) -> Tensor:
     return free & (rank < wanted[:, None])
 
 
-def known_neutral(points: Points, inside: Tensor, reach: Tensor) -> Tensor:
+def known_neutral(points: PointLabels, inside: Tensor, reach: Tensor) -> Tensor:
     """Choose every tick that is too far from all points to belong to an expression.
 
     All expressions of a recording have a point, so what lies beyond the usual length and a margin is neutral,
-    however high the network judges it: the neutral noise that ``lowest_neutral`` never shows.
+    however high its intensity. ``lowest_neutral`` never shows the network this neutral noise.
 
     Args:
         points: Time stamps.
@@ -88,8 +88,8 @@ def known_neutral(points: Points, inside: Tensor, reach: Tensor) -> Tensor:
 def intensity_loss(intensity: Tensor, targets: Targets, settings: LossSettings) -> Tensor:
     """Return the loss of the intensity on all labelled ticks (Eq. 9; Table 2 compares MSE and BCE).
 
-    A tick with labels of both classes counts once for each, halved (appendix A.1). The weights of expression
-    and micro-expression ticks are ours; both 1 is the equation.
+    A tick with labels of both classes counts once for each, with half the weight (appendix A.1).
+    ``expression_weight`` and ``micro_weight`` are ours; with both 1 this is the equation.
     """
     shared = targets.expression.sum(1, keepdim=True).clamp(min=1)  # (B, 1, T)
     weight = targets.expression * settings.expression_weight / shared
@@ -132,9 +132,7 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
         negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
         return positive + negative
     clear = output.classes.clamp(SMALL, 1 - SMALL)
-    mine = targets.expression.transpose(
-        1, 2
-    )  # (B, T, 2); the weak ticks of an expression are of its class too
+    mine = targets.expression.transpose(1, 2)  # (B, T, 2); weakly labelled ticks too are of the class
     shown = mine.any(-1, keepdim=True)
     micro = torch.tensor([1.0, settings.micro_weight], device=clear.device)
     each = -(micro * mine * clear.log()) - (~mine) * (1 - clear).log()
@@ -161,7 +159,7 @@ def contrast_loss(
     strength = torch.where(reliable, targets.labels, 0.0).amax(1)
     expression = reliable.any(1).flatten().nonzero().squeeze(1)
     neutral = (targets.neutral & ~targets.expression.any(1)).flatten().nonzero().squeeze(1)
-    expression = draw(expression, MOST_ANCHORS // 2, generator)
+    expression = draw(expression, MAX_ANCHORS // 2, generator)
     neutral = draw(neutral, max(1, len(expression)), generator)
     chosen = torch.cat((expression, neutral))
     if len(chosen) < 2:
@@ -179,11 +177,11 @@ def contrast_loss(
     return each.mean()
 
 
-def draw(items: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Return at most so many of the items, at random."""
-    if len(items) <= most:
+def draw(items: Tensor, max_items: int, generator: torch.Generator) -> Tensor:
+    """Return all items, or ``max_items`` of them drawn at random where there are more."""
+    if len(items) <= max_items:
         return items
-    return items[torch.randperm(len(items), generator=generator)[:most].to(items.device)]
+    return items[torch.randperm(len(items), generator=generator)[:max_items].to(items.device)]
 
 
 def total_loss(

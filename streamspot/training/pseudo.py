@@ -11,11 +11,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.baselines import complete_interval, similar_interval
-from streamspot.training.points import Points
+from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LabelSettings, Overlap
 
 EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Labels of each point before they are laid into one array.
+
+    Attributes:
+        values: (P, W) labels.
+        ticks: (P, W) where they belong.
+        inside: (P, W) bool, which of them count.
+    """
+
+    values: Tensor
+    ticks: Tensor
+    inside: Tensor
 
 
 def theta(epoch: int, settings: LabelSettings) -> float:
@@ -25,25 +39,25 @@ def theta(epoch: int, settings: LabelSettings) -> float:
 
 
 def _around(values: Tensor, crop: Tensor, centre: Tensor, reach: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gather what lies within ``reach`` of ``centre``.
+    """Gather the values within ``reach`` ticks of ``centre``.
 
     Args:
-        values: (B, T, ...).
-        crop: (P,).
-        centre: (P,).
-        reach: (P,).
+        values: (B, T, ...) of all crops.
+        crop: (P,) number of the crop.
+        centre: (P,) tick.
+        reach: (P,) ticks.
 
     Returns:
-        values (P, W, ...), their ticks (P, W) kept inside the crop, and which of them count (P, W).
+        Values (P, W, ...), their ticks (P, W) moved inside the crop, and which of them count (P, W) bool.
     """
-    most = int(reach.max())
-    ticks = centre[:, None] + torch.arange(-most, most + 1, device=centre.device)
+    width = int(reach.max())
+    ticks = centre[:, None] + torch.arange(-width, width + 1, device=centre.device)
     inside = (ticks >= 0) & (ticks < values.shape[1]) & ((ticks - centre[:, None]).abs() <= reach[:, None])
     ticks = ticks.clamp(0, values.shape[1] - 1)
     return values[crop[:, None], ticks], ticks, inside
 
 
-def find_apex(intensity: Tensor, points: Points, settings: LabelSettings) -> Tensor:
+def find_apex(intensity: Tensor, points: PointLabels, settings: LabelSettings) -> Tensor:
     """Return the tick of highest intensity within k_c/4 of each point (Eq. 1), (P,)."""
     duration = torch.tensor(settings.duration, device=points.kind.device)[points.kind]
     near, ticks, inside = _around(intensity, points.crop, points.tick, duration // 4)
@@ -52,7 +66,7 @@ def find_apex(intensity: Tensor, points: Points, settings: LabelSettings) -> Ten
 
 
 def half_length(
-    intensity: Tensor, points: Points, apex: Tensor, threshold: float, settings: LabelSettings
+    intensity: Tensor, points: PointLabels, apex: Tensor, threshold: float, settings: LabelSettings
 ) -> Tensor:
     """Return δL/2 (Eq. 3), half the stretched count of ticks above θ round the apex, (P,).
 
@@ -68,7 +82,7 @@ def half_length(
     return (length / 2).floor().long()
 
 
-def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reach: Tensor) -> _Pieces:
+def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reach: Tensor) -> Pieces:
     """Return exp(-|x - μ|² / 2s²) within ``reach`` of ``centre``, s² the mean of |x - μ|² there (Eq. 4-5).
 
     Args:
@@ -81,20 +95,11 @@ def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reac
     near, ticks, inside = _around(features, crop, centre, reach)
     distance = (near - mean[:, None]).square().sum(-1)
     variance = (distance * inside).sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp(min=1)
-    return _Pieces(torch.exp(-distance / (2 * variance + EPSILON)), ticks, inside)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """Labels of each point before they are laid into one array: values, ticks, which count; all (P, W)."""
-
-    values: Tensor
-    ticks: Tensor
-    inside: Tensor
+    return Pieces(torch.exp(-distance / (2 * variance + EPSILON)), ticks, inside)
 
 
 def lay(
-    pieces: _Pieces, points: Points, shape: tuple[int, int], overlap: Overlap, generator: torch.Generator
+    pieces: Pieces, points: PointLabels, shape: tuple[int, int], overlap: Overlap, generator: torch.Generator
 ) -> Tensor:
     """Lay the points' labels into one array a class, (B, 2, T); 0 is unlabelled.
 
@@ -122,7 +127,7 @@ def lay(
 def label(
     intensity: Tensor,
     features: Tensor,
-    points: Points,
+    points: PointLabels,
     *,
     epoch: int,
     settings: LabelSettings,
@@ -161,54 +166,57 @@ def label(
     return lay(pieces, points, shape, settings.overlap, generator)
 
 
-def _annotated(intensity: Tensor, points: Points, settings: LabelSettings) -> _Pieces:
+def _annotated(intensity: Tensor, points: PointLabels, settings: LabelSettings) -> Pieces:
     """Return 1 between the annotated ends, or in a fixed window round the point."""
     if settings.kind == "full":
-        return _ones(intensity, points, points.onset, points.offset)
+        return ones(intensity, points, points.onset, points.offset)
     before, after = torch.tensor(settings.window, device=points.kind.device)[points.kind].unbind(1)
-    return _ones(intensity, points, points.tick - before, points.tick + after)
+    return ones(intensity, points, points.tick - before, points.tick + after)
 
 
 def _warm_up(
-    intensity: Tensor, features: Tensor, points: Points, settings: LabelSettings, *, hard: bool
-) -> _Pieces:
+    intensity: Tensor, features: Tensor, points: PointLabels, settings: LabelSettings, *, hard: bool
+) -> Pieces:
     """Return the labels of stage 1 (``hard``) or of stage 2."""
     reaches = settings.hard_reach if hard else settings.soft_reach
     reach = torch.tensor(reaches, device=points.kind.device)[points.kind]
     if hard:
-        return _ones(intensity, points, points.tick - reach, points.tick + reach)
+        return ones(intensity, points, points.tick - reach, points.tick + reach)
     return gaussians(features, points.crop, points.tick, features[points.crop, points.tick], reach)
 
 
 def _adaptive(  # noqa: PLR0917 - private
     intensity: Tensor,
     features: Tensor,
-    points: Points,
+    points: PointLabels,
     threshold: float,
     settings: LabelSettings,
     centres: Tensor | None,
-) -> _Pieces:
+) -> Pieces:
     """Return the labels of stage 3 round the pseudo-apex."""
-    if settings.kind == "lac":
-        return _ones(intensity, points, *complete_interval(intensity, points, settings))
-    if settings.kind == "hrpro" and centres is not None:
-        return _ones(intensity, points, *similar_interval(features, points, centres, settings))
     apex = find_apex(intensity, points, settings)
     reach = half_length(intensity, points, apex, threshold, settings)
     if settings.kind == "hard":
-        return _ones(intensity, points, apex - reach, apex + reach)
+        return ones(intensity, points, apex - reach, apex + reach)
     mean = features[points.crop, apex]
     if settings.kind == "cosine":
         near, ticks, inside = _around(features, points.crop, apex, reach)
-        return _Pieces(torch.cosine_similarity(near, mean[:, None], dim=-1).clamp(0, 1), ticks, inside)
+        return Pieces(torch.cosine_similarity(near, mean[:, None], dim=-1).clamp(0, 1), ticks, inside)
     if settings.kind == "classwise" and centres is not None:
         mean = centres[points.kind]
     return gaussians(features, points.crop, apex, mean, reach)
 
 
-def _ones(intensity: Tensor, points: Points, first: Tensor, last: Tensor) -> _Pieces:
-    """Return label 1 from ``first`` to ``last`` (inclusive)."""
+def ones(intensity: Tensor, points: PointLabels, first: Tensor, last: Tensor) -> Pieces:
+    """Return the label 1 from ``first`` to ``last`` of each point.
+
+    Args:
+        intensity: (B, T), for its shape alone.
+        points: Time stamps.
+        first: (P,) first tick.
+        last: (P,) last tick, inclusive.
+    """
     half = (last - first + 1) // 2
     near, ticks, inside = _around(intensity, points.crop, first + half, half)
     inside &= (ticks >= first[:, None]) & (ticks <= last[:, None])
-    return _Pieces(torch.ones_like(near), ticks, inside)
+    return Pieces(torch.ones_like(near), ticks, inside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from streamspot.errors import DataError
 from streamspot.evaluation.live import HEADS, live_table
 from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import count_subjects
-from streamspot.evaluation.search import Curves, Scores
+from streamspot.evaluation.search import Scores
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.points import Points
+from streamspot.training.batches import PointLabels
+from streamspot.training.method import NetworkMethod
+from streamspot.training.outcome import decode_all
 from streamspot.training.pseudo import label
-from streamspot.training.settings import TrainSettings
+from streamspot.training.settings import LabelSettings, TrainSettings
 
 TRACES = 6
 """Recordings whose traces are drawn: those with most expressions."""
@@ -33,9 +35,11 @@ _IN_FEATURES = ("gim", "cosine", "classwise")
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid
-#ddd} td:first-child,th:first-child{text-align:left}svg{max-
-width:100%;height:auto}pre{background:#f5f5f5;padding:1em; overflow:auto}
+table{border-collapse:collapse;margin:1em 0}
+td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}
+td:first-child,th:first-child{text-align:left}
+svg{max-width:100%;height:auto}
+pre{background:#f5f5f5;padding:1em;overflow:auto}
 """
 
 
@@ -53,7 +57,11 @@ def write_report(data: Path, out: Path) -> Path:
     dataset = load(data, seed=settings.seed)
     epochs = _scores_by_epoch(out / "folds", settings.epochs)
     last = epochs[settings.epochs - 1]
-    decoders = {subject: _decoder(settings, least) for subject, least in results["least_scores"].items()}
+    labels = settings.labels if results["method"] == NetworkMethod().describe() else None
+    decoders = {
+        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
+        for subject, (macro, micro) in results["min_scores"].items()
+    }
     busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
     parts = [
         f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
@@ -65,9 +73,12 @@ def write_report(data: Path, out: Path) -> Path:
         "<h2>Apex error by epoch</h2>",
         _svg(lambda axes: _apex_errors(axes, dataset, epochs), (6, 3)),
         "<h2>Traces</h2>",
-        f"<p>{_legend(settings)}</p>",
+        f"<p>{_legend(labels)}</p>",
         *(
-            _svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], settings), (9, 2.2))
+            _svg(
+                lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], settings, labels),
+                (9, 2.2),
+            )
             for r in busy
         ),
         "<h2>Configuration</h2>",
@@ -87,10 +98,6 @@ def _summary(results: dict[str, Any]) -> str:
     )
 
 
-def _decoder(settings: TrainSettings, least: Sequence[float]) -> SpotSettings:
-    return replace(settings.decoder, macro_score=least[0], micro_score=least[1])
-
-
 def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:
     """Return the test subjects' scores by epoch and recording; the last epoch is always there."""
     found: dict[int, dict[str, Scores]] = {}
@@ -107,25 +114,33 @@ def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:
 
 
 def _table(name: str, rows: dict[str, dict[str, Any]]) -> str:
-    heads = ("tp", "fp", "fn", "precision", "recall", "f1", "f1_interval", "apex_error")
-    body = "".join(
-        f"<tr><td>{kind}</td>" + "".join(f"<td>{row[head]}</td>" for head in heads) + "</tr>"
-        for kind, row in rows.items()
+    heads = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 % interval", "apex error, ticks")
+    return f"<h2>{name.capitalize()} protocol</h2>" + _rows(
+        heads,
+        (
+            (
+                kind,
+                *(str(row[key]) for key in ("tp", "fp", "fn")),
+                *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+                "{:.2f} to {:.2f}".format(*row["f1_interval"]),
+                "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
+            )
+            for kind, row in rows.items()
+        ),
     )
-    head = "".join(f"<th>{h.replace('_', ' ')}</th>" for h in ("", *heads))
-    return f"<h2>{name.capitalize()} protocol</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _rows(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _live(figures: dict[str, Any]) -> str:
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in live_table(figures)
-    )
-    head = "".join(f"<th>{name}</th>" for name in HEADS)
     return (
         f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
         "annotated moment to its announcement and errors: median (95 % quantile).</p>"
-        f"<table><tr>{head}</tr>{rows}</table>"
-    )
+    ) + _rows(HEADS, live_table(figures))
 
 
 def _svg(draw: Any, size: tuple[float, float]) -> str:
@@ -150,8 +165,7 @@ def _subjects(
     values = []
     for subject in dataset.subjects:
         recordings, decoder = dataset.of([subject]), decoders[subject]
-        curves = Curves({r.name: last[r.name] for r in recordings}, decoder)
-        found = {r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in recordings}
+        found = decode_all({r.name: last[r.name] for r in recordings}, decoder)
         values.append(sum(count_subjects(recordings, found)[subject].values(), Counts()).f1)
     axes.bar(range(len(values)), values, color="#4477aa")
     axes.set_xticks(range(len(values)), dataset.subjects, rotation=90, fontsize=7)
@@ -179,29 +193,25 @@ def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores
     axes.legend()
 
 
-def _legend(settings: TrainSettings) -> str:
+def _legend(labels: LabelSettings | None) -> str:
     """Return what the traces show, and how far their labels are those of the training."""
     shown = "Line: intensity. Shaded: annotated (blue macro, red micro). Bars below: detected. "
-    if not _labelled(settings):
-        return shown + "No pseudo-labels: this run has none, or none that the curve alone determines."
+    if labels is None:
+        return shown + "No pseudo-labels: they are those of another method."
     shown += (
         "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
         "round them on this curve of a network that never saw the subject"
     )
-    if settings.labels.kind in _IN_FEATURES:
+    if labels.kind in _IN_FEATURES:
         shown += ", their range alone, since their height depends on features that a run does not keep"
     return shown + "."
 
 
-def _labelled(settings: TrainSettings) -> bool:
-    """Return whether there are pseudo-labels and the curve tells their range."""
-    return settings.method == "network" and settings.labels.kind != "hrpro"
-
-
-def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings) -> Scores:
+def _pseudo_labels(
+    recording: Recording, scores: Scores, settings: TrainSettings, labels: LabelSettings
+) -> Scores:
     """Return the last epoch's pseudo-labels of the recording (2, T); 1 in the whole range if they need X."""
-    kind = settings.labels.kind
-    chosen = settings.labels.model_copy(update={"kind": "hard" if kind in _IN_FEATURES else kind})
+    chosen = labels.model_copy(update={"kind": "hard" if labels.kind in _IN_FEATURES else labels.kind})
     table = torch.tensor(
         [(0, i.stamp, KINDS.index(i.kind), i.onset, i.offset) for i in recording.instances],
         dtype=torch.long,
@@ -209,14 +219,19 @@ def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings
     curve = torch.from_numpy(scores[None, :, 0])
     generator = torch.Generator().manual_seed(settings.seed)
     found = label(
-        curve, curve.new_zeros(*curve.shape, 1), Points(*table.unbind(1)),
+        curve, curve.new_zeros(*curve.shape, 1), PointLabels(*table.unbind(1)),
         epoch=settings.epochs - 1, settings=chosen, generator=generator,
     )  # fmt: skip
     return np.asarray(found[0].numpy(), np.float32)
 
 
-def _trace(
-    axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings, settings: TrainSettings
+def _trace(  # noqa: PLR0917 - private
+    axes: Any,
+    recording: Recording,
+    scores: Scores,
+    decoder: SpotSettings,
+    settings: TrainSettings,
+    labels: LabelSettings | None,
 ) -> None:
     """Draw intensity, pseudo-labels, annotated expressions and detections of one recording (Fig. 4-6)."""
     seconds = np.arange(len(scores)) / 30
@@ -224,13 +239,13 @@ def _trace(
     colours = {"macro": "#4477aa", "micro": "#cc6677"}
     for i in recording.instances:
         axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=colours[i.kind], alpha=0.3, linewidth=0)
-    if _labelled(settings):
-        for kind, labels in zip(KINDS, _pseudo_labels(recording, scores, settings), strict=True):
-            if labels.any():
-                near = np.convolve(labels, np.ones(3), "same") > 0
+    if labels is not None:
+        for kind, row in zip(KINDS, _pseudo_labels(recording, scores, settings, labels), strict=True):
+            if row.any():
+                near = np.convolve(row, np.ones(3), "same") > 0
                 axes.step(
                     seconds,
-                    np.where(near, labels, np.nan),
+                    np.where(near, row, np.nan),
                     "--",
                     where="mid",
                     color=colours[kind],
@@ -238,8 +253,7 @@ def _trace(
                 )
             stamps = [i.stamp for i in recording.instances if i.kind == kind]
             axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=colours[kind], markersize=4)
-    curves = Curves({recording.name: scores}, decoder)
-    for d in curves.decode(recording.name, decoder.macro_score, decoder.micro_score):
+    for d in decode_all({recording.name: scores}, decoder)[recording.name]:
         axes.plot([d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=colours[d.kind], linewidth=4)
     axes.set(ylim=(-0.1, 1.12), ylabel="intensity", xlabel="s")
     axes.set_title(recording.name, fontsize=9, loc="left")

@@ -1,4 +1,7 @@
-"""Every choice of a training run; a YAML file in ``configs/`` names the ones that differ from the default."""
+"""Every choice of a training run; a YAML file names the ones that differ from the default.
+
+``configs/train`` holds ready files.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from streamspot.model.config import ModelConfig
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
-Labels = Literal["gim", "hard", "cosine", "classwise", "lac", "hrpro", "window", "full"]
+LabelKind = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
 Overlap = Literal["random", "higher", "lower", "latest"]
 Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
@@ -24,7 +27,7 @@ class _Settings(BaseModel):
 
 
 class NetworkSettings(_Settings):
-    """What the network is made of; see ``ModelConfig``."""
+    """What the network is made of; ``ModelConfig`` explains each field."""
 
     encoder: Literal["causal", "transformer"] = "causal"
     look_ahead: Literal[0, 4, 8, 16] = 8
@@ -40,146 +43,124 @@ class NetworkSettings(_Settings):
 
 
 class LabelSettings(_Settings):
-    """How one time stamp an expression becomes a label for every tick.
+    """How one time stamp an expression becomes a pseudo-label for every tick."""
 
-    Attributes:
-        kind: ``gim`` (Eq. 1-5); ``hard`` (1 in GIM's range), ``cosine`` (similarity to the apex) and
-            ``classwise`` (Gaussian round the class's mean) are Table 3's; ``window`` is 1 in a fixed window
-            round the point; ``lac`` and ``hrpro`` are the baselines' (see ``baselines``); ``full`` takes
-            annotated onsets and offsets, the upper bound.
-        overlap: Which label a tick keeps when two of one class meet (Table 4); ``latest`` is what the
-            official
-            code does.
-        duration: k_c, usual length in ticks.
-        hard_reach: k_s1, reach of the hard labels of stage 1.
-        soft_reach: k_s2, reach of the Gaussians of stage 2.
-        stretch: δ, factor from the rough to the labelled length.
-        clamp: Bounds of the labelled length for macro and micro, as in the official code; None is the paper.
-        theta: θ at the start and at the end of its decrease.
-        theta_epochs: Epoch at which θ reaches its end.
-        relative: Whether θ is a share of the pseudo-apex's own intensity (ours), so that the length of a faint
-            expression can grow too.
-        stages: Epochs of stage 1 and of stage 2.
-        window: Ticks before and after the point for macro and for micro (``window`` only).
-    """
-
-    kind: Labels = "window"
+    kind: LabelKind = "window"
+    """``gim``: Gaussians in feature space (Eq. 1-5). ``hard``: 1 in the range that GIM estimates. ``cosine``:
+    similarity to the pseudo-apex, and ``classwise``: Gaussians round the class's mean feature (Table 3).
+    ``window``: 1 in a fixed window round the point. ``full``: 1 from the annotated onset to the annotated
+    offset, which is full supervision, the upper bound."""
     overlap: Overlap = "random"
+    """Which label a tick keeps where two of one class meet (Table 4); ``latest`` is the official code's choice."""
     duration: Pair = (32, 16)
+    """k_c, the usual length of an expression, ticks."""
     hard_reach: Pair = (5, 3)
+    """k_s1, how far from the point the hard labels of stage 1 reach, ticks."""
     soft_reach: Pair = (4, 2)
+    """k_s2, how far from the point the Gaussians of stage 2 reach, ticks."""
     stretch: float = Field(default=1.2, gt=0)
+    """δ, the factor from the rough to the labelled length (Eq. 3)."""
     clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
+    """Shortest and longest labelled length of macro- and of micro-expressions, as in the official code; None
+    leaves the length free, as in the paper."""
     theta: tuple[float, float] = (0.8, 0.5)
+    """θ at the first epoch and at the end of its decrease (Eq. 3)."""
     theta_epochs: int = Field(default=30, ge=1)
+    """Epoch at which θ reaches its end."""
     relative: bool = False
+    """Whether θ is a share of the intensity at the pseudo-apex (ours) instead of an intensity."""
     stages: Pair = (1, 4)
+    """Epochs of stage 1 and of stage 2; stage 3 takes the rest (section 3.6.2)."""
     window: tuple[Pair, Pair] = ((10, 14), (6, 6))
+    """Ticks before and after the point, for macro- and for micro-expressions; of the kind ``window`` alone."""
 
 
 class LossSettings(_Settings):
-    """What is minimised.
-
-    Attributes:
-        intensity: Loss of the intensity (Table 2): squared error or binary cross-entropy.
-        negatives: ``lowest`` takes as many ticks of lowest intensity as there are labelled ones (Eq. 6);
-            ``known`` takes every tick that is too far from any point to belong to an expression.
-        margin: Ticks beyond a label that are neither expression nor ``known`` neutral, for macro and micro.
-        expression_weight: Weight of a labelled tick against a neutral one; 1 is Eq. 9.
-        micro_weight: Additional weight of a tick of a micro-expression.
-        action: Weight of the class loss (Eq. 13).
-        joint: Whether the class loss judges class times intensity (Eq. 12) or the class alone, where an
-            expression shows.
-        smooth: λ1 (Eq. 11).
-        norm: λ2 (Eq. 10, as a mean over ticks).
-        contrast: λ3 of the mean over anchors (Eq. 7).
-        temperature: τ (Eq. 7).
-        completeness: Weight of LAC's score and feature contrast (see ``lac``), from stage 2 on.
-    """
+    """What is minimised."""
 
     intensity: Literal["mse", "bce"] = "bce"
+    """Loss of the intensity (Table 2): squared error or binary cross-entropy."""
     negatives: Literal["lowest", "known"] = "known"
+    """Which ticks count as neutral. ``lowest``: those of lowest intensity, as many as are labelled (Eq. 6).
+    ``known``: every tick that is too far from any point to belong to an expression."""
     margin: Pair = (6, 3)
+    """Ticks beyond a label that are neither expression nor ``known`` neutral."""
     expression_weight: float = Field(default=5.0, gt=0)
+    """Weight of a labelled tick, where a neutral one has 1; 1 is Eq. 9."""
     micro_weight: float = Field(default=2.0, gt=0)
+    """Further factor on the weight of a tick of a micro-expression."""
     action: float = Field(default=0.5, ge=0)
+    """Weight of the class loss (Eq. 13)."""
     joint: bool = False
+    """Whether the class loss judges class times intensity (Eq. 12); else it judges the class alone, where an
+    expression shows."""
     smooth: float = Field(default=0.0, ge=0)
+    """λ1, weight of the smoothness (Eq. 11)."""
     norm: float = Field(default=0.0, ge=0)
+    """λ2, weight of the norm (Eq. 10, as a mean over ticks)."""
     contrast: float = Field(default=0.0, ge=0)
+    """λ3, weight of the contrastive loss (Eq. 7, as a mean over anchors)."""
     temperature: float = Field(default=0.5, gt=0)
-    completeness: float = Field(default=0.0, ge=0)
+    """τ of the contrastive loss (Eq. 7)."""
 
 
 class AugmentSettings(_Settings):
-    """How recordings are varied.
-
-    Attributes:
-        mirror: Whether half of them are mirrored.
-        scale: Deviation of the logarithm of a factor on all motion.
-        drop_region: Share of regions that see nothing.
-        noise: Deviation of added motion, in units of the network's input.
-    """
+    """How crops of recordings are varied."""
 
     mirror: bool = True
+    """Whether half of the crops are mirrored."""
     scale: float = Field(default=0.2, ge=0)
+    """Standard deviation of the logarithm of a factor on all motion of a crop."""
     drop_region: float = Field(default=0.1, ge=0, lt=1)
+    """Share of regions whose motion is set to 0."""
     noise: float = Field(default=0.02, ge=0)
+    """Standard deviation of added motion, in units of the network's input."""
 
 
 class SimulatedSettings(_Settings):
-    """Simulated motion, whose labels are all known, before and beside the data (see ``start``).
-
-    Attributes:
-        recordings: How many recordings of 20 s there are to draw from.
-        steps: Optimiser steps on simulated motion alone before the first epoch; 0 starts from random weights.
-        beside: Simulated recordings in every step of the epochs.
-        weight: Of their loss.
-    """
+    """Simulated motion, whose labels are all known, before and beside the data."""
 
     recordings: int = Field(default=600, ge=1)
+    """Number of simulated recordings of 20 s to draw from."""
     steps: int = Field(default=0, ge=0)
+    """Optimiser steps on simulated motion alone before the first epoch; 0 starts from random weights."""
     beside: int = Field(default=0, ge=0)
+    """Simulated recordings that join the data in every step of the epochs."""
     weight: float = Field(default=1.0, gt=0)
+    """Weight of the loss of those beside the data."""
 
 
 class TrainSettings(_Settings):
-    """A whole training run.
+    """A whole training run."""
 
-    Attributes:
-        method: ``network``; ``hrpro`` and ``tspnet`` add a second stage that judges the network's
-            proposals (see there); ``motion`` is the rule without learning, a fixed window round the
-            peaks of motion. All but ``network`` are baselines for cross-validation, not for a
-            stream. network: What is trained. labels: From points to labels. loss: What is
-            minimised. augment: How recordings are varied. simulated: What simulation teaches.
-            epochs: Passes over the data. least_steps: Optimiser steps an epoch at least; little
-            data is passed over several times in one. batch: Crops a step. crop: Ticks a crop; 0
-            takes whole recordings. learning_rate: Highest rate of AdamW; it rises for 15 % of the
-            run, then falls as a cosine. weight_decay: Of AdamW. average: Decay of the running mean
-            of the weights, which is what is kept; 0 keeps the last. precision: ``bf16`` computes
-            the network in bfloat16. seed: Of weights, order, augmentation and sampled points.
-            spotting: Decoder settings that differ from ``SpotSettings``; crossval chooses the least
-            scores itself. groups: Groups of subjects for that choice, see ``crossval``. neutral:
-            How many neutral ticks are drawn for each labelled one; no others are computed, which
-            only the transformer can do and which makes it affordable. The drawn ones stand for all.
-            0 computes every tick.
-    """
-
-    method: Literal["network", "hrpro", "tspnet", "motion"] = "network"
     network: NetworkSettings = NetworkSettings()
+    """What is trained."""
     labels: LabelSettings = LabelSettings()
+    """How points become labels."""
     loss: LossSettings = LossSettings()
+    """What is minimised."""
     augment: AugmentSettings = AugmentSettings()
+    """How crops are varied."""
     simulated: SimulatedSettings = SimulatedSettings()
+    """What is learned from simulated motion."""
     epochs: int = Field(default=10, ge=1)
-    least_steps: int = Field(default=12, ge=1)
+    """Passes over the data."""
+    min_steps: int = Field(default=12, ge=1)
+    """Optimiser steps an epoch at least: an epoch passes over little data several times."""
     batch: int = Field(default=16, ge=1)
+    """Crops a step."""
     crop: int = Field(default=1024, ge=0)
+    """Ticks a crop; 0 takes whole recordings."""
     learning_rate: float = Field(default=3e-3, gt=0)
+    """Highest rate of AdamW; the rate rises for 15 % of the run, then falls as a cosine."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Weight decay of AdamW."""
     average: float = Field(default=0.98, ge=0, lt=1)
+    """Decay of the running mean of the weights, which is what is kept; 0 keeps the last weights."""
     precision: Literal["fp32", "bf16"] = "bf16"
+    """Number format in which the network is computed; losses are always float32."""
     seed: int = Field(default=0, ge=0)
+    """Seed of weights, order, augmentation and sampled points."""
     spotting: dict[str, Any] = Field(
         default_factory=lambda: {
             "macro_ticks": [18, 90],
@@ -188,10 +169,18 @@ class TrainSettings(_Settings):
             "trough_share": 1.0,
         }
     )
+    """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
     folds: int = Field(default=0, ge=0)
+    """Number of folds of a cross-validation; 0 leaves one subject out at a time."""
     choice: Literal["nested", "pooled"] = "nested"
+    """Whose networks give the scores on which a subject's minimum scores are chosen. ``nested``: networks that
+    never saw this subject, which takes further trainings. ``pooled``: the networks of the other folds, which
+    did see it."""
     groups: int = Field(default=5, ge=3)
+    """Groups of subjects for the nested choice, which takes one training for each pair of them."""
     neutral: int = Field(default=0, ge=0)
+    """Neutral ticks drawn for each labelled one; the network computes no others, and the drawn ones stand for
+    all. Only the transformer can do so, and it makes the transformer affordable. 0 computes every tick."""
 
     @field_validator("spotting")
     @classmethod
@@ -209,7 +198,7 @@ class TrainSettings(_Settings):
             return value
         simulated = info.data.get("simulated")
         beside = simulated is not None and (simulated.steps or simulated.beside)
-        between = beside or loss.smooth or loss.norm or loss.completeness or loss.negatives == "lowest"
+        between = beside or loss.smooth or loss.norm or loss.negatives == "lowest"
         if between or network.encoder != "transformer" or labels.kind not in ("window", "full"):
             raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
         return value
@@ -220,8 +209,29 @@ class TrainSettings(_Settings):
         return SpotSettings.from_sensitivity(0.5, **self.spotting)
 
 
-def load_settings(path: Path | None, **override: Any) -> TrainSettings:
-    """Read settings from YAML; keys given as arguments win, None leaves the file's.
+def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
+    """Return the keys of a YAML file, given by path or by the name of one of ``configs/train``.
+
+    Raises:
+        SettingsError: The file is missing or holds no keys.
+    """
+    path = settings_file(name_or_path, "configs/train")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{path} is not valid YAML ({reason}); configs/train holds examples") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds no keys; configs/train holds examples")
+    return values
+
+
+def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
+    """Read settings from YAML.
+
+    Args:
+        name_or_path: See ``read_yaml``; None takes the defaults.
+        **override: Keys that win over the file's; None leaves the file's.
 
     Args:
         path: A YAML file or the name of one in ``configs/train``.
@@ -230,23 +240,27 @@ def load_settings(path: Path | None, **override: Any) -> TrainSettings:
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        path = settings_file(path, "configs/train")
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise SettingsError(f"{path} is not valid YAML ({reason}); configs/ holds examples") from None
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path} holds no keys; configs/ holds examples")
-    values |= {key: value for key, value in override.items() if value is not None}
+    values = {} if name_or_path is None else read_yaml(name_or_path)
+    given = {key: value for key, value in override.items() if value is not None}
+    return checked(values | given, name_or_path)
+
+
+def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:
+    """Return these values as settings.
+
+    Args:
+        values: By key.
+        where: The file that an error names.
+
+    Raises:
+        SettingsError: A key is unknown or a value impossible.
+    """
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        where = "" if path is None else f" in {path}"
+        within = "" if where is None else f" in {where}"
         raise SettingsError(
-            f"the setting {key}{where} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+            f"the setting {key}{within} is wrong: {first['msg'].lower()} (got {first['input']!r})"
         ) from None

@@ -12,10 +12,9 @@ import torch
 
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
-from streamspot.errors import DataError, ModelError, SettingsError
-from streamspot.evaluation.live import follow, live_figures
-from streamspot.evaluation.results import protocols
-from streamspot.evaluation.search import Curves, Scores, choose_scores
+from streamspot.errors import DataError, ModelError
+from streamspot.evaluation.evaluate import evaluate
+from streamspot.evaluation.search import Scores, choose_scores
 from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
@@ -23,7 +22,7 @@ from streamspot.training.labelled import OnStep
 from streamspot.training.loop import Trainer
 from streamspot.training.provenance import commit
 from streamspot.training.settings import TrainSettings
-from streamspot.training.start import start
+from streamspot.training.simulated import start
 
 
 def train(
@@ -48,16 +47,10 @@ def train(
     Raises:
         DataError: The data cannot be used.
         ModelError: The weights cannot be written.
-        SettingsError: The method is a baseline that no stream can run.
+        SettingsError: The device is not there, or the data's layout cannot be simulated as the settings want.
     """
-    if settings.method != "network":
-        raise SettingsError(
-            f"the method {settings.method!r} is a baseline for crossval and makes no weights; "
-            "train with `method: network`"
-        )
     dataset = load(data, seed=settings.seed)
-    regions = dataset.recordings[0].motion.shape[1]
-    weights = start(settings, dataset.layout, regions, device, on_step)
+    weights = start(settings, dataset.layout, dataset.regions, device, on_step)
     trainer = Trainer(
         dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
     )
@@ -77,7 +70,7 @@ def train(
     return model
 
 
-def evaluate(
+def evaluate_weights(
     data: Path,
     weights: str | Path,
     *,
@@ -91,7 +84,7 @@ def evaluate(
         data: Folder with ``features.npz`` and ``annotations.csv``.
         weights: Name of shipped weights, or a path.
         decoder: Decoder settings; the weights' own if None.
-        choose: Choose the least scores on this very data; the result is then optimistic and says so.
+        choose: Choose the minimum scores on this very data; the result is then optimistic and says so.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
@@ -107,14 +100,8 @@ def evaluate(
     decoder = decoder or SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
         decoder = choose_scores(dataset.recordings, scores, decoder)
-    curves = Curves(scores, decoder)
-    found = {
-        r.name: curves.decode(r.name, decoder.macro_score, decoder.micro_score) for r in dataset.recordings
-    }
-    phases = {name: follow(curve, decoder) for name, curve in scores.items()}
     return {
-        **protocols(dataset.recordings, found),
-        "live": live_figures(dataset.recordings, phases, model.config.look_ahead),
+        **evaluate(dataset.recordings, scores, decoder, look_ahead=model.config.look_ahead),
         "dataset": dataset.name,
         "weights": model.config.name,
         "provenance": dict(model.provenance),
@@ -127,7 +114,7 @@ def evaluate(
 def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
     """Return the scores of every recording, ``(T, 3)`` by name.
 
-    Regions that the weights know and the data has not count as still.
+    Regions that the weights know and the data lacks stand still.
 
     Raises:
         DataError: The data has regions that the weights do not know.

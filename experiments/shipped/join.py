@@ -1,0 +1,56 @@
+"""Several causal networks side by side in one network, whose logits are the means of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from streamspot.errors import ModelError
+from streamspot.model.network import Network
+
+
+@torch.no_grad()
+def join(networks: Sequence[Network]) -> Network:
+    """Return one network whose logits of intensity and classes are the means of those of several networks.
+
+    Its channels are all their channels; no weight connects those of two networks. Networks that were trained apart
+    err in different places, so their mean errs less than each.
+
+    Args:
+        networks: With causal encoders, alike but for their names, widths and weights.
+
+    Raises:
+        ModelError: They differ in something else.
+    """
+    first = networks[0].config
+    alike = {replace(one.config, name="", width=first.width) for one in networks}
+    if first.encoder != "causal" or len(alike) > 1:
+        raise ModelError("only causal networks that are alike but for their widths can be joined")
+    out = Network(replace(first, width=sum(one.config.width for one in networks)))
+    theirs = [one.state_dict() for one in networks]
+    parts = {name: [weights[name] for weights in theirs] for name in theirs[0]}
+    joined = {
+        "encoder.past": torch.cat([_blocks(tap) for tap in _taps(parts.pop("encoder.past"))], 1),
+        "intermediate.weight": _blocks([part[None] for part in parts.pop("intermediate.weight")])[0],
+    }
+    joined |= {name: _blocks(parts.pop(name)) for name in ("encoder.now", "encoder.mix")}
+    joined |= {name: torch.cat(part, -1) for name, part in parts.items()}
+    for head in ("intensity", "classes"):
+        joined[f"{head}.weight"] /= len(networks)
+        joined[f"{head}.bias"] = torch.stack(parts[f"{head}.bias"]).mean(0)
+    out.load_state_dict(joined)
+    return out.eval()
+
+
+def _taps(parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Return the older and the newer tap of each network's ``past``, which stores one below the other."""
+    return list(zip(*(part.chunk(2, 1) for part in parts), strict=True))
+
+
+def _blocks(parts: Sequence[Tensor]) -> Tensor:
+    """Return matrices (L, D, D) of several networks as blocks on the diagonals of L larger ones."""
+    layers = zip(*parts, strict=True)
+    return torch.stack([torch.block_diag(*layer) for layer in layers])  # type: ignore[no-untyped-call]

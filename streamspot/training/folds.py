@@ -1,0 +1,178 @@
+"""The trainings of a cross-validation: who is held out of each, and the files that their scores are kept in.
+
+Every subject is judged by a network that never saw it. The decoder's minimum scores are chosen on other subjects
+only, by networks that never saw the subject either: subjects are dealt into groups, and for each pair of groups
+one network is trained on the rest (an *inner* fold). For a subject of group g the scores of all other groups come
+from the inner folds without g, so that nothing of g has any part in its settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from streamspot.datasets.recording import Dataset
+from streamspot.errors import SettingsError
+from streamspot.evaluation.search import Scores
+from streamspot.files import write_atomically
+from streamspot.training.labelled import OnStep
+from streamspot.training.method import Judge, Method
+from streamspot.training.settings import TrainSettings
+from streamspot.training.simulated import start
+
+FIRST_JUDGED = 5
+"""The paper's protocol looks at every epoch from this one on."""
+
+Progress = Callable[[str, int], None]
+"""Called with a fold's key and the number of epochs it has finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One training of a cross-validation.
+
+    Attributes:
+        key: Names the file of its scores.
+        held_out: Subjects it does not see and judges.
+        outer: Whether its scores are the result; an inner fold serves the choice of decoder settings.
+    """
+
+    key: str
+    held_out: tuple[str, ...]
+    outer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all folds of a cross-validation share.
+
+    Attributes:
+        dataset: The data.
+        settings: Every choice.
+        method: What is trained and judged.
+        folder: Where folds leave their scores.
+        device: Where networks are trained: ``cpu`` or ``cuda``.
+    """
+
+    dataset: Dataset
+    settings: TrainSettings
+    method: Method
+    folder: Path
+    device: str = "cpu"
+
+    @property
+    def start(self) -> Path:
+        """Where the weights lie that every network starts from, if the settings want any."""
+        return self.folder / "start.safetensors"
+
+    def file(self, fold: Fold) -> Path:
+        """Where a fold's scores lie."""
+        return self.folder / f"{fold.key}.npz"
+
+    def last_scores(self, fold: Fold) -> dict[str, Scores]:
+        """Return a fold's scores at the last epoch, ``(T, 3)`` by name of the recording."""
+        with np.load(self.file(fold)) as file:
+            return {name[5:]: file[name] for name in file.files if name.startswith("last/")}
+
+
+def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
+    """Deal subjects into groups of nearly equal size, always in the same way."""
+    order = sorted(subjects, key=lambda s: hashlib.sha256(s.encode()).hexdigest())
+    return [tuple(sorted(order[i::groups])) for i in range(min(groups, len(order)))]
+
+
+def plan(subjects: Sequence[str], settings: TrainSettings) -> list[Fold]:
+    """Return all folds: the outer ones, then, for the nested choice, an inner one for each pair of groups.
+
+    Raises:
+        SettingsError: There are fewer than four subjects.
+    """
+    if len(subjects) < 4:
+        raise SettingsError(f"{len(subjects)} subjects are too few for leave-one-subject-out; 4 are needed")
+    if settings.folds:
+        dealt = deal(subjects, settings.folds)
+        outer = [Fold(f"fold-{i}", held_out, outer=True) for i, held_out in enumerate(dealt)]
+    else:
+        outer = [Fold(f"subject-{quote(subject, safe='')}", (subject,), outer=True) for subject in subjects]
+    if settings.choice == "pooled":
+        return outer
+    groups = deal(subjects, settings.groups)
+    pairs = combinations(range(len(groups)), 2)
+    return outer + [
+        Fold(f"inner-{a}-{b}", tuple(sorted(groups[a] + groups[b])), outer=False) for a, b in pairs
+    ]
+
+
+def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Method) -> Path:
+    """Return the folder for the folds' scores; create it with a mark of data, settings and method.
+
+    Raises:
+        SettingsError: It holds folds of others.
+    """
+    digest = hashlib.sha256(settings.model_dump_json().encode())
+    digest.update(json.dumps(method.describe(), sort_keys=True).encode())
+    for recording in dataset.recordings:
+        digest.update(f"{recording.name} {recording.subject} {recording.instances}".encode())
+        digest.update(recording.motion.tobytes())
+    mark = digest.hexdigest()[:16]
+    folder = out / "folds"
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "fingerprint"
+    if not stamp.exists():
+        with write_atomically(stamp) as part:
+            part.write_text(mark, encoding="utf-8")
+    if stamp.read_text(encoding="utf-8") != mark:
+        raise SettingsError(f"{out} holds folds of other data or settings; choose another --out or remove it")
+    return folder
+
+
+def begin(job: Job, on_step: OnStep) -> None:
+    """Let a network learn from simulated motion, once for all folds."""
+    if job.start.exists():
+        return
+    torch.set_num_threads(1)
+    weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
+    if weights is not None:
+        with write_atomically(job.start) as part:
+            save_file(dict(weights), part)
+
+
+def execute(fold: Fold, job: Job, progress: Progress) -> None:
+    """Train one fold and write its scores, whole or not at all.
+
+    The file holds ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16
+    for the paper's protocol.
+    """
+    torch.set_num_threads(1)
+    started = time.process_time()
+    dataset, settings = job.dataset, job.settings
+    seen = dataset.of([s for s in dataset.subjects if s not in fold.held_out])
+    unseen = dataset.of(fold.held_out)
+    kept: dict[str, np.ndarray[Any, Any]] = {}
+
+    def on_epoch(epoch: int, judge: Judge) -> None:
+        if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
+            kept.update(
+                {f"epoch{epoch}/{n}": scores.astype(np.float16) for n, scores in judge(unseen).items()}
+            )
+        progress(fold.key, epoch + 1)
+
+    weights = load_file(job.start) if settings.simulated.steps else None
+    judge = job.method.fit(
+        seen, settings, layout=dataset.layout, start=weights, device=job.device, on_epoch=on_epoch
+    )
+    kept |= {f"last/{name}": scores for name, scores in judge(unseen).items()}
+    kept["seconds"] = np.array(time.process_time() - started)
+    with write_atomically(job.file(fold)) as part, part.open("wb") as file:
+        np.savez_compressed(file, **kept)

@@ -1,0 +1,76 @@
+"""What a cross-validation trains and judges: the network, or whatever else learns from recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from streamspot.datasets.recording import Recording
+from streamspot.evaluation.search import Scores
+from streamspot.training.loop import Trainer, predict
+from streamspot.training.settings import TrainSettings
+from streamspot.training.simulated import Weights
+
+Judge = Callable[[Sequence[Recording]], dict[str, Scores]]
+"""Returns the scores ``(T, 3)`` of recordings, by name."""
+
+OnEpoch = Callable[[int, Judge], None]
+"""Called after each epoch with its number and what would judge recordings if training ended there."""
+
+
+class Method(Protocol):
+    """A way to learn from recordings; it must be picklable, since folds are trained in other processes."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether scores are known tick by tick, so that the delays of a stream can be given."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return every choice beside ``TrainSettings``, for ``results.json``."""
+
+    def fit(
+        self,
+        recordings: Sequence[Recording],
+        settings: TrainSettings,
+        *,
+        layout: str,
+        start: Weights | None,
+        device: str,
+        on_epoch: OnEpoch,
+    ) -> Judge:
+        """Learn from the recordings of the training subjects.
+
+        Args:
+            recordings: Of the training subjects.
+            settings: Every choice.
+            layout: Name of the region layout.
+            start: Weights to start from, None for random ones.
+            device: ``cpu`` or ``cuda``.
+            on_epoch: Called after each epoch.
+        """
+
+
+class NetworkMethod:
+    """The method that can stream: scores are the network's output."""
+
+    streams = True
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name alone: ``TrainSettings`` holds every choice."""
+        return {"name": "network"}
+
+    def fit(
+        self,
+        recordings: Sequence[Recording],
+        settings: TrainSettings,
+        *,
+        layout: str,
+        start: Weights | None,
+        device: str,
+        on_epoch: OnEpoch,
+    ) -> Judge:
+        """Train the network."""
+        trainer = Trainer(recordings, settings, layout=layout, start=start, device=device)
+        network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(predict, kept)))
+        return partial(predict, network)

@@ -1,0 +1,81 @@
+"""The shipped weights: made by one repeatable recipe, and good on simulated people they have not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
+from experiments.shipped.train import Recipe, make_weights
+from streamspot.evaluation.matching import count
+from streamspot.model import Model, ModelConfig
+from streamspot.motion.regions import layout
+from streamspot.simulation import simulate
+from streamspot.simulation.units import pattern
+from streamspot.spotting import SpotSettings, decode, scores_of
+
+
+def test_runs_are_inclusive_and_last_four_ticks():
+    """A run ends with its last tick above the threshold; shorter ones are none; a perfect curve finds everything."""
+    curve, classes = np.zeros(60, np.float32), np.tile(np.array([0.9, 0.1], np.float32), (60, 1))
+    curve[10:20] = curve[30:33] = curve[50:] = 0.9
+    assert [(one.kind, one.onset, one.offset) for one in runs(curve, classes)] == [
+        ("macro", 10, 19),
+        ("macro", 50, 59),
+    ]
+    for seed in range(5):
+        truth = simulate(seed)
+        counts = count(runs(truth.intensity, truth.classes), truth.instances)
+        assert all(one.fp == one.fn == 0 for one in counts.values())
+
+
+def test_training_is_repeatable(tmp_path):
+    """The same recipe gives the same weights, and they score like any others."""
+    config = ModelConfig(name="tiny", layout="paper10", width=8, dilations=(1, 4, 16))
+    recipe = Recipe(recordings=8, ticks=200, steps=4, batch=4)
+    one = simulate(7, 180, layout="paper10")
+    acted = [replace(one, flow=one.motion)]
+    first, second = make_weights(config, recipe, acted), make_weights(config, recipe, acted)
+    held_out = [simulate(99, 300, layout="paper10")]
+    assert held_out_figures(first, held_out) == held_out_figures(second, held_out)
+    assert 0 <= held_out_figures(first, held_out)["mse"] <= 1
+    first.save(tmp_path / "tiny.safetensors")
+    assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
+
+
+def test_the_shipped_weights_know_unseen_recordings():
+    """On simulated people they were not trained on, most expressions are found and few are invented."""
+    shown = held_out_figures(
+        Model.load(device="cpu"), [simulate(HELD_OUT + 500 + number) for number in range(24)]
+    )
+    assert shown["f1"] > 0.5
+    assert shown["mse"] < 0.05
+
+
+def test_the_shipped_weights_leave_a_still_face_alone():
+    """Neither perfect stillness nor the jitter of a resting face is an expression."""
+    model = Model.load(device="cpu")
+    jitter = np.random.default_rng(0).normal(0, 0.0007, (4, 600, 17, 2)).cumsum(1)
+    jitter = np.diff(jitter - jitter.mean(1, keepdims=True), axis=1, prepend=jitter[:, :1]) * 0.5
+    for motion in (np.zeros((1, 600, 17, 2)), jitter):
+        assert float(model.forward(motion.astype(np.float32)).intensity.max()) < 0.3
+
+
+def test_the_shipped_weights_hold_a_held_expression():
+    """A smile held for five seconds is one expression from its beginning to its end, however still the face."""
+    smile = pattern(12, layout("face17")) + pattern(6, layout("face17"))
+    course = np.concatenate(
+        (np.zeros(60), np.linspace(0, 1, 12), np.ones(150), np.linspace(1, 0, 15), np.zeros(60))
+    )
+    model = Model.load(device="cpu")
+    for jitter in (0.0002, 0.0005, 0.001):  # a measured face has 0.001
+        position = course[:, None, None] * smile
+        position = position + np.random.default_rng(0).normal(0, jitter, position.shape)
+        motion = np.diff(position, axis=0, prepend=position[:1]).astype(np.float32)
+        out = model.forward(motion[None])
+        scores = scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist())
+        found = decode(scores, SpotSettings.from_sensitivity(0.5, **model.spotting))
+        assert [one.kind for one in found] == ["macro"]
+        assert abs(found[0].onset - 62) < 8
+        assert abs(found[0].offset - 232) < 10
