@@ -46,6 +46,10 @@ def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
     assert "\n" not in str(caught.value)
 
 
+def _nobody_there(address: str, *, follow: bool = False):
+    raise SourceError(f"{redact(address)} does not answer; check it")
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.builds(
@@ -59,7 +63,8 @@ def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
 )
 def test_any_text_is_a_source_or_a_sentence(spec):
     """Whatever is written for a source, there is one or a SourceError, and its stream may stand in a topic."""
-    with contextlib.suppress(SourceError):
+    with contextlib.suppress(SourceError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamspot.sources.opening.open_address", _nobody_there)
         source = open_source(spec)
         assert slug(source.stream) == source.stream
 

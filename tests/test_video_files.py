@@ -15,8 +15,8 @@ from small_pictures import small_picture, write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
-from streamspot.sources.base import Timeline
 from streamspot.sources.live import Clock
+from streamspot.sources.video import Timeline
 
 CLIPS = Path(os.environ.get("STREAMSPOT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "clips"
 
@@ -147,7 +147,7 @@ def test_time_always_goes_on(stamps, fps):
 def test_no_stamps_means_nominal_rate():
     """Pictures of a container without time stamps follow each other at its nominal rate."""
     timeline = Timeline(25)
-    assert np.allclose([timeline.stamp(0.0) for _ in range(5)], np.arange(5) / 25)
+    assert np.allclose([timeline.stamp(None) for _ in range(5)], np.arange(5) / 25)
 
 
 def test_restarted_clock_goes_on():

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from streamspot.errors import SourceError
 from streamspot.types import Item
 
+MOST_PIXELS = 1 << 26
+"""Larger pictures are refused before they are decoded: a small file may hold one that fills the memory."""
+
 _MIB = 1 << 20
 
 
@@ -64,6 +67,12 @@ def slug(text: str, default: str = "source") -> str:
     return name[:40].rstrip("-_") or default
 
 
+def stream_name(title: str, place: str, default: str = "source") -> str:
+    """Return a name for a topic that no other source has by accident: its title and a hash of its place."""
+    digest = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()
+    return f"{slug(title, default)[:33].rstrip('-_')}-{digest[:6]}"
+
+
 def redact(address: str) -> str:
     """Return ``address`` without user, password, query and fragment: all places where secrets stand.
 
@@ -98,6 +107,17 @@ def file_identity(path: Path) -> str:
     return f"file:{path.name}:{size}:{digest.hexdigest()[:32]}"
 
 
+def is_picture(image: Any) -> bool:
+    """Return whether an array is a picture that ``as_bgr`` takes."""
+    return (
+        isinstance(image, np.ndarray)
+        and image.ndim in {2, 3}
+        and image.size > 0
+        and image.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}
+        and (image.ndim == 2 or image.shape[2] in {1, 3, 4})
+    )
+
+
 def as_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Return ``image`` as ``(H, W, 3)`` uint8 BGR, whatever a decoder made of it.
 
@@ -111,49 +131,6 @@ def as_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
     elif image.shape[2] == 4:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
     return np.ascontiguousarray(image, dtype=np.uint8)
-
-
-class Timeline:
-    """Strictly increasing time stamps from those of a container, which may lie.
-
-    The first picture is at 0. A stamp later than the last one is taken as it is, so a variable frame rate is
-    honoured. Otherwise, and the repair never lets the time line fall behind the stamps:
-
-    * no stamp has ever advanced: the container has none, and pictures follow each other at the nominal rate;
-    * it jumps back by more than a second: the clock was restarted, and goes on one nominal interval later;
-    * a repeated or slightly earlier stamp: an eighth of a nominal interval after the last picture.
-
-    Args:
-        fps: Nominal frames a second.
-    """
-
-    def __init__(self, fps: float) -> None:
-        self._step = 1.0 / fps
-        self._offset: float | None = None
-        self._last = 0.0
-        self._advanced = False
-        self.repaired = 0
-
-    def stamp(self, seconds: float) -> float:
-        """Return the time in seconds of the next picture, which its container places at ``seconds``."""
-        sane = math.isfinite(seconds) and abs(seconds) < 1e9
-        if self._offset is None:
-            self._offset = -seconds if sane else 0.0
-            return 0.0
-        pts = seconds + self._offset if sane else self._last
-        if pts > self._last:
-            self._advanced = True
-        elif not self._advanced:
-            pts = self._last + self._step
-        elif pts < self._last - 1.0:
-            self._offset += self._last + self._step - pts
-            pts = self._last + self._step
-            self.repaired += 1
-        else:
-            pts = self._last + self._step / 8
-            self.repaired += 1
-        self._last = pts
-        return pts
 
 
 def read_options(text: str, allowed: dict[str, type], what: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import struct
@@ -17,7 +18,6 @@ import cv2
 from streamspot.errors import SourceError
 from streamspot.sources.base import slug
 from streamspot.sources.live import Capture, LiveSource, Origin
-from streamspot.sources.video import nominal_fps
 
 _STALL_S = 2.0
 _TRIED = ((640, 480), (1280, 720), (1920, 1080))
@@ -90,6 +90,30 @@ def list_cameras(
     return measured
 
 
+class Camera:
+    """An opened camera.
+
+    Attributes:
+        fps: Frames a second that the driver declares, None when it says nothing sensible.
+
+    Args:
+        capture: Opened by OpenCV; owned.
+    """
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        self.fps = _nominal_fps(capture)
+
+    def read(self) -> tuple[float, Any] | None:
+        """Return the next picture with its stamp in seconds on the driver's clock, None if the driver failed."""
+        ok, image = self._capture.read()
+        return (self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, image) if ok else None
+
+    def release(self) -> None:
+        """Give the device back."""
+        self._capture.release()
+
+
 def camera_source(
     device: str, *, size: tuple[int, int] | None = None, fps: float | None = None
 ) -> LiveSource:
@@ -143,12 +167,17 @@ def open_camera(
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     if fps:
         capture.set(cv2.CAP_PROP_FPS, fps)
-    return capture, f"camera {device} gives {_describe(capture)}"
+    return Camera(capture), f"camera {device} gives {_describe(capture)}"
+
+
+def _nominal_fps(capture: Any) -> float | None:
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    return fps if math.isfinite(fps) and 0.5 <= fps <= 1000 else None
 
 
 def _describe(capture: Any) -> str:
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    rate = nominal_fps(capture)
+    rate = _nominal_fps(capture)
     return f"{width}x{height} {_pixels(capture)}".rstrip() + (f" at {rate:g} fps" if rate else "")
 
 
@@ -231,7 +260,7 @@ def _measure(target: str | int, modes: list[Mode]) -> None:
                 image.shape[1],
                 image.shape[0],
                 _pixels(capture),
-                nominal_fps(capture),
+                _nominal_fps(capture),
                 count / (time.monotonic() - began),
             )
             if all((mode.width, mode.height) != (other.width, other.height) for other in modes):

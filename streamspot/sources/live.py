@@ -10,32 +10,36 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import as_bgr, fresh_identity, new_messages
-from streamspot.sources.video import nominal_fps
+from streamspot.sources.base import as_bgr, fresh_identity, is_picture, new_messages
 from streamspot.types import Frame
 
 _FIRST_PICTURE_S = 15.0
 """Cameras take seconds to start, and an address has ten to answer."""
 _REOPENING_S = 3.0
-_LONGEST_PAUSE_S = 8.0
+_LONGEST_PAUSE_S = 4.0
 _MOST_HUNG = 3
-"""Threads that may be left behind at once: a driver that hangs for hours must not eat the memory."""
+_HUNG_PAUSE_S = 60.0
+"""With so many threads left behind, another is begun only when one returns or so much time has passed."""
+_MOST_FAILED = 5
+_FAILED_S = 0.01
+"""Pictures that may fail one after the other, so far apart, before the capture is opened anew."""
 
 
 class Capture(Protocol):
-    """What is used of ``cv2.VideoCapture``."""
+    """An opened camera or connection.
 
-    def read(self) -> tuple[bool, Any]:
-        """Block for the next picture."""
-        ...
+    Attributes:
+        fps: Frames a second that it declares, None while unknown.
+    """
 
-    def get(self, prop: int) -> float:
-        """Return a property."""
+    fps: float | None
+
+    def read(self) -> tuple[float, NDArray[Any]] | None:
+        """Block for the next picture; return its stamp in seconds on its own clock, and itself, None if it failed."""
         ...
 
     def release(self) -> None:
@@ -104,10 +108,10 @@ class LiveSource:
         lost: float | None = None
         readers: list[_Reader] = []
         while not self._closed.is_set():
-            readers = [reader for reader in readers if reader.alive]
-            if len(readers) >= _MOST_HUNG:
-                self._closed.wait(pause)
-                continue
+            hung_until = time.monotonic() + _HUNG_PAUSE_S
+            while len(readers) >= _MOST_HUNG and time.monotonic() < hung_until and not self._closed.is_set():
+                self._closed.wait(0.25)
+                readers = [reader for reader in readers if reader.alive]
             reader = _Reader(self._origin.open)
             readers.append(reader)
             try:
@@ -191,15 +195,17 @@ class _Reader:
         capture: Capture | None = None
         try:
             capture, self.greeting = self._open()
-            self.fps = nominal_fps(capture)
-            held = False
-            while not self._stop.is_set():
-                ok, image = capture.read()
+            self.fps = capture.fps
+            held, failed = False, 0
+            while not self._stop.is_set() and failed < _MOST_FAILED:
+                read = capture.read()
                 arrived = time.monotonic_ns()
-                if not ok or image is None:
-                    break
-                stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-                held = self._put(_Picture(arrived, stamp, as_bgr(image), held))
+                if read is None or not is_picture(read[1]):
+                    failed += 1
+                    time.sleep(_FAILED_S)
+                    continue
+                failed = 0
+                held = self._put(_Picture(arrived, read[0], as_bgr(read[1]), held))
         except SourceError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell

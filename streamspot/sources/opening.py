@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from av.container import InputContainer
+
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, kind_of, read_options, redact, slug
+from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name
 from streamspot.sources.cameras import camera_source
+from streamspot.sources.decoding import is_finite
 from streamspot.sources.images import ImageFolder
-from streamspot.sources.live import Capture, LiveSource, Origin
+from streamspot.sources.live import LiveSource, Origin
 from streamspot.sources.motion import MotionRecording, is_recording
+from streamspot.sources.network import PATIENCE_S, NetworkStream, open_address
 from streamspot.sources.stdin import StandardInput
 from streamspot.sources.synthetic import Synthetic
-from streamspot.sources.video import VideoFile, open_capture
+from streamspot.sources.video import VideoFile
+
+T = TypeVar("T")
 
 _SCHEMES = ("file", "http", "https", "rtmp", "rtsp", "rtsps", "tcp", "udp")
-_RECORDED = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
-_NETWORK_STALL_S = 10.0
 _NOTHING = "no source was given; say 0 for the first camera, a file, an address or synthetic"
 
 
@@ -29,9 +35,11 @@ def open_source(spec: str) -> Source:
     """Return the source that ``spec`` names.
 
     * ``0``, ``/dev/video2``, ``/dev/v4l/...``: a camera; ``0?size=1280x720&fps=60`` asks for a mode.
-    * ``clip.mp4``, ``anim.gif``: a recorded video, at its own time stamps.
+    * ``clip.mp4``, ``anim.gif``: a recorded video, at its own time stamps; ``clip.mkv?stream=1`` takes another of its
+      video streams than a player does, counted from 0.
     * ``frames/``: a folder of pictures in natural order; ``frames?fps=200``, else 30 fps.
-    * ``rtsp://...``, ``http://...``: a network stream; an http address that ends like a video file is one.
+    * ``rtsp://...``, ``udp://:5000``, ``http://...``: a network stream. An http address is asked at once what it
+      serves, and read to its end if that is a recording; ``?follow=1`` lets it lead to other hosts.
     * ``session.motion``: a recording of region motion, made with ``--record``.
     * ``-``: JPEG or PNG pictures on standard input; ``-?fps=25``, else 30 fps.
     * ``-?size=640x480&fps=25``: raw BGR pictures on standard input.
@@ -39,7 +47,8 @@ def open_source(spec: str) -> Source:
 
     Raises:
         SourceError: The file is missing or cannot be decoded, the folder holds no pictures, the scheme or an
-            option is unknown. What only opening a camera or an address can tell is raised by ``read``.
+            option is unknown, an http address does not answer. What only opening a camera or another address can
+            tell is raised by ``read``.
     """
     if not spec:
         raise SourceError(_NOTHING)
@@ -64,11 +73,11 @@ def _local(name: str, options: str) -> Source:
     kind = kind_of(name)
     if kind == "folder":
         return ImageFolder(Path(name), **read_options(options, {"fps": float}, f"the folder {name}"))
-    if options and kind:
-        raise SourceError(f"{name} is a file and takes no options; leave out ?{options}")
     if is_recording(Path(name)):
+        if options:
+            raise SourceError(f"{name} is a recording of motion and takes no options; leave out ?{options}")
         return MotionRecording(Path(name))
-    return VideoFile(name)
+    return VideoFile(name, **read_options(options if kind else "", {"stream": int}, f"the file {name}"))
 
 
 def _address(scheme: str, address: str) -> Source:
@@ -79,38 +88,61 @@ def _address(scheme: str, address: str) -> Source:
     if scheme == "file":
         return _local(unquote(address[len("file://") :].removeprefix("localhost")), "")
     try:
-        parts = urlsplit(address)
-        host, _port = parts.hostname, parts.port
+        host, _port = (parts := urlsplit(address)).hostname, parts.port
     except ValueError:
         raise SourceError(
             f"the address {redact(address)} is malformed; check host and port, and escape special characters"
         ) from None
-    if not host:
+    if not host and scheme != "udp":
         raise SourceError(f"the address {redact(address)} names no host; write {scheme}://host/path")
-    if Path(parts.path).suffix.lower() in _RECORDED and scheme in {"http", "https"}:
-        return VideoFile(address)
-    tail = Path(unquote(parts.path)).stem
-    origin = Origin(
-        name=redact(address),
-        stream=slug(f"{host}-{tail}" if tail else host),
-        open=_opener(address),
-        stall=_NETWORK_STALL_S,
-        # Over http the decoder invents a rate where the server declares none, which is nearly always.
-        slow="" if scheme.startswith("http") else "check the network and the camera's settings",
-    )
-    return LiveSource(origin)
+    if scheme in {"http", "https"}:
+        return _web(address)
+    return _live(address, lambda: open_address(address), "check the network and the camera's settings")
 
 
-def _opener(address: str) -> Callable[[], tuple[Capture, str]]:
-    def opening() -> tuple[Capture, str]:
-        # OpenCV reads this at each opening and has no parameter for it; over UDP pictures tear.
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
-        capture = open_capture(address, network=True)
-        if not capture.isOpened():
-            capture.release()
-            raise SourceError(
-                f"{redact(address)} does not answer with a video; check the address, network and login"
-            )
-        return capture, ""
+def _web(address: str) -> Source:
+    """Ask an http address what it serves: a recording, or a live stream."""
+    parts = urlsplit(address)
+    pairs = parts.query.split("&")
+    follow = "follow=1" in pairs
+    address = parts._replace(query="&".join(pair for pair in pairs if pair != "follow=1")).geturl()
+    wanted = next((int(pair[7:]) for pair in pairs if re.fullmatch(r"stream=\d{1,3}", pair)), None)
 
-    return opening
+    def ask() -> tuple[bool, int]:
+        with open_address(address, follow=follow) as container:
+            return is_finite(container), len(container.streams.video)
+
+    finite, streams = _interruptibly(ask)
+    if wanted is not None and wanted >= streams:
+        wanted = None  # the server's own option
+    if finite:
+        return VideoFile(address, stream=wanted, follow=follow)
+    # The decoder invents a rate where the server declares none, which is nearly always.
+    return _live(address, lambda: open_address(address, follow=follow), "", wanted)
+
+
+def _live(
+    address: str, opening: Callable[[], InputContainer], slow: str, wanted: int | None = None
+) -> LiveSource:
+    name, parts = redact(address), urlsplit(address)
+    title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
+
+    def opened() -> tuple[NetworkStream, str]:
+        stream = NetworkStream(opening(), name, wanted)
+        return stream, "".join(stream.messages)
+
+    return LiveSource(Origin(name, stream_name(title, address), opened, PATIENCE_S, slow))
+
+
+def _interruptibly(job: Callable[[], T]) -> T:
+    """Do something in a thread that is left behind when Ctrl-C comes first."""
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="asking", daemon=True).start()
+    return outcome.result()

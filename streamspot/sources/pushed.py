@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import as_bgr, fresh_identity, new_messages
+from streamspot.sources.base import as_bgr, fresh_identity, is_picture, new_messages
 from streamspot.types import Frame
 
 Pictures = Iterable[tuple[NDArray[Any], float]]
@@ -31,10 +31,7 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
         SourceError: It is no picture, or its time does not increase.
     """
     image = np.asarray(image)
-    fine = (
-        image.ndim in {2, 3} and image.size > 0 and image.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}
-    )
-    if not fine or (image.ndim == 3 and image.shape[2] not in {1, 3, 4}):
+    if not is_picture(image):
         raise SourceError(
             f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
             "give (height, width, 3) of uint8, BGR"

@@ -1,134 +1,181 @@
-"""Recorded video: any container OpenCV reads, at its own time stamps."""
+"""Recorded video: files, and addresses that end, at their own time stamps."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
+import av
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Timeline, as_bgr, file_identity, kind_of, new_messages, redact, slug
+from streamspot.sources.base import file_identity, kind_of, new_messages, redact, stream_name
+from streamspot.sources.decoding import Decoder
+from streamspot.sources.network import open_address
 from streamspot.types import Frame
 
-NETWORK_TIMEOUT_MS = 10_000
 _DEFAULT_FPS = 30.0
+_PAUSE_S = 0.5
+"""Between two pictures; a longer one ends what is open."""
+_HELD_S = 10.0
+"""A picture that its container shows for longer is taken for a gap in the recording."""
+_MOST_GAPS = 5
+"""Gaps that are named one by one."""
 
 
-def open_capture(address: str, *, network: bool) -> Any:
-    """Return an opened ``cv2.VideoCapture``, or one whose ``isOpened()`` is False.
+class Timeline:
+    """Strictly increasing time stamps from those of a container, which may lie.
 
-    OpenCV takes the time-outs only as parameters of the opening call and only together with a named back-end.
+    The first picture is at 0. A stamp later than the last one is taken as it is, so a variable frame rate is
+    honoured. Otherwise, and the repair never lets the time line fall behind the stamps:
+
+    * a picture without a stamp follows the one before at the nominal rate;
+    * a jump back by more than a second: the clock was restarted, and goes on one nominal interval later;
+    * a repeated or slightly earlier stamp: an eighth of a nominal interval after the last picture.
+
+    Args:
+        fps: Nominal frames a second.
     """
-    if network:
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS]
-        timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS]
-        return cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
-    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        capture = cv2.VideoCapture(address, cv2.CAP_ANY)
-    # On by default before OpenCV 4.11, off since.
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
 
+    def __init__(self, fps: float) -> None:
+        self._step = 1.0 / fps
+        self._offset: float | None = None
+        self._last = -self._step
+        self.repaired = 0
 
-def nominal_fps(capture: Any) -> float | None:
-    """Return the frame rate that the container or driver declares, None when it says nothing sensible."""
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
-    return fps if math.isfinite(fps) and 0.5 <= fps <= 1000 else None
+    def stamp(self, seconds: float | None) -> float:
+        """Return the time in seconds of the next picture, which its container places at ``seconds``."""
+        following = max(0.0, self._last + self._step)
+        if seconds is None or not math.isfinite(seconds) or abs(seconds) > 1e9:
+            self._last = following
+            return following
+        if self._offset is None:
+            self._offset = following - seconds
+        pts = seconds + self._offset
+        if pts < self._last - 1.0:
+            self._offset += following - pts
+            pts = following
+            self.repaired += 1
+        elif pts <= self._last:
+            pts = self._last + self._step / 8
+            self.repaired += 1
+        self._last = pts
+        return pts
 
 
 class VideoFile:
     """A recorded video: a local file, or an address that serves one.
 
     Args:
-        address: Path of the file, or an ``http(s)`` address of one; an address is opened in ``read``.
+        address: Path of the file, or an ``http(s)`` address of one.
+        stream: Number of the video stream to read; None for the one that a player takes.
+        follow: Whether the address may lead to other hosts.
 
     Raises:
         SourceError: The file is missing, empty, a folder, or in a format that cannot be decoded.
     """
 
-    def __init__(self, address: str | Path) -> None:
+    def __init__(self, address: str | Path, *, stream: int | None = None, follow: bool = False) -> None:
         self._address = str(address)
+        self._number, self._follow = stream, follow
         self._network = "://" in self._address
         self.live = False
-        self.fps: float | None = None
         self.messages = new_messages()
         self._closed = False
         if self._network:
             self.name = redact(self._address)
-            self.stream = slug(Path(self.name).stem)
+            self.stream = stream_name(Path(self.name).stem, self._address)
             self.identity = f"url:{hashlib.sha256(self._address.encode()).hexdigest()[:32]}"
+            self.fps: float | None = None
             return
         path = Path(self._address)
         self.name = self._address
-        self.stream = slug(path.stem)
+        self.stream = stream_name(path.stem, str(path.absolute()))
         self._check(path)
         self.identity = file_identity(path)
-        capture = self._open()
-        self.fps = nominal_fps(capture)
-        capture.release()
+        decoder = self._open(new_messages())
+        self.fps = decoder.fps
+        decoder.close()
 
     def read(self) -> Iterator[Frame]:
-        """Yield every picture; a damaged file ends at the damage with a message.
+        """Yield every picture that can be decoded; a message tells of damage, of gaps and of an end too early.
+
+        A picture that its container shows for longer than its rate asks, because equal ones were left out, is
+        repeated under the same number.
 
         Raises:
             SourceError: Not a single picture can be decoded.
         """
-        capture = self._open()
+        decoder = self._open(self.messages)
         try:
-            self.fps = nominal_fps(capture)
-            declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-            timeline = Timeline(self.fps or _DEFAULT_FPS)
-            count = 0
-            while not self._closed:
-                ok, image = capture.read()
-                if not ok or image is None:
-                    break
-                # Asked for before the reading, OpenCV tells the stamp of the picture before.
-                pts = timeline.stamp(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-                yield Frame(count, pts, time.monotonic_ns(), as_bgr(image))
+            self.fps = decoder.fps
+            fps = decoder.fps or _DEFAULT_FPS
+            timeline, gaps = Timeline(fps), _Gaps(self.name, fps, self.messages)
+            count, end = 0, 0.0
+            before: Frame | None = None
+            lasts = 0.0
+            for picture in decoder.pictures():
+                pts = timeline.stamp(picture.stamp)
+                if before is not None:
+                    for held in gaps.between(before.pts, pts, lasts):
+                        yield replace(before, pts=held, captured_ns=time.monotonic_ns())
+                before, lasts = Frame(count, pts, time.monotonic_ns(), picture.image), picture.lasts
+                yield before
+                if self._closed:
+                    return
                 count += 1
-            else:
-                return
+                end = max(end, (picture.stamp or 0.0) + picture.lasts)
         finally:
-            capture.release()
+            decoder.close()
         if not count:
             raise SourceError(
                 f"{self.name} holds no picture that can be decoded; convert it with ffmpeg and try again"
             )
-        self._report(count, declared, timeline.repaired)
+        if troubles := ", ".join(self._troubles(decoder, end, timeline.repaired, gaps.unnamed)):
+            self.messages.append(f"{self.name}: {troubles}")
 
     def close(self) -> None:
         """End ``read`` after the picture that is being read."""
         self._closed = True
 
-    def _report(self, count: int, declared: float, repaired: int) -> None:
-        # Containers without an index estimate their length, so small differences mean nothing.
-        if math.isfinite(declared) and 0 < declared < 1e9 and count < 0.95 * declared - 2:
-            self.messages.append(
-                f"{self.name} ends after {count} of {declared:.0f} pictures: the file is damaged or cut short"
-            )
-        if repaired:
-            self.messages.append(f"{self.name}: {repaired} time stamps did not increase and were repaired")
+    def _troubles(self, decoder: Decoder, end: float, repaired: int, gaps: int) -> Iterator[str]:
+        """Yield what was wrong with it.
 
-    def _open(self) -> Any:
-        capture = open_capture(self._address, network=self._network)
-        if capture.isOpened():
-            return capture
-        capture.release()
+        Args:
+            decoder: Which has read it to its end.
+            end: Stamp in seconds at which the last picture ends.
+            repaired: Stamps that did not increase.
+            gaps: Those that were not named.
+        """
+        whole, fps = decoder.end, decoder.fps or _DEFAULT_FPS
+        if decoder.damaged:
+            yield f"{_count(decoder.damaged, 'picture')} damaged and left out"
+        if decoder.broken:
+            yield f"breaks off after {end:.1f} s ({decoder.broken})"
+        elif whole is not None and end < whole - max(5 / fps, 0.02 * whole):
+            yield f"ends after {end:.1f} of {whole:.1f} s: damaged or cut short"
+        if repaired:
+            yield f"{_count(repaired, 'time stamp')} did not increase and repaired"
+        if gaps:
+            yield f"{_count(gaps, 'more gap')}"
+
+    def _open(self, messages: deque[str]) -> Decoder:
         if self._network:
-            raise SourceError(
-                f"{self.name} does not answer with a video; check the address, the network and the login"
-            )
-        raise SourceError(
-            f"{self.name} is not a video that can be decoded (damaged, cut short or an unknown codec); "
-            "convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
-        )
+            container = open_address(self._address, follow=self._follow)
+        else:
+            try:
+                # A file names no other: a playlist or a script of FFmpeg's may not reach the network.
+                container = av.open(self._address, options={"protocol_whitelist": "crypto,file"})
+            except (av.FFmpegError, OSError, ValueError):
+                raise SourceError(
+                    f"{self.name} is not a video that can be decoded (damaged, cut short or an unknown codec); "
+                    "convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
+                ) from None
+        return Decoder(container, self.name, messages, self._number)
 
     def _check(self, path: Path) -> None:
         kind = kind_of(path)
@@ -147,3 +194,42 @@ class VideoFile:
             ) from None
         if empty:
             raise SourceError(f"{self.name} is empty; record or copy it again")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+class _Gaps:
+    """Fills the time for which a picture is held, and names the gaps of a recording.
+
+    Args:
+        name: Of the recording.
+        fps: Its average rate.
+        messages: Told of the gaps.
+    """
+
+    def __init__(self, name: str, fps: float, messages: deque[str]) -> None:
+        self._name, self._step, self._messages = name, 1.0 / fps, messages
+        self._named = 0
+        self.unnamed = 0
+
+    def between(self, last: float, now: float, lasts: float) -> Iterator[float]:
+        """Yield the times at which the picture of time ``last`` is to be repeated before the next comes.
+
+        Args:
+            last: Time of a picture, s.
+            now: Time of the next.
+            lasts: How long the container shows the first of them, s.
+        """
+        gap = now - last
+        if gap <= max(_PAUSE_S, 2.5 * self._step):
+            return
+        if lasts > gap - 1.5 * self._step and gap <= _HELD_S:
+            for number in range(1, round(gap / self._step)):
+                yield last + number * self._step
+        elif self._named < _MOST_GAPS:
+            self._named += 1
+            self._messages.append(f"{self._name}: gap of {gap:.3g} s at {last:.1f} s")
+        else:
+            self.unnamed += 1

@@ -1,0 +1,198 @@
+"""Decoding with PyAV: the stream a player would show, its pictures upright, with square pixels and their own stamps."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import MOST_PIXELS
+
+_STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
+"""Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
+SEGMENTED = frozenset({"dash", "hls"})
+"""Formats whose pictures arrive seconds at once."""
+_MOST_BROKEN = 100
+"""Errors of a container one after the other after which the rest is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        stamp: Its presentation time in seconds as the container says, None where it says nothing.
+        lasts: Seconds for which the container says it is shown, 0 where it says nothing.
+        image: ``(H, W, 3)`` uint8, BGR.
+    """
+
+    stamp: float | None
+    lasts: float
+    image: NDArray[np.uint8]
+
+
+class Decoder:
+    """The pictures of one video stream of an opened container.
+
+    Attributes:
+        fps: Frames a second that the container declares, None while unknown.
+        damaged: Packets so far that could not be decoded.
+        broken: What ended the reading early, in the library's words; empty at a regular end.
+
+    Args:
+        container: Opened by PyAV; owned.
+        name: For messages.
+        messages: Told what the user should know.
+        stream: Number of the video stream to take; None for the one that a player takes.
+
+    Raises:
+        SourceError: It holds no video, or not so many streams.
+    """
+
+    def __init__(
+        self, container: InputContainer, name: str, messages: deque[str], stream: int | None = None
+    ) -> None:
+        self._container, self._name, self._messages = container, name, messages
+        try:
+            self._stream = self._chosen(stream)
+        except SourceError:
+            container.close()
+            raise
+        self._stream.codec_context.thread_count = 1
+        self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
+        self.fps = rate if 0 < rate <= 1000 else None
+        self._unordered = container.format.name == "avi"  # it has stamps of decoding only
+        self.damaged = 0
+        self.broken = ""
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def end(self) -> float | None:
+        """Stamp in seconds at which the last picture ends by the container's account, None while unknown."""
+        stream = self._stream
+        if stream.duration is not None:
+            return float(((stream.start_time or 0) + stream.duration) * (stream.time_base or 0))
+        # Matroska's tag counts from 0 wherever the stamps start. It stands at the end, so a file cut short lacks it.
+        clock = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+        if clock is not None:
+            return 3600 * int(clock[1]) + 60 * int(clock[2]) + float(clock[3])
+        whole = self._container.duration
+        return None if whole is None else whole / av.time_base
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield every picture that can be decoded; what cannot is counted."""
+        base = float(self._stream.time_base or 1)
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                stamp = frame.dts if frame.pts is None or self._unordered else frame.pts
+                yield Picture(
+                    None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
+                )
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+    def _chosen(self, number: int | None) -> av.VideoStream:
+        """Return the stream of that number, or the one that a player takes."""
+        name = self._name
+        # Without a context its codec is unknown.
+        streams = [one for one in self._container.streams.video if one.codec_context is not None]
+        if not streams:
+            raise SourceError(
+                f"{name} holds no pictures that can be decoded; convert it with ffmpeg and try again"
+            )
+        if number is not None:
+            if number < len(streams):
+                return streams[number]
+            raise SourceError(
+                f"{name} has no video stream {number}; there are {len(streams)}, counted from 0"
+            )
+        best = max(streams, key=_rank)
+        if sum(one.codec_context.name not in _STILLS for one in streams) > 1:
+            self._messages.append(
+                f"{name} holds {len(streams)} video streams, of which number {streams.index(best)} is read; "
+                "?stream=N takes another"
+            )
+        return best
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        """Yield every packet, and at the end the empty one that makes the decoder give its last pictures."""
+        failed = 0
+        while failed < _MOST_BROKEN:
+            try:
+                for packet in self._container.demux(self._stream):
+                    yield packet
+                    failed = 0
+            except (av.InvalidDataError, BlockingIOError):
+                failed += 1  # the container goes on behind the damage
+            except (av.FFmpegError, OSError) as error:
+                self.broken = error.strerror or type(error).__name__
+                return
+            else:
+                return
+        self.broken = "too much of it is damaged"
+
+    def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """Return a frame in BGR: of one field, with square pixels, upright."""
+        # One thread: handing slices to several costs more than the conversion. Range and matrix are the frame's.
+        image = frame.reformat(format="bgr24", threads=1).to_ndarray()
+        if frame.interlaced_frame:
+            image = image[::2]
+        turn = frame.side_data.get("DISPLAYMATRIX")
+        a, b, c, d = (1, 0, 0, 1) if turn is None else np.frombuffer(turn, np.int32)[[0, 1, 3, 4]].tolist()
+        sideways = abs(b) > abs(a)
+        size = self._shown(*self._square(frame.width, frame.height), sideways=sideways)
+        if image.shape[1::-1] != size:
+            image = cv2.resize(image, size)
+        if sideways:
+            image, a, d = cv2.transpose(image), c, b
+        if a < 0 or d < 0:
+            image = cv2.flip(image, -1 if a < 0 and d < 0 else int(a < 0))
+        return np.asarray(image, np.uint8)
+
+    def _square(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size at which pixels are square and none is lost."""
+        ratio = float(self._stream.sample_aspect_ratio or 1)
+        if not 0.2 < ratio < 5 or abs(ratio - 1) < 0.01:
+            return width, height
+        return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+    def _shown(self, width: int, height: int, *, sideways: bool) -> tuple[int, int]:
+        """Return the size at which a picture is shown: that of the first, if it is as wide for its height."""
+        upright = (height, width) if sideways else (width, height)
+        before = self._size
+        if before is None or abs(before[0] * upright[1] / (before[1] * upright[0]) - 1) > 0.02:
+            self._size = upright
+            if before is not None:
+                self._messages.append(f"{self._name}: the picture is now {upright[0]}x{upright[1]}")
+            return width, height
+        return before[::-1] if sideways else before
+
+
+def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
+    """Return a key that is largest for the stream a player takes."""
+    return (
+        not stream.disposition & av.stream.Disposition.attached_pic,
+        stream.codec_context.name not in _STILLS,
+        stream.width * stream.height,
+    )
+
+
+def is_finite(container: InputContainer) -> bool:
+    """Return whether a container is a recording: its length is known, or that of the file that holds it."""
+    return container.duration is not None or (container.size > 0 and container.format.name not in SEGMENTED)

@@ -1,0 +1,195 @@
+"""Addresses: opened as a player opens them, but never led to another host or protocol."""
+
+from __future__ import annotations
+
+import errno
+import time
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from streamspot.errors import SourceError
+from streamspot.sources.base import new_messages, redact
+from streamspot.sources.decoding import SEGMENTED, Decoder, is_finite
+
+PATIENCE_S = 10.0
+"""How long an address may take to answer, and then between two pictures."""
+
+_WEB = {"protocol_whitelist": "crypto,http,https,tcp,tls"}
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
+"""Formats that name other addresses."""
+_RTSP = {"rtsp_transport": "tcp"}  # over UDP pictures tear
+_LIVE = {"analyzeduration": "2000000"}
+_AHEAD_S = 10.0
+
+
+def open_address(address: str, *, follow: bool = False) -> InputContainer:
+    """Return what an address serves, opened.
+
+    Args:
+        address: Any that FFmpeg knows.
+        follow: Whether an http address may lead to other hosts.
+
+    Raises:
+        SourceError: It does not answer, or with nothing that can be read, or it leads elsewhere.
+    """
+    try:
+        if not address.startswith(("http://", "https://")):
+            return _open(address, _LIVE | _RTSP if address.startswith("rtsp") else _LIVE)
+        if follow:
+            return _open(address, _LIVE | _WEB)
+        return _open_here(address)
+    except (av.FFmpegError, OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "strerror", None)
+        reason = f" ({reason})" if reason else ""
+        raise SourceError(
+            f"{redact(address)} does not answer with a video{reason}; check the address, the network and the login"
+        ) from None
+
+
+def _open(address: str, options: dict[str, str], guard: _Guard | None = None) -> InputContainer:
+    return av.open(address, options=options, timeout=PATIENCE_S, io_open=guard)
+
+
+def _open_here(address: str) -> InputContainer:
+    """Open an http address without leaving its host.
+
+    FFmpeg reads what is no playlist by itself and follows nowhere. What a playlist names, and where a server
+    redirects to, is fetched here if it lies on the same host.
+    """
+    formats = ",".join(sorted(av.formats_available - _PLAYLISTS))
+    options = _LIVE | _WEB | {"format_whitelist": formats, "max_redirects": "0"}
+    guard = _Guard(address)
+    try:
+        return _open(address, options)
+    except av.ArgumentError:  # a format that is not on the list
+        return _open(address, _LIVE | {"http_persistent": "0", "http_multiple": "0"}, guard)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        there = guard.destination(address)
+        if there == address:
+            raise
+        return _open_here(there)
+
+
+class _Guard(urllib.request.HTTPRedirectHandler):
+    """Fetches what an address leads to, on its own host only.
+
+    Args:
+        address: Where it begins, with user and password if they are needed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._name = redact(address)
+        self._parts = urlsplit(address)
+        passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
+        if self._parts.username is not None:
+            user, password = unquote(self._parts.username), unquote(self._parts.password or "")
+            passwords.add_password(None, _bare(address), user, password, is_authenticated=True)
+        self._opener = urllib.request.build_opener(
+            self,
+            urllib.request.HTTPBasicAuthHandler(passwords),
+            urllib.request.HTTPDigestAuthHandler(passwords),
+        )
+
+    def __call__(self, address: str, _flags: int, options: Mapping[str, str]) -> Any:
+        """Return the opened resource; PyAV asks for it."""
+        self._check(address)
+        headers = {}
+        if (first := int(options.get("offset", 0))) or "end_offset" in options:
+            last = int(options["end_offset"]) - 1 if "end_offset" in options else ""
+            headers["Range"] = f"bytes={first}-{last}"
+        request = urllib.request.Request(_bare(address), headers=headers)  # noqa: S310 - checked above
+        return self._opener.open(request, timeout=PATIENCE_S)
+
+    def destination(self, address: str) -> str:
+        """Return where an address redirects to."""
+        with self._opener.open(_bare(address), timeout=PATIENCE_S) as answer:
+            there = urlsplit(answer.url)
+        login, at, _ = self._parts.netloc.rpartition("@")
+        return str(there._replace(netloc=login + at + there.netloc).geturl())
+
+    def redirect_request(  # noqa: PLR0917 - the library's signature
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Follow a redirection on the same host."""
+        self._check(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def _check(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or _place(parts) != _place(self._parts):
+            raise SourceError(
+                f"{self._name} leads to {redact(address)}, which is another host; say ?follow=1 to allow that"
+            )
+
+
+def _bare(address: str) -> str:
+    """Return an address without user and password."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _place(parts: Any) -> tuple[str | None, int | None]:
+    """Return host and port, the usual one as None."""
+    return parts.hostname, None if parts.port in {80, 443} else parts.port
+
+
+class NetworkStream:
+    """Live pictures from an address; those that come seconds at once are handed out at their own pace.
+
+    Attributes:
+        fps: Frames a second that the stream declares, None while unknown.
+
+    Args:
+        container: The opened address; owned.
+        name: For messages.
+        stream: Number of the video stream to take; None for the one that a player takes.
+
+    Raises:
+        SourceError: It holds no video, or a recording, which somebody has put where the stream was.
+    """
+
+    def __init__(self, container: InputContainer, name: str, stream: int | None = None) -> None:
+        if is_finite(container):
+            container.close()
+            raise SourceError(f"{name} has ended; start anew to see the recording of it")
+        self.messages = new_messages()
+        self._decoder = Decoder(container, name, self.messages, stream)
+        self.fps = self._decoder.fps
+        self._segmented = container.format.name in SEGMENTED
+        self._pictures = self._decoder.pictures()
+        self._base: float | None = None
+
+    def read(self) -> tuple[float, NDArray[np.uint8]] | None:
+        """Return the next picture and its stamp in seconds, NaN if it has none; None when the stream has ended."""
+        picture = next(self._pictures, None)
+        if picture is None:
+            return None
+        stamp = np.nan if picture.stamp is None else picture.stamp
+        if self._segmented and picture.stamp is not None:
+            now = time.monotonic()
+            ahead = 0.0 if self._base is None else self._base + stamp - now
+            if self._base is None or not 0 <= ahead <= _AHEAD_S:
+                self._base = now - stamp
+            else:
+                time.sleep(ahead)
+        return stamp, picture.image
+
+    def release(self) -> None:
+        """Close the connection."""
+        self._decoder.close()
