@@ -1,11 +1,13 @@
-"""Decoding with PyAV: the stream a player would show, its pictures upright, with square pixels and their own stamps."""
+"""Decoding with PyAV: the stream a player shows, its pictures upright, with square pixels and their own stamps."""
 
 from __future__ import annotations
 
 import re
+import struct
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import cv2
@@ -153,8 +155,8 @@ class Decoder:
         image = frame.reformat(format="bgr24", threads=1).to_ndarray()
         if frame.interlaced_frame:
             image = image[::2]
-        turn = frame.side_data.get("DISPLAYMATRIX")
-        a, b, c, d = (1, 0, 0, 1) if turn is None else np.frombuffer(turn, np.int32)[[0, 1, 3, 4]].tolist()
+        turn: Any = frame.side_data.get("DISPLAYMATRIX")
+        a, b, c, d = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
         sideways = abs(b) > abs(a)
         size = self._shown(*self._square(frame.width, frame.height), sideways=sideways)
         if image.shape[1::-1] != size:
