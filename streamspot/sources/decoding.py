@@ -151,8 +151,9 @@ class Decoder:
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return a frame in BGR: of one field, with square pixels, upright."""
-        # One thread: handing slices to several costs more than the conversion. Range and matrix are the frame's.
-        image = frame.reformat(format="bgr24", threads=1).to_ndarray()
+        # One thread: handing slices to several costs more than the conversion. The matrix of BT.601 for every picture:
+        # so its grey, on which motion is measured, is the luma, and colours are those of OpenCV's reader.
+        image = frame.reformat(format="bgr24", src_colorspace="ITU601", threads=1).to_ndarray()
         if frame.interlaced_frame:
             image = image[::2]
         turn: Any = frame.side_data.get("DISPLAYMATRIX")
