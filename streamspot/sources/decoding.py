@@ -20,6 +20,7 @@ from streamspot.sources.base import MOST_PIXELS
 
 _STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
 """Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
+_GAPLESS = frozenset({"apng", "gif", "mp4"})
 SEGMENTED = frozenset({"dash", "hls"})
 """Formats whose pictures arrive seconds at once."""
 _MOST_BROKEN = 100
@@ -46,6 +47,8 @@ class Decoder:
 
     Attributes:
         fps: Frames a second that the container declares, None while unknown.
+        gapless: Whether the container shows each picture until the next, and cannot express a gap.
+        end: Stamp in seconds at which the last picture ends by the container's account, None while unknown.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
 
@@ -73,22 +76,11 @@ class Decoder:
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
         self.fps = rate if 0 < rate <= 1000 else None
         self._unordered = container.format.name == "avi"  # it has stamps of decoding only
+        self.gapless = bool(_GAPLESS & set(container.format.name.split(",")))
+        self.end = _end(container, self._stream)
         self.damaged = 0
         self.broken = ""
         self._size: tuple[int, int] | None = None
-
-    @property
-    def end(self) -> float | None:
-        """Stamp in seconds at which the last picture ends by the container's account, None while unknown."""
-        stream = self._stream
-        if stream.duration is not None:
-            return float(((stream.start_time or 0) + stream.duration) * (stream.time_base or 0))
-        # Matroska's tag counts from 0 wherever the stamps start. It stands at the end, so a file cut short lacks it.
-        clock = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
-        if clock is not None:
-            return 3600 * int(clock[1]) + 60 * int(clock[2]) + float(clock[3])
-        whole = self._container.duration
-        return None if whole is None else whole / av.time_base
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every picture that can be decoded; what cannot is counted."""
@@ -151,8 +143,8 @@ class Decoder:
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return a frame in BGR: of one field, with square pixels, upright."""
-        # One thread: handing slices to several costs more than the conversion. The matrix of BT.601 for every picture:
-        # so its grey, on which motion is measured, is the luma, and colours are those of OpenCV's reader.
+        # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601:
+        # so grey, on which motion is measured, is the luma itself, and colours are those of OpenCV's reader.
         image = frame.reformat(format="bgr24", src_colorspace="ITU601", threads=1).to_ndarray()
         if frame.interlaced_frame:
             image = image[::2]
@@ -199,3 +191,14 @@ def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
 def is_finite(container: InputContainer) -> bool:
     """Return whether a container is a recording: its length is known, or that of the file that holds it."""
     return container.duration is not None or (container.size > 0 and container.format.name not in SEGMENTED)
+
+
+def _end(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """Return the stamp in seconds at which a stream ends by the container's account."""
+    if stream.duration is not None:
+        return float(((stream.start_time or 0) + stream.duration) * (stream.time_base or 0))
+    # Matroska's tag counts from 0 wherever the stamps start. It stands at the end, so a file cut short lacks it.
+    clock = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+    if clock is not None:
+        return 3600 * int(clock[1]) + 60 * int(clock[2]) + float(clock[3])
+    return None if container.duration is None else container.duration / av.time_base

@@ -19,6 +19,10 @@ from streamspot.sources.network import open_address
 from streamspot.types import Frame
 
 _DEFAULT_FPS = 30.0
+_OPTIONS = {
+    "protocol_whitelist": "crypto,file",  # a playlist may not reach the network
+    "correct_ts_overflow": "0",  # a clock that was set back is no overflow
+}
 _PAUSE_S = 0.5
 """Between two pictures; a longer one ends what is open."""
 _HELD_S = 10.0
@@ -114,7 +118,7 @@ class VideoFile:
         try:
             self.fps = decoder.fps
             fps = decoder.fps or _DEFAULT_FPS
-            timeline, gaps = Timeline(fps), _Gaps(self.name, fps, self.messages)
+            timeline, gaps = Timeline(fps), _Gaps(self.name, fps, self.messages, whole=decoder.gapless)
             count, end = 0, 0.0
             before: Frame | None = None
             lasts = 0.0
@@ -168,8 +172,7 @@ class VideoFile:
             container = open_address(self._address, follow=self._follow)
         else:
             try:
-                # A file names no other: a playlist or a script of FFmpeg's may not reach the network.
-                container = av.open(self._address, options={"protocol_whitelist": "crypto,file"})
+                container = av.open(self._address, options=_OPTIONS)
             except (av.FFmpegError, OSError, ValueError):
                 raise SourceError(
                     f"{self.name} is not a video that can be decoded (damaged, cut short or an unknown codec); "
@@ -205,12 +208,13 @@ class _Gaps:
 
     Args:
         name: Of the recording.
-        fps: Its average rate.
+        fps: Its nominal rate.
+        whole: Whether its container knows no gaps.
         messages: Told of the gaps.
     """
 
-    def __init__(self, name: str, fps: float, messages: deque[str]) -> None:
-        self._name, self._step, self._messages = name, 1.0 / fps, messages
+    def __init__(self, name: str, fps: float, messages: deque[str], *, whole: bool) -> None:
+        self._name, self._step, self._messages, self._whole = name, 1.0 / fps, messages, whole
         self._named = 0
         self.unnamed = 0
 
@@ -225,11 +229,11 @@ class _Gaps:
         gap = now - last
         if gap <= max(_PAUSE_S, 2.5 * self._step):
             return
-        if lasts > gap - 1.5 * self._step and gap <= _HELD_S:
+        if (self._whole or lasts > gap - 1.5 * self._step) and gap <= _HELD_S:
             for number in range(1, round(gap / self._step)):
                 yield last + number * self._step
         elif self._named < _MOST_GAPS:
             self._named += 1
-            self._messages.append(f"{self._name}: gap of {gap:.3g} s at {last:.1f} s")
+            self._messages.append(f"{self._name}: gap of {round(gap, 1):g} s at {last:.1f} s")
         else:
             self.unnamed += 1

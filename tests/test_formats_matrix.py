@@ -1,0 +1,69 @@
+"""Promise: one clip gives the same events in whatever container, codec, rate and orientation it comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_clips import FPS, as_frames, portrait_clip, same, spot, spotted, turn, write_video
+
+_PAIRS = {
+    "mp4": ("libx264", "libx265", "libsvtav1", "mpeg4", "libvpx-vp9"),
+    "mov": ("libx264", "libx265", "prores_ks", "mjpeg", "mpeg4"),
+    "mkv": (
+        "libx264",
+        "libx265",
+        "libvpx",
+        "libvpx-vp9",
+        "libsvtav1",
+        "mpeg4",
+        "mpeg2video",
+        "mjpeg",
+        "ffv1",
+    ),
+    "webm": ("libvpx", "libvpx-vp9", "libsvtav1"),
+    "avi": ("mpeg4", "mjpeg", "libx264"),
+    "ts": ("libx264", "libx265", "mpeg2video"),
+    "mpg": ("mpeg2video",),
+    "flv": ("flv", "libx264"),
+    "wmv": ("wmv2",),
+    "3gp": ("libx264",),
+    "m4v": ("libx264",),
+    "nut": ("libx264",),
+}
+_LAYOUTS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}
+_RATES = (15, 24, 30, 50)
+_RATED = (("mp4", "libx264"), ("mkv", "libvpx-vp9"), ("avi", "mpeg4"), ("ts", "libx264"), ("mov", "libx265"))
+_TURNED = (("mp4", "libx264"), ("mp4", "mpeg4"), ("mov", "libx265"), ("mov", "mjpeg"))
+
+COMBINATIONS = [
+    *((kind, codec, FPS, 0) for kind, codecs in _PAIRS.items() for codec in codecs),
+    *((kind, codec, rate, 0) for kind, codec in _RATED for rate in _RATES),
+    *((kind, codec, FPS, degrees) for kind, codec in _TURNED for degrees in (90, 180, 270)),
+]
+_references: dict[int, list[tuple[str, int, int]]] = {}
+
+
+def test_there_are_many_combinations():
+    """The matrix is as large as it claims."""
+    assert len(set(COMBINATIONS)) >= 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "codec", "rate", "degrees"), COMBINATIONS)
+def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str, rate: int, degrees: int):
+    """Containers, codecs, rates and rotations change nothing: each onset and offset comes within one frame."""
+    pictures = portrait_clip(fps=rate)
+    if rate not in _references:
+        _references[rate] = spot(as_frames(pictures, rate))
+    stored = [np.ascontiguousarray(np.rot90(picture, degrees // 90)) for picture in pictures]
+    clip = write_video(
+        tmp_path / f"clip.{kind}", stored, fps=rate, codec=codec, layout=_LAYOUTS.get(codec, "yuv420p")
+    )
+    if degrees:
+        turn(clip, stored[0].shape[1::-1], degrees)
+    found, said = spotted(clip)
+    assert len(_references[rate]) == 2
+    assert same(found, _references[rate]), (found, _references[rate])
+    assert said == []

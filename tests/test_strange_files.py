@@ -1,0 +1,270 @@
+"""Promises of files that are read wrongly elsewhere: each input is made here, and gives the right value."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from made_clips import (
+    FPS,
+    SIZE,
+    as_frames,
+    copy_streams,
+    portrait_clip,
+    reference,
+    same,
+    spot,
+    spotted,
+    turn,
+    write_video,
+)
+from small_pictures import small_picture
+
+from streamspot.sources import open_source
+from streamspot.types import Frame
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the clip in an ordinary file."""
+    return write_video(tmp_path_factory.mktemp("plain") / "plain.mp4", portrait_clip())
+
+
+def _read(path: object) -> tuple[list[Frame], list[str]]:
+    source = open_source(str(path))
+    return list(source.read()), list(source.messages)
+
+
+def test_the_plain_clip_gives_the_reference(plain: Path):
+    """Two expressions, by way of a file as from the pictures themselves, and nothing is said."""
+    assert len(reference()) == 2
+    found, said = spotted(plain)
+    assert same(found, reference())
+    assert said == []
+
+
+def test_a_damaged_packet_costs_its_picture(plain: Path, tmp_path: Path):
+    """The rest of the file follows, every expression is found, and the damage is counted and said."""
+    with av.open(str(plain)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        at = packets[130].pos
+    data = bytearray(plain.read_bytes())
+    data[at : at + 4] = b"\xff" * 4  # the length of the NAL unit
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data)
+    found, said = spotted(broken)
+    assert same(found, reference(), within=2)
+    assert len(said) == 1
+    assert "1 picture damaged" in said[0]
+    assert len(_read(broken)[0]) == len(packets) - 1
+
+
+def test_a_change_of_size_is_shown_in_the_size_before(tmp_path: Path):
+    """Pictures of another size but the same proportions fill the picture; the expressions are found."""
+    pictures = portrait_clip()
+    half = len(pictures) // 2
+    smaller = [cv2.resize(picture, (288, 216), interpolation=cv2.INTER_AREA) for picture in pictures[half:]]
+    parts = [
+        write_video(tmp_path / "a.webm", pictures[:half], codec="libvpx"),
+        write_video(tmp_path / "b.webm", smaller, codec="libvpx"),
+    ]
+    joined = tmp_path / "joined.webm"
+    with av.open(str(joined), "w") as out:
+        stream = None
+        for number, part in enumerate(parts):
+            with av.open(str(part)) as container:
+                stream = stream or out.add_stream_from_template(container.streams.video[0])
+                for packet in container.demux(video=0):
+                    if packet.dts is not None:
+                        packet.pts = packet.dts = packet.pts + number * half * 1000 // FPS
+                        packet.stream = stream
+                        out.mux(packet)
+    frames, said = _read(joined)
+    assert {frame.image.shape for frame in frames} == {(SIZE[1], SIZE[0], 3)}
+    assert np.abs(frames[half + 3].image.astype(int) - pictures[half + 3]).mean() < 8
+    assert same(spot(frames), reference(), within=2)
+    assert said == []
+
+
+def test_a_change_of_proportions_is_said(tmp_path: Path):
+    """Pictures of other proportions come as they are, with one message."""
+    parts = [
+        write_video(tmp_path / "a.ts", [small_picture(n) for n in range(10)], codec="mpeg2video"),
+        write_video(tmp_path / "b.ts", [small_picture(n, 64, 64) for n in range(10)], codec="mpeg2video"),
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, said = _read(joined)
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3), (64, 64, 3)}
+    assert any("the picture is now 64x64" in message for message in said)
+
+
+@pytest.mark.parametrize(("ratio", "stored"), [(Fraction(2), (192, 288)), (Fraction(1, 2), (384, 144))])
+def test_pixels_become_square(tmp_path: Path, ratio: Fraction, stored: tuple[int, int]):
+    """An anamorphic video is shown in its true proportions, with no picture line lost."""
+    squeezed = [cv2.resize(picture, stored, interpolation=cv2.INTER_AREA) for picture in portrait_clip()]
+    clip = write_video(tmp_path / "anamorphic.mp4", squeezed, ratio=ratio)
+    assert _read(clip)[0][0].image.shape == (SIZE[1], SIZE[0], 3)
+    found, said = spotted(clip)
+    assert same(found, reference(), within=3)
+    assert said == []
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_rotated_videos_come_upright(plain: Path, tmp_path: Path, degrees: int):
+    """What the metadata says of the camera's orientation is honoured."""
+    pictures = portrait_clip()[:5]
+    stored = [np.ascontiguousarray(np.rot90(picture, degrees // 90)) for picture in pictures]
+    clip = turn(write_video(tmp_path / "phone.mp4", stored), stored[0].shape[1::-1], degrees)
+    for frame, picture in zip(_read(clip)[0], pictures, strict=True):
+        assert frame.image.shape == picture.shape
+        assert np.abs(frame.image.astype(int) - picture).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "tagged"),
+    [("libx264", "yuvj420p", False), ("libvpx-vp9", "yuv420p", True), ("mjpeg", "yuvj422p", False)],
+)
+def test_the_full_range_is_honoured(tmp_path: Path, codec: str, layout: str, tagged: bool):
+    """Black is black and white is white, whether the video uses the full range of values or the broadcast one."""
+    ramp = np.repeat(np.arange(0, 256, 4, np.uint8), 4)[None, :, None].repeat(64, 0).repeat(3, 2)
+    options = {"color_range": "pc"} if tagged else {}
+    path = tmp_path / ("ramp.mov" if codec == "mjpeg" else "ramp.mkv")
+    if tagged:  # the encoder writes the planes as they are
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=FPS, options=options)
+            stream.width, stream.height, stream.pix_fmt = 256, 64, layout
+            stream.codec_context.color_range = 2
+            frame = (
+                av.VideoFrame.from_ndarray(ramp, "bgr24")
+                .reformat(format="yuvj420p")
+                .reformat(format="yuvj420p")
+            )
+            planes = frame.to_ndarray()
+            frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
+            frame.color_range = 2
+            frame.pts, frame.time_base = 0, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    else:
+        write_video(path, [ramp], codec=codec, layout=layout)
+    image = _read(path)[0][0].image.astype(int)
+    assert np.abs(image - ramp).mean() < 4
+    assert image[:, :8].mean() < 8
+    assert image[:, -8:].mean() > 247
+
+
+def test_interlaced_video_shows_one_field(tmp_path: Path):
+    """Two fields of different moments are not shown as the teeth of a comb."""
+    pictures = []
+    for number in range(10):
+        field = [np.full((96, 128, 3), 30, np.uint8) for _ in range(2)]
+        for late, picture in enumerate(field):
+            at = 8 * number + 4 * late
+            picture[:, at : at + 30] = 220
+        mixed = field[0].copy()
+        mixed[1::2] = field[1][1::2]
+        pictures.append(mixed)
+    path = write_video(
+        tmp_path / "tape.ts",
+        pictures,
+        codec="mpeg2video",
+        options={"flags": "+ildct+ilme", "b": "8M"},
+    )
+    frames, _ = _read(path)
+    for frame in frames:
+        rows = frame.image[20:70].astype(int)
+        assert frame.image.shape == (96, 128, 3)
+        assert np.abs(np.diff(rows, axis=0)).mean() < 3
+    rows = pictures[5][20:70].astype(int)
+    assert np.abs(np.diff(rows, axis=0)).mean() > 8
+
+
+# Times
+
+
+def test_an_edit_list_and_a_late_start_are_no_damage(plain: Path, tmp_path: Path):
+    """A clip that begins in the middle of another, or at 5 s, is whole: nothing is said, the first picture is at 0."""
+    late = copy_streams(tmp_path / "late.mkv", plain, shift=5.0)
+    negative = copy_streams(tmp_path / "negative.mkv", plain, shift=-2.0, kind="matroska")
+    cut = copy_streams(tmp_path / "cut.mp4", plain, shift=-1.0)  # the container hides what lies before 0
+    for path in (late, negative, cut):
+        frames, said = _read(path)
+        assert said == []
+        assert frames[0].pts == 0.0
+        assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / FPS, atol=2e-3)
+
+
+def test_a_gap_is_named_and_kept(tmp_path: Path):
+    """A recording that pauses for ten seconds says so; times after it are its own, and it is not called damaged."""
+    stamps = [number / FPS + (10 if number >= 20 else 0) for number in range(40)]
+    clip = write_video(tmp_path / "gap.mkv", [small_picture(n) for n in range(40)], stamps=stamps)
+    frames, said = _read(clip)
+    assert len(frames) == 40
+    assert np.allclose([frame.pts for frame in frames], stamps, atol=2e-3)
+    assert said == [f"{clip}: gap of 10 s at 0.8 s"]
+
+
+def test_a_jump_of_the_clock_is_named(tmp_path: Path):
+    """Two transport streams glued together, the second a thousand seconds later or earlier: said, and never a jump back."""
+    pictures = [small_picture(n) for n in range(30)]
+    one = write_video(tmp_path / "one.ts", pictures, codec="mpeg2video")
+    other = copy_streams(tmp_path / "other.ts", one, shift=1000)
+    for parts, word in (((one, other), "gap of 999 s"), ((other, one), "did not increase")):
+        joined = tmp_path / "joined.ts"
+        joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+        frames, said = _read(joined)
+        assert len(frames) == 60
+        assert all(b.pts > a.pts for a, b in zip(frames, frames[1:], strict=False))
+        assert any(word in message for message in said), said
+
+
+def test_an_avi_of_h264_counts_its_pictures_once(plain: Path, tmp_path: Path):
+    """A container whose header counts twice as many pictures is not called cut short; every picture has its time."""
+    clip = write_video(tmp_path / "twice.avi", portrait_clip()[:60], options={"bf": "2"})
+    frames, said = _read(clip)
+    assert said == []
+    assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / FPS, atol=1e-3)
+
+
+def test_a_held_picture_holds(tmp_path: Path):
+    """Equal pictures that a variable-rate file leaves out cancel no expression; frame numbers are the file's."""
+    pictures = list(portrait_clip())
+    (_, onset, _), _ = reference()
+    apex, left_out = onset + 18, 30
+    held = pictures[: apex + 1] + [pictures[apex]] * left_out + pictures[apex + 1 :]
+    whole = spot(as_frames(held))
+    stamps = [(number + (left_out if number > apex else 0)) / FPS for number in range(len(pictures))]
+    clip = write_video(tmp_path / "held.mp4", pictures, stamps=stamps)
+    found, said = spotted(clip)
+    wanted = [
+        (kind, *(frame - min(max(frame - apex, 0), left_out) for frame in span)) for kind, *span in whole
+    ]
+    assert said == []
+    assert same(found, wanted, within=2)
+
+
+# Streams
+
+
+def test_the_stream_of_a_player_is_read(plain: Path, tmp_path: Path):
+    """Neither a still nor a smaller video in front hides the film; another can be asked for."""
+    still = write_video(
+        tmp_path / "still.mkv", [small_picture(1, 640, 480)], codec="mjpeg", layout="yuvj420p"
+    )
+    small = write_video(tmp_path / "small.mp4", [small_picture(n) for n in range(30)])
+    shape = (SIZE[1], SIZE[0], 3)
+    frames, said = _read(copy_streams(tmp_path / "cover.mkv", still, plain))
+    assert (len(frames), frames[0].image.shape, said) == (len(portrait_clip()), shape, [])
+    two = copy_streams(tmp_path / "two.mkv", small, plain)
+    frames, said = _read(two)
+    assert frames[0].image.shape == shape
+    assert "number 1 is read; ?stream=N takes another" in said[0]
+    frames, said = _read(f"{two}?stream=0")
+    assert (len(frames), frames[0].image.shape, said) == (30, (48, 64, 3), [])
+    with pytest.raises(Exception, match="no video stream 2"):
+        open_source(f"{two}?stream=2")
