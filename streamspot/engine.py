@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
+from streamspot.advice import Advice
 from streamspot.commands import Command, Pause, Resume, Sensitivity
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.settings import Settings
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 _AHEAD = 256
 """Updates the analysis may be ahead of the consumer; then a recording waits and a camera drops frames."""
 
-_PATIENCE = 10.0
-"""Seconds of video without any face, from the first frame on, after which the user is told what helps."""
+_SILENT = 2.0
+"""Seconds without a picture after which a live source counts as lost until the next."""
 
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
+
+_RATE_OVER = 2.0
+"""Seconds over which the rate is measured."""
 
 _EARLIER = timedelta(milliseconds=1)
 """The wall-clock time of a run's first tick is mended in no smaller steps."""
@@ -93,7 +97,9 @@ class StreamRun:
         self._pipeline: Pipeline | None = None
         self._last = Update(controls=self.controls)
         self._start: datetime | None = None  # of a recording, as it became known better
-        self._told = False
+        self._advice = Advice()
+        self._arrived: float | None = None  # the newest picture; None before the first and during a pause
+        self._silent: datetime | None = None  # since when no picture has come, while a live source is lost
         self._pace: deque[float] = deque(maxlen=4096)
         self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
@@ -192,10 +198,12 @@ class StreamRun:
         update, seconds = push_timed(self._pipeline, item, self._detector)
         for name, took in seconds.items():
             self.stats.stages[name].add(took)
+        messages: tuple[str, ...] = ()
         if isinstance(item, Frame):
-            self._count(item, time.perf_counter() - started)
+            seen = self._count(item, time.perf_counter() - started)
+            messages = tuple(self._advice.take(item.pts, seen=seen, motion=update.motion))
         self.stats.pts = update.pts
-        return replace(update, messages=self._nobody(_PATIENCE), controls=self.controls)
+        return replace(update, messages=messages, controls=self.controls)
 
     def finish(self, reason: str | None = None) -> Update:
         """End every segment: None says that the source has ended."""
@@ -231,7 +239,7 @@ class StreamRun:
                 raise
             stopped = self._stop.is_set()
             self._tell(self.finish("stopped" if stopped else None))
-            messages = self._messages(feed) + (() if stopped else self._nobody(0.0))
+            messages = self._messages(feed) + (() if stopped else tuple(self._advice.end()))
             if messages:
                 self._tell(replace(self._last, messages=messages))
 
@@ -256,13 +264,39 @@ class StreamRun:
                 self._start = item.start
             elif item is not None:
                 self.stats.stages["wait"].add(time.perf_counter() - asked)
+                self._found()
                 self._tell(self.analyse(item))
-            elif self._changed.is_set():
-                self._tell(self._last)
+            else:
+                self._missed()
+                if self._changed.is_set():
+                    self._tell(self._last)
+
+    def _found(self) -> None:
+        """Note that a picture has come."""
+        if self._silent is not None:
+            away = time.monotonic() - (self._arrived or 0.0)
+            self._silent = self.stats.no_picture_since = None
+            self._tell(
+                replace(self._last, messages=(f"{self.source.name} shows pictures again after {away:.0f} s",))
+            )
+        self._arrived = time.monotonic()
+
+    def _missed(self) -> None:
+        """Note that none has come; when that has lasted, cancel what is open and say that the source is lost."""
+        self._measure_rate()
+        if not self.stats.live or self._arrived is None or self._silent is not None:
+            return
+        if time.monotonic() - self._arrived < _SILENT:
+            return
+        self._silent = self._begun + timedelta(seconds=self._arrived)
+        self.stats.no_picture_since = self._arrived
+        message = f"no picture from {self.source.name} for {_SILENT:.0f} s"
+        self._tell(replace(self.finish("no picture"), messages=(message,)))
 
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
         self._tell(self.finish("paused"))
+        self._arrived = None
         with suppress(EndOfStream):
             while not self._going.wait(_POLL) and not self._stop.is_set():
                 if self._changed.is_set():
@@ -273,7 +307,7 @@ class StreamRun:
     def _tell(self, update: Update) -> None:
         """Hand an update on, with the controls as they are now; wait while the consumer is far behind."""
         self._changed.clear()
-        update = replace(update, controls=self.controls)
+        update = replace(update, controls=self.controls, no_picture_since=self._silent)
         self._last = replace(update, motion=(), scores=(), events=(), messages=())
         while not self._room.acquire(timeout=_POLL):
             if self._deaf.is_set() or (self._stop.is_set() and not update.events):
@@ -330,31 +364,26 @@ class StreamRun:
         self.stats.nominal_fps = feed.source.fps
         return tuple(feed.messages.popleft() for _ in range(len(feed.messages)))
 
-    def _nobody(self, patience: float) -> tuple[str, ...]:
-        """Say, once, that no face has been found in the whole run, if that is at least ``patience`` seconds long."""
-        stats, pipeline = self.stats, self._pipeline
-        waited = 0.0 if pipeline is None else stats.pts - pipeline.session.origin
-        if self._told or not stats.frames or stats.faceless < stats.frames or waited < patience:
-            return ()
-        self._told = True
-        message = (
-            f"no face has been found in {waited:.0f} s of video; one must be upright, turned to the camera, lit from "
-            "the front and large enough in the picture"
-        )
-        return (message,)
-
-    def _count(self, frame: Frame, took: float) -> None:
-        """Count a frame and how many seconds it took."""
+    def _count(self, frame: Frame, took: float) -> bool:
+        """Count a frame and how many seconds it took; return whether a face is in it."""
         stats, now = self.stats, time.perf_counter()
         waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
         stats.stages["total"].add(waited or took)
         stats.frames += 1
-        stats.faceless += self._estimator is not None and not self._estimator.visible
+        seen = self._estimator is not None and self._estimator.visible > 0
+        stats.faceless += not seen
         self._pace.append(now)
-        while now - self._pace[0] > 2.0:
+        self._measure_rate()
+        return seen
+
+    def _measure_rate(self) -> None:
+        """Count the frames of the last two seconds, whether or not one has just come."""
+        now = time.perf_counter()
+        while self._pace and now - self._pace[0] > _RATE_OVER:
             self._pace.popleft()
-        if len(self._pace) > 1:
-            stats.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
+        self.stats.fps = (
+            (len(self._pace) - 1) / max(now - self._pace[0], 1e-6) if len(self._pace) > 1 else 0.0
+        )
 
 
 def _digest(*parts: object) -> str:

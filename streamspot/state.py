@@ -29,7 +29,7 @@ def fold(
     ended = []
     for one in motion:
         if isinstance(one, FaceMotion):
-            now.setdefault(one.face, FaceState())
+            now[one.face] = replace(now.get(one.face, FaceState()), trouble=one.trouble)
         else:
             ended.append(one.face)
     for face, score in scores:
@@ -37,7 +37,7 @@ def fold(
     for event in events:
         before = now.get(event.face, FaceState())
         if event.state == "neutral":
-            now[event.face] = FaceState(intensity=before.intensity)
+            now[event.face] = FaceState(intensity=before.intensity, trouble=before.trouble)
         else:
             now[event.face] = replace(
                 before, state=event.state, expression=event.expression, since=event.onset.pts

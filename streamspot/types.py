@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
 State = Literal["neutral", "macro", "micro"]
+Trouble = Literal["small", "outside", "turned", "dark", "seldom", "unclear"]
+"""What stands in the way of judging a face: its eyes are under 32 pixels apart, part of it is out of the picture, it
+is turned away, it is dark, few frames show it, or what moves is no head (something covers it, or blur)."""
 Policy = Literal["every", "latest"]
 FlowName = Literal["lk", "dis", "farneback", "tvl1"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -86,10 +89,12 @@ class FaceMotion:
     Attributes:
         face: Track number.
         motion: What moved.
+        trouble: What stands in the way of judging the face, None for nothing.
     """
 
     face: int
     motion: RegionMotion
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +254,14 @@ class FaceState:
         expression: Its id, None while neutral.
         since: Its onset in seconds on the source's time line, None while neutral.
         intensity: Of the newest tick judged, in [0, 1].
+        trouble: What stands in the way of judging it, None for nothing.
     """
 
     state: State = "neutral"
     expression: str | None = None
     since: float | None = None
     intensity: float = 0.0
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +291,7 @@ class Update:
         faces: What each face in view does now, by track number.
         messages: Troubles, in plain words.
         controls: The settings in force.
+        no_picture_since: When the newest picture came, while a live source is lost; else None.
     """
 
     session: Session | None = None
@@ -295,3 +303,4 @@ class Update:
     faces: Mapping[int, FaceState] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
     controls: Controls = Controls()
+    no_picture_since: datetime | None = None

@@ -173,7 +173,9 @@ def test_the_state_holds_the_faces_in_view_and_no_others():
         faces = fold(faces, motion[: 1 + (number % 20 != 3)], [(number, Score(0, 0.0, 0, 0.5, 0.9, 0.1))], [])
     told = json.loads(payloads.state(Update(faces=faces)))["faces"]
     assert list(told) == ["3", "23"]
-    assert told["3"] == {"state": "neutral", "expression": None, "since": None, "intensity": 0.5}
+    assert told["3"] == {
+        "state": "neutral", "expression": None, "since": None, "intensity": 0.5, "trouble": None
+    }  # fmt: skip
 
 
 async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp_path: Path):

@@ -189,7 +189,7 @@ def test_interlaced_video_shows_one_field(tmp_path: Path):
 
 
 def test_an_edit_list_and_a_late_start_are_no_damage(plain: Path, tmp_path: Path):
-    """A clip that begins in the middle of another, or at 5 s, is whole: nothing is said, the first picture is at 0."""
+    """A clip that begins in the middle of another, or at 5 s, is whole: nothing is said, and it begins at 0."""
     late = copy_streams(tmp_path / "late.mkv", plain, shift=5.0)
     negative = copy_streams(tmp_path / "negative.mkv", plain, shift=-2.0, kind="matroska")
     cut = copy_streams(tmp_path / "cut.mp4", plain, shift=-1.0)  # the container hides what lies before 0

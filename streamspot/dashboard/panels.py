@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 from rich.style import Style
@@ -41,11 +42,19 @@ from streamspot.dashboard.text import (
 )
 from streamspot.dashboard.view import FaceShown, Shown
 from streamspot.stats import STAGES, Delivery, Stats
-from streamspot.types import TICK_RATE, Event
+from streamspot.types import TICK_RATE, Event, Trouble
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
+TROUBLES: dict[Trouble, str] = {
+    "small": "too small",
+    "outside": "partly out of the picture",
+    "turned": "turned away",
+    "dark": "too dark",
+    "seldom": "lost again and again",
+    "unclear": "covered or blurred",
+}
 _STATE = {"macro": (MARKS["apex", "macro"], MACRO), "micro": (MARKS["apex", "micro"], MICRO)}
 _BROKER: dict[str, tuple[str, Style]] = {
     "none": ("○", DIM),
@@ -64,7 +73,10 @@ def header(shown: Shown, width: int) -> list[Line]:
     policy = "every frame" if stats.policy == "every" else "latest frame"
     state = "live" if stats.live else "replay"
     state = "finished" if stats.finished else "paused" if shown.paused else state
-    right = [run(f"{state} {clock(stats.pts, 1)}", BOLD), run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
+    now = run(f"{state} {clock(stats.pts, 1)}", BOLD)
+    if stats.no_picture_since is not None and not stats.finished:
+        now = run(f"no picture for {time.monotonic() - stats.no_picture_since:.0f} s", ALARM)
+    right = [now, run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
     room = width - length(left) - length(right) - 1
     source, policy = stats.source or "no source yet", f" · {policy}"
@@ -81,7 +93,9 @@ def header(shown: Shown, width: int) -> list[Line]:
 def hint(shown: Shown, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
     stats = shown.stats
-    if shown.begun:
+    if stats.no_picture_since is not None and not stats.finished:
+        title, text = "no picture", f"{stats.source} gives none; it is opened again as soon as it is there."
+    elif shown.begun:
         title, text = "nobody in view", "No face is found in this part of the recording."
         if stats.live:
             text = "Face the camera, come closer, and have the light in front of you."
@@ -103,6 +117,8 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
     """Return in words what a face does now, or why it is not in view."""
     if face.state is not None:
         sign, style = _STATE.get(face.state.state, ("·", DIM))
+        if face.state.trouble is not None:
+            return f"{sign} {face.state.state} · {TROUBLES[face.state.trouble]}", ALARM
         return f"{sign} {face.state.state}", style
     if face.reason in {None, "stopped"}:
         return "· in view to the end", DIM

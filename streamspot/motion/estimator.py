@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from streamspot.face.detectors import make_detector
+from streamspot.face.sight import Sight
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
 from streamspot.motion.fuse import ANCHOR, MotionFusion
 from streamspot.motion.regions import Layout
@@ -17,6 +18,7 @@ from streamspot.types import Face, FaceMotion, FlowName, Frame, Motion, SegmentE
 class _Seen:
     extractor: MotionFusion
     pts: float
+    sight: Sight = field(default_factory=Sight)
 
 
 class MotionEstimator:
@@ -89,6 +91,8 @@ class MotionEstimator:
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if looked:
             faces = {face.track: face for face in self._tracker.track(frame)}
+            for track in self._faces.keys() - faces:
+                self._faces[track].sight.look(frame, None, 0.0)
         for track, face in faces.items():
             seen = self._faces.get(track)
             if seen is None:
@@ -97,7 +101,10 @@ class MotionEstimator:
                 )
                 seen = self._faces[track] = _Seen(extractor, frame.pts)
             seen.pts = frame.pts
-            found += [FaceMotion(track, motion) for motion in seen.extractor.push(frame, face)]
+            motions = seen.extractor.push(frame, face)
+            if looked:
+                seen.sight.look(frame, face, motions[-1].quality if motions else 1.0)
+            found += [FaceMotion(track, motion, seen.sight.trouble) for motion in motions]
         self.visible = len(faces)
         return found
 

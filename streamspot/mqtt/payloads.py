@@ -6,6 +6,7 @@ Each payload is a model here; the contract is made from the same models.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamspot.events import dumps
 from streamspot.mqtt.address import redacted
 from streamspot.stats import Delivery, Latency, Stats
-from streamspot.types import Controls, FaceState, Score, State, Update
+from streamspot.types import FaceState, Score, State, Trouble, Update
 
 Status = Literal["online", "stopped", "offline"]
 """Of a node or a stream; the broker publishes ``offline`` when we vanish."""
@@ -24,13 +25,18 @@ Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 
 
+def utc(moment: datetime) -> str:
+    """Return a moment as RFC 3339 with microseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class Payload(BaseModel):
     """What every payload beside the events has."""
 
     model_config = ConfigDict(frozen=True)
 
     time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        default_factory=lambda: utc(datetime.now(UTC)),
         description="When this was published: wall-clock time, RFC 3339, UTC.",
     )
 
@@ -48,6 +54,10 @@ class Face(BaseModel):
         description="Its onset, seconds on the source's time line; null while neutral."
     )
     intensity: Unit = Field(description="Of the newest tick judged.")
+    trouble: Trouble | None = Field(
+        description="What stands in the way of judging it: small (eyes under 32 pixels apart), outside (in part out "
+        "of the picture), turned (away), dark, seldom (found), unclear (covered or blurred); null for nothing."
+    )
 
 
 class StatePayload(Payload):
@@ -55,6 +65,9 @@ class StatePayload(Payload):
 
     paused: bool = Field(description="Whether the stream rests until it is told to resume.")
     sensitivity: Unit = Field(description="How much is reported; 0.5 is what the weights come with.")
+    no_picture_since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = Field(
+        description="When the newest picture came, while a camera or stream is lost; null while pictures come."
+    )
     faces: dict[str, Face] = Field(description="By track number.")
 
 
@@ -107,13 +120,19 @@ class ErrorPayload(Payload):
 def state(update: Update) -> bytes:
     """Return the payload of ``state``."""
     faces = {str(number): _face(face) for number, face in sorted(update.faces.items())}
-    controls = update.controls
-    return StatePayload(paused=controls.paused, sensitivity=controls.sensitivity, faces=faces).encode()
+    controls, silent = update.controls, update.no_picture_since
+    return StatePayload(
+        paused=controls.paused,
+        sensitivity=controls.sensitivity,
+        no_picture_since=None if silent is None else utc(silent),
+        faces=faces,
+    ).encode()
 
 
-def state_key(update: Update) -> tuple[Controls, dict[int, tuple[State, str | None]]]:
+def state_key(update: Update) -> object:
     """Return what makes the state another one: everything but the intensities, which change with every tick."""
-    return update.controls, {number: (face.state, face.expression) for number, face in update.faces.items()}
+    faces = {number: replace(face, intensity=0.0) for number, face in update.faces.items()}
+    return update.controls, update.no_picture_since, faces
 
 
 def intensity(curve: Iterable[tuple[int, Score]]) -> bytes:
@@ -157,7 +176,7 @@ def error(message: str) -> bytes:
 
 
 def _face(face: FaceState) -> Face:
-    return Face(state=face.state, expression=face.expression, since=face.since, intensity=face.intensity)
+    return Face(**asdict(face))
 
 
 def _milliseconds(stage: Latency) -> Quantiles:

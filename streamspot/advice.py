@@ -1,0 +1,125 @@
+"""What the user should know of pictures and faces: each sentence is said once, while it helps or at the end."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from streamspot.types import TICK_RATE, FaceMotion, Motion, Trouble
+
+_PATIENCE_S = 10.0
+"""Seconds of video without any face, from the first frame on, after which the user is told what helps."""
+
+_TROUBLE_TICKS = 3 * TICK_RATE
+"""Ticks of one trouble after which it is told while the run goes on."""
+
+_TROUBLE_SHARE = 0.2
+"""Share of the time for which a trouble must have lasted to be told at the end."""
+
+_SEEN_SHARE = 0.5
+"""Share of the frames in which a face was found, below which that is told at the end."""
+
+_RATE_FRAMES = 31
+_LOWEST_FPS, _MICRO_FPS = 2.0, 20.0
+"""Pictures a second below which nothing is spotted, and no micro-expression."""
+
+_TROUBLES: dict[Trouble, str] = {
+    "small": "too small (eyes under 32 pixels apart): move nearer, or choose a larger picture",
+    "outside": "partly out of the picture: move the camera or the chair",
+    "turned": "turned away: place the camera in front of it",
+    "dark": "too dark: light it from the front",
+    "seldom": "lost again and again: it must be upright, turned to the camera and well lit",
+    "unclear": "covered, blurred or lost in noise: look for what is in front of it, and for more light",
+}
+
+
+class Advice:
+    """Watches one run.
+
+    Example:
+        >>> advice = Advice()
+        >>> [list(advice.take(n, seen=False, motion=())) for n in range(12)][-2]
+        ['no face has been found in 10 s of video; one must be upright, turned to the camera, lit from the front \
+and large enough in the picture']
+    """
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_RATE_FRAMES)
+        self._first: float | None = None
+        self._frames = self._seen = self._ticks = 0
+        self._troubles: Counter[Trouble] = Counter()
+        self._told: set[str] = set()
+
+    def take(self, pts: float, *, seen: bool, motion: Sequence[Motion]) -> Iterator[str]:
+        """Take a frame; yield what is to be said now.
+
+        Args:
+            pts: Its time, s.
+            seen: Whether a face is in it.
+            motion: What became known of faces' motion.
+        """
+        if self._first is None:
+            self._first = pts
+        self._times.append(pts)
+        self._frames += 1
+        self._seen += seen
+        for one in motion:
+            if isinstance(one, FaceMotion):
+                self._ticks += 1
+                if one.trouble is not None:
+                    self._troubles[one.trouble] += 1
+                    if self._troubles[one.trouble] >= _TROUBLE_TICKS:
+                        yield from self._say(one.trouble, f"the face is {_TROUBLES[one.trouble]}")
+        if not self._seen and pts - self._first >= _PATIENCE_S:
+            yield from self._nobody()
+        if len(self._times) == _RATE_FRAMES:
+            yield from self._rate()
+
+    def end(self) -> Iterator[str]:
+        """Yield what is to be said at the end of the source."""
+        if not self._frames:
+            return
+        yield from self._rate()
+        if not self._seen:
+            yield from self._nobody()
+        elif self._seen < _SEEN_SHARE * self._frames:
+            yield f"a face was found in {self._seen / self._frames:.0%} of the frames only"
+        for trouble, ticks in self._troubles.most_common():
+            if ticks >= _TROUBLE_SHARE * self._ticks:
+                yield f"for {ticks / self._ticks:.0%} of its time the face was {_TROUBLES[trouble]}"
+
+    def _nobody(self) -> Iterator[str]:
+        waited = self._times[-1] - (self._first or 0.0)
+        yield from self._say(
+            "nobody",
+            f"no face has been found in {waited:.0f} s of video; one must be upright, turned to the camera, lit from "
+            "the front and large enough in the picture",
+        )
+
+    def _rate(self) -> Iterator[str]:
+        """Judge the rate by the usual distance of the last pictures: a pause among them does not matter."""
+        if len(self._times) < 3:
+            return
+        fps = 1.0 / max(float(np.median(np.diff(self._times))), 1e-6)
+        if fps < _LOWEST_FPS:
+            yield from self._say(
+                "rate",
+                f"the source gives {_few(fps)} a second; at least 2 are needed, and 20 for micro-expressions",
+            )
+        elif fps < _MICRO_FPS - 0.5:
+            yield from self._say(
+                "rate",
+                f"{fps:.0f} pictures a second are analysed; micro-expressions are not observable under 20",
+            )
+
+    def _say(self, what: str, sentence: str) -> Iterator[str]:
+        if what not in self._told:
+            self._told.add(what)
+            yield sentence
+
+
+def _few(fps: float) -> str:
+    rate = f"{round(fps, 1):g}"
+    return f"{rate} picture{'s' * (rate != '1')}"

@@ -1,0 +1,130 @@
+"""Promises of advice: a face that cannot be judged, or a source too slow, is said, and a good one is not blamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from made_clips import FPS, Picture, portrait_clip, write_video
+from running import updates_of
+
+import streamspot
+from streamspot.advice import Advice
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.regions import layout
+from streamspot.sources import open_source
+from streamspot.types import FaceMotion, RegionMotion, Trouble
+
+CLIP = "synthetic:seconds=7,expressions=1"
+
+
+def _troubles(change: Callable[[Picture], Picture]) -> Counter[Trouble | None]:
+    """Return the ticks of each trouble in a clip whose pictures were changed."""
+    estimator = MotionEstimator(FaceTracker(make_detector(1), 1), layout("face17"))
+    found: Counter[Trouble | None] = Counter()
+    try:
+        for frame in open_source(CLIP).read():
+            changed = np.ascontiguousarray(change(frame.image), np.uint8)
+            found.update(
+                one.trouble
+                for one in estimator.push(replace(frame, image=changed))
+                if isinstance(one, FaceMotion)
+            )
+    finally:
+        estimator.close()
+    return found
+
+
+def _far(image: Picture) -> Picture:
+    small = cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA)
+    return cv2.copyMakeBorder(small, 20, 20, 20, 20, cv2.BORDER_REPLICATE)
+
+
+def _noisy(image: Picture) -> Picture:
+    return np.clip(image + np.random.default_rng(0).normal(0, 40, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        (lambda image: image, None),
+        (lambda image: image // 6, "dark"),
+        (_far, "small"),
+        (lambda image: image[:, 310:], "outside"),
+    ],
+)
+def test_what_stands_in_the_way_is_named(change: Callable[[Picture], Picture], trouble: Trouble | None):
+    """A face too dark, too small or partly out of the picture is named so for most of its time; a good one never."""
+    found = _troubles(change)
+    assert found[trouble] > 0.7 * found.total()
+    assert set(found) <= {None, trouble}
+
+
+def test_a_face_seen_seldom_is_said_at_the_end(tmp_path: Path):
+    """A face that only some frames show is no silence: the summary says in how many it was found."""
+    pictures = [
+        picture if number % 50 < 15 else np.full_like(picture, 90)
+        for number, picture in enumerate(portrait_clip())
+    ]
+    clip = write_video(tmp_path / "seldom.mp4", pictures)
+    said = [message for update in asyncio.run(updates_of(clip)) for message in update.messages]
+    assert any("a face was found in" in message and "of the frames only" in message for message in said)
+
+
+def test_a_face_too_small_is_said(tmp_path: Path):
+    """While it lasts the state names it, and the messages say what helps."""
+    clip = write_video(tmp_path / "far.mp4", [_far(picture) for picture in portrait_clip()])
+    updates = asyncio.run(updates_of(clip))
+    assert "small" in {face.trouble for update in updates for face in update.faces.values()}
+    said = [message for update in updates for message in update.messages]
+    assert (
+        sum("too small (eyes under 32 pixels apart)" in message for message in said) == 2
+    )  # then, and at the end
+
+
+def _advise(times: Iterable[float]) -> list[str]:
+    advice = Advice()
+    still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))
+    said = [
+        message for pts in times for message in advice.take(pts, seen=True, motion=[FaceMotion(0, still)])
+    ]
+    return said + list(advice.end())
+
+
+@pytest.mark.parametrize(
+    ("fps", "count", "words"),
+    [
+        (1.0, 13, "gives 1 picture a second; at least 2 are needed"),
+        (1.9, 24, "gives 1.9 pictures a second; at least 2 are needed"),
+        (12.0, 200, "12 pictures a second are analysed; micro-expressions are not observable"),
+        (12.0, 10, "12 pictures a second"),
+        (25.0, 200, None),
+        (20.0, 200, None),
+    ],
+)
+def test_a_slow_source_is_said_once(fps: float, count: int, words: str | None):
+    """Under 2 pictures a second nothing can be spotted, under 20 no micro-expression; each is said once."""
+    said = _advise(number / fps for number in range(count))
+    assert len(said) == (words is not None)
+    assert words is None or words in said[0]
+
+
+def test_a_pause_is_no_slow_source():
+    """Gaps in a recording do not make its rate a low one."""
+    assert _advise(number / 25 + 10 * (number // 50) for number in range(200)) == []
+
+
+def test_one_picture_a_second_ends_with_a_sentence(tmp_path: Path):
+    """A time lapse gives no event, but says why."""
+    clip = write_video(tmp_path / "lapse.mp4", portrait_clip()[::FPS], fps=1)
+    with streamspot.open(clip) as stream:
+        said = [message for update in stream for message in update.messages]
+    assert any("gives 1 picture a second" in message for message in said)
