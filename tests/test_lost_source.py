@@ -1,0 +1,68 @@
+"""Promises of a source that goes silent: it looks lost within three seconds, and found again when it is back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from streamspot.engine import StreamRun
+from streamspot.mqtt import payloads
+from streamspot.settings import load_settings
+from streamspot.sources.base import new_messages
+from streamspot.sources.synthetic import Synthetic
+from streamspot.types import Frame, Update
+
+
+class _Camera:
+    """Shows 30 pictures, nothing for 2.6 s, and 20 more."""
+
+    name, stream, live, fps, identity = "eye", "eye", True, 30.0, "eye:1"
+
+    def __init__(self) -> None:
+        self.messages = new_messages()
+
+    def read(self) -> Iterator[Frame]:
+        started = time.monotonic()
+        for frame in islice(Synthetic(seconds=7, expressions=1).read(), 50):
+            time.sleep(2.6 if frame.index == 30 else 0.03)
+            now = time.monotonic_ns()
+            yield replace(frame, captured_ns=now, pts=now / 1e9 - started)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_a_silent_camera_looks_lost():
+    """No face is in view, the rate falls to nothing, and the retained state says since when."""
+    run = StreamRun(load_settings({"source": "synthetic"}), _Camera())
+    run.load()
+    got: list[tuple[float, Update, float]] = []
+    end: list[BaseException | None] = []
+
+    def take(item: Update | BaseException | None) -> None:
+        if isinstance(item, Update):
+            got.append((time.monotonic(), item, run.stats.fps))
+            run.taken()
+        else:
+            end.append(item)
+
+    run.start(take)
+    while not end and (len(got) < 1 or time.monotonic() - got[0][0] < 30):
+        time.sleep(0.05)
+    assert end == [None]
+    at = next(number for number, one in enumerate(got) if one[1].no_picture_since is not None)
+    when, lost, rate = got[at]
+    assert 1.9 < when - got[at - 1][0] < 3.0
+    assert not lost.faces
+    assert rate == 0
+    assert "no picture from eye" in lost.messages[0]
+    told = json.loads(payloads.state(lost))
+    assert told["no_picture_since"].endswith("Z")
+    assert told["faces"] == {}
+    back = next(update for later, update, _ in got if later > when and update.no_picture_since is None)
+    assert "shows pictures again after" in back.messages[0]
+    assert json.loads(payloads.state(got[-1][1]))["no_picture_since"] is None
+    assert run.stats.no_picture_since is None
