@@ -29,6 +29,10 @@ _FAILED_S = 0.01
 """Pictures that may fail one after the other, so far apart, before the capture is opened anew."""
 
 
+class Over(Exception):  # noqa: N818 - it is no error
+    """What was captured is over: it was a recording, or has become one."""
+
+
 class Capture(Protocol):
     """An opened camera or connection.
 
@@ -39,7 +43,11 @@ class Capture(Protocol):
     fps: float | None
 
     def read(self) -> tuple[float, NDArray[Any]] | None:
-        """Block for the next picture; return its stamp in seconds on its own clock, and itself, None if it failed."""
+        """Block for the next picture; return its stamp in seconds on its own clock, and itself, None if it failed.
+
+        Raises:
+            Over: There is nothing more to come.
+        """
         ...
 
     def release(self) -> None:
@@ -78,8 +86,8 @@ class _Picture:
 class LiveSource:
     """Pictures of a camera or a network stream, on this computer's monotonic clock.
 
-    A capture that stalls, ends or fails is abandoned and opened anew, with growing pauses, until ``close``;
-    the time line goes on. Each ``read`` happens in a thread that can be left behind, for drivers hang.
+    A capture that stalls, breaks off or fails is abandoned and opened anew, with growing pauses, until ``close`` or
+    until it is over; the time line goes on. Each ``read`` happens in a thread that can be left behind: drivers hang.
 
     Args:
         origin: What to open, and how.
@@ -130,7 +138,7 @@ class LiveSource:
                     count += 1
             finally:
                 reader.stop()
-            if self._closed.is_set():
+            if self._closed.is_set() or (count and reader.over):
                 return
             if not count:
                 raise reader.error or SourceError(
@@ -175,6 +183,7 @@ class _Reader:
     def __init__(self, opener: Callable[[], tuple[Capture, str]]) -> None:
         self.pictures: queue.Queue[_Picture | None] = queue.Queue(maxsize=2)
         self.error: SourceError | None = None
+        self.over = False
         self.greeting = ""
         self.fps: float | None = None
         self._open = opener
@@ -206,6 +215,8 @@ class _Reader:
                     continue
                 failed = 0
                 held = self._put(_Picture(arrived, read[0], as_bgr(read[1]), held))
+        except Over:
+            self.over = True
         except SourceError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell

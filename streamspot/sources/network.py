@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from streamspot.errors import SourceError
 from streamspot.sources.base import new_messages, redact
 from streamspot.sources.decoding import SEGMENTED, Decoder, is_finite
+from streamspot.sources.live import Over
 
 PATIENCE_S = 10.0
 """How long an address may take to answer, and then between two pictures."""
@@ -26,7 +27,7 @@ _WEB = {"protocol_whitelist": "crypto,http,https,tcp,tls"}
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """Formats that name other addresses."""
 _RTSP = {"rtsp_transport": "tcp"}  # over UDP pictures tear
-_LIVE = {"analyzeduration": "2000000"}
+_LIVE = {"analyzeduration": "500000", "fpsprobesize": "0"}
 _AHEAD_S = 10.0
 
 
@@ -161,13 +162,11 @@ class NetworkStream:
         stream: Number of the video stream to take; None for the one that a player takes.
 
     Raises:
-        SourceError: It holds no video, or a recording, which somebody has put where the stream was.
+        SourceError: It holds no video.
     """
 
     def __init__(self, container: InputContainer, name: str, stream: int | None = None) -> None:
-        if is_finite(container):
-            container.close()
-            raise SourceError(f"{name} has ended; start anew to see the recording of it")
+        self._finite = is_finite(container)
         self.messages = new_messages()
         self._decoder = Decoder(container, name, self.messages, stream)
         self.fps = self._decoder.fps
@@ -176,9 +175,15 @@ class NetworkStream:
         self._base: float | None = None
 
     def read(self) -> tuple[float, NDArray[np.uint8]] | None:
-        """Return the next picture and its stamp in seconds, NaN if it has none; None when the stream has ended."""
+        """Return the next picture and its stamp in seconds, NaN if it has none; None when the stream has broken off.
+
+        Raises:
+            Over: It had an end, and this is it.
+        """
         picture = next(self._pictures, None)
         if picture is None:
+            if self._finite and not self._decoder.broken:
+                raise Over
             return None
         stamp = np.nan if picture.stamp is None else picture.stamp
         if self._segmented and picture.stamp is not None:
