@@ -8,6 +8,11 @@ Example:
     ...             print(event.phase, event.kind, event.onset.pts)
 """
 
+import os
+
+# A small file may hold a picture that fills the memory. OpenCV reads its limit when it is first imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from streamspot.api import FrameSpotter, Stream, open  # noqa: A004

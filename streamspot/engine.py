@@ -76,7 +76,7 @@ class StreamRun:
         if recorded and settings.output.record is not None:
             raise SettingsError(f"{source.name} is a recording already; copy it, or leave --record out")
         self._policy: Policy = settings.capture.policy or ("latest" if source.live else "every")
-        self.stats = Stats(source.name, source.live, self._policy, source.fps)
+        self.stats = Stats(source.name, source.live, self._policy, source.fps, self.name)
         self.controls = Controls(sensitivity=settings.spotting.sensitivity)
         self.judging = ""
         """Stands for the weights and the decoder, once they are loaded."""

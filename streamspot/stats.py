@@ -43,6 +43,7 @@ class Stats:
         source: The source's name, without credentials.
         live: Whether it cannot be read again.
         policy: What happens to frames that come too fast.
+        stream: Its name in topics.
         nominal_fps: Frames a second that the source promises, None while unknown.
         model: Name of the weights, empty until they are loaded.
         look_ahead: Ticks the network looks ahead.
@@ -61,6 +62,7 @@ class Stats:
     live: bool = False
     policy: Policy = "every"
     nominal_fps: float | None = None
+    stream: str = ""
     model: str = ""
     look_ahead: int = 0
     thresholds: tuple[float, ...] = ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import struct
+import zlib
 from itertools import pairwise
 
 import cv2
@@ -53,6 +55,45 @@ def test_damaged_picture_leaves_a_gap(tmp_path):
     source = open_source(str(tmp_path))
     assert [frame.index for frame in source.read()] == [0, 1, 3]
     assert "2.png" in source.messages[0]
+
+
+def test_what_is_no_picture_does_not_count(tmp_path):
+    """What macOS leaves beside each file is no picture, and one that vanishes leaves a gap and no complaint."""
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), small_picture(number))
+        (tmp_path / f"._{number}.png").write_bytes(b"\0\5\26\7")
+    source = open_source(f"{tmp_path}?fps=25")
+    (tmp_path / "1.png").unlink()
+    frames = list(source.read())
+    assert [(frame.index, frame.pts) for frame in frames] == [(0, 0.0), (2, 0.08), (3, 0.12)]
+    assert not source.messages
+
+
+def _huge() -> bytes:
+    """A PNG of 144 megapixels in 140 kB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)
+    packed = zlib.compress(b"\0" * (12_001 * 12_000), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path):
+    """A small file that would fill the memory costs none, in a folder, on standard input or as a video."""
+    data = _huge()
+    (tmp_path / "bomb.png").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match="64 mega"):
+        list(open_source(str(tmp_path)).read())
+    with pytest.raises(SourceError, match="12000x12000"):
+        open_source(str(tmp_path / "bomb.png"))
+    with pytest.raises(SourceError, match="holds no"):
+        list(StandardInput(fps=10, read=_pipe(data)).read())
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    )  # KiB; one would take 144 to 432 MB
 
 
 @given(st.lists(st.text(max_size=8), max_size=8))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_pictures import write_clip
+from small_pictures import encoded, write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
@@ -118,15 +119,40 @@ def test_stream_names_fit_a_topic(text):
 
 
 def test_streams_are_named_after_their_source(tmp_path):
-    """Cameras are cam0, files are named after themselves, addresses after host and path."""
+    """Cameras are cam0; files and addresses have a title and six letters that stand for where they are."""
     clip = write_clip(tmp_path / "My Clip (1).avi", 1)
-    assert open_source(str(clip)).stream == "my-clip-1"
-    assert open_source(clip.as_uri()).stream == "my-clip-1"
+    assert re.fullmatch("my-clip-1-[0-9a-f]{6}", open_source(str(clip)).stream)
+    assert open_source(clip.as_uri()).stream == open_source(str(clip)).stream
     assert open_source("0").stream == "cam0"
     assert open_source("/dev/video2").stream == "cam2"
     assert open_source("/dev/v4l/by-id/usb-Eye_1-index0").stream == "usb-eye_1-index0"
-    assert open_source("rtsp://u:p@cam.local/live%20one?token=1").stream == "cam-local-live-one"
+    address = "rtsp://u:p@cam.local/live%20one?token=1"
+    assert re.fullmatch("cam-local-live-one-[0-9a-f]{6}", open_source(address).stream)
+    assert open_source(address.replace("u:p", "u:other")).stream == open_source(address).stream
     assert open_source("-").stream == "stdin"
+
+
+def test_two_sources_never_share_a_name(tmp_path, monkeypatch):
+    """Names in any script, equal names in two folders, two channels of one camera: each stream has its own name."""
+    monkeypatch.chdir(tmp_path)
+    files = ("видео.mp4", "笑顔.mp4", "P01/video.mp4", "P02/video.mp4", "video.mp4", "video.mov", "Émile.mp4")
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / file, 1, codec="mp4v")
+    for folder in ("a/seq", "b/seq"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.png").write_bytes(encoded(1, ".png"))
+    addresses = (
+        "rtsp://cam/live?channel=1",
+        "rtsp://cam/live?channel=2",
+        "rtsp://cam/1/live",
+        "rtsp://cam:555/1/live",
+    )
+    names = [open_source(spec).stream for spec in (*files, "a/seq", "b/seq", *addresses)]
+    assert len(set(names)) == len(names)
+    assert all(slug(name) == name for name in names)
+    assert open_source("P01/video.mp4").stream == open_source(str(tmp_path / "P01" / "video.mp4")).stream
+    assert open_source("Émile.mp4").stream.startswith("emile-")
 
 
 def test_identity_names_the_content(tmp_path):

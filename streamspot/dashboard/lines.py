@@ -39,6 +39,8 @@ class PlainLines:
         self._thread = threading.Thread(target=self._print, name="plain-lines", daemon=True)
 
     def __enter__(self) -> Self:
+        if self._stats.stream:
+            self._lines.put(f"{self._stats.source} is the stream {self._stats.stream}")
         self._thread.start()
         return self
 

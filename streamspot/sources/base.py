@@ -7,12 +7,13 @@ import math
 import os
 import re
 import stat
+import unicodedata
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
@@ -63,7 +64,8 @@ def new_messages() -> deque[str]:
 
 def slug(text: str, default: str = "source") -> str:
     """Return ``text`` as a name that may stand in a topic: ``[a-z0-9_-]+``, at most 40 characters."""
-    name = re.sub(r"[^a-z0-9_]+", "-", unquote(text).lower()).strip("-_")
+    plain = unicodedata.normalize("NFKD", unquote(text).lower()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")
     return name[:40].rstrip("-_") or default
 
 
@@ -80,6 +82,12 @@ def redact(address: str) -> str:
     """
     scheme, separator, rest = address.partition("://")
     return scheme + separator + re.split(r"[?#]", rest.rpartition("@")[2])[0]
+
+
+def without_login(address: str) -> str:
+    """Return an address without user and password."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def fresh_identity(kind: str) -> str:

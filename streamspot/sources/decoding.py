@@ -71,6 +71,10 @@ class Decoder:
         except SourceError:
             container.close()
             raise
+        width, height = self._stream.width, self._stream.height
+        if width * height > MOST_PIXELS:
+            container.close()
+            raise SourceError(f"the pictures of {name} have {width}x{height} pixels; 64 million are the most")
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
@@ -88,7 +92,7 @@ class Decoder:
         for packet in self._packets():
             try:
                 frames = packet.decode()
-            except av.InvalidDataError:
+            except av.FFmpegError:
                 self.damaged += 1
                 continue
             for frame in frames:

@@ -6,13 +6,14 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import file_identity, new_messages, slug
+from streamspot.sources.base import file_identity, new_messages, slug, stream_name
 from streamspot.types import Frame
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -24,11 +25,22 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in parts]
 
 
+def _size(path: Path) -> int | None:
+    """Return the bytes of a picture, None for anything else: a folder, what macOS leaves beside each file."""
+    if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+        return None
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
 class ImageFolder:
     """The pictures of a folder as a video.
 
     Args:
-        folder: Its bmp, jpeg, pgm, png, ppm, tiff and webp files are read; nothing else in it.
+        folder: Its bmp, jpeg, pgm, png, ppm, tiff and webp files are read; nothing else in it, and none whose name
+            begins with a dot.
         fps: Frames a second to assume.
 
     Raises:
@@ -37,26 +49,27 @@ class ImageFolder:
 
     def __init__(self, folder: Path, *, fps: float = 30.0) -> None:
         self.name = str(folder)
-        self.stream = slug(folder.resolve().name, "images")
+        self.stream = stream_name(folder.resolve().name, str(folder.absolute()), "images")
         self.live = False
         self.fps: float | None = fps
         self.messages = new_messages()
         self._rate = fps
         self._closed = False
         try:
-            files = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()]
+            sizes = {path: size for path in folder.iterdir() if (size := _size(path)) is not None}
         except OSError as error:
             raise SourceError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
-        if not files:
+        if not sizes:
             kinds = ", ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
             raise SourceError(f"{folder} holds no pictures; give a folder of {kinds} files")
-        self._files = sorted(files, key=lambda path: (natural(path.name), path.name))
+        self._files = sorted(sizes, key=lambda path: (natural(path.name), path.name))
         digest = hashlib.sha256(f"{fps:g}".encode())
         for path in self._files:
-            digest.update(f"{path.name}:{path.stat().st_size};".encode())
+            digest.update(f"{path.name}:{sizes[path]};".encode(errors="surrogateescape"))
         for path in (self._files[0], self._files[-1]):
-            digest.update(file_identity(path).encode())
-        self.identity = f"images:{self.stream}:{len(files)}:{digest.hexdigest()[:32]}"
+            with suppress(OSError):  # it has vanished meanwhile
+                digest.update(file_identity(path).encode(errors="surrogateescape"))
+        self.identity = f"images:{slug(folder.resolve().name)}:{len(sizes)}:{digest.hexdigest()[:32]}"
 
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
@@ -65,26 +78,31 @@ class ImageFolder:
             SourceError: None of them can be read.
         """
         bad: list[str] = []
+        count = 0
         for index, path in enumerate(self._files):
             if self._closed:
                 return
             try:
                 data = np.fromfile(path, np.uint8)
                 image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+            except FileNotFoundError:
+                continue  # it has vanished meanwhile
             except (OSError, cv2.error):
                 image = None
             if image is None:
                 bad.append(path.name)
                 continue
             yield Frame(index, index / self._rate, time.monotonic_ns(), np.asarray(image, np.uint8))
-        if len(bad) == len(self._files):
+            count += 1
+        if not count:
             raise SourceError(
-                f"none of the {len(bad)} pictures in {self.name} can be decoded; check that they are whole"
+                f"none of the {len(self._files)} pictures in {self.name} can be decoded; check that they are whole "
+                "and have no more than 64 megapixels"
             )
         if bad:
             self.messages.append(
-                f"{len(bad)} of {len(self._files)} pictures in {self.name} are damaged and were left out, "
-                f"first {bad[0]}"
+                f"{len(bad)} of {len(self._files)} pictures in {self.name} are damaged or too large and were left "
+                f"out, first {bad[0]}"
             )
 
     def close(self) -> None:

@@ -16,12 +16,15 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import new_messages, redact
+from streamspot.sources.base import new_messages, redact, without_login
 from streamspot.sources.decoding import SEGMENTED, Decoder, is_finite
 from streamspot.sources.live import Over
 
 PATIENCE_S = 10.0
 """How long an address may take to answer, and then between two pictures."""
+
+STALL_S = 8.0
+"""Seconds without a picture after which an address is opened anew."""
 
 _WEB = {"protocol_whitelist": "crypto,http,https,tcp,tls"}
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
@@ -94,7 +97,7 @@ class _Guard(urllib.request.HTTPRedirectHandler):
         passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
         if self._parts.username is not None:
             user, password = unquote(self._parts.username), unquote(self._parts.password or "")
-            passwords.add_password(None, _bare(address), user, password, is_authenticated=True)
+            passwords.add_password(None, without_login(address), user, password, is_authenticated=True)
         self._opener = urllib.request.build_opener(
             self,
             urllib.request.HTTPBasicAuthHandler(passwords),
@@ -108,12 +111,12 @@ class _Guard(urllib.request.HTTPRedirectHandler):
         if (first := int(options.get("offset", 0))) or "end_offset" in options:
             last = int(options["end_offset"]) - 1 if "end_offset" in options else ""
             headers["Range"] = f"bytes={first}-{last}"
-        request = urllib.request.Request(_bare(address), headers=headers)  # noqa: S310 - checked above
+        request = urllib.request.Request(without_login(address), headers=headers)  # noqa: S310 - checked above
         return self._opener.open(request, timeout=PATIENCE_S)
 
     def destination(self, address: str) -> str:
         """Return where an address redirects to."""
-        with self._opener.open(_bare(address), timeout=PATIENCE_S) as answer:
+        with self._opener.open(without_login(address), timeout=PATIENCE_S) as answer:
             there = urlsplit(answer.url)
         login, at, _ = self._parts.netloc.rpartition("@")
         return str(there._replace(netloc=login + at + there.netloc).geturl())
@@ -137,12 +140,6 @@ class _Guard(urllib.request.HTTPRedirectHandler):
             raise SourceError(
                 f"{self._name} leads to {redact(address)}, which is another host; say ?follow=1 to allow that"
             )
-
-
-def _bare(address: str) -> str:
-    """Return an address without user and password."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _place(parts: Any) -> tuple[str | None, int | None]:

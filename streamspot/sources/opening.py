@@ -20,7 +20,7 @@ from streamspot.sources.decoding import is_finite
 from streamspot.sources.images import ImageFolder
 from streamspot.sources.live import LiveSource, Origin
 from streamspot.sources.motion import MotionRecording, is_recording
-from streamspot.sources.network import PATIENCE_S, NetworkStream, open_address
+from streamspot.sources.network import STALL_S, NetworkStream, open_address
 from streamspot.sources.stdin import StandardInput
 from streamspot.sources.synthetic import Synthetic
 from streamspot.sources.video import VideoFile
@@ -131,7 +131,10 @@ def _live(
         stream = NetworkStream(opening(), name, wanted)
         return stream, "".join(stream.messages)
 
-    return LiveSource(Origin(name, stream_name(title, address), opened, PATIENCE_S, slow))
+    place = address.replace(
+        parts.netloc, parts.netloc.rpartition("@")[2], 1
+    )  # a new password is no other stream
+    return LiveSource(Origin(name, stream_name(title, place), opened, STALL_S, slow))
 
 
 def _interruptibly(job: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import file_identity, kind_of, new_messages, redact, stream_name
+from streamspot.sources.base import file_identity, kind_of, new_messages, redact, stream_name, without_login
 from streamspot.sources.decoding import Decoder
 from streamspot.sources.network import open_address
 from streamspot.types import Frame
@@ -92,7 +92,7 @@ class VideoFile:
         self._closed = False
         if self._network:
             self.name = redact(self._address)
-            self.stream = stream_name(Path(self.name).stem, self._address)
+            self.stream = stream_name(Path(self.name).stem, without_login(self._address))
             self.identity = f"url:{hashlib.sha256(self._address.encode()).hexdigest()[:32]}"
             self.fps: float | None = None
             return
