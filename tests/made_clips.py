@@ -35,9 +35,9 @@ Expression = tuple[str, int, int]
 
 
 @cache
-def portrait_clip(seconds: float = 10.2, fps: int = FPS) -> tuple[Picture, ...]:
-    """Return the pictures of a clip with one smile, of size ``SIZE``."""
-    clip = Synthetic(seed=4, expressions=2, fps=fps, seconds=seconds, noise=0)
+def portrait_clip(seconds: float = 10.2, fps: int = FPS, expressions: int = 2) -> tuple[Picture, ...]:
+    """Return the pictures of a clip of so many expressions, of size ``SIZE``."""
+    clip = Synthetic(seed=4, expressions=expressions, fps=fps, seconds=seconds, noise=0)
     return tuple(cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_AREA) for frame in clip.read())
 
 

@@ -136,9 +136,8 @@ class VideoFile:
         finally:
             decoder.close()
         if not count:
-            raise SourceError(
-                f"{self.name} holds no picture that can be decoded; convert it with ffmpeg and try again"
-            )
+            remedy = "download it first" if self._network else "convert it with ffmpeg and try again"
+            raise SourceError(f"{self.name} holds no picture that can be decoded; {remedy}")
         if troubles := ", ".join(self._troubles(decoder, end, timeline.repaired, gaps.unnamed)):
             self.messages.append(f"{self.name}: {troubles}")
 
