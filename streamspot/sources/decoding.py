@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
@@ -20,6 +21,7 @@ from streamspot.sources.base import MOST_PIXELS
 
 _STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
 """Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
+_CLOCKED = frozenset({"mpeg", "mpegts"})
 _GAPLESS = frozenset({"apng", "gif", "mp4"})
 SEGMENTED = frozenset({"dash", "hls"})
 """Formats whose pictures arrive seconds at once."""
@@ -48,6 +50,7 @@ class Decoder:
     Attributes:
         fps: Frames a second that the container declares, None while unknown.
         gapless: Whether the container shows each picture until the next, and cannot express a gap.
+        clocked: Whether the stamps are those of a sender's clock, which may be set.
         end: Stamp in seconds at which the last picture ends by the container's account, None while unknown.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
@@ -80,10 +83,14 @@ class Decoder:
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
         self.fps = rate if 0 < rate <= 1000 else None
         self._unordered = container.format.name == "avi"  # it has stamps of decoding only
-        self.gapless = bool(_GAPLESS & set(container.format.name.split(",")))
+        kinds = set(container.format.name.split(","))
+        self.gapless, self.clocked = bool(_GAPLESS & kinds), bool(_CLOCKED & kinds)
         self.end = _end(container, self._stream)
         self.damaged = 0
         self.broken = ""
+        self._convert = VideoReformatter().reformat
+        self._stored: tuple[int, int, bool] | None = None
+        self._target = (0, 0)
         self._size: tuple[int, int] | None = None
 
     def pictures(self) -> Iterator[Picture]:
@@ -149,15 +156,17 @@ class Decoder:
         """Return a frame in BGR: of one field, with square pixels, upright."""
         # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601:
         # so grey, on which motion is measured, is the luma itself, and colours are those of OpenCV's reader.
-        image = frame.reformat(format="bgr24", src_colorspace="ITU601", threads=1).to_ndarray()
+        image = self._convert(frame, format="bgr24", src_colorspace=Colorspace.ITU601, threads=1).to_ndarray()
         if frame.interlaced_frame:
             image = image[::2]
         turn: Any = frame.side_data.get("DISPLAYMATRIX")
         a, b, c, d = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
         sideways = abs(b) > abs(a)
-        size = self._shown(*self._square(frame.width, frame.height), sideways=sideways)
-        if image.shape[1::-1] != size:
-            image = cv2.resize(image, size)
+        stored = frame.width, frame.height, sideways
+        if stored != self._stored:
+            self._stored, self._target = stored, self._shown(*self._square(*stored[:2]), sideways=sideways)
+        if image.shape[1::-1] != self._target:
+            image = cv2.resize(image, self._target)
         if sideways:
             image, a, d = cv2.transpose(image), c, b
         if a < 0 or d < 0:
@@ -166,7 +175,7 @@ class Decoder:
 
     def _square(self, width: int, height: int) -> tuple[int, int]:
         """Return the size at which pixels are square and none is lost."""
-        ratio = float(self._stream.sample_aspect_ratio or 1)
+        ratio = float(self._stream.sample_aspect_ratio or 1)  # of a pixel's width to its height
         if not 0.2 < ratio < 5 or abs(ratio - 1) < 0.01:
             return width, height
         return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))

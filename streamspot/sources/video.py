@@ -27,6 +27,8 @@ _PAUSE_S = 0.5
 """Between two pictures; a longer one ends what is open."""
 _HELD_S = 10.0
 """A picture that its container shows for longer is taken for a gap in the recording."""
+_JUMP_S = 60.0
+"""Such a gap in a stream that carries the sender's clock is a jump of that clock."""
 _MOST_GAPS = 5
 """Gaps that are named one by one."""
 
@@ -38,18 +40,22 @@ class Timeline:
     honoured. Otherwise, and the repair never lets the time line fall behind the stamps:
 
     * a picture without a stamp follows the one before at the nominal rate;
-    * a jump back by more than a second: the clock was restarted, and goes on one nominal interval later;
+    * a jump back by more than a second, or forward by more than ``longest``: the clock was set anew, and time goes on
+      one nominal interval later;
     * a repeated or slightly earlier stamp: an eighth of a nominal interval after the last picture.
 
     Args:
         fps: Nominal frames a second.
+        longest: Gap in seconds that may be one; a longer one is a jump of the clock.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._step = 1.0 / fps
+    def __init__(self, fps: float, longest: float = math.inf) -> None:
+        self._step, self._longest = 1.0 / fps, longest
         self._offset: float | None = None
         self._last = -self._step
         self.repaired = 0
+        self.jumped = 0.0
+        """Seconds by which the clock jumped forward before the newest picture."""
 
     def stamp(self, seconds: float | None) -> float:
         """Return the time in seconds of the next picture, which its container places at ``seconds``."""
@@ -60,7 +66,12 @@ class Timeline:
         if self._offset is None:
             self._offset = following - seconds
         pts = seconds + self._offset
-        if pts < self._last - 1.0:
+        self.jumped = 0.0
+        if pts > self._last + self._longest:
+            self.jumped = pts - following
+            self._offset -= self.jumped
+            pts = following
+        elif pts < self._last - 1.0:
             self._offset += following - pts
             pts = following
             self.repaired += 1
@@ -118,12 +129,17 @@ class VideoFile:
         try:
             self.fps = decoder.fps
             fps = decoder.fps or _DEFAULT_FPS
-            timeline, gaps = Timeline(fps), _Gaps(self.name, fps, self.messages, whole=decoder.gapless)
+            timeline = Timeline(fps, _JUMP_S if decoder.clocked else math.inf)
+            gaps = _Gaps(self.name, fps, self.messages, whole=decoder.gapless)
             count, end = 0, 0.0
             before: Frame | None = None
             lasts = 0.0
             for picture in decoder.pictures():
                 pts = timeline.stamp(picture.stamp)
+                if timeline.jumped:
+                    self.messages.append(
+                        f"{self.name}: the clock jumps by {timeline.jumped:.0f} s at {pts:.1f} s"
+                    )
                 if before is not None:
                     for held in gaps.between(before.pts, pts, lasts):
                         yield replace(before, pts=held, captured_ns=time.monotonic_ns())

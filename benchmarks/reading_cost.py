@@ -1,0 +1,61 @@
+"""What reading a picture costs: our reader and OpenCV's, side by side in one run, in processor time a frame.
+
+``python benchmarks/reading_cost.py clip.mp4 ...`` prints a line for each file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamspot.sources.video import VideoFile
+from streamspot.types import Frame
+
+_ROUNDS = 7
+
+
+def ours(path: Path) -> Iterator[Frame]:
+    """Yield the pictures as the program reads them."""
+    yield from VideoFile(path).read()
+
+
+def opencv(path: Path) -> Iterator[Frame]:
+    """Yield the pictures and stamps as OpenCV reads them, on one thread as ours does."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    for index in itertools.count():
+        ok, image = capture.read()
+        if not ok:
+            return
+        pts = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        yield Frame(index, pts, time.monotonic_ns(), np.ascontiguousarray(image, np.uint8))
+
+
+def cost(read: Callable[[Path], Iterator[Frame]], path: Path) -> float:
+    """Return milliseconds of processor time a frame, after the first."""
+    pictures = read(path)
+    next(pictures)
+    began = time.process_time()
+    count = sum(1 for _ in pictures)
+    return 1e3 * (time.process_time() - began) / count
+
+
+def main() -> None:
+    """Print the least of several rounds, the readers taking turns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    cv2.setNumThreads(1)
+    print(f"{'ms a frame':24} {'OpenCV':>8} {'ours':>8}")
+    for path in parser.parse_args().files:
+        rounds = [(cost(opencv, path), cost(ours, path)) for _ in range(_ROUNDS)]
+        theirs, own = (min(column) for column in zip(*rounds, strict=True))
+        print(f"{path.name:24} {theirs:8.3f} {own:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
