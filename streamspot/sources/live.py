@@ -116,10 +116,10 @@ class LiveSource:
         lost: float | None = None
         readers: list[_Reader] = []
         while not self._closed.is_set():
-            hung_until = time.monotonic() + _HUNG_PAUSE_S
-            while len(readers) >= _MOST_HUNG and time.monotonic() < hung_until and not self._closed.is_set():
-                self._closed.wait(0.25)
-                readers = [reader for reader in readers if reader.alive]
+            tried = time.monotonic()
+            while len(readers := [one for one in readers if one.alive]) >= _MOST_HUNG:
+                if time.monotonic() - tried > _HUNG_PAUSE_S or self._closed.wait(0.25):
+                    break
             reader = _Reader(self._origin.open)
             readers.append(reader)
             try:
