@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -255,7 +256,7 @@ async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_pa
                 await asyncio.sleep(0.01)
         async with subscribe(url) as events:
             assert await resend(url, tmp_path / "j") == 3
-            assert await resend(url, tmp_path / "j", since="2027") == 0
+            assert await resend(url, tmp_path / "j", since=datetime(2027, 1, 1, tzinfo=UTC)) == 0
             assert await take(events, 3) == [0, 1, 2]
     with pytest.raises(SettingsError, match="no journal"):
         await resend(url, tmp_path / "nowhere")

@@ -155,6 +155,5 @@ def test_the_figures_promised_are_those_of_the_program():
 
     defaults = {name: item.default for name, item in inspect.signature(Journal).parameters.items()}
     assert defaults["max_bytes"] == 64 * 2**20
-    assert defaults["max_age"] == 7 * 86400
     assert f"{defaults['max_memory']:,} events wait in memory" in PAGE
     assert defaults["fsync"] == 1.0

@@ -137,17 +137,22 @@ def _leave_now(screen: Dashboard | PlainLines) -> None:
 
 
 def resend(
-    journal: Annotated[Path, typer.Argument(help="Folder of the journal.")],
+    journal: Annotated[Path, typer.Argument(help="Folder of the journal, or its file.")],
     broker: Annotated[str, typer.Option(help="Address of the broker.")],
     since: Annotated[
-        str, typer.Option(help="Only events decided at or after this time (UTC): 2026-11-22T10:30.")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="Only events decided at or after this time: 2026-11-22T14:30 (local time), 2026-11-22T14:30+02:00."
+        ),
+    ] = None,
 ) -> None:
     """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
-    from streamspot.mqtt.resend import resend as publish_again  # noqa: PLC0415 - as above
+    from streamspot.mqtt import resend as again  # noqa: PLC0415 - as above
 
-    count = run_to_end(publish_again(broker, journal, since=since))
-    typer.echo(f"{count} event{'s' * (count != 1)} sent")
+    earliest = None if since is None else again.parse_time(since)
+    count = run_to_end(again.resend(broker, journal, since=earliest))
+    meant = "" if earliest is None else f" since {earliest.isoformat()}"
+    typer.echo(f"{count} event{'s' * (count != 1)}{meant} sent")
 
 
 def demo(

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,7 @@ from streamspot.types import Controls, Score, Update
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are published again
 _CURVE = 1000  # ticks kept until they are published, the latest
+_LOOK = 1.0  # s between two looks at the journal's file
 _JSON = "application/json"
 
 
@@ -46,7 +48,7 @@ class Publisher:
         url: Address of the broker, see ``Broker.parse``.
         node: Name of this machine or installation; its own for each process.
         stream: Name of the source.
-        journal: Folder of the journal.
+        journal: Folder of the journal, or its file.
         measured: What the stream measures of itself, for ``stats``.
         delivery: Kept current here.
         controls: The settings in force before the first update.
@@ -80,6 +82,7 @@ class Publisher:
         self._node, self._stream = topic_name(node), topic_name(stream)
         self._base = f"streamspot/{self._node}"
         self._journal = Journal(journal, fsync=fsync)
+        self._look = min(fsync, _LOOK) or _LOOK
         self._measured = measured
         self._delivery = delivery
         delivery.address = broker.address
@@ -104,7 +107,7 @@ class Publisher:
         self._count()
         self._tasks = [
             asyncio.create_task(self._run(), name="mqtt"),
-            asyncio.create_task(self._sync(), name="mqtt-journal"),
+            asyncio.create_task(self._keep(), name="mqtt-journal"),
         ]
         return self
 
@@ -125,18 +128,21 @@ class Publisher:
     async def take(self, update: Update) -> None:
         """Take an update; its events survive the death of this process when this returns."""
         for event in update.events:
-            self._journal.append(encode(event, node=self._node))
+            decided = datetime.fromisoformat(event.decided_at.time).timestamp()
+            self._journal.append(encode(event, node=self._node), decided)
             for bridge in self._bridges:
                 self._messages.extend(bridge.event(event))
         self._curve.extend(update.scores)
         self._errors.extend(redacted(message) for message in update.messages)
         self._last = update
-        if not update.events:
-            return
-        if self._journal.fsync == 0:
-            await self._journal.sync()
-        self._count()
-        self._queued.set()
+        if update.events:
+            self._count()
+            self._queued.set()
+
+    def tell(self, message: str) -> None:
+        """Tell the user and the subscribers what has happened; may be called from any thread."""
+        self._delivery.messages.append(message)
+        self._complain(message)
 
     def _complain(self, message: str) -> None:
         """Publish a sentence on ``…/error``, without credentials; if many wait, the oldest is dropped."""
@@ -148,15 +154,19 @@ class Publisher:
     def _count(self) -> None:
         """Take over the journal's counts and its trouble."""
         self._delivery.queued, self._delivery.lost = self._journal.queued, self._journal.lost
+        while self._journal.messages:
+            self.tell(self._journal.messages.popleft())
         if self._journal.error and self._journal.error != self._delivery.error:
             self._delivery.error = self._journal.error
             self._complain(self._journal.error)
 
-    async def _sync(self) -> None:
+    async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(self._journal.fsync or 1.0)
-            await self._journal.sync()
+            await asyncio.sleep(self._look)
+            await self._journal.keep()
             self._count()
+            if self._journal.queued:
+                self._queued.set()
 
     async def _run(self) -> None:
         """Connect, deliver, and begin again whenever that ends."""
@@ -217,8 +227,6 @@ class Publisher:
         while True:
             self._queued.clear()
             while (payload := self._journal.peek()) is not None:
-                if self._journal.fsync == 0:
-                    await self._journal.sync()
                 if topic := event_topic(payload):
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
                     self._delivery.acknowledged += 1
