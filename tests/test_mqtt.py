@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from brokers import Mosquitto, make_event, make_update, overhear, publisher_to, until
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
@@ -21,6 +21,7 @@ from streamspot.events import encode
 from streamspot.mqtt import payloads
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.contract import asyncapi
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Seen, Subscription, subscribe
@@ -199,11 +200,52 @@ async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp
             assert "is no command" in json.loads((await errors.get())[1])["message"]
 
 
-@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.just("macro"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+commands = st.dictionaries(
+    st.sampled_from(["command", "value", "x"]),
+    st.sampled_from(["pause", "resume", "sensitivity", "label", "micro", 0.5, 1, -0.0, 1.5]) | json_values,
+)
+
+
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | commands.map(json.dumps).map(str.encode)
+)
 def test_no_command_payload_breaks_the_parser(payload: bytes):
-    """Whatever is sent to ``…/set`` is a command or one sentence."""
-    with contextlib.suppress(SettingsError):
+    """Whatever is sent to ``…/set`` is a command or one sentence that a terminal can show."""
+    said = ""
+    try:
         parse(payload)
+    except SettingsError as refused:
+        said = str(refused)
+    assert said.isprintable()
+
+
+@settings(max_examples=400)
+@given(commands)
+def test_the_schema_of_commands_refuses_what_the_program_refuses(command: object):
+    """Who validates against the contract is never surprised on ``…/error``, and may send all that is obeyed."""
+    payload = json.dumps(command).encode()
+    try:
+        parse(payload)
+    except SettingsError:
+        assert not COMMANDS.is_valid(command)
+    else:
+        assert COMMANDS.is_valid(command)
+
+
+_CONTRACT = asyncapi()["components"]
+COMMANDS = jsonschema.Draft202012Validator(
+    {**_CONTRACT["messages"]["set"]["payload"], "components": _CONTRACT}
+)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, True, "1", None, [1], 1e999])
@@ -230,6 +272,36 @@ async def test_a_subscriber_drops_duplicates_and_counts_gaps(url: str):
             (3, 1, "n"),
         ]
         assert events.duplicates == 2
+
+
+async def test_no_message_ends_a_subscriber_or_a_publisher(url: str, tmp_path: Path):
+    """Megabytes, bombs and forged numbers on every topic we read: the next event and command get through."""
+    whole = encode(make_event(0), node="n")
+    nasty = [
+        b"[" * 2**20,
+        b"0" * 70_000,
+        whole.replace(b'"seq":0', b'"seq":' + b"9" * 4300),
+        whole.replace(b'"intensity":0.75', b'"intensity":1e999'),
+        whole.replace(b'"reason":null', rb'"reason":"\udfff"'),
+        whole.replace(b'"pts":0.0', b'"pts":1' + b"0" * 400),
+        b"\xff\xfe\x00",
+    ]
+    got: asyncio.Queue[Command] = asyncio.Queue()
+    async with (
+        publisher_to(url, tmp_path, delivery := Delivery(), on_command=got.put_nowait) as publisher,
+        subscribe(url) as events,
+        Dialler(Broker.parse(url)).connect() as stranger,
+    ):
+        await until(lambda: delivery.state == "online")
+        for payload in nasty:
+            for topic in ("event", "set", "status"):
+                await stranger.publish(f"streamspot/n/cam/{topic}", payload)
+        await stranger.publish("streamspot/n/cam/set", b'{"command":"pause"}')
+        await publisher.take(make_update(make_event(1)))
+        async with asyncio.timeout(10):
+            assert await got.get() == Pause()
+            assert (await anext(events)).event.seq == 1
+        assert events.refused >= len(nasty) - 2
 
 
 @given(st.lists(st.integers(0, 40)))

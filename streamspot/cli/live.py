@@ -22,7 +22,7 @@ from streamspot.console import QuietStderr, can_draw
 from streamspot.dashboard import Dashboard, PlainLines, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
-from streamspot.events import encode
+from streamspot.events import encode, printable
 from streamspot.loop import run_to_end
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
@@ -218,10 +218,10 @@ def listen(
         async with subscribe(broker, node=node, stream=stream) as arriving:
             async for arrived in arriving:
                 if arrived.missed:
-                    typer.echo(
-                        f"! {arrived.missed} events of {arrived.event.stream} are missing here", err=True
-                    )
-                typer.echo(encode(arrived.event, node=arrived.node) if json else plain(arrived.event))
+                    whose = printable(f"{arrived.node}/{arrived.event.stream}")
+                    typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
+                line = encode(arrived.event, node=arrived.node) if json else plain(arrived.event).encode()
+                typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
     with contextlib.suppress(KeyboardInterrupt):
         run_to_end(follow())

@@ -12,6 +12,7 @@ from typing import Self
 from rich.console import Console
 
 from streamspot.dashboard.text import plain, summary
+from streamspot.events import printable
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Update
 
@@ -76,7 +77,7 @@ class PlainLines:
                 line = self._lines.get(timeout=0.2)
             try:
                 for text in (*self._told(), *filter(None, [line])):
-                    self._console.out(text, highlight=False)
+                    self._console.out(printable(text), highlight=False)
             except (OSError, ValueError):  # whoever read the lines has gone; the run goes on
                 self._gone = True
                 return

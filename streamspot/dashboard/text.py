@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from streamspot.events import printable
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Kind
 
@@ -34,10 +35,8 @@ KIND: Final[dict[Kind, Style]] = {"macro": MACRO, "micro": MICRO}
 
 
 def run(text: str, style: Style = PLAIN) -> Segment:
-    """Return a piece of text in one style, control characters made visible as blanks."""
-    return Segment(
-        text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text), style
-    )
+    """Return a piece of text in one style, with nothing in it that the terminal obeys."""
+    return Segment(printable(text), style)
 
 
 def length(line: Line) -> int:
@@ -171,7 +170,7 @@ def plain(event: Event) -> str:
     at, lasted, late = timing(event)
     start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
     if event.phase == "cancelled":
-        return f"{start}  {event.reason or ''}".rstrip()
+        return printable(f"{start}  {event.reason or ''}".rstrip())
     length = f"{lasted:.2f} s" if lasted is not None else ""
     return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
 

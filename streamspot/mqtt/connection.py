@@ -41,6 +41,9 @@ TIMEOUT = 4.0
 KEEPALIVE = 10
 """Seconds of silence after which client and broker ask each other whether they are still there."""
 
+_MAX_PACKET = 128 * 1024
+"""Bytes of the longest packet that a broker may send us, told on MQTT 5; no event and no command is near it."""
+
 _QUIET = logging.getLogger(__name__)
 _QUIET.setLevel(logging.CRITICAL)
 """Takes what aiomqtt logs of a connection that breaks; the publisher says it in its own words."""
@@ -189,6 +192,7 @@ class Dialler:
         if not self.broker.v5:
             return {"clean_session": not self.persistent}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = _MAX_PACKET
         if self.persistent:
             properties.SessionExpiryInterval = 7 * 86400
         return {"clean_start": not self.persistent, "properties": properties}
