@@ -138,7 +138,7 @@ class Outputs:
             measured=self._run.stats,
             delivery=self.delivery,
             controls=self._run.controls,
-            on_command=self.obey,
+            on_command=self.obey if settings.commands else None,
             bridges=bridges,
             fsync=settings.fsync,
         )

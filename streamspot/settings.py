@@ -115,8 +115,11 @@ class MqttSettings(_Group):
     broker: str | None = Field(
         None, description="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none."
     )
-    journal: Path | None = Field(None, description="Folder of the delivery journal.")
+    journal: Path | None = Field(None, description="Folder of the delivery journal, or its file (.sqlite).")
     fsync: float = Field(1.0, ge=0.0, description="Seconds of events a power failure may cost; 0 for none.")
+    commands: bool = Field(
+        True, description="Obey commands of subscribers: pause, resume, sensitivity, label."
+    )
     ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (hri_msgs).")
     homeassistant: bool = Field(False, description="Announce the stream to Home Assistant.")
 

@@ -21,11 +21,12 @@ from streamspot.model import Model
 from streamspot.motion.regions import layout
 from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
+from streamspot.sinks.labels import LiveLabels
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.spotting.overlap import iou
-from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd
+from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd, Session, Update
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 SHORT = "synthetic:seconds=1,expressions=0,noise=0"
@@ -349,3 +350,19 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
     live = [delivered(event) for update in updates for event in update.events]
     assert len({update.session.start for update in updates}) == 2
     assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live
+
+
+async def test_a_flood_of_labels_is_refused_and_hurts_nobody(tmp_path: Path):
+    """A subscriber who labels without end is told so; what he gave before is kept."""
+    run = StreamRun(load_settings({"source": SHORT, "record": tmp_path / "run.motion", "stream": "s"}))
+    labels = LiveLabels(run)
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    await labels.take(Update(session=session, frame=7, pts=0.2))
+    refused = 0
+    for _ in range(500):
+        try:
+            labels.add("micro")
+        except SettingsError as error:
+            refused += "more than 20 labels" in str(error)
+    assert refused == 480
+    assert len((tmp_path / "points.csv").read_text().splitlines()) == 1 + 20

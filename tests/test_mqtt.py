@@ -25,6 +25,7 @@ from streamspot.mqtt.contract import asyncapi
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Seen, Subscription, subscribe
+from streamspot.settings import load_settings
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.table import IntensityCsv
 from streamspot.state import fold
@@ -198,6 +199,72 @@ async def test_commands_reach_the_program_and_nonsense_is_answered(url: str, tmp
             assert await got.get() == Sensitivity(0.75)
             assert await got.get() == Label("micro")
             assert "is no command" in json.loads((await errors.get())[1])["message"]
+
+
+async def test_a_retained_command_is_for_another_time(url: str, tmp_path: Path):
+    """Not obeyed at the start; published while a stream runs, obeyed where the broker does not tell (MQTT 3.1.1)."""
+    got: asyncio.Queue[Command] = asyncio.Queue()
+    publisher = publisher_to(url, tmp_path, delivery := Delivery(), on_command=got.put_nowait)
+    topic = "streamspot/n/cam/set"
+    async with Dialler(Broker.parse(url)).connect() as other, overhear(url, "streamspot/+/+/error") as errors:
+        await other.publish(topic, b'{"command":"pause"}', retain=True)
+        async with publisher, asyncio.timeout(10):
+            await until(lambda: delivery.state == "online")
+            await other.publish(topic, b'{"command":"sensitivity","value":0.25}', retain=True)
+            await other.publish(topic, b"", retain=True)  # deletes it, and is no command
+            await other.publish(topic, b'{"command":"resume"}')
+            commands = [await got.get()]
+            while commands[-1] != Resume():
+                commands.append(await got.get())
+            await asyncio.sleep(0.3)
+    assert commands == ([] if "version=5" in url else [Sensitivity(0.25)]) + [Resume()]
+    assert errors.empty()
+
+
+async def test_no_commands_means_that_nobody_is_obeyed(url: str, tmp_path: Path):
+    """A stream that was told so does not even listen."""
+    async with publisher_to(url, tmp_path, delivery := Delivery()), overhear(url, "streamspot/#") as heard:
+        await until(lambda: delivery.state == "online")
+        async with Dialler(Broker.parse(url)).connect() as other:
+            await other.publish("streamspot/n/cam/set", b"nonsense")
+        await asyncio.sleep(0.5)
+        assert not [item for item in list(heard._queue) if item[0].endswith("/error")]
+    assert load_settings({"commands": False}).mqtt.commands is False
+
+
+@pytest.mark.parametrize("level", ["n", "n/cam"])
+@pytest.mark.parametrize("lie", [b"stopped", b"offline", b"anything", b""])
+async def test_a_forged_status_is_put_right(tmp_path: Path, level: str, lie: bytes):
+    """Whoever says that a running node or stream is not online is contradicted within a moment, retained."""
+    with Mosquitto(tmp_path) as broker:
+        async with publisher_to(broker.url, tmp_path, delivery := Delivery()):
+            await until(lambda: delivery.state == "online")
+            async with Dialler(Broker.parse(broker.url)).connect() as other:
+                await asyncio.sleep(0.1)
+                await other.publish(f"streamspot/{level}/status", lie, retain=True)
+            await asyncio.sleep(0.4)
+            async with overhear(broker.url, f"streamspot/{level}/status") as status, asyncio.timeout(2):
+                assert (await status.get())[1:] == (b"online", True)
+
+
+async def test_a_flood_of_nonsense_is_answered_in_measure(tmp_path: Path):
+    """Thousands of equal mistakes are one answer; the events go on beside them."""
+    with Mosquitto(tmp_path) as broker:
+        publisher = publisher_to(broker.url, tmp_path, delivery := Delivery(), on_command=lambda _: None)
+        async with (
+            subscribe(broker.url) as events,
+            overhear(broker.url, "streamspot/+/+/error") as errors,
+            publisher,
+            Dialler(Broker.parse(broker.url)).connect() as other,
+        ):
+            await until(lambda: delivery.state == "online")
+            for _ in range(3000):
+                await other.publish("streamspot/n/cam/set", b"nonsense", qos=0)
+            await publisher.take(make_update(make_event(0)))
+            async with asyncio.timeout(5):
+                assert (await anext(events)).event.seq == 0
+            await asyncio.sleep(0.5)
+            assert 1 <= errors.qsize() < 60
 
 
 json_values = st.recursive(

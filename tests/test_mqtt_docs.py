@@ -11,15 +11,19 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
+from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
 
-from streamspot.commands import Label, Pause, Resume, Sensitivity, parse
-from streamspot.errors import SettingsError
+from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Ros
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema
-from streamspot.stats import STAGES
+from streamspot.mqtt.publisher import Publisher
+from streamspot.mqtt.subscriber import subscribe
+from streamspot.stats import STAGES, Delivery, Stats
+from streamspot.types import Score
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
 
@@ -114,6 +118,52 @@ def test_every_address_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Broker.parse(line)
 
 
+async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_path: Path):
+    """The stream delivers and obeys its operator; a mere listener neither commands nor forges."""
+    (tmp_path / "acl").write_text(blocks("acl")[0])
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+
+        def url(user: str) -> str:
+            return broker.url.replace("//", f"//{user}@") + "?version=5"
+
+        got: asyncio.Queue[Command] = asyncio.Queue()
+        publisher = Publisher(
+            url("lab-cam"),
+            node="lab",
+            stream="cam",
+            journal=tmp_path / "j",
+            measured=Stats(),
+            delivery=(delivery := Delivery()),
+            on_command=got.put_nowait,
+        )
+        async with (
+            subscribe(url("robot")) as events,
+            publisher,
+            Dialler(Broker.parse(url("robot"))).connect() as robot,
+            Dialler(Broker.parse(url("operator"))).connect() as operator,
+        ):
+            await until(lambda: delivery.state == "online")
+            for topic in ("lab/cam/set", "lab/cam/status", "lab/cam/event", "lab/status"):
+                with pytest.raises(BrokerError, match="access rules"):
+                    await robot.publish(f"streamspot/{topic}", b'{"command":"pause"}')
+            with pytest.raises(BrokerError, match="access rules"):
+                await operator.publish("streamspot/lab/cam/event", b"{}")
+            await operator.publish("streamspot/lab/cam/set", b'{"command":"resume"}')
+            await publisher.take(
+                make_update(
+                    make_event(0),
+                    scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))],
+                    messages=["the light is poor; add some"],
+                )
+            )
+            async with asyncio.timeout(5):
+                assert await got.get() == Resume()
+                assert (await anext(events)).event.seq == 0
+            await asyncio.sleep(0.3)
+            assert delivery.state == "online"
+        assert delivery.queued == 0
+
+
 def test_the_broker_lines_shown_are_accepted_by_mosquitto(tmp_path: Path):
     """An administrator can paste them."""
     persistence, web = blocks("conf")
@@ -143,8 +193,13 @@ def test_every_flag_named_exists():
     from streamspot.cli import app
 
     commands = get_command(app).commands
-    known = {option for name in ("run", "resend") for item in commands[name].params for option in item.opts}
-    assert set(re.findall(r"--[a-z]+", PAGE)) <= known
+    known = {
+        option
+        for name in ("run", "resend")
+        for item in commands[name].params
+        for option in item.opts + item.secondary_opts
+    }
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", PAGE)) <= known
 
 
 def test_the_figures_promised_are_those_of_the_program():

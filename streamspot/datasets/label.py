@@ -9,15 +9,15 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
-from streamspot.files import write_atomically
+from streamspot.files import append_whole, write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
@@ -64,7 +64,7 @@ class Shown:
 class Points:
     """The labels of one video in a ``points.csv``; those of others, and columns of others, are kept.
 
-    The file is written whole at every change, so that a label that was given is never lost.
+    A label is appended at once, any other change writes the file anew, so that a label that was given is never lost.
 
     Args:
         path: The file; made if there is none.
@@ -78,7 +78,8 @@ class Points:
 
     def __init__(self, path: Path, video: str, subject: str, fps: float | None) -> None:
         self._path = path
-        table = csv_rows_of(path) if path.exists() else [_HEAD]
+        content = path.read_bytes() if path.exists() else b""
+        table = csv_rows_of(path) if content else [_HEAD]
         self._head = tuple(cell.strip().lower() for cell in table[0]) if table else _HEAD
         if missing := [name for name in _HEAD[:4] if name not in self._head]:
             raise DataError(
@@ -91,11 +92,22 @@ class Points:
         rate = "" if fps is None else f"{fps:g}"
         self._empty = {"video": video, "subject": subject, "fps": rate}
         self._watched = len(rows) - len(self._others) - len(self.given) > 0
+        self._as_read = content.endswith(b"\n") and not self._watched
+        """The file holds what is known here, and no row that a label would replace."""
 
     def add(self, kind: Kind, frame: int) -> None:
         """Label a frame."""
-        self.given.append({**self._empty, "kind": kind, "point": str(frame)})
-        self._write()
+        row = {**self._empty, "kind": kind, "point": str(frame)}
+        self.given.append(row)
+        try:
+            if self._as_read:
+                with self._writing():
+                    append_whole(self._path, self._text([row]).encode())
+            else:
+                self._write()
+        except DataError:
+            self.given.remove(row)
+            raise
 
     def undo(self) -> dict[str, str] | None:
         """Take the last label back; return it, None if there is none."""
@@ -116,13 +128,21 @@ class Points:
 
     def _write(self) -> None:
         rows = [*self._others, *(self.given or ([self._empty] if self._watched else []))]
+        head = dict(zip(self._head, self._head, strict=True))
+        with self._writing(), write_atomically(self._path) as part:
+            part.write_text(self._text([head, *rows]), encoding="utf-8")
+        self._as_read = bool(self.given) or not self._watched
+
+    def _text(self, rows: Iterable[dict[str, str]]) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(text, self._head, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
         writer.writerows(rows)
+        return text.getvalue()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            with write_atomically(self._path) as part:
-                part.write_text(text.getvalue(), encoding="utf-8")
+            yield
         except OSError as error:
             raise DataError(
                 f"{self._path} cannot be written ({error.strerror}); name another with --out"

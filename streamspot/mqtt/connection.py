@@ -31,6 +31,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from streamspot.errors import BrokerError
 from streamspot.loop import watches_sockets
@@ -97,6 +98,13 @@ class Connection:
             raise RefusedError(
                 f"the broker refuses messages to {topic} ({self._refusal}); check its access rules"
             )
+
+    async def subscribe_unretained(self, topic: str) -> None:
+        """Subscribe so that on MQTT 5 a retained message keeps its mark; before 5 it has none if it is new."""
+        if self.v5:
+            await self.client.subscribe(topic, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            await self.client.subscribe(topic, qos=1)
 
     def hear_refusals(self) -> None:
         """Remember why the broker dropped a message; aiomqtt takes a refusal for an acknowledgement."""

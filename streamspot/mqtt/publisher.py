@@ -52,7 +52,7 @@ class Publisher:
         measured: What the stream measures of itself, for ``stats``.
         delivery: Kept current here.
         controls: The settings in force before the first update.
-        on_command: Called, in the event loop, with each command that arrives.
+        on_command: Called, in the event loop, with each command that arrives; None obeys nobody.
         bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
         fsync: Policy of the journal.
@@ -89,6 +89,7 @@ class Publisher:
         self._births = 0
         self._shared = False
         self._on_command = on_command
+        self._forged: set[str] = set()  # topics of ours on which somebody said that we are not online
         self._bridges = bridges
         self._messages: deque[Message] = deque(maxlen=200)
         self.drain = drain
@@ -145,8 +146,9 @@ class Publisher:
         self._complain(message)
 
     def _complain(self, message: str) -> None:
-        """Publish a sentence on ``…/error``, without credentials; if many wait, the oldest is dropped."""
-        self._errors.append(redacted(message))
+        """Publish a sentence on ``…/error``, without credentials; the same once, and if many wait the oldest goes."""
+        if (message := redacted(message)) not in self._errors:
+            self._errors.append(message)
 
     def _topic(self, name: str) -> str:
         return f"{self._base}/{self._stream}/{name}"
@@ -207,8 +209,10 @@ class Publisher:
     async def _birth(self, connection: Connection) -> None:
         """Publish state, bridges and status, which a restarted broker may have forgotten; the node's status last."""
         self._births += 1
-        await connection.client.subscribe(f"{self._base}/status", qos=1)
-        await connection.client.subscribe(self._topic("set"), qos=1)
+        for topic in (f"{self._base}/status", self._topic("status")):
+            await connection.client.subscribe(topic, qos=1)
+        if self._on_command is not None:
+            await connection.subscribe_unretained(self._topic("set"))
         await self._publish_state(connection)
         for bridge in self._bridges:
             self._messages.extendleft(bridge.announce())
@@ -244,27 +248,30 @@ class Publisher:
             await self._queued.wait()
 
     async def _listen(self, connection: Connection) -> None:
-        """Obey commands until the connection breaks."""
+        """Obey commands and guard our status until the connection breaks."""
         async for message in connection.client.messages:
-            if str(message.topic) == f"{self._base}/status":
-                await self._keep_online(connection, message.payload, retained=message.retain)
-                continue
-            if message.retain or not isinstance(message.payload, bytes):
-                continue  # a retained command was meant for another time
-            try:
-                command = parse(message.payload)
-                if self._on_command is not None:
-                    self._on_command(command)
-            except StreamspotError as error:
-                self._complain(str(error))
+            topic, payload = str(message.topic), message.payload
+            if topic.endswith("/status"):
+                if not message.retain and payload != b"online":
+                    self._forged.add(topic)
+                elif message.retain and payload == b"online" and topic == f"{self._base}/status":
+                    self._warn_of_another()
+            elif topic == self._topic("set") and not message.retain and payload:
+                self._obey(
+                    payload
+                )  # a retained command was meant for another time; an empty one deletes that
 
-    async def _keep_online(self, connection: Connection, status: object, *, retained: bool) -> None:
-        """Publish the node's status anew when another process of the same node, or its will, has overwritten it."""
-        if not retained:
-            if status in {b"offline", b"stopped"}:
-                await connection.publish(f"{self._base}/status", b"online", retain=True)
-        elif status == b"online" and self._births == 1 and not self._shared:
-            # retained from before our first birth; later ones may be our own
+    def _obey(self, payload: object) -> None:
+        try:
+            command = parse(payload if isinstance(payload, bytes) else b"")
+            if self._on_command is not None:
+                self._on_command(command)
+        except StreamspotError as error:
+            self._complain(str(error))
+
+    def _warn_of_another(self) -> None:
+        """Say, once, that the node was online before our first birth; later we may hear ourselves."""
+        if self._births == 1 and not self._shared:
             self._shared = True
             self._delivery.messages.append(
                 f"the node {self._node} is online at the broker already; if another process has that name, give "
@@ -284,6 +291,8 @@ class Publisher:
                 await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
             if due or payloads.state_key(self._last) != self._published:
                 await self._publish_state(connection)
+            while self._forged:  # by another process of the node, its will, or anybody
+                await connection.publish(self._forged.pop(), b"online", retain=True)
             while self._errors:
                 message = payloads.error(self._errors[0])
                 await connection.publish(self._topic("error"), message, kind=_JSON)
