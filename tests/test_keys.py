@@ -16,11 +16,12 @@ pytest.importorskip("pty", reason="no pseudo-terminals here")
 
 RUN = """
 import threading
+from streamspot.console import QuietStderr
 from streamspot.dashboard import Dashboard
 from streamspot.stats import Delivery, Stats
 
 quit = threading.Event()
-with Dashboard(Stats(), Delivery(), on_quit=quit.set):
+with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=quit.set):
     print("quit" if quit.wait(60) else "late")
 """
 

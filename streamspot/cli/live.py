@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from streamspot.cli.options import with_settings
 from streamspot.console import QuietStderr, can_draw
@@ -108,12 +109,11 @@ def _screen(
     run: StreamRun, delivery: Delivery, quiet: QuietStderr | None, *, draw: bool
 ) -> Dashboard | PlainLines:
     """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
-    if quiet is None:
-        return PlainLines(run.stats, delivery)
     stdout_taken = run.settings.output.events == "-"
-    if draw and not stdout_taken and can_draw(quiet.console):
-        return Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop)
-    return PlainLines(run.stats, delivery, console=quiet.console if stdout_taken else None)
+    if quiet is not None and draw and not stdout_taken and can_draw(quiet.console):
+        return Dashboard(run.stats, delivery, quiet, on_quit=run.stop)
+    stderr = Console(stderr=True) if quiet is None else quiet.console
+    return PlainLines(run.stats, delivery, stderr if stdout_taken else Console())
 
 
 def _on_signals(act: Callable[[], None]) -> None:
