@@ -56,7 +56,7 @@ def header(shown: Shown, width: int) -> list[Line]:
     right = [run(f"{state} {clock(stats.pts, 1)}", BOLD), run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
     room = width - Segment.get_line_length([*left, *right]) - 1
-    source, policy = stats.source or "no source yet", f" · {stats.policy} frame"
+    source, policy = stats.source, f" · {stats.policy} frame"
     tail = f"{policy} · {stats.model}"
     if not stats.model or len(source) + len(tail) > room:
         tail = policy if room - len(policy) >= min(len(source), 20) else ""
@@ -79,7 +79,7 @@ def hint(shown: Shown, width: int, height: int) -> list[Line]:
     elif not stats.model:
         title, text = "starting", "Loading the network."
     else:
-        title, text = "starting", f"Waiting for the first frame of {stats.source or 'the source'}."
+        title, text = "starting", f"Waiting for the first frame of {stats.source}."
     inner = width - 2
     blank: list[Line] = [[]] * ((height - 3) // 2)
     return box([run(title, DIM)], [], [*blank, [run(f"{elide(text, inner):^{inner}}")]], width, height)
