@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
 from streamspot.commands import Command, Pause, Resume, Sensitivity
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.session import WallClock, digest, new_run
 from streamspot.settings import Settings
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.stats import Stats
@@ -38,9 +37,6 @@ _PATIENCE = 10.0
 
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
-
-_EARLIER = timedelta(milliseconds=1)
-"""The wall-clock time of a run's first tick is mended in no smaller steps."""
 
 Give = Callable[[Update | BaseException | None], None]
 """Takes every update, then None at the end or the error that ended the stream."""
@@ -95,7 +91,7 @@ class StreamRun:
         self._start: datetime | None = None  # of a recording, as it became known better
         self._told = False
         self._pace: deque[float] = deque(maxlen=4096)
-        self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+        self._clock = WallClock()
 
     def load(self) -> None:
         """Load the weights; takes seconds.
@@ -179,7 +175,7 @@ class StreamRun:
         self.stats.thresholds = (spotting.thresholds[0], spotting.onset_level)
         self._spotting = spotting
         if not self.judging:
-            self.judging = _digest(self._model.digest, spotting, __version__)
+            self.judging = digest(self._model.digest, spotting, __version__)
         if self._pipeline is not None:
             self._pipeline.spotting = spotting
 
@@ -188,7 +184,8 @@ class StreamRun:
         started = time.perf_counter()
         if self._pipeline is None:
             self._pipeline = self._open(item)
-        self._pipeline.session = self._anchored(item, self._pipeline.session)
+        if self.stats.live and isinstance(item, Frame):
+            self._pipeline.session = self._clock.anchored(self._pipeline.session, item)
         update, seconds = push_timed(self._pipeline, item, self._detector)
         for name, took in seconds.items():
             self.stats.stages[name].add(took)
@@ -253,12 +250,18 @@ class StreamRun:
             if messages := self._messages(feed):
                 self._tell(replace(self._last, messages=messages))
             if isinstance(item, Session):
-                self._start = item.start
+                self._mend(item.start)
             elif item is not None:
                 self.stats.stages["wait"].add(time.perf_counter() - asked)
                 self._tell(self.analyse(item))
             elif self._changed.is_set():
                 self._tell(self._last)
+
+    def _mend(self, start: datetime) -> None:
+        """Take over from a recording when its first tick was, where that became known better."""
+        self._start = start
+        if self._pipeline is not None:
+            self._pipeline.session = replace(self._pipeline.session, start=start)
 
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
@@ -289,10 +292,11 @@ class StreamRun:
         from streamspot.pipeline import Pipeline  # noqa: PLC0415
 
         assert self._model is not None  # noqa: S101 - loaded before
-        run, settings, source = uuid.uuid4().hex[:12], self.settings, self.source
+        run, settings, source = new_run(), self.settings, self.source
         if isinstance(source, MotionRecording):
-            session = replace(source.session, run=run, stream=self.name)
-            content = session.id if source.judging == self.judging else _digest(session.id, self.judging)
+            start = self._start or source.session.start
+            session = replace(source.session, run=run, stream=self.name, start=start)
+            content = session.id if source.judging == self.judging else digest(session.id, self.judging)
         else:
             assert isinstance(first, Frame)  # noqa: S101 - no other source gives motion
             faces, flow = settings.face.faces, settings.motion.flow
@@ -301,28 +305,10 @@ class StreamRun:
                 FaceTracker(self._detector, faces), layout(self.layout), flow=flow
             )
             how = (faces, self._policy, self._detector.name, flow, self.layout)
-            content = _digest(source.identity, how, self.judging)
-            session = Session(run, content, self.name, first.pts, self._wall(first))
+            content = digest(source.identity, how, self.judging)
+            session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
         session = replace(session, id=settings.name.session or content)
         return Pipeline(self._model, session, self._estimator, self._spotting)
-
-    def _anchored(self, item: Frame | Motion, session: Session) -> Session:
-        """Return the session with the wall-clock time of tick 0 as it is known now.
-
-        A picture may come late but never early, so of a live source the earliest arrival, less its time on the
-        source's time line, is the truest.
-        """
-        if isinstance(self.source, MotionRecording):
-            start = self._start or session.start
-        elif isinstance(item, Frame) and self.stats.live:
-            start = self._wall(item) - timedelta(seconds=item.pts - session.origin)
-        else:
-            return session
-        return replace(session, start=start) if start < session.start - _EARLIER else session
-
-    def _wall(self, frame: Frame) -> datetime:
-        """Return the wall-clock time of a frame's arrival; a clock that is set meanwhile changes nothing."""
-        return self._begun + timedelta(microseconds=frame.captured_ns // 1000)
 
     def _messages(self, feed: Feed) -> tuple[str, ...]:
         """Take the source's new messages and counts."""
@@ -355,11 +341,6 @@ class StreamRun:
             self._pace.popleft()
         if len(self._pace) > 1:
             stats.fps = (len(self._pace) - 1) / max(now - self._pace[0], 1e-6)
-
-
-def _digest(*parts: object) -> str:
-    """Return twelve letters that stand for the parts' representations."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 class Engine:
