@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,9 +17,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from rich.console import Console
 
+from streamspot.console import can_draw, terminal_size
 from streamspot.errors import StreamspotError
+from streamspot.loop import run_to_end
 from streamspot.settings import state_folder
-from streamspot.types import TICK_RATE
+from streamspot.types import TICK_RATE, Frame
 
 Verdict = Literal["ok", "warning", "failure"]
 """A run is possible in spite of a warning."""
@@ -95,7 +98,6 @@ def _packages() -> tuple[Verdict, str]:
 def _face() -> tuple[Verdict, str]:
     from streamspot.face.detectors import make_detector  # noqa: PLC0415
     from streamspot.sources.synthetic import Synthetic  # noqa: PLC0415
-    from streamspot.types import Frame  # noqa: PLC0415
 
     with closing(make_detector(1)) as detector:
         found = detector(Frame(0, 0.0, 0, Synthetic(noise=0).picture(0)))
@@ -150,8 +152,6 @@ def _state() -> tuple[Verdict, str]:
 
 
 def _terminal(screen: Console) -> tuple[Verdict, str]:
-    from streamspot.console import can_draw, terminal_size  # noqa: PLC0415
-
     if can_draw(screen):
         columns, rows = terminal_size(screen)
         return "ok", f"{columns} x {rows}, the dashboard can be drawn"
@@ -159,7 +159,6 @@ def _terminal(screen: Console) -> tuple[Verdict, str]:
 
 
 def _broker(url: str) -> tuple[Verdict, str]:
-    from streamspot.loop import run_to_end  # noqa: PLC0415
     from streamspot.mqtt.address import Broker  # noqa: PLC0415
     from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 

@@ -20,6 +20,7 @@ from rich.segment import Segment, Segments
 
 from streamspot.console import QuietStderr, can_draw, terminal_size
 from streamspot.dashboard import Dashboard, PlainLines, View, picture, plain
+from streamspot.doctor import examine
 from streamspot.state import fold
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Controls, Event, FaceMotion, RegionMotion, Score, SegmentEnd, Session, Update
@@ -425,8 +426,10 @@ def test_where_a_dashboard_makes_sense(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     assert can_draw(terminal())
     assert not can_draw(Console(file=io.StringIO()))
-    assert not can_draw()  # pytest holds the standard streams
+    assert not can_draw(Console(stderr=True))  # pytest holds the standard streams
     assert terminal_size(terminal(91, 17)) == (91, 17)
+    (found,) = [one for one in examine(terminal(), "none") if one.what == "terminal"]
+    assert (found.verdict, found.detail) == ("ok", "100 x 30, the dashboard can be drawn")
     for name in ("dumb", "linux"):
         monkeypatch.setenv("TERM", name)
         assert not can_draw(Console(file=Terminal(), force_terminal=True, legacy_windows=False))

@@ -83,6 +83,20 @@ def test_typed_keys_never_reach_the_shell(tmp_path):
     os.close(shell.fd)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell here")
+def test_the_demonstration_may_be_ended_early(tmp_path):
+    """Before any expression has been found, too, q ends it without an error; it says that it was ended early."""
+    shell = Shell(tmp_path)
+    shell.wait("$ ")
+    shell.type(f"{sys.executable} -m streamspot demo; echo code $?\n")
+    shell.wait("q ends the run")
+    shell.type("q")
+    shell.wait("0 events; the demonstration was ended early")
+    shell.wait("code 0")
+    shell.type("exit\n")
+    os.close(shell.fd)
+
+
 def test_without_a_terminal_nothing_is_read(tmp_path):
     """Where no terminal is, standard input is left alone and the run does not end."""
     script = RUN.replace("quit.wait(60)", "quit.wait(0.5)") + "\nimport sys\nprint(sys.stdin.read())\n"
