@@ -14,9 +14,10 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -45,12 +46,7 @@ _SIZE = (640, 480)
 
 
 def bench(source: str, weights: str, frames: int) -> dict[str, Any]:
-    """Measure one stream frame by frame on the CPU, and many streams at once on every device.
-
-    Args:
-        source: Where the frames come from; they are brought to 640 x 480.
-        weights: Network to run.
-        frames: How many frames to measure.
+    """Measure one stream of so many frames, brought to 640 x 480, on the CPU, and many streams on every device.
 
     Returns:
         Machine, what a frame costs in each stage and as a whole in milliseconds (mean, p50, p99), the yardstick,
@@ -156,8 +152,7 @@ def _figures(seconds: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return platform.processor() or platform.machine()

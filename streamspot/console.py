@@ -126,11 +126,7 @@ class QuietStderr:
 
 
 class Line:
-    """One line of a terminal, drawn over and over; nothing where there is none.
-
-    Args:
-        screen: Where to draw.
-    """
+    """One line of a terminal, drawn over and over; nothing where there is none."""
 
     def __init__(self, screen: IO[str]) -> None:
         self._screen = screen

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -19,25 +18,19 @@ from rich.console import Console
 
 from streamspot.console import can_draw, terminal_size
 from streamspot.errors import StreamspotError
+from streamspot.face.detectors import make_detector
 from streamspot.loop import run_to_end
 from streamspot.settings import state_folder
+from streamspot.sources.cameras import list_cameras
+from streamspot.sources.synthetic import Synthetic
 from streamspot.types import TICK_RATE, Frame
 
 Verdict = Literal["ok", "warning", "failure"]
 """A run is possible in spite of a warning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was checked, how it is, and what was found with, unless it is fine, the remedy."""
-
-    what: str
-    verdict: Verdict
-    detail: str
-
-
-def examine(screen: Console, weights: str, broker: str | None = None) -> Iterator[Finding]:
-    """Yield a finding for everything that a run needs.
+def examine(screen: Console, weights: str, broker: str | None = None) -> Iterator[tuple[str, Verdict, str]]:
+    """Yield, for everything that a run needs, what it is, how it is, and what was found, with the remedy.
 
     Args:
         screen: Where a dashboard would be drawn.
@@ -58,11 +51,11 @@ def examine(screen: Console, weights: str, broker: str | None = None) -> Iterato
         checks["broker"] = partial(_broker, broker)
     for what, check in checks.items():
         try:
-            yield Finding(what, *check())
+            yield what, *check()
         except StreamspotError as error:
-            yield Finding(what, "failure", str(error))
+            yield what, "failure", str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a machine is a finding
-            yield Finding(what, "failure", f"{type(error).__name__}: {error}")
+            yield what, "failure", f"{type(error).__name__}: {error}"
 
 
 def _python() -> tuple[Verdict, str]:
@@ -96,9 +89,6 @@ def _packages() -> tuple[Verdict, str]:
 
 
 def _face() -> tuple[Verdict, str]:
-    from streamspot.face.detectors import make_detector  # noqa: PLC0415
-    from streamspot.sources.synthetic import Synthetic  # noqa: PLC0415
-
     with closing(make_detector(1)) as detector:
         found = detector(Frame(0, 0.0, 0, Synthetic(noise=0).picture(0)))
     mesh = f"{detector.name} of mediapipe {importlib.metadata.version('mediapipe')}"
@@ -127,8 +117,6 @@ def _device() -> tuple[Verdict, str]:
 
 
 def _camera() -> tuple[Verdict, str]:
-    from streamspot.sources.cameras import list_cameras  # noqa: PLC0415
-
     cameras = list_cameras()
     if not cameras:
         return "warning", "none found; plug one in, or stream a file with --source clip.mp4"

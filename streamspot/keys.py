@@ -35,7 +35,6 @@ class Keys:
         self._terminal: _Windows | _Posix | None = None
 
     def __enter__(self) -> Self:
-        """Switch the terminal to single keys."""
         self._terminal = _Windows() if sys.platform == "win32" else _Posix()
         return self
 
@@ -49,7 +48,6 @@ class Keys:
             return self._gone
 
     def __exit__(self, *_: object) -> None:
-        """Restore the terminal."""
         self.restore()
 
     def restore(self) -> None:

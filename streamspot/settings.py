@@ -203,11 +203,7 @@ def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) ->
 
 
 def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> Settings:
-    """Return the tree of settings by name.
-
-    Args:
-        values: Name of a setting to value.
-        origin: Where each was given, for the sentence that refuses it.
+    """Return the tree of settings from values by name; an error says where each was given, if that is known.
 
     Raises:
         SettingsError: A name is unknown or a value impossible.

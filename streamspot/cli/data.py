@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +15,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError, SettingsError
-from streamspot.interrupts import terminated_in_order
 from streamspot.keys import Keys
 
 app = typer.Typer()
@@ -133,6 +135,16 @@ def label(
     counts = " and ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
     end = "" if whole else "; not seen to its end"
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
+
+
+@contextmanager
+def terminated_in_order() -> Iterator[None]:
+    """Let a termination signal leave the block as an exception, with exit code 143, so that all is put in order."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @app.command()

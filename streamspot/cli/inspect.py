@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -53,10 +53,10 @@ def doctor(
     console = Console(highlight=False)
     failed = False
     with QuietStderr() as quiet:
-        for finding in examine(quiet.console, weights, broker):
-            console.print(f"{_SIGNS[finding.verdict]} [bold]{finding.what}[/]: ", end="")
-            console.print(finding.detail, markup=False)
-            failed |= finding.verdict == "failure"
+        for what, verdict, detail in examine(quiet.console, weights, broker):
+            console.print(f"{_SIGNS[verdict]} [bold]{what}[/]: ", end="")
+            console.print(detail, markup=False)
+            failed |= verdict == "failure"
     if failed:
         raise typer.Exit(1)
 
@@ -64,16 +64,14 @@ def doctor(
 @app.command()
 def schema(
     form: Annotated[
-        str, typer.Argument(help="json (JSON Schema of an event) or asyncapi (topics).")
+        Literal["json", "asyncapi"],
+        typer.Argument(help="JSON Schema of an event, or AsyncAPI of all topics."),
     ] = "json",
 ) -> None:
     """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
     from streamspot.mqtt.contract import asyncapi, json_schema  # noqa: PLC0415
 
-    documents = {"json": json_schema, "asyncapi": asyncapi}
-    if form not in documents:
-        raise SettingsError(f"there is no schema {form!r}; choose json or asyncapi")
-    typer.echo(json.dumps(documents[form](), indent=2))
+    typer.echo(json.dumps(json_schema() if form == "json" else asyncapi(), indent=2))
 
 
 @app.command()
@@ -100,11 +98,7 @@ def bench(
 
 def _print(result: dict[str, Any]) -> None:
     yardstick = f"{result['yardstick']} alone"
-    rows = {
-        **result["stages_ms"],
-        "whole frame": result["frame_ms"],
-        yardstick: result["yardstick_ms"],
-    }
+    rows = {**result["stages_ms"], "whole frame": result["frame_ms"], yardstick: result["yardstick_ms"]}
     costs = Table("", "mean ms", "p50 ms", "p99 ms", box=None, title=result["protocol"], title_justify="left")
     for name, value in rows.items():
         costs.add_row(name, *(f"{value[key]:.2f}" for key in ("mean", "p50", "p99")))

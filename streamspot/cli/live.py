@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,11 +74,21 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
         run = StreamRun(settings)  # a wrong source is refused before anything is drawn
         screen = _screen(run, delivery, quiet, draw=draw)
         stack.enter_context(screen)
-        _on_signals(partial(_leave_now, screen))
+
+        def leave() -> None:  # at once, with a usable terminal
+            if isinstance(screen, Dashboard):
+                screen.abandon()
+            os._exit(130)
+
+        def stop() -> None:  # in good order; at the next signal at once
+            run.stop()
+            _on_signals(leave)
+
+        _on_signals(leave)
         await asyncio.to_thread(run.load)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
-        _on_signals(partial(_stop, run, screen))
+        _on_signals(stop)
         outputs = await stack.enter_async_context(Outputs(run, delivery))
         engine = await stack.enter_async_context(Engine([run]))
         async for _, update in engine:
@@ -112,19 +121,6 @@ def _on_signals(act: Callable[[], None]) -> None:
     with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, act)
-
-
-def _stop(run: StreamRun, screen: Dashboard | PlainLines) -> None:
-    """End the run in good order, at the next signal at once."""
-    run.stop()
-    _on_signals(partial(_leave_now, screen))
-
-
-def _leave_now(screen: Dashboard | PlainLines) -> None:
-    """End the process at once, leaving a usable terminal."""
-    if isinstance(screen, Dashboard):
-        screen.abandon()
-    os._exit(130)
 
 
 @app.command()

@@ -94,8 +94,7 @@ MARKS: dict[Kind, dict[Phase, str]] = {
 def mark_row(found: Iterable[Span], window: Window) -> tuple[str, list[Span | None]]:
     """Draw expressions as brackets: ``▲━━◆━━━▼`` macro, ``△┄◇┄▽`` micro, an open one to the right edge.
 
-    Returns:
-        The ``window.width`` characters, and for each of them the expression it belongs to.
+    With the ``window.width`` characters it returns for each of them the expression it belongs to.
     """
     row = [" "] * window.width
     owner: list[Span | None] = [None] * window.width

@@ -16,12 +16,8 @@ from streamspot.types import Update
 class PlainLines:
     """Prints a line for each event and message until the block ends, then one that says how the run went.
 
-    It prints in a thread of its own, so that a reader that is slow or gone does not hold up the run.
-
-    Args:
-        stats: Counts of the stream, for the last line.
-        delivery: How the delivery of its events fares; its messages are printed too.
-        console: Where to print.
+    It prints in a thread of its own, so that a reader that is slow or gone does not hold up the run. The messages of
+    the delivery are printed too.
 
     Example:
         ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``

@@ -38,13 +38,11 @@ from streamspot.types import TICK_RATE, Event
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
-_BROKER: dict[str, tuple[str, Style]] = {
-    "none": ("○", DIM),
+_BROKER = {
     "connecting": ("◌", PLAIN),
     "online": ("●", CALM),
     "retrying": ("◐", MACRO),
     "refused": ("✕", ALARM),
-    "stopped": ("○", DIM),
 }
 
 
@@ -99,11 +97,7 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
 def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[Line]:
     """Return one face: its state in the frame, marks, the curve over its thresholds, the time axis.
 
-    Args:
-        face: What to draw.
-        stats: Of the stream; gives the thresholds and the look-ahead.
-        width: Cells, at least 20.
-        height: Lines, at least 4.
+    At least 20 cells are needed, and 4 lines.
     """
     rows, columns = height - 3, width - 2 - GUTTER - 1
     last = face.scores[-1] if face.scores else None
@@ -222,7 +216,7 @@ def _latency(stats: Stats, inner: int) -> list[Line]:
 
 
 def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
-    sign, style = _BROKER[broker.state]
+    sign, style = _BROKER.get(broker.state, ("○", DIM))
     address, room = broker.address, inner - 11
     short = address if len(address) <= room else elide(address.rpartition("://")[2], room)
     title = [RULE, run("broker", BOLD), run(f" {short}", DIM)]

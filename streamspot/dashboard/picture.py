@@ -12,13 +12,7 @@ _WIDE, _TALL = 72, 20
 
 
 def picture(shown: Shown, width: int, height: int) -> list[Line]:
-    """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells.
-
-    Args:
-        shown: What to show.
-        width: Columns of the terminal, at least 1.
-        height: Rows of the terminal, at least 1.
-    """
+    """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells, each at least 1."""
     if width < _WIDE or height < _TALL:
         lines = _small(shown, width, height)
         return [fit(line, width) for line in [*lines, *[[]] * height][:height]]

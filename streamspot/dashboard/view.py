@@ -71,9 +71,7 @@ class Shown:
 class View:
     """Takes a stream's updates and gives, in any thread, what is to be shown; constant in size.
 
-    Args:
-        stats: Of the stream.
-        delivery: Of its events; its messages are taken from it.
+    The messages of the delivery are taken from it.
 
     Example:
         >>> view.take(update)  # doctest: +SKIP
