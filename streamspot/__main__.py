@@ -3,12 +3,8 @@
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
 
-
-def program() -> "NoReturn":
+def program() -> None:
     """Run the command line and end the process at once.
 
     Taking torch and MediaPipe apart would cost a second after Ctrl-C, and a capture thread that hangs in a driver

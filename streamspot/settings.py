@@ -189,7 +189,12 @@ def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) ->
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value impossible.
     """
-    layers = {"the environment": _environment(), "the command line": flags}
+    environment = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIX) and name not in _ELSEWHERE
+    }
+    layers = {"the environment": environment, "the command line": flags}
     if config is not None:
         file = settings_file(config)
         layers = {str(file): _flattened(_read(file), str(file)), **layers}
@@ -235,14 +240,6 @@ def _unknown(leaf: str, known: Iterable[str], where: str) -> SettingsError:
     close = get_close_matches(leaf, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(sorted(known))}"
     return SettingsError(f"there is no setting {leaf!r}{where}; {hint}")
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        name.removeprefix(_PREFIX).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(_PREFIX) and name not in _ELSEWHERE
-    }
 
 
 def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -64,14 +64,16 @@ def doctor(
 @app.command()
 def schema(
     form: Annotated[
-        Literal["json", "asyncapi"],
-        typer.Argument(help="JSON Schema of an event, or AsyncAPI of all topics."),
+        str, typer.Argument(help="json (JSON Schema of an event) or asyncapi (topics).")
     ] = "json",
 ) -> None:
     """Print the contract: the JSON Schema of an event, or the AsyncAPI document of all topics."""
     from streamspot.mqtt.contract import asyncapi, json_schema  # noqa: PLC0415
 
-    typer.echo(json.dumps(json_schema() if form == "json" else asyncapi(), indent=2))
+    documents = {"json": json_schema, "asyncapi": asyncapi}
+    if form not in documents:
+        raise SettingsError(f"there is no schema {form!r}; choose json or asyncapi")
+    typer.echo(json.dumps(documents[form](), indent=2))
 
 
 @app.command()

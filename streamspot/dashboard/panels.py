@@ -32,7 +32,7 @@ from streamspot.dashboard.text import (
     timing,
 )
 from streamspot.dashboard.view import FaceShown, Shown
-from streamspot.stats import STAGES, Delivery, Stats
+from streamspot.stats import Delivery, Stats
 from streamspot.types import TICK_RATE, Event
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
@@ -143,8 +143,7 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
     body: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size in columns.items()), DIM)]]
     for event in list(reversed(events))[: height - 3]:
         at, lasted, late = timing(event)
-        cancelled = event.phase == "cancelled"
-        style = DIM if cancelled else KIND[event.kind]
+        style = DIM if event.phase == "cancelled" else KIND[event.kind]
         bold = BOLD if event.phase == "offset" else PLAIN
         cells = {
             "time": (clock(at), bold),
@@ -152,7 +151,7 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
             "kind": (event.kind, style),
             "phase": (f"{MARKS[event.kind][event.phase]} {event.phase}"[:8], style),
         }
-        if not cancelled:
+        if event.phase != "cancelled":
             cells["lasted"] = ("" if lasted is None else f"{lasted:.2f} s", bold)
             cells["peak"] = (f"{event.intensity:.2f}", PLAIN)
             cells["decided"] = (f"+{late:.2f} s", PLAIN)
@@ -199,18 +198,17 @@ def _rate(stats: Stats, inner: int) -> list[Line]:
         run(f"{stats.faceless}"),
         run(" without face", DIM),
     ]
-    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), fit(losses, inner)]
+    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), losses]
 
 
 def _latency(stats: Stats, inner: int) -> list[Line]:
-    stages = [(name, *stats.stages[name].quantiles()) for name in STAGES if name in stats.stages]
-    scale = max((p99 for name, _, p99 in stages if name != "wait"), default=0.0)  # idle time is no cost
-    size = inner - 26
+    stages = [(name, *latency.quantiles()) for name, latency in stats.stages.items()]
+    scale = max(p99 for name, _, p99 in stages if name != "wait")  # idle time is no cost
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
     for name, p50, p99 in stages:
         style = BOLD if name == "total" else PLAIN
         numbers = f" {name:<9}{1e3 * p50:6.1f} {1e3 * p99:6.1f}  "
-        drawn = "" if name == "wait" else bar(p50, p99, scale, size)
+        drawn = "" if name == "wait" else bar(p50, p99, scale, inner - 26)
         body.append([run(numbers, style), run(drawn, CALM)])
     return body
 
