@@ -32,13 +32,10 @@ Verdict = Literal["ok", "warning", "failure"]
 def examine(screen: Console, weights: str, broker: str | None = None) -> Iterator[tuple[str, Verdict, str]]:
     """Yield, for everything that a run needs, what it is, how it is, and what was found, with the remedy.
 
-    Args:
-        screen: Where a dashboard would be drawn.
-        weights: Name or file of the weights to try.
-        broker: Address to try; None leaves the broker out.
+    ``screen`` is where a dashboard would be drawn; a broker is tried only if its address is given.
     """
     checks: dict[str, Callable[[], tuple[Verdict, str]]] = {
-        "Python": _python,
+        "Python": lambda: ("ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         "packages": _packages,
         "face mesh": _face,
         "weights": partial(_weights, weights),
@@ -56,10 +53,6 @@ def examine(screen: Console, weights: str, broker: str | None = None) -> Iterato
             yield what, "failure", str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a machine is a finding
             yield what, "failure", f"{type(error).__name__}: {error}"
-
-
-def _python() -> tuple[Verdict, str]:
-    return "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
 def _packages() -> tuple[Verdict, str]:

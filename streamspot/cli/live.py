@@ -60,10 +60,7 @@ def run(
 async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> bool:
     """Run one stream into every output that the settings name; return whether the user ended it.
 
-    Args:
-        settings: What to run.
-        delivery: Kept current.
-        draw: Whether a dashboard is wanted, where there is a terminal for it.
+    ``delivery`` is kept current. With ``draw`` there is a dashboard where a terminal can show one, else plain lines.
 
     Raises:
         StreamspotError: Something cannot be used, or events could not be delivered.
@@ -109,7 +106,6 @@ class _Impatient(ThreadPoolExecutor):
 
 
 def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: bool) -> Dashboard | PlainLines:
-    """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
         return Dashboard(run.stats, delivery, quiet, on_quit=run.stop)

@@ -69,9 +69,11 @@ def hint(shown: Shown, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
     stats = shown.stats
     if shown.begun:
-        title, text = "nobody in view", "No face is found in this part of the recording."
-        if stats.live:
-            text = "Face the camera, come closer, and have the light in front of you."
+        closer = "Face the camera, come closer, and have the light in front of you."
+        title, text = (
+            "nobody in view",
+            closer if stats.live else "No face is found in this part of the recording.",
+        )
     elif stats.finished:
         title, text = "ended", "The run ended before the first frame."
     elif not stats.model:

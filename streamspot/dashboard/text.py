@@ -69,15 +69,10 @@ RULE: Final = Segment("", FRAME)
 def box(  # noqa: PLR0917
     title: Line, note: Line, body: Sequence[Line], width: int, height: int, foot: Line | None = None
 ) -> list[Line]:
-    """Return ``height`` lines of ``width`` cells: a rounded frame with lines in it.
+    """Return a rounded frame of ``width`` cells and ``height`` lines around ``body``, cropped and padded to fit.
 
-    Args:
-        title: Stands in the top edge, left.
-        note: Stands in the top edge, right; dropped when there is no room.
-        body: Lines within, cropped and padded to the inner size; one that begins with ``RULE`` draws a divider.
-        width: Cells, frame included.
-        height: Lines, frame included.
-        foot: Stands in the bottom edge, left.
+    The title stands left in the top edge and the note, where there is room, right; the foot in the bottom edge. A
+    line that begins with ``RULE`` divides the box.
     """
     inner, begin, end = width - 2, run("─ ", FRAME), run(" ", FRAME)
 
