@@ -118,7 +118,10 @@ class ModelConfig:
                 raise ModelError(
                     f"the model configuration {text[:40]!r} is no JSON mapping; train or fetch the model again"
                 ) from None
-            raise _impossible(str(first["loc"][0]), first["input"], first["msg"]) from None
+            unknown = first["type"] == "unexpected_keyword_argument"
+            known = f"known keys are {', '.join(cls.__dataclass_fields__)}"
+            remedy = known if unknown else first["msg"].replace("Input should", "it should")
+            raise _impossible(str(first["loc"][0]), first["input"], remedy) from None
 
 
 def _impossible(key: str, value: Any, remedy: str) -> ModelError:

@@ -116,12 +116,9 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter's warnings about packages that it can do without."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.setLevel(before)
+        logging.disable(logging.NOTSET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,21 +12,6 @@ from streamspot.errors import ModelError
 from streamspot.model.causal import CausalEncoder
 from streamspot.model.config import ModelConfig
 from streamspot.model.transformer import WindowTransformer
-
-ENCODERS: dict[str, type[CausalEncoder | WindowTransformer]] = {
-    "causal": CausalEncoder,
-    "transformer": WindowTransformer,
-}
-
-
-class Stepper(Protocol):
-    """One tick of an encoder for any number of streams."""
-
-    def new_state(self, streams: int) -> Any:
-        """Return the state of so many streams that have seen nothing."""
-
-    def advance(self, motion: Tensor, state: Any) -> Tensor:
-        """Take one tick of every stream, (S, 2R), and return their features (S, D)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +41,9 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ENCODERS[config.encoder](config)
+        self.encoder: CausalEncoder | WindowTransformer = (
+            CausalEncoder(config) if config.encoder == "causal" else WindowTransformer(config)
+        )
         self.intermediate = nn.Linear(config.width, config.width)
         self.intensity = nn.Linear(config.width, 1)
         self.classes = nn.Linear(config.width, 2)

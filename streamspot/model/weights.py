@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,33 +17,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamspot.errors import ModelError
-from streamspot.model.causal import CausalEncoder
+from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.step import StepWeights
 from streamspot.shipped import shipped
+from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
 
 
-def shipped_models() -> dict[str, Path]:
-    """Return the models that came with the package: name → file."""
-    return shipped("models", ".safetensors")
-
-
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    if name == "cuda":
-        if not torch.cuda.is_available():
-            raise ModelError(
-                f"the device {name!r} is not there: this machine has no CUDA device; use cpu or auto"
-            )
-        return torch.device(name)
-    raise ModelError(f"there is no device {name!r}; choose one of auto, cpu, cuda")
+    if name not in get_args(DeviceName):
+        raise ModelError(f"there is no device {name!r}; choose one of {', '.join(get_args(DeviceName))}")
+    cuda = name != "cpu" and torch.cuda.is_available()
+    if name == "cuda" and not cuda:
+        raise ModelError("the device 'cuda' is not there: this machine has no CUDA device; use cpu or auto")
+    return torch.device("cuda" if cuda else "cpu")
 
 
 class Model:
@@ -76,14 +67,11 @@ class Model:
         own = Network(network.config)
         own.load_state_dict(network.state_dict())
         self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
-        self._stepper = self._network.encoder.stepper()
-        encoder = self._network.encoder
+        self._stepper: Any = self._network.encoder.stepper()
         self.single: StepWeights | None = None
         """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
-        if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
-            self.single = StepWeights(self._network, encoder)
-        self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
-        self._class_bias = torch.cat((own.intermediate.bias, own.classes.bias))
+        if self.device.type == "cpu" and isinstance(self._stepper, CausalStepper):
+            self.single = StepWeights(self._network, self._stepper)
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
@@ -206,10 +194,8 @@ class Model:
                 f"in the layout {self.config.layout}"
             )
         features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
-        both = torch.addmm(self._class_bias, features, self._class_weight)  # (S, D + 2)
-        intermediate = torch.nn.functional.leaky_relu(both[:, :-2], 0.2)
-        head = self._network.intensity
-        return torch.cat((torch.addmm(head.bias, intermediate, head.weight.T), both[:, -2:]), 1).sigmoid_()
+        output = self._network.judge(features)
+        return torch.cat((output.intensity[:, None], output.classes), 1)
 
 
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -220,14 +206,12 @@ def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def _find(name_or_path: str | Path) -> Path:
     """Return the file of weights given by name or path."""
-    shipped = shipped_models()
-    known = ", ".join(shipped) or "none"
-    text = str(name_or_path)
-    if text in shipped:
-        return shipped[text]
-    path = Path(text)
+    known, path = shipped("models", ".safetensors"), Path(name_or_path)
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
     if path.is_file():
         return path
     raise ModelError(
-        f"there are no weights {text!r}; shipped are {known}, or give the path of a .safetensors file"
+        f"there are no weights {str(name_or_path)!r}; shipped are {', '.join(known) or 'none'}, "
+        "or give the path of a .safetensors file"
     )
