@@ -63,13 +63,8 @@ class Shown:
 class Points:
     """The labels of one video in a ``points.csv``; those of others, and columns of others, are kept.
 
-    The file is written whole at every change, so that a label that was given is never lost.
-
-    Args:
-        path: The file; made if there is none.
-        video: Name of the video within the file's folder.
-        subject: Whose face it is.
-        fps: Frames a second, None if unknown.
+    The file, made if there is none, is written whole at every change, so that a label that was given is never lost.
+    The video is named as seen from the file's folder.
 
     Raises:
         DataError: The file is no table with the columns video, subject, kind and point.
@@ -148,7 +143,7 @@ def label(
     *,
     reaction: float,
 ) -> bool:
-    """Take labels until the source ends or the user quits.
+    """Take labels until the source ends or the user quits; return whether it was seen to its end.
 
     Args:
         shown: What is on show, in its own time; None where nothing new is but keys should be looked at.
@@ -156,9 +151,6 @@ def label(
         keys: Returns the keys pressed since the last call, without waiting.
         draw: Takes where we are and what was done last, to be shown.
         reaction: Seconds of the source between an expression and the key; a label is set so much earlier.
-
-    Returns:
-        Whether the source was seen to its end.
     """
     recent = Recent()
     said = ""
@@ -218,12 +210,7 @@ class Playing:
 
 
 def play(spec: str, folder: Path, speed: float) -> Playing:
-    """Open a source to label.
-
-    Args:
-        spec: A recording of region motion, or what ``open_source`` takes.
-        folder: Where what cannot be read again is recorded.
-        speed: Pace of what can.
+    """Open a source to label at that speed; what cannot be read again is recorded in ``folder``.
 
     Raises:
         SourceError: It cannot be opened.

@@ -50,9 +50,8 @@ class Proposal:
 
 def runs(values: Sequence[float], threshold: float) -> list[tuple[int, int]]:
     """Return the first and last place of each run of values above the threshold."""
-    above = (False, *(value > threshold for value in values), False)
-    edges = [place for place, (before, now) in enumerate(pairwise(above)) if before != now]
-    return [(first, end - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    below = [-1, *(place for place, value in enumerate(values) if value <= threshold), len(values)]
+    return [(before + 1, behind - 1) for before, behind in pairwise(below) if behind - before > 1]
 
 
 def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
@@ -113,12 +112,8 @@ def decay(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
 def select(ranked: Sequence[Proposal], settings: SpotSettings, *, at_trough: bool) -> list[Proposal]:
     """Return the expressions among decayed proposals, in order of onset.
 
-    Those below the minimum scores are dropped, then greedy NMS across the kinds drops what overlaps a better one.
-
-    Args:
-        ranked: From ``decay``.
-        settings: How to decode.
-        at_trough: Whether a trough bounds the component, which lowers the minimum scores.
+    Those below the minimum scores, which are lower beside a trough, are dropped; then greedy NMS across the kinds
+    drops what overlaps a better one.
     """
     kept: list[Proposal] = []
     for proposal in ranked:

@@ -30,9 +30,6 @@ class Spotter:
         >>> scores = scores_of(curve, [1.0] * len(curve), [0.0] * len(curve))
         >>> [(d.phase, d.onset, d.decided) for score in scores for d in spotter.push(score)]
         [('onset', 2, 3), ('apex', 2, 22), ('offset', 2, 26)]
-
-    Args:
-        settings: How to decode; the defaults if None.
     """
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
@@ -61,13 +58,10 @@ class Spotter:
         return out + self._judge(tracker.settle(score.tick))
 
     def finish(self, reason: str | None = None) -> list[Detection]:
-        """End the segment.
+        """End the segment: None is the regular end of a recording, otherwise why it broke off (face lost, gap).
 
-        Args:
-            reason: None at the end of a recording: an expression still above the floor ends with the last
-                tick and is judged like any other. Otherwise why the segment broke off (face lost, gap):
-                such an expression is cancelled with this reason, while one that only waited for its outer
-                margin is judged.
+        An expression still above the floor is then cancelled with this reason; at the regular end it ends with the
+        last tick and is judged like any other, as one that only waited for its outer margin always is.
         """
         still_open = self._tracker.waited == 0
         ended = self._tracker.finish()
