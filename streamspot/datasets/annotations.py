@@ -84,19 +84,9 @@ def annotate(
 ) -> None:
     """Add an expression to a video, and note in ``faults`` what is assumed or wrong; a faulty row adds none.
 
-    A missing offset becomes onset + ``missing[0]``, a missing apex or one outside the instance becomes
-    onset + ``missing[1]`` or the middle of a shorter instance (the rules of the paper's code).
-
-    Args:
-        video: Takes it.
-        row: Number of the row.
-        where: File and row, as a fault names them.
-        kind: ``macro`` or ``micro``; anything else is a fault.
-        frames: Onset, apex and offset as the file counts them; None where it does not say.
-        faults: Takes what is wrong or assumed.
-        point: The point label, counted from 0.
-        first: Number of the first frame in the file, 0 or 1.
-        missing: Frames after the onset.
+    ``frames`` are onset, apex and offset as the file counts them from ``first`` (0 or 1) on, None where it does not
+    say; the point counts from 0. A missing offset becomes onset + ``missing[0]``, a missing apex or one outside the
+    instance becomes onset + ``missing[1]`` or the middle of a shorter instance (the rules of the paper's code).
     """
     onset, apex, offset = (None if frame is None else frame - first for frame in frames)
     if onset == -1 and first == 1:  # some rows say onset 0 in files that count from 1

@@ -59,12 +59,8 @@ def extract(
 
     Videos already measured in the same way are not measured again. A broken video is left out and reported.
 
-    Args:
-        found: The videos, from ``read_format``.
-        out: Folder for ``features.npz``, ``annotations.csv``, ``meta.yaml``, and ``videos/``, a file each.
-        measures: How to measure.
-        jobs: Processes, one core each.
-        progress: Told now and then the frames done and the frames there are, as far as is known.
+    ``out`` takes ``features.npz``, ``annotations.csv``, ``meta.yaml`` and ``videos/``, a file each. ``progress`` is
+    told now and then the frames done and the frames there are, as far as is known.
 
     Raises:
         DataError: Two videos have one name, or ``out`` cannot be written.

@@ -69,10 +69,7 @@ class Extracted:
 def measure(video: Video, measures: Measures, advance: Advance = lambda _: None) -> Extracted:
     """Return the region motion of one video: pictures, a video file, or a recording of region motion.
 
-    Args:
-        video: Where its frames are.
-        measures: How to measure.
-        advance: Called with the number of frames that have been dealt with since its last call.
+    ``advance`` is told how many frames have been dealt with since its last call.
 
     Raises:
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
@@ -81,11 +78,10 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     name, regions = video.annotated.name, layout(measures.layout)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
-    estimator = MotionEstimator.open(regions, flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
-    with closing(estimator):
+    with closing(MotionEstimator.open(regions, flow=measures.flow)) as estimator:
         for frame in _frames(video, measures.stride, remarks):
             motions += _ticks(estimator.push(frame))
             advance(frame.index - (looked[-1][0] if looked else -1))

@@ -96,12 +96,8 @@ def to_ticks(displacement: NDArray[np.float32], fps: float) -> NDArray[np.float3
 
     Displacements add up, so the cumulative displacement is a curve that can be sampled anywhere.
 
-    Args:
-        displacement: ``(N, R, 2)``; row i is the motion from frame i to frame i + 1.
-        fps: Frames a second.
-
-    Returns:
-        ``(T, R, 2)`` float32 on the 30 Hz grid; row n is the motion from tick n - 1 to tick n, row 0 is 0.
+    Row i of ``displacement`` (N, R, 2) is the motion from frame i to frame i + 1, row n of the result (T, R, 2) that
+    from tick n - 1 to tick n, and row 0 is 0.
     """
     frames = len(displacement)
     flat = displacement.reshape(frames, -1).astype(np.float64)

@@ -79,10 +79,9 @@ def read_meta(path: Path) -> Meta | None:
 def load(folder: Path, *, seed: int = 0) -> Dataset:
     """Load a data set onto the 30 Hz grid.
 
-    Args:
-        folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
-            ``annotations.csv`` and perhaps ``meta.yaml`` (see ``usual``).
-        seed: For point labels the annotation lacks (see ``sample_point``).
+    The folder holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
+    ``annotations.csv`` and perhaps ``meta.yaml`` (see ``usual``). ``seed`` is for point labels that the annotation
+    lacks (see ``sample_point``).
 
     Raises:
         DataError: Something is missing or contradictory; every fault is named with file, row and remedy.

@@ -26,12 +26,7 @@ _CHUNK = 64
 def leaky_integral(inputs: Tensor, decay: Tensor) -> Tensor:
     """Return m[n] = decay · m[n-1] + inputs[n] with m[-1] = 0, exactly, without a loop over ticks.
 
-    Args:
-        inputs: (B, T, M, V).
-        decay: (M,), in (0, 1).
-
-    Returns:
-        (B, T, M, V).
+    Inputs and result are (B, T, M, V), the decay is (M,), in (0, 1).
     """
     batch, ticks, kinds, values = inputs.shape
     steps = torch.arange(_CHUNK, device=inputs.device, dtype=inputs.dtype)

@@ -57,8 +57,7 @@ class Network(nn.Module):
 
         Args:
             motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
-            lengths: (B,) true lengths; None if all are T. What stands behind is ignored; the output there
-                is meaningless.
+            lengths: (B,) true lengths; None if all are T. What stands behind is ignored, its output meaningless.
 
         Raises:
             ModelError: The shape does not fit the configuration.
@@ -79,15 +78,7 @@ class Network(nn.Module):
     def at(self, motion: Tensor, chosen: Tensor) -> Output:
         """Judge chosen ticks alone, for training the transformer, which knows nothing but a tick's own window.
 
-        Args:
-            motion: (B, T, R, 2), as in ``forward``.
-            chosen: (B, T) bool, N of them true.
-
-        Returns:
-            What ``forward`` says of these ticks, (1, N, ...).
-
-        Raises:
-            ModelError: The encoder remembers more than a window.
+        Of motion (B, T, R, 2) and chosen (B, T), N of them true, return what ``forward`` says of these, (1, N, …).
         """
         if not isinstance(self.encoder, WindowTransformer):
             raise ModelError(f"{self.config.encoder} remembers; only a transformer judges ticks alone")

@@ -64,11 +64,7 @@ class StepWeights:
 
 
 class StepState:
-    """What the step remembers of one stream; its size never changes.
-
-    Args:
-        weights: Of the network.
-    """
+    """What the step remembers of one stream; its size never changes."""
 
     def __init__(self, weights: StepWeights) -> None:
         inputs, width = 2 * weights.config.regions, weights.config.width
@@ -80,13 +76,9 @@ class StepState:
         self._layer_inputs = np.zeros((len(weights.layers), width), np.float32)
 
     def step(self, displacement: Array) -> tuple[float, float, float]:
-        """Take one tick.
+        """Take one tick, (R, 2) in the configuration's unit; what is not finite counts as 0.
 
-        Args:
-            displacement: (R, 2), in the configuration's unit; what is not finite counts as 0.
-
-        Returns:
-            Intensity, macro, micro of the tick ``look_ahead`` ticks ago.
+        Returned are intensity, macro and micro of the tick ``look_ahead`` ticks ago.
         """
         weights, memory = self._weights, self._memory
         motion = displacement.reshape(-1) * np.float32(weights.config.input_scale)

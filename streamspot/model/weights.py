@@ -151,18 +151,7 @@ class Model:
 
     @torch.inference_mode()
     def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
-        """Judge every tick of whole recordings.
-
-        Args:
-            motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
-            lengths: (B,) true lengths; None if all are T.
-
-        Returns:
-            Scores of all T ticks, on the model's device.
-
-        Raises:
-            ModelError: The shape does not fit the configuration.
-        """
+        """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
         return self._network(motion, lengths)  # type: ignore[no-any-return]
 
@@ -174,13 +163,8 @@ class Model:
     def step(self, motion: Tensor | NDArray[np.float32], state: Any) -> Tensor:
         """Take one tick of every stream, changing their state in place.
 
-        Args:
-            motion: (S, R, 2), displacement since the last tick in the configuration's unit.
-            state: Of S streams, from ``new_state``.
-
-        Returns:
-            (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago. A stream's first
-            ``look_ahead`` answers speak of ticks before its start; drop them.
+        Motion is (S, R, 2), the state from ``new_state``. Returned are (S, 3): intensity, macro, micro of the tick
+        ``look_ahead`` ticks ago; a stream's first ``look_ahead`` answers speak of ticks before its start.
 
         Raises:
             ModelError: The shape does not fit the configuration or the state.

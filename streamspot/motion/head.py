@@ -87,9 +87,7 @@ def _spread(left: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 class PoseNormaliser:
     """Turns landmarks back into the pose of a reference (3-D Procrustes on the rigid points).
 
-    Args:
-        reference: ``(26 + R, 3)`` landmarks in inter-ocular distances, those of ``RIGID`` first; the segment's
-            first frame.
+    The reference, a segment's first mesh, is (26 + R, 3) in inter-ocular distances, the points of ``RIGID`` first.
     """
 
     def __init__(self, reference: Array) -> None:
@@ -99,9 +97,6 @@ class PoseNormaliser:
 
     def __call__(self, points: Array) -> Array:
         """Return the ``(R, 2)`` positions of the points after the rigid ones, were the head in the reference pose.
-
-        Args:
-            points: ``(26 + R, 3)``, in the order of the reference.
 
         Source: Umeyama, *Least-squares estimation of transformation parameters*, PAMI 1991.
         """
