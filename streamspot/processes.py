@@ -31,12 +31,8 @@ def work_off(
 ) -> Iterator[tuple[Task, Result]]:
     """Do every task and yield it with its result as it is finished; one job, or one task, is done in this process.
 
-    Args:
-        work: A function of a module, called with ``shared``, a task and what takes its progress.
-        shared: Sent to each process once.
-        tasks: In the order in which they are begun.
-        jobs: Most processes at once.
-        advance: Takes the progress of all, perhaps in another thread.
+    ``work`` is a function of a module, called with ``shared``, which each process gets once, a task and what takes
+    its progress; ``advance`` takes the progress of all, perhaps in another thread. Tasks are begun in their order.
 
     Raises:
         StreamspotError: A process was killed.

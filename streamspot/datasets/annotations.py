@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamspot.datasets.recording import KINDS, Instance
@@ -40,6 +40,25 @@ class Annotated:
     frames: int | None = None
     instances: list[Instance] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
+
+    def within(self, frames: int, where: str, faults: Faults, *, strict: bool = False) -> list[Instance]:
+        """Return the expressions; what lies behind the last frame is a fault.
+
+        Offsets are moved there instead, with ``strict`` only such as lie one frame behind.
+        """
+        kept, final = [], frames - 1
+        for row, one in zip(self.rows, self.instances, strict=True):
+            last = max(one.apex, one.point or 0, one.offset - 1 if strict else 0)
+            if last > final:
+                what = f"frame {last} lies behind the last, {final}"
+                faults.add(
+                    f"{where}, row {row}", what, "number frames from 0 and check that the video is whole"
+                )
+            elif one.offset > final:
+                what = f"offset {one.offset} lies behind the last frame, taken as {final}"
+                faults.assume(f"{where}, row {row}", what)
+            kept.append(replace(one, offset=min(one.offset, final)))
+        return kept
 
 
 @dataclass(slots=True)

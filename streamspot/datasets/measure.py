@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.datasets.annotations import Annotated
+from streamspot.datasets.annotations import Annotated, Faults
 from streamspot.datasets.videos import Video
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
@@ -165,15 +165,10 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
         seconds = float(np.interp(frame, extracted.frames, extracted.times))
         return min(last, int(seconds * TICK_RATE + 0.5))
 
-    for row, i in zip(annotated.rows, annotated.instances, strict=True):
-        behind = max(i.apex, i.point or 0)
-        if behind > final:
-            raise DataError(
-                f"{annotated.name}, row {row}: frame {behind} lies behind the last, {final}; "
-                "number frames from 0 and check that the video is whole"
-            )
-    instances = [i.at(tick) for i in annotated.instances]
-    return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=instances)
+    faults = Faults()
+    instances = annotated.within(final + 1, annotated.name, faults)
+    faults.stop_if_any()
+    return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=[i.at(tick) for i in instances])
 
 
 def fingerprint(video: Video, measures: Measures) -> str:

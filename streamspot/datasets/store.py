@@ -179,11 +179,4 @@ def _compare(
         if video.frames not in (None, frames):
             what = f"{name} says {video.frames} frames, its array has {frames}"
             faults.add(str(path), what, "extract again")
-        for i, (row, instance) in enumerate(zip(video.rows, video.instances, strict=True)):
-            where = f"{path}, row {row}"
-            last = max(instance.apex, instance.point or 0, instance.offset - 1)
-            if last >= frames:
-                faults.add(where, f"frame {last} lies behind the last, {frames - 1}", "number frames from 0")
-            elif instance.offset == frames:
-                faults.assume(where, f"offset {frames} is one behind the last frame, taken as {frames - 1}")
-                video.instances[i] = replace(instance, offset=frames - 1)
+        video.instances = video.within(frames, str(path), faults, strict=True)

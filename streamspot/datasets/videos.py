@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,9 @@ def finish(videos: Mapping[Any, Video], faults: Faults) -> Found:
         DataError: There are faults.
     """
     for video in videos.values():
-        annotated, last = video.annotated, len(video.pictures) - 1
-        annotated.frames = len(video.pictures) or None
-        if not video.pictures:
-            continue
-        for i, (row, instance) in enumerate(zip(annotated.rows, annotated.instances, strict=True)):
-            where = f"{annotated.name}, row {row}"
-            if instance.apex > last:
-                what = f"apex {instance.apex} lies behind the last frame, {last}"
-                faults.add(where, what, "check the frames")
-            elif instance.offset > last:
-                faults.assume(where, f"offset {instance.offset} lies behind the last frame, taken as {last}")
-                annotated.instances[i] = replace(instance, offset=last)
+        annotated, frames = video.annotated, len(video.pictures)
+        if frames:
+            annotated.frames = frames
+            annotated.instances = annotated.within(frames, annotated.name, faults)
     faults.stop_if_any()
     return Found([videos[key] for key in sorted(videos)], faults.notes)

@@ -54,13 +54,8 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     ``look_ahead`` ticks ago, and the state to feed next in the same order, ``new_…``. The first ``look_ahead``
     scores speak of ticks before the start. The configuration stands in the file's metadata.
 
-    Args:
-        model: On the CPU.
-        path: File to write; it appears only when the check has passed.
-        streams: Number S of streams that are stepped at once.
-
-    Returns:
-        The largest difference of a score.
+    The model is on the CPU; the file appears only when the check has passed. Returned is the largest difference of a
+    score.
 
     Raises:
         ModelError: A package is missing, the file cannot be written, or both do not agree to 1e-5.

@@ -79,6 +79,9 @@ class Network(nn.Module):
         """Judge chosen ticks alone, for training the transformer, which knows nothing but a tick's own window.
 
         Of motion (B, T, R, 2) and chosen (B, T), N of them true, return what ``forward`` says of these, (1, N, …).
+
+        Raises:
+            ModelError: The encoder remembers more than a window.
         """
         if not isinstance(self.encoder, WindowTransformer):
             raise ModelError(f"{self.config.encoder} remembers; only a transformer judges ticks alone")

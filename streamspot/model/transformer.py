@@ -77,8 +77,7 @@ class _Stage(nn.Module):
 
     def __init__(self, width: int, heads: int, *, spatial: bool) -> None:
         super().__init__()
-        parts: list[nn.Module] = [_Attention(width, heads), _FeedForward(width)]
-        self.spatial = nn.Sequential(*parts) if spatial else None
+        self.spatial = nn.Sequential(_Attention(width, heads), _FeedForward(width)) if spatial else None
         self.temporal = nn.Sequential(_Attention(width, heads), _FeedForward(width))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -64,9 +65,7 @@ class Model:
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
         self.device = _device(device)
-        own = Network(network.config)
-        own.load_state_dict(network.state_dict())
-        self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
+        self._network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
         self._stepper: Any = self._network.encoder.stepper()
         self.single: StepWeights | None = None
         """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
@@ -102,12 +101,10 @@ class Model:
         network = Network(config)
         network.load_state_dict(weights)
         try:
-            provenance, spotting = (
-                dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")
-            )
+            about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
         except (ValueError, TypeError):
             raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
-        return cls(network, provenance, spotting=spotting, device=str(place))
+        return cls(network, about[0], spotting=about[1], device=str(place))
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
@@ -118,8 +115,8 @@ class Model:
         metadata = {
             "format": FORMAT,
             "config": self.config.to_json(),
-            "provenance": json.dumps(dict(self.provenance), sort_keys=True),
-            "spotting": json.dumps(dict(self.spotting), sort_keys=True),
+            "provenance": json.dumps(self.provenance, sort_keys=True),
+            "spotting": json.dumps(self.spotting, sort_keys=True),
         }
         weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
         try:
@@ -137,7 +134,7 @@ class Model:
         decoder settings; the provenance is no part of it.
         """
         found = hashlib.sha256(self.config.to_json().encode())
-        found.update(json.dumps(dict(self.spotting), sort_keys=True).encode())
+        found.update(json.dumps(self.spotting, sort_keys=True).encode())
         for name, value in sorted(self._network.state_dict().items()):
             array = value.cpu().contiguous().numpy()
             found.update(f"{name} {array.dtype.str} {array.shape}".encode())
