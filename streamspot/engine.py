@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -34,6 +35,12 @@ _AHEAD = 256
 
 _PATIENCE = 10.0
 """Seconds of video without any face, from the first frame on, after which the user is told what helps."""
+
+_ORDERLY = 0.9
+"""Seconds after which a run that was asked to end should be over, outputs included."""
+
+_PATIENT = 0.4
+"""Of these, those that are left to the analysis."""
 
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
@@ -76,11 +83,13 @@ class StreamRun:
         """Name of the region layout, once the weights are loaded."""
         self._changed = threading.Event()  # controls are others than when they were last told
         self._stop = threading.Event()
+        self._asked = 0.0  # when it was
+        self._ended = threading.Lock()  # held once the consumer has been told of the end
         self._deaf = threading.Event()  # nobody takes updates any more
         self._going = threading.Event()
         self._going.set()
         self._room = threading.Semaphore(_AHEAD)
-        self._give: Give
+        self._give: Give = lambda _: None
         self._thread: threading.Thread
         self._model: Model | None = None
         self._spotting: SpotSettings
@@ -123,8 +132,21 @@ class StreamRun:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the run to end; open expressions come out as cancelled."""
-        self._stop.set()
+        """Ask the run to end; open expressions come out as cancelled.
+
+        If the analysis hangs, the run ends all the same, within half a second.
+        """
+        if not self._stop.is_set():
+            self._asked = time.monotonic()
+            self._stop.set()
+            watch = threading.Timer(_PATIENT, self._give_up)
+            watch.daemon = True
+            watch.start()
+
+    @property
+    def left(self) -> float:
+        """Seconds until a run that was asked to end has to be over; infinite before."""
+        return max(0.0, self._asked + _ORDERLY - time.monotonic()) if self._stop.is_set() else math.inf
 
     @property
     def stopped(self) -> bool:
@@ -135,11 +157,13 @@ class StreamRun:
         """Note that the consumer has taken an update."""
         self._room.release()
 
-    def leave(self, timeout: float = 0.9) -> None:
-        """End the run without anybody taking its updates; wait so many seconds for its threads."""
-        self._stop.set()
+    def leave(self) -> None:
+        """End the run without anybody taking its updates; wait for its thread, but for no more than a second."""
+        ended = self._ended.locked()
+        if not ended:
+            self.stop()
         self._deaf.set()
-        self._thread.join(timeout)
+        self._thread.join(0.1 if ended else self.left)
 
     def obey(self, command: Command) -> None:
         """Do what was asked of the running stream; may be called from any thread.
@@ -207,8 +231,19 @@ class StreamRun:
             outcome = error
         finally:
             self.close()
-            self.stats.finished = True
+            self._end(outcome)
+
+    def _end(self, outcome: BaseException | None) -> None:
+        """Tell the consumer of the end, once."""
+        self.stats.finished = True
+        if self._ended.acquire(blocking=False):
             self._give(outcome)
+
+    def _give_up(self) -> None:
+        """End for the consumer a run whose analysis has not ended in time."""
+        if not self._ended.locked():
+            self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+            self._end(None)
 
     def _run(self) -> None:
         """Read the source to its end."""

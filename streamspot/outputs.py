@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import Self
 from streamspot.commands import Command, Label
 from streamspot.destinations import check_outputs
 from streamspot.engine import StreamRun
-from streamspot.errors import BrokerError
+from streamspot.errors import BrokerError, StreamspotError
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
 from streamspot.mqtt.embedded import embedded_broker
@@ -26,9 +28,13 @@ from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import metrics_server
 from streamspot.sinks.table import EventTable, IntensityCsv
+from streamspot.sinks.writer import Host
 from streamspot.sources.base import slug
 from streamspot.stats import Delivery
 from streamspot.types import Update
+
+_POLL = 0.05
+"""Seconds between two looks whether outputs have caught up."""
 
 
 class Outputs:
@@ -53,6 +59,7 @@ class Outputs:
     def __init__(self, run: StreamRun, delivery: Delivery | None = None) -> None:
         self.delivery = delivery or Delivery()
         self._run = run
+        self._host = Host(self._tell, lambda: run.left)
         self._labels = LiveLabels(run)
         self._sinks: list[Sink] = []
         self._publisher: Publisher | None = None
@@ -86,14 +93,30 @@ class Outputs:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._publisher is not None and self._run.stopped:
-            self._publisher.drain = 0.5
         await self._open.aclose()
 
     async def take(self, update: Update) -> None:
-        """Hand an update to every sink."""
+        """Hand an update to every sink; its events are in the journal before any other sink has them.
+
+        Files and standard output are written in the background. A camera never waits for them; a recording does, as
+        long as nobody asks for the end, where a reader is slower by megabytes.
+
+        Raises:
+            StreamspotError: Nobody reads standard output any more.
+        """
         for sink in self._sinks:
             await sink.take(update)
+        while not self._run.stats.live and math.isinf(self._run.left) and self._behind():  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
+
+    def _behind(self) -> bool:
+        return any(writer.behind for writer in self._host.writers)
+
+    def _tell(self, message: str) -> None:
+        """Tell the user, and whoever subscribes; in any thread."""
+        self.delivery.messages.append(message)
+        if self._publisher is not None:
+            self._publisher.complain(message)
 
     def obey(self, command: Command) -> None:
         """Do what a subscriber or a key asks for.
@@ -106,9 +129,12 @@ class Outputs:
         else:
             self._run.obey(command)
 
-    def complaint(self) -> BrokerError | None:
-        """Return what is to be said at the end if the broker was there for nothing, or not at all."""
+    def complaint(self) -> StreamspotError | None:
+        """Return what is to be said at the end if something could not be written or delivered."""
         delivery = self.delivery
+        for writer in self._host.writers:
+            if writer.complaint:
+                return StreamspotError(writer.complaint)
         if delivery.queued:
             count = f"{delivery.queued} event{'s' if delivery.queued > 1 else ''}"
             reason = delivery.error.partition("; ")[0] or f"{delivery.address} does not answer"
@@ -141,6 +167,7 @@ class Outputs:
             on_command=self.obey if settings.commands else None,
             bridges=bridges,
             fsync=settings.fsync,
+            left=lambda: self._run.left,
         )
         return await stack.enter_async_context(publisher)
 
@@ -148,13 +175,13 @@ class Outputs:
         settings = self._run.settings
         output = settings.output
         if output.record is not None:
-            yield MotionRecorder(output.record, self._run)
+            yield MotionRecorder(output.record, self._run, self._host)
         yield self._labels
         if output.events is not None:
-            yield JsonLines(output.events, node=node)
+            yield JsonLines(output.events, node=node, host=self._host)
         if output.intensity is not None:
-            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1)
+            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1, host=self._host)
         if output.log is not None:
-            yield EventTable(output.log)
+            yield EventTable(output.log, self._host)
         if output.osc is not None:
             yield OscSink(output.osc)

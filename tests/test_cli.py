@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -282,25 +283,98 @@ def test_ctrl_c_while_it_starts_ends_it_quietly(process: Callable[..., subproces
         assert (running.returncode in {0, 130} and not err) or b"in program" not in err
 
 
-def test_a_second_ctrl_c_ends_it_at_once(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path):
-    """The exit code is then 130, as for any interrupted program."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_two_signals_within_half_a_second_are_one(
+    process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, number: signal.Signals
+):
+    """``timeout`` and closing terminals send two: the end is orderly all the same, the curve whole."""
     curve = tmp_path / "curve.csv"
-    with socket.socket() as mute:  # it never answers, which keeps the orderly end waiting
+    running = process("run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve)
+    wait_for(curve)
+    running.send_signal(number)
+    time.sleep(0.1)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=20)
+    assert (running.returncode, err) == (0, b"")
+    assert curve.read_bytes().endswith(b"\n")
+
+
+def test_what_is_ignored_stays_ignored(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path):
+    """Under ``nohup`` the end of the terminal ends nothing."""
+    curve = tmp_path / "curve.csv"
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    running = process("run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve, **ignore)
+    wait_for(curve)
+    running.send_signal(signal.SIGHUP)
+    size = curve.stat().st_size
+    time.sleep(1.0)
+    assert running.poll() is None
+    assert curve.stat().st_size > size
+
+
+@pytest.mark.parametrize("broker", [False, True])
+def test_the_first_signal_is_enough_whatever_hangs(
+    process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, broker: bool
+):
+    """A broker that never answers and a pipe that nobody reads or opens: gone within a second or so."""
+    curve, pipe = tmp_path / "curve.csv", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        address = f"mqtt://127.0.0.1:{mute.getsockname()[1]}"
+        address = ("--broker", f"mqtt://127.0.0.1:{mute.getsockname()[1]}") if broker else ()
+        clip = ("--source", "synthetic:seconds=60,expressions=9", "--speed", 1)
         running = process(
-            "run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve, "--broker", address
+            "run",
+            *clip,
+            "--intensity",
+            curve,
+            "--events",
+            "-",
+            "--log",
+            tmp_path / "t.csv",
+            "--record",
+            pipe,
+            *address,
         )
         wait_for(curve)
-        running.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
+        assert running.stdout is not None
+        fill = os.open(f"/proc/self/fd/{running.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(fill, bytes(4096))
+        time.sleep(6.0)  # an event has come, and waits for the pipe
+        running.send_signal(signal.SIGTERM)
         begun = time.monotonic()
-        _, err = running.communicate(timeout=20)
-    assert time.monotonic() - begun < 1.0
-    assert running.returncode in {130, 1}  # 1: the orderly end was quicker
-    assert b"Traceback" not in err
+        while running.poll() is None and time.monotonic() - begun < 10:
+            time.sleep(0.01)
+        took = time.monotonic() - begun
+        os.close(fill)
+    assert took < 2.5  # a second on a machine that does nothing else
+
+
+def test_a_detector_that_hangs_does_not_hold_up_the_end(tmp_path: Path):
+    """An analysis that is stuck in a library is left behind, and said."""
+    program = (
+        "import sys, time; import streamspot.face.detectors as detectors; from streamspot.cli import main\n"
+        "class Stuck:\n"
+        "    name = 'stuck'\n"
+        "    def __call__(self, frame): print('stuck', flush=True); time.sleep(25)\n"
+        "    def close(self): pass\n"
+        "detectors.make_detector = lambda *_: Stuck()\n"
+        "from streamspot.__main__ import program; sys.argv = ['streamspot', *sys.argv[1:]]; program()\n"
+    )
+    command = [sys.executable, "-c", program, "run", "--source", "synthetic:seconds=60", "--no-ui"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"stuck\n"
+        running.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        out, err = running.communicate(timeout=20)
+    assert time.monotonic() - begun < 2.0  # a second on a machine that does nothing else
+    assert running.returncode == 0
+    assert b"the analysis hangs" in out
+    assert not err
 
 
 def test_a_reader_that_leaves_ends_the_run(process: Callable[..., subprocess.Popen[bytes]]):

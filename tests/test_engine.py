@@ -236,7 +236,7 @@ def test_mistakes_are_said_before_anything_starts(tmp_path: Path):
         collect("nowhere.mp4")
     with pytest.raises(ModelError, match="streamspot-bass"):
         collect(CLIP, weights="streamspot-bass")
-    with pytest.raises(SourceError, match="record"):
+    with pytest.raises(SettingsError, match="folder is not writable"):
         collect(CLIP, record=tmp_path / "no" / "such" / "folder")
 
 

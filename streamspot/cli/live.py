@@ -32,6 +32,9 @@ from streamspot.types import Event
 
 app = typer.Typer()
 
+_SAME_SIGNAL = 0.5
+"""Seconds after a signal in which another one is the same: ``timeout`` sends two."""
+
 
 @app.command()
 @with_settings
@@ -78,9 +81,10 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
                 screen.abandon()
             os._exit(130)
 
-        def stop() -> None:  # in good order; at the next signal at once
+        def stop() -> None:  # in good order within a second; at a signal that comes then at once
             run.stop()
-            _on_signals(leave)
+            _on_signals(lambda: None)
+            asyncio.get_running_loop().call_later(_SAME_SIGNAL, _on_signals, leave)
 
         _on_signals(leave)
         await asyncio.to_thread(_load, run)
@@ -120,10 +124,13 @@ def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: boo
 
 
 def _on_signals(act: Callable[[], None]) -> None:
-    """Do so at Ctrl-C and SIGTERM."""
+    """Do so at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
+    loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, act)
+            loop.add_signal_handler(number, act)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, act)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ class Publisher:
         on_command: Called, in the event loop, with each command that arrives; None obeys nobody.
         bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
+        left: Seconds until the run has to be over, infinite while it goes on.
         fsync: Policy of the journal.
 
     Raises:
@@ -75,6 +77,7 @@ class Publisher:
         bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
         fsync: float = 1.0,
+        left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         broker = Broker.parse(url)
         broker.tls()
@@ -92,7 +95,8 @@ class Publisher:
         self._forged: set[str] = set()  # topics of ours on which somebody said that we are not online
         self._bridges = bridges
         self._messages: deque[Message] = deque(maxlen=200)
-        self.drain = drain
+        self._drain = drain
+        self._left = left
         self._last = Update(controls=controls)
         self._published: object = None  # what was last published on ``state``
         self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
@@ -118,8 +122,9 @@ class Publisher:
         self._closing.set()
         self._queued.set()
         away = self._delivery.state in {"retrying", "refused"}
-        try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
-            await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
+        patience = min(self._drain, 0.5) if away else self._drain  # for one more try
+        try:
+            await asyncio.wait({self._tasks[0]}, timeout=min(patience, max(0.1, self._left())))
         finally:
             await cancel_all(self._tasks)
             self._count()
@@ -140,13 +145,8 @@ class Publisher:
             self._count()
             self._queued.set()
 
-    def tell(self, message: str) -> None:
-        """Tell the user and the subscribers what has happened; may be called from any thread."""
-        self._delivery.messages.append(message)
-        self._complain(message)
-
-    def _complain(self, message: str) -> None:
-        """Publish a sentence on ``…/error``, without credentials; the same once, and if many wait the oldest goes."""
+    def complain(self, message: str) -> None:
+        """Publish a sentence on ``…/error``; the same once, and if many wait the oldest goes. In any thread."""
         if (message := redacted(message)) not in self._errors:
             self._errors.append(message)
 
@@ -157,10 +157,11 @@ class Publisher:
         """Take over the journal's counts and its trouble."""
         self._delivery.queued, self._delivery.lost = self._journal.queued, self._journal.lost
         while self._journal.messages:
-            self.tell(self._journal.messages.popleft())
+            self._delivery.messages.append(message := self._journal.messages.popleft())
+            self.complain(message)
         if self._journal.error and self._journal.error != self._delivery.error:
             self._delivery.error = self._journal.error
-            self._complain(self._journal.error)
+            self.complain(self._journal.error)
 
     async def _keep(self) -> None:
         while True:
@@ -235,7 +236,7 @@ class Publisher:
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
                     self._delivery.acknowledged += 1
                 else:
-                    self._complain("a line of the journal is damaged and was left out; check the disk")
+                    self.complain("a line of the journal is damaged and was left out; check the disk")
                 self._journal.ack(payload)
                 self._count()
             while self._messages:
@@ -267,7 +268,7 @@ class Publisher:
             if self._on_command is not None:
                 self._on_command(command)
         except StreamspotError as error:
-            self._complain(str(error))
+            self.complain(str(error))
 
     def _warn_of_another(self) -> None:
         """Say, once, that the node was online before our first birth; later we may hear ourselves."""
