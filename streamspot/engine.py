@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
 from streamspot.commands import Command, Pause, Resume, Sensitivity
+from streamspot.ending import Ending
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.session import WallClock, digest, new_run
 from streamspot.settings import Settings
@@ -35,12 +35,6 @@ _AHEAD = 256
 
 _PATIENCE = 10.0
 """Seconds of video without any face, from the first frame on, after which the user is told what helps."""
-
-_ORDERLY = 0.9
-"""Seconds after which a run that was asked to end should be over, outputs included."""
-
-_PATIENT = 0.4
-"""Of these, those that are left to the analysis."""
 
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
@@ -82,9 +76,7 @@ class StreamRun:
         self.layout = ""
         """Name of the region layout, once the weights are loaded."""
         self._changed = threading.Event()  # controls are others than when they were last told
-        self._stop = threading.Event()
-        self._asked = 0.0  # when it was
-        self._ended = threading.Lock()  # held once the consumer has been told of the end
+        self.ending = Ending()
         self._deaf = threading.Event()  # nobody takes updates any more
         self._going = threading.Event()
         self._going.set()
@@ -132,26 +124,8 @@ class StreamRun:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the run to end; open expressions come out as cancelled.
-
-        If the analysis hangs, the run ends all the same, within half a second.
-        """
-        if not self._stop.is_set():
-            self._asked = time.monotonic()
-            self._stop.set()
-            watch = threading.Timer(_PATIENT, self._give_up)
-            watch.daemon = True
-            watch.start()
-
-    @property
-    def left(self) -> float:
-        """Seconds until a run that was asked to end has to be over; infinite before."""
-        return max(0.0, self._asked + _ORDERLY - time.monotonic()) if self._stop.is_set() else math.inf
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stop.is_set()
+        """Ask the run to end; open expressions come out as cancelled. It ends soon even if the analysis hangs."""
+        self.ending.ask(self._give_up)
 
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
@@ -159,11 +133,10 @@ class StreamRun:
 
     def leave(self) -> None:
         """End the run without anybody taking its updates; wait for its thread, but for no more than a second."""
-        ended = self._ended.locked()
-        if not ended:
+        if not self.ending.come:
             self.stop()
         self._deaf.set()
-        self._thread.join(0.1 if ended else self.left)
+        self._thread.join(0.1 if self.ending.come else self.ending.left)
 
     def obey(self, command: Command) -> None:
         """Do what was asked of the running stream; may be called from any thread.
@@ -234,16 +207,13 @@ class StreamRun:
             self._end(outcome)
 
     def _end(self, outcome: BaseException | None) -> None:
-        """Tell the consumer of the end, once."""
         self.stats.finished = True
-        if self._ended.acquire(blocking=False):
+        if self.ending.mark():
             self._give(outcome)
 
     def _give_up(self) -> None:
-        """End for the consumer a run whose analysis has not ended in time."""
-        if not self._ended.locked():
-            self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
-            self._end(None)
+        self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+        self._end(None)
 
     def _run(self) -> None:
         """Read the source to its end."""
@@ -255,7 +225,7 @@ class StreamRun:
                 if self._pipeline is not None:
                     self._tell(self.finish("source failed"))
                 raise
-            stopped = self._stop.is_set()
+            stopped = self.ending.asked
             self._tell(self.finish("stopped" if stopped else None))
             messages = self._messages(feed) + (() if stopped else self._nobody(0.0))
             if messages:
@@ -267,7 +237,7 @@ class StreamRun:
         Raises:
             SourceError: The source failed.
         """
-        while not self._stop.is_set():
+        while not self.ending.asked:
             if self.controls.paused:
                 self._rest(feed)
                 continue
@@ -296,7 +266,7 @@ class StreamRun:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
         self._tell(self.finish("paused"))
         with suppress(EndOfStream):
-            while not self._going.wait(_POLL) and not self._stop.is_set():
+            while not self._going.wait(_POLL) and not self.ending.asked:
                 if self._changed.is_set():
                     self._tell(self._last)
                 if self.stats.live:
@@ -308,7 +278,7 @@ class StreamRun:
         update = replace(update, controls=self.controls)
         self._last = replace(update, motion=(), scores=(), events=(), messages=())
         while not self._room.acquire(timeout=_POLL):
-            if self._deaf.is_set() or (self._stop.is_set() and not update.events):
+            if self._deaf.is_set() or (self.ending.asked and not update.events):
                 return
         self._give(update)
 

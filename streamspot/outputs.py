@@ -59,7 +59,7 @@ class Outputs:
     def __init__(self, run: StreamRun, delivery: Delivery | None = None) -> None:
         self.delivery = delivery or Delivery()
         self._run = run
-        self._host = Host(self._tell, lambda: run.left)
+        self._host = Host(self._tell, lambda: run.ending.left)
         self._labels = LiveLabels(run)
         self._sinks: list[Sink] = []
         self._publisher: Publisher | None = None
@@ -106,7 +106,7 @@ class Outputs:
         """
         for sink in self._sinks:
             await sink.take(update)
-        while not self._run.stats.live and math.isinf(self._run.left) and self._behind():  # noqa: ASYNC110
+        while not self._run.stats.live and math.isinf(self._run.ending.left) and self._behind():  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
     def _behind(self) -> bool:
@@ -167,7 +167,7 @@ class Outputs:
             on_command=self.obey if settings.commands else None,
             bridges=bridges,
             fsync=settings.fsync,
-            left=lambda: self._run.left,
+            left=lambda: self._run.ending.left,
         )
         return await stack.enter_async_context(publisher)
 

@@ -17,15 +17,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from streamspot.credentials import VARIABLES
 from streamspot.errors import SettingsError
 from streamspot.shipped import settings_file
 from streamspot.types import SESSION_NAME, STREAM_NAME, DeviceName, FlowName, Policy
 
 _PREFIX = "STREAMSPOT_"
 
-_ELSEWHERE = frozenset(
-    {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG", "STREAMSPOT_MQTT_PASSWORD", "STREAMSPOT_MQTT_PASSWORD_FILE"}
-)
+_ELSEWHERE = {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG"} | VARIABLES
 """Variables of that prefix that are no setting of a run."""
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"

@@ -84,13 +84,16 @@ def folder(tmp_path: Path) -> Path:
         ("{}/bare", ["bare", "no pictures"]),
         ("/dev/video99", ["/dev/video99", "no camera"]),
         ("gopher://there/x", ["gopher", "rtsp"]),
-        ("rtsp://me:secret@127.0.0.1:1/x", ["rtsp://127.0.0.1:1/x", "check the address"]),
+        ("rtsp://me@127.0.0.1:1/x", ["rtsp://127.0.0.1:1/x", "check the address"]),
         ("synthetic:colour=3", ["colour", "seed"]),
         ("", ["no source", "synthetic"]),
     ],
 )
-def test_a_source_that_cannot_be_read_is_named(line: Line, folder: Path, source: str, words: list[str]):
+def test_a_source_that_cannot_be_read_is_named(
+    line: Line, folder: Path, source: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+):
     """A missing, empty or foreign file, a folder without pictures, no camera, an unknown address."""
+    monkeypatch.setenv("STREAMSPOT_SOURCE_PASSWORD", "secret")
     outcome = line("run", "--source", source.format(folder))
     assert_one_sentence(outcome, *words)
     assert "secret" not in outcome[2]
@@ -183,6 +186,18 @@ def test_a_broker_address_that_makes_no_sense_is_named(line: Line):
     assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
     assert "secret" not in outcome[2]
     assert_one_sentence(line("listen", "--broker", f"mqtt://127.0.0.1:{free_port()}"), "refused", "start it")
+
+
+@pytest.mark.parametrize("word", ["secret", "sec/ret", "sec@ret", "sec:ret#1", ""])
+def test_a_password_on_the_command_line_is_refused(line: Line, word: str):
+    """Others could read it in the list of processes; the sentence says where to put it and does not repeat it."""
+    for command in (("run", "--source"), ("label",), ("bench", "--source")):
+        outcome = line(*command, f"rtsp://me:{word}@127.0.0.1:1/x")
+        assert_one_sentence(outcome, "STREAMSPOT_SOURCE_PASSWORD", "rtsp://user@host")
+        assert not word or word not in outcome[2]
+    outcome = line("run", "--source", SHORT, "--broker", f"mqtt://me:{word}@host")
+    assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
+    assert not word or word not in outcome[2]
 
 
 def test_debug_shows_the_traceback_and_changes_nothing_else(line: Line, monkeypatch: pytest.MonkeyPatch):

@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import make_event, make_update, until
+from brokers import Mosquitto, make_event, make_update, overhear, until
 
+from streamspot.engine import Engine, StreamRun
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.mqtt.subscriber import subscribe
+from streamspot.outputs import Outputs
+from streamspot.settings import load_settings
 from streamspot.sinks.json import JsonLines, LineFile
 from streamspot.sinks.table import EventTable
 from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
+from streamspot.types import Event
 
 
 @pytest.fixture
@@ -192,3 +197,37 @@ async def test_an_impossible_place_is_one_sentence(tmp_path: Path):
         with pytest.raises(SettingsError, match="name another place"):
             async with sink:
                 pass
+
+
+async def test_the_broker_gets_everything_while_a_disk_is_full(disk: Path, tmp_path: Path):
+    """A recording without room is suspended, subscribers are told on ``…/error``, and the end says what it lacks."""
+    with Mosquitto(tmp_path) as broker:
+        run = StreamRun(
+            load_settings(
+                {
+                    "source": "synthetic:seconds=14,expressions=3,noise=0",
+                    "record": disk / "r.motion",
+                    "broker": broker.url,
+                    "journal": tmp_path / "j",
+                    "node": "n",
+                    "stream": "s",
+                }
+            )
+        )
+        told: list[Event] = []
+        async with (
+            overhear(broker.url, "streamspot/n/s/error") as errors,
+            subscribe(broker.url) as events,
+            Outputs(run) as outputs,
+            Engine([run]) as engine,
+        ):
+            async for _, update in engine:
+                await outputs.take(update)
+                told += update.events
+            async with asyncio.timeout(5):
+                assert b"No space left" in (await errors.get())[1]
+                assert [(await anext(events)).event for _ in told] == told
+    complaint = outputs.complaint()
+    assert complaint is not None
+    assert "r.motion lacks" in str(complaint)
+    assert (disk / "r.motion").read_bytes().endswith(b"\n")

@@ -11,6 +11,7 @@ import typer
 
 from streamspot import __version__
 from streamspot.cli import data, inspect, live
+from streamspot.credentials import check_command_line
 from streamspot.errors import StreamspotError
 from streamspot.training import cli as training
 
@@ -54,6 +55,7 @@ def main() -> None:
         sys.argv = [argument for argument in sys.argv if argument != "--debug"]
         os.environ["STREAMSPOT_DEBUG"] = "1"
     try:
+        check_command_line(sys.argv)
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
         code = 130

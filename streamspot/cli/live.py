@@ -96,7 +96,7 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
         async for _, update in engine:
             await outputs.take(update)
             screen.take(update)
-        ended = run.stopped
+        ended = run.ending.asked
     if (complaint := outputs.complaint()) is not None:
         raise complaint
     return ended

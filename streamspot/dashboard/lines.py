@@ -38,7 +38,7 @@ class PlainLines:
         if kind is None:
             self._lines.put(f"done: {summary(self._stats, self._delivery, self._expressions)}")
         self._lines.put(None)
-        self._thread.join(timeout=1.0)
+        self._thread.join(timeout=0.5)
 
     def take(self, update: Update) -> None:
         """Print what is new."""

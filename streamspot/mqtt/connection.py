@@ -33,9 +33,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from streamspot.credentials import MQTT_PASSWORD
 from streamspot.errors import BrokerError
 from streamspot.loop import watches_sockets
-from streamspot.mqtt.address import PASSWORD, Broker
+from streamspot.mqtt.address import Broker
 
 TIMEOUT = 4.0
 """Seconds for any answer of the broker; after it the connection is given up and made anew."""
@@ -244,7 +245,7 @@ def _sentences(broker: Broker) -> Iterator[None]:
         yield
     except MqttConnectError as error:
         raise RefusedError(
-            f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({PASSWORD})"
+            f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({MQTT_PASSWORD})"
         ) from None
     except aiomqtt.MqttError as error:
         if isinstance(tls := error.__context__, ssl.SSLError):

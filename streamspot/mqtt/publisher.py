@@ -20,10 +20,11 @@ from types import TracebackType
 from typing import Self
 
 from streamspot.commands import Command, parse
+from streamspot.credentials import redacted
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.events import CONTENT_TYPE, encode, topic_name
 from streamspot.mqtt import payloads
-from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge, Message
 from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff, quiet_loop
 from streamspot.mqtt.journal import Journal

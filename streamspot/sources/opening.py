@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from streamspot.credentials import with_password
 from streamspot.errors import SourceError
 from streamspot.sources.base import Source, kind_of, read_options, redact, slug
 from streamspot.sources.cameras import camera_source
@@ -31,7 +32,8 @@ def open_source(spec: str) -> Source:
     * ``0``, ``/dev/video2``, ``/dev/v4l/...``: a camera; ``0?size=1280x720&fps=60`` asks for a mode.
     * ``clip.mp4``, ``anim.gif``: a recorded video, at its own time stamps.
     * ``frames/``: a folder of pictures in natural order; ``frames?fps=200``, else 30 fps.
-    * ``rtsp://...``, ``http://...``: a network stream; an http address that ends like a video file is one.
+    * ``rtsp://...``, ``http://...``: a network stream; an http address that ends like a video file is one. The
+      password of a user that the address names comes from STREAMSPOT_SOURCE_PASSWORD, see ``password_of``.
     * ``session.motion``: a recording of region motion, made with ``--record``.
     * ``-``: JPEG or PNG pictures on standard input; ``-?fps=25``, else 30 fps.
     * ``-?size=640x480&fps=25``: raw BGR pictures on standard input.
@@ -87,6 +89,7 @@ def _address(scheme: str, address: str) -> Source:
         ) from None
     if not host:
         raise SourceError(f"the address {redact(address)} names no host; write {scheme}://host/path")
+    address = with_password(address)
     if Path(parts.path).suffix.lower() in _RECORDED and scheme in {"http", "https"}:
         return VideoFile(address)
     tail = Path(unquote(parts.path)).stem
