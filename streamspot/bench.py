@@ -34,6 +34,7 @@ from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.pipeline import Pipeline
 from streamspot.sources import Feed, open_source
+from streamspot.threads import one_thread
 from streamspot.timing import TimedDetector, push_timed
 from streamspot.types import Frame, Session
 
@@ -56,8 +57,7 @@ def bench(source: str, weights: str, frames: int) -> dict[str, Any]:
     Raises:
         StreamspotError: The source or the weights cannot be used, or the source is too short.
     """
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    one_thread()
     model = Model.load(weights, device="cpu")
     pictures = _pictures(source, frames + _WARM_UP)
     session = Session("bench", "bench", "bench", 0.0, datetime.now(UTC))

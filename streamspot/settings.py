@@ -127,6 +127,7 @@ class OutputSettings(_Group):
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."
     )
+    force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
     metrics: int | None = Field(
         None, ge=0, le=65535, description="Port on this machine at which Prometheus may fetch /metrics."

@@ -28,6 +28,7 @@ from streamspot.events import encode
 from streamspot.loop import run_to_end
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
+from streamspot.threads import one_thread
 from streamspot.types import Event
 
 app = typer.Typer()
@@ -83,7 +84,7 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
             _on_signals(leave)
 
         _on_signals(leave)
-        await asyncio.to_thread(run.load)
+        await asyncio.to_thread(_load, run)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
         _on_signals(stop)
@@ -96,6 +97,12 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
     if (complaint := outputs.complaint()) is not None:
         raise complaint
     return ended
+
+
+def _load(run: StreamRun) -> None:
+    """Load the network; takes seconds."""
+    one_thread()
+    run.load()
 
 
 class _Impatient(ThreadPoolExecutor):
