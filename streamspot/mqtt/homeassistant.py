@@ -9,7 +9,7 @@ from streamspot.events import dumps, topic_name
 from streamspot.mqtt.bridges import Message
 from streamspot.types import Phase, State, Update
 
-_FACE = "value_json.faces[value_json.faces | map('int') | min | string]"
+_FACE = "value_json.faces[value_json.faces | map('int') | min | default('') | string]"
 """The lowest-numbered face in view, undefined if there is none."""
 
 _THROTTLED = (
