@@ -14,8 +14,9 @@ import pytest
 from brokers import Mosquitto, make_event, make_update, overhear, publisher_to
 
 from streamspot.events import decode, encode
-from streamspot.mqtt.bridges import Ros
 from streamspot.mqtt.contract import asyncapi, json_schema, write
+from streamspot.mqtt.homeassistant import HomeAssistant
+from streamspot.mqtt.ros import Ros
 from streamspot.stats import Stats
 from streamspot.types import Phase, Score
 
@@ -71,10 +72,9 @@ async def test_everything_published_is_in_the_contract_and_private(tmp_path: Pat
     measured = Stats(source="rtsp://user:hunter2@camera/1", model="m")
     seen: dict[str, int] = {}
     with Mosquitto(tmp_path) as broker:
-        async with overhear(broker.url, "streamspot/#") as messages:
-            async with publisher_to(
-                broker.url, tmp_path, measured=measured, bridges=[Ros("n", "cam")]
-            ) as publisher:
+        bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
+        async with overhear(broker.url, "#") as messages:
+            async with publisher_to(broker.url, tmp_path, measured=measured, bridges=bridges) as publisher:
                 for number in range(20):
                     ticks = range(10 * number, 10 * number + 10)
                     update = make_update(
