@@ -136,9 +136,7 @@ class OutputSettings(_Group):
         None, description="Record region motion (no picture) to replay with --source."
     )
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
-    osc_map: str = Field(
-        "", description="Names of the blend shapes of vmc://, as macro=Joy,micro=Surprised."
-    )
+    osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
     metrics: int | None = Field(
         None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
     )

@@ -53,7 +53,7 @@ async def test_vrchat_gets_its_parameters_at_once_and_again(packets: Any):
 
 
 async def test_vmc_gets_blend_shapes(packets: Any):
-    """A VTuber program gets two blend shapes and the message that applies them; nothing claims that there are bones."""
+    """A VTuber program gets two blend shapes and the message that applies them; no bones are claimed."""
     port, queue = packets
     async with OscSink(f"vmc://127.0.0.1:{port}") as sink:
         await sink.take(make_update(make_event(0, "onset"), scores=[(0, Score(0, 0.0, 0, 0.75, 0.9, 0.1))]))

@@ -49,7 +49,9 @@ def said(bridge: Ros, update: Update) -> list[tuple[str, Any]]:
     messages = []
     for message in bridge.update(update):
         content = json.loads(message.payload)
-        messages.append((message.topic.partition("/ros/")[2], content.get("ids") or content.get("state") or []))
+        messages.append(
+            (message.topic.partition("/ros/")[2], content.get("ids") or content.get("state") or [])
+        )
     return messages
 
 

@@ -70,26 +70,30 @@ async def test_the_javascript_sample_prints_each_expression_once(tmp_path: Path)
     """An event that comes again and again is printed once; after the broker's restart it listens anew."""
     shutil.copytree(SAMPLES / "javascript", tmp_path / "sample")
     (tmp_path / "sample" / "node_modules").symlink_to(HERE / "node_modules")
+    program = tmp_path / "sample" / "print.js"
     with Mosquitto(tmp_path) as broker:
-        async with node(tmp_path / "sample" / "print.js", broker.url) as output:
-            async with publisher_to(broker.url, tmp_path) as publisher, asyncio.timeout(60):
+        publisher = publisher_to(broker.url, tmp_path)
+        async with node(program, broker.url) as output, publisher, asyncio.timeout(60):
 
-                async def printed(*seconds: int) -> list[bytes]:
-                    """Publish expressions with these onsets over and over, until as many lines are there."""
-                    lines = asyncio.create_task(some(len(seconds)))
-                    while not lines.done():
-                        for second in seconds:
-                            await publisher.take(make_update(make_event(3 * second)))
-                        await asyncio.wait([lines], timeout=0.2)
-                    return [line.split()[3] for line in await lines]
+            async def some(count: int) -> list[bytes]:
+                return [await output.readline() for _ in range(count)]
 
-                async def some(count: int) -> list[bytes]:
-                    return [await output.readline() for _ in range(count)]
+            async def printed(*seconds: int) -> list[bytes]:
+                """Publish expressions with these onsets over and over, until as many lines are there."""
+                lines = asyncio.create_task(some(len(seconds)))
+                while not lines.done():
+                    for second in seconds:
+                        await publisher.take(make_update(make_event(3 * second)))
+                    await asyncio.wait([lines], timeout=0.2)
+                return [line.split()[3] for line in await lines]
 
-                assert sorted(await printed(1, 2)) == [b"2026-11-22T10:00:01.000000Z", b"2026-11-22T10:00:02.000000Z"]
-                broker.stop()
-                broker.start()
-                assert await printed(3) == [b"2026-11-22T10:00:03.000000Z"]
+            assert set(await printed(1, 2)) == {
+                b"2026-11-22T10:00:01.000000Z",
+                b"2026-11-22T10:00:02.000000Z",
+            }
+            broker.stop()
+            broker.start()
+            assert await printed(3) == [b"2026-11-22T10:00:03.000000Z"]
 
 
 @pytest.mark.parametrize("phase", ["onset", "apex", "offset", "cancelled"])

@@ -73,8 +73,8 @@ async def test_pandas_polars_and_duckdb_read_the_tables(tmp_path: Path):
     frame = polars.read_parquet(path)
     assert frame.schema["onset_time"] == polars.Datetime("us", "UTC")
     assert frame["duration"].to_list() == [0.3, 0.3]
-    query = f"select count(distinct run), epoch(max(offset_time)) from '{path}/*.parquet'"
-    (found,) = duckdb.sql(query).fetchall()
+    query = "select count(distinct run), epoch(max(offset_time)) from read_parquet(?)"
+    (found,) = duckdb.execute(query, [f"{path}/*.parquet"]).fetchall()
     assert found == (2, pytest.approx(datetime(2026, 11, 22, 10, 0, 0, 633333, tzinfo=UTC).timestamp()))
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import shutil
 import socket
-import subprocess
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
@@ -27,12 +26,10 @@ async def fetch(port: int, path: str = "/metrics", method: str = "GET") -> tuple
     """Return status, content type and body."""
 
     def ask() -> tuple[int, str, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status, answer.headers["Content-Type"], answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers["Content-Type"], error.read().decode()
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, str(answer.headers["Content-Type"]), answer.read().decode()
 
     return await asyncio.to_thread(ask)
 
@@ -64,8 +61,11 @@ async def test_promtool_finds_nothing_to_complain_of():
         pytest.skip("promtool is not installed; apt-get install prometheus")
     async with server() as sink:
         _, _, page = await fetch(sink.port)
-    done = subprocess.run([promtool, "check", "metrics"], input=page, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    pipe = asyncio.subprocess.PIPE
+    command = (promtool, "check", "metrics")
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    complaints = await process.communicate(page.encode())
+    assert (process.returncode, *complaints) == (0, b"", b"")
 
 
 async def test_it_answers_as_a_web_server_should():

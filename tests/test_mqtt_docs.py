@@ -132,7 +132,9 @@ def test_the_ros_bridge_reads_our_topics_as_the_messages_they_are():
     """Node and stream in place, the YAML maps the topics we publish, and loses nothing on the way."""
     parameters = yaml.safe_load(blocks("yaml")[0])["/**/*"]["ros__parameters"]
     bridge = parameters["bridge"]["mqtt2ros"]
-    said = Ros("lab", "cam").update(make_update(make_event(0, "onset"), make_event(1).model_copy(update={"face": 1})))
+    said = Ros("lab", "cam").update(
+        make_update(make_event(0, "onset"), make_event(1).model_copy(update={"face": 1}))
+    )
     assert [message.topic for message in said] == bridge["mqtt_topics"]
     for topic in bridge["mqtt_topics"]:
         last = topic.partition("/ros/")[2]

@@ -42,7 +42,9 @@ class FaceExpression(BaseModel):
     """
 
     header: Header = Field(description="stamp: when the program decided.")
-    track: Count = Field(description="Track number of the face; a face that was lost and returns gets a new one.")
+    track: Count = Field(
+        description="Track number of the face; a face that was lost and returns gets a new one."
+    )
     expression: str = Field(description="Identifies the expression; all its phases share it.")
     phase: Phase = Field(description="onset, apex, offset (complete in itself and final) or cancelled.")
     kind: Kind = Field(description="Macro- or micro-expression; final in offset.")
@@ -54,7 +56,7 @@ class FaceExpression(BaseModel):
 
 
 class Ros:
-    """``…/<stream>/ros/tracked`` and ``…/<stream>/ros/<faceID>/expression``, JSON that ika's mqtt_client maps as it is.
+    """JSON that ika's mqtt_client maps as it is: ``…/<stream>/ros/tracked`` and ``…/<stream>/ros/<face>/expression``.
 
     A static configuration needs face ids that do not run away, so an id is a place: ``f0`` to ``f15``, the lowest
     free one for each face that comes into view.

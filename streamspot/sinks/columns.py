@@ -28,7 +28,7 @@ class Table:
 
 
 def _columns() -> dict[str, type]:
-    """Return every field of an event, moments spread out: ``onset_tick``, ``onset_frame``, …"""
+    """Return every field of an event, moments spread out: ``onset_tick`` and so on."""
     columns: dict[str, type] = {}
     for name, field in Event.model_fields.items():
         if name not in _MOMENTS:

@@ -33,7 +33,7 @@ class OscSink:
 
     Args:
         url: ``vrchat://host[:9000]`` or ``vmc://host[:39540]``.
-        names: Kind to blend shape, ``macro=Joy,micro=Surprised`` for instance; empty for the default.
+        names: Kind to blend shape, ``macro=NAME,micro=NAME`` or one of the two; empty for the default.
 
     Raises:
         SettingsError: Address or names make no sense, or (on entering) python-osc is missing.
@@ -130,7 +130,5 @@ def _shapes(names: str) -> dict[Kind, str]:
             )
         shapes[kind] = shape
     if len(set(shapes.values())) < len(shapes):
-        raise SettingsError(
-            f"both kinds cannot drive the blend shape {shapes['macro']}; give each its own"
-        )
+        raise SettingsError(f"both kinds cannot drive the blend shape {shapes['macro']}; give each its own")
     return shapes
