@@ -32,6 +32,7 @@ from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.pipeline import Pipeline
 from streamspot.sources import Feed, open_source
+from streamspot.threads import one_thread
 from streamspot.timing import TimedDetector, push_timed
 from streamspot.types import Frame, Session
 
@@ -62,8 +63,7 @@ def bench(
     Raises:
         StreamspotError: The source or the weights cannot be used, or the source is too short.
     """
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    one_thread()
     model = Model.load(weights, device=device)
     pictures = _pictures(source, frames + _WARM_UP)
     session = Session("bench", "bench", "bench", 0.0, datetime.now(UTC))

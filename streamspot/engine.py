@@ -99,14 +99,8 @@ class StreamRun:
         Raises:
             StreamspotError: There are none, or they do not fit the source or the settings.
         """
-        import cv2  # noqa: PLC0415 - so does this
-        import torch  # noqa: PLC0415
+        from streamspot.model import Model  # noqa: PLC0415 - so does this
 
-        from streamspot.model import Model  # noqa: PLC0415
-
-        # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
         model = Model.load(self.settings.model.weights, device=self.settings.model.device)
         source, self.layout = self.source, model.config.layout
         if isinstance(source, MotionRecording) and source.layout != self.layout:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from streamspot.commands import Command, Label
+from streamspot.destinations import check_outputs
 from streamspot.engine import StreamRun
 from streamspot.errors import BrokerError
 from streamspot.mqtt.address import Broker
@@ -62,7 +63,18 @@ class Outputs:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            settings = self._run.settings
+            settings, output = self._run.settings, self._run.settings.output
+            check_outputs(
+                {
+                    "record": output.record,
+                    "events": None if output.events in {None, "-"} else Path(str(output.events)),
+                    "intensity": output.intensity,
+                    "log": output.log,
+                    "expressions": output.expressions,
+                },
+                settings.source,
+                force=output.force,
+            )
             node = settings.name.node or slug(socket.gethostname(), "node")
             if settings.mqtt.broker is not None:  # the first: what any other sink is told is in the journal
                 self._publisher = await self._publish(settings.mqtt.broker, node, stack)

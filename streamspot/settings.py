@@ -135,6 +135,7 @@ class OutputSettings(_Group):
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."
     )
+    force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
     osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
     metrics: int | None = Field(

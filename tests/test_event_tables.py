@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from brokers import make_event, make_update
 
+from streamspot.destinations import check_outputs
 from streamspot.errors import SettingsError
 from streamspot.sinks.columns import EXPRESSIONS, PHASES, Table
 from streamspot.sinks.table import EventTable
@@ -45,6 +46,16 @@ async def test_a_csv_of_expressions_has_one_row_each(tmp_path: Path):
     assert list(rows[0]) == list(EXPRESSIONS.columns)
     assert (rows[0]["onset_tick"], rows[0]["apex_tick"], rows[0]["offset_tick"]) == ("10", "19", "19")
     assert float(rows[0]["duration"]) == 0.3
+
+
+async def test_a_table_takes_rows_of_its_own_kind_only(tmp_path: Path):
+    """Phases are not appended to a file of expressions, nor the other way round."""
+    await two_runs(tmp_path / "phases.csv", PHASES)
+    await two_runs(tmp_path / "expressions.csv", EXPRESSIONS)
+    check_outputs({"log": tmp_path / "phases.csv", "expressions": tmp_path / "expressions.csv"}, "0")
+    for flag, name in (("log", "expressions.csv"), ("expressions", "phases.csv")):
+        with pytest.raises(SettingsError, match="name another file"):
+            check_outputs({flag: tmp_path / name}, "0")
 
 
 async def test_parquet_is_typed(tmp_path: Path):

@@ -26,6 +26,7 @@ from streamspot.events import encode
 from streamspot.loop import run_to_end
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
+from streamspot.threads import one_thread
 from streamspot.types import Event
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
         screen = _screen(run, delivery, quiet, draw=draw)
         stack.enter_context(screen)
         _on_signals(partial(_leave_now, screen))
-        await asyncio.to_thread(run.load)
+        await asyncio.to_thread(_load, run)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
         _on_signals(partial(_stop, run, screen))
@@ -94,6 +95,12 @@ async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | Non
             screen.take(update)
     if (complaint := outputs.complaint()) is not None:
         raise complaint
+
+
+def _load(run: StreamRun) -> None:
+    """Load the network; takes seconds."""
+    one_thread()
+    run.load()
 
 
 class _Impatient(ThreadPoolExecutor):

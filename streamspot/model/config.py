@@ -73,9 +73,7 @@ class ModelConfig:
         known = LAYOUTS.get(self.layout)
         if self.regions == 0 and known is not None:
             object.__setattr__(self, "regions", len(known))
-        self._check(
-            1 <= self.regions <= 1024, "regions", "give the number of regions of the layout, 1 to 1024"
-        )
+        self._check(1 <= self.regions <= 256, "regions", "give the number of regions of the layout, 1 to 256")
         if known is not None:
             self._check(self.regions == len(known), "regions", f"{self.layout} has {len(known)} regions")
         if not self.groups:
@@ -84,14 +82,16 @@ class ModelConfig:
         self._check(self.encoder in ("causal", "transformer"), "encoder", "choose causal or transformer")
         self._check(1 <= self.width <= 1024, "width", "choose 1 to 1024 channels")
         self._check(
-            bool(self.dilations) and all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations),
+            0 < len(self.dilations) <= 16
+            and all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations),
             "dilations",
-            "give powers of two up to 1024",
+            "give at most 16 powers of two up to 1024",
         )
         self._check(
-            bool(self.time_constants) and all(math.isfinite(t) and t > 0 for t in self.time_constants),
+            0 < len(self.time_constants) <= 16
+            and all(math.isfinite(t) and t > 0 for t in self.time_constants),
             "time_constants",
-            "give positive seconds",
+            "give at most 16 times in positive seconds",
         )
         self._check(self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width")
         flat = [i for group in self.groups for i in group]
@@ -108,7 +108,7 @@ class ModelConfig:
     def _check(self, fine: bool, key: str, remedy: str) -> None:
         if not fine:
             raise ModelError(
-                f"{key} = {getattr(self, key)!r} is impossible in a model configuration: {remedy}"
+                f"{key} = {repr(getattr(self, key))[:60]} is impossible in a model configuration: {remedy}"
             )
 
     def to_json(self) -> str:

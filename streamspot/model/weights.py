@@ -102,17 +102,18 @@ class Model:
                     raise ModelError(
                         f"{path} holds weights of another program; give weights made by streamspot train"
                     )
-                config = ModelConfig.from_json(metadata["config"])
-                names = list(file.keys())
-                if {name: tuple(file.get_slice(name).get_shape()) for name in names} != _shapes(config):
-                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
-                weights = {name: file.get_tensor(name) for name in names}
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
-        network = Network(config)
-        network.load_state_dict(weights)
+        try:
+            network = Network(ModelConfig.from_json(metadata["config"]))
+            network.load_state_dict(weights)
+        except ModelError as error:
+            raise ModelError(f"{path} asks for a network that cannot be: {error}; {remedy}") from None
+        except RuntimeError:
+            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
         try:
             provenance, spotting = (
                 dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")
@@ -210,12 +211,6 @@ class Model:
         intermediate = torch.nn.functional.leaky_relu(both[:, :-2], 0.2)
         head = self._network.intensity
         return torch.cat((torch.addmm(head.bias, intermediate, head.weight.T), both[:, -2:]), 1).sigmoid_()
-
-
-def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's weights by name, without making it."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in Network(config).state_dict().items()}
 
 
 def _find(name_or_path: str | Path) -> Path:
