@@ -59,12 +59,7 @@ def dumps(value: Mapping[str, Any]) -> bytes:
 
 
 def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
-    """Return the event as a CloudEvent.
-
-    Args:
-        event: What happened.
-        node: Name of this machine or installation, a topic level.
-    """
+    """Return the event as a CloudEvent of ``node``, the name of this machine or installation."""
     return CloudEvent(
         id=event.id,
         source=f"streamspot/{topic_name(node)}/{topic_name(event.stream)}",

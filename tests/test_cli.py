@@ -19,7 +19,7 @@ from brokers import free_port
 from safetensors.torch import save_file
 
 from streamspot.cli import main
-from streamspot.model import shipped_models
+from streamspot.shipped import shipped
 
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
 SHORT = "synthetic:seconds=1,expressions=0,noise=0"
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "bare").mkdir()
     (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
-    weights = shipped_models()["streamspot-base"].read_bytes()
+    weights = shipped("models", ".safetensors")["streamspot-base"].read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(weights[: len(weights) // 2])
     save_file({"a": torch.zeros(3)}, str(tmp_path / "foreign.safetensors"))
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")

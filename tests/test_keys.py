@@ -16,11 +16,12 @@ pytest.importorskip("pty", reason="no pseudo-terminals here")
 
 RUN = """
 import threading
+from streamspot.console import QuietStderr
 from streamspot.dashboard import Dashboard
 from streamspot.stats import Delivery, Stats
 
 quit = threading.Event()
-with Dashboard(Stats(), Delivery(), on_quit=quit.set):
+with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=quit.set):
     print("quit" if quit.wait(60) else "late")
 """
 
@@ -78,6 +79,20 @@ def test_typed_keys_never_reach_the_shell(tmp_path):
     shell.wait("$ ")
     assert {path.name for path in tmp_path.iterdir()} >= {"ended"}
     assert not (tmp_path / "typed").exists()
+    shell.type("exit\n")
+    os.close(shell.fd)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell here")
+def test_the_demonstration_may_be_ended_early(tmp_path):
+    """Before any expression has been found, too, q ends it without an error; it says that it was ended early."""
+    shell = Shell(tmp_path)
+    shell.wait("$ ")
+    shell.type(f"{sys.executable} -m streamspot demo; echo code $?\n")
+    shell.wait("q ends the run")
+    shell.type("q")
+    shell.wait("0 events; the demonstration was ended early")
+    shell.wait("code 0")
     shell.type("exit\n")
     os.close(shell.fd)
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from streamspot.cli import data
+from streamspot.cli.data import terminated_in_order
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
 from streamspot.errors import DataError, SettingsError
-from streamspot.interrupts import terminated_in_order
 from streamspot.keys import Keys
 from streamspot.sources.motion import MotionWriter, is_recording
 from streamspot.types import FaceMotion, RegionMotion, Session

@@ -12,11 +12,10 @@ import typer
 from streamspot import __version__
 from streamspot.cli import data, inspect, live
 from streamspot.errors import StreamspotError
-from streamspot.training.cli import app as training
+from streamspot.training import cli as training
 
 app = typer.Typer(
     name="streamspot",
-    help="Facial-expression spotting as a live stream: onset, apex and offset events of facial movement.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,10 +43,8 @@ def _common(
     """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""
 
 
-live.register(app)
-inspect.register(app)
-data.register(app)
-app.registered_commands += training.registered_commands
+for part in (live, inspect, data, training):
+    app.registered_commands += part.app.registered_commands
 
 
 def main() -> None:

@@ -60,13 +60,8 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     scores speak of ticks before the start. In the file's metadata stand the configuration and, as ``motion``, what
     has to be fed: the regions and how their motion is normalised.
 
-    Args:
-        model: On the CPU.
-        path: File to write; it appears only when the check has passed.
-        streams: Number S of streams that are stepped at once.
-
-    Returns:
-        The largest difference of a score.
+    The model is on the CPU; the file appears only when the check has passed. Returned is the largest difference of a
+    score.
 
     Raises:
         ModelError: A package is missing, the file cannot be written, or both do not agree to 1e-5.
@@ -144,12 +139,9 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter's warnings about packages that it can do without."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.setLevel(before)
+        logging.disable(logging.NOTSET)

@@ -34,9 +34,9 @@ class LiveLabels:
 
     async def take(self, update: Update) -> None:
         """Remember which frame was shown when."""
-        frames = self._recent.frames
-        if update.session is not None and (not frames or frames[-1].frame != update.frame):
-            self._recent.show(Shown(update.frame, update.pts))
+        recent = self._recent
+        if update.session is not None and (not recent or recent[-1].frame != update.frame):
+            recent.append(Shown(update.frame, update.pts))
 
     def add(self, kind: Kind) -> None:
         """Label the frame that was shown a reaction time ago.
