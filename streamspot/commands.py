@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from streamspot.errors import SettingsError
 from streamspot.types import Kind
 
-_STRICT = ConfigDict(strict=True)
+_STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 @with_config(_STRICT)

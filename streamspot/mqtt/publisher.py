@@ -34,6 +34,7 @@ _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are published again
 _CURVE = 1000  # ticks kept until they are published, the latest
 _JSON = "application/json"
+_TEXT = "text/plain"
 
 
 class Publisher:
@@ -126,17 +127,17 @@ class Publisher:
         """Take an update; its events survive the death of this process when this returns."""
         for event in update.events:
             self._journal.append(encode(event, node=self._node))
-            for bridge in self._bridges:
-                self._messages.extend(bridge.event(event))
+        for bridge in self._bridges:
+            self._messages.extend(bridge.update(update))
         self._curve.extend(update.scores)
         self._errors.extend(redacted(message) for message in update.messages)
         self._last = update
-        if not update.events:
-            return
-        if self._journal.fsync == 0:
-            await self._journal.sync()
-        self._count()
-        self._queued.set()
+        if update.events:
+            if self._journal.fsync == 0:
+                await self._journal.sync()
+            self._count()
+        if update.events or self._messages:
+            self._queued.set()
 
     def _complain(self, message: str) -> None:
         """Publish a sentence on ``…/error``, without credentials; if many wait, the oldest is dropped."""
@@ -202,15 +203,15 @@ class Publisher:
         await self._publish_state(connection)
         for bridge in self._bridges:
             self._messages.extendleft(bridge.announce())
-        await connection.publish(self._topic("status"), b"online", retain=True)
-        await connection.publish(f"{self._base}/status", b"online", retain=True)
+        await connection.publish(self._topic("status"), b"online", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"online", retain=True, kind=_TEXT)
 
     async def _farewell(self, connection: Connection) -> None:
         """Announce a clean end."""
         self._last = replace(self._last, faces={})
         await self._publish_state(connection)
-        await connection.publish(self._topic("status"), b"stopped", retain=True)
-        await connection.publish(f"{self._base}/status", b"stopped", retain=True)
+        await connection.publish(self._topic("status"), b"stopped", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=_TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
         """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
@@ -254,7 +255,7 @@ class Publisher:
         """Publish the node's status anew when another process of the same node, or its will, has overwritten it."""
         if not retained:
             if status in {b"offline", b"stopped"}:
-                await connection.publish(f"{self._base}/status", b"online", retain=True)
+                await connection.publish(f"{self._base}/status", b"online", retain=True, kind=_TEXT)
         elif status == b"online" and self._births == 1 and not self._shared:
             # retained from before our first birth; later ones may be our own
             self._shared = True

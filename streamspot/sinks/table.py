@@ -5,37 +5,38 @@ from __future__ import annotations
 import csv
 import io
 import time
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.events import DECIMALS
+from streamspot.sinks.columns import Table
 from streamspot.sinks.json import LineFile
-from streamspot.types import Event, Moment, Update
+from streamspot.types import Update
 
-_PART = 500  # events, or
+_PART = 500  # rows, or
 _AGE = 60.0  # s, after which what is in memory becomes a Parquet file
-_MOMENTS = ("onset", "apex", "offset", "decided_at")
 
 
 class EventTable:
-    """Appends events to a table, from run to run.
+    """Appends a row for each event that has one in this table, from run to run.
 
     ``events.csv`` is one file, a row with the operating system at once. ``events.parquet`` is a folder of parts,
-    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 events, every
-    minute an event comes, and at the end. Columns are the event's fields, moments spread out: ``onset_tick``,
-    ``onset_frame``, ``onset_pts``, ``onset_time``, ...
+    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 rows, every
+    minute a row comes, and at the end. Times are text in CSV and time stamps in Parquet.
 
     Args:
         path: Ends in ``.csv`` or ``.parquet``.
+        table: What it holds, ``PHASES`` or ``EXPRESSIONS``.
 
     Raises:
         SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, table: Table) -> None:
         self._path = Path(path)
+        self._table = table
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
         self._rows: list[dict[str, Any]] = []
@@ -69,9 +70,11 @@ class EventTable:
             self._file.close()
 
     async def take(self, update: Update) -> None:
-        """Append a row for each event."""
+        """Append the rows."""
         for event in update.events:
-            row = flat(event)
+            row = self._table.row(event)
+            if row is None:
+                continue
             if self._file is not None:
                 self._write(row)
                 continue
@@ -98,39 +101,15 @@ class EventTable:
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
-        kinds = {int: pa.int64(), float: pa.float64()}
-        schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in _columns().items()])
+        types = {int: pa.int64(), float: pa.float64(), str: pa.string(), datetime: pa.timestamp("us", "UTC")}
+        schema = pa.schema([(name, types[kind]) for name, kind in self._table.columns.items()])
         name = f"part-{time.time_ns()}-{self._part:06d}.parquet"
         self._part += 1
-        table = pa.Table.from_pylist(self._rows, schema=schema)
+        columns = {column: [row[column] for row in self._rows] for column in schema.names}
         hidden = self._path / f".{name}"
-        parquet.write_table(table, hidden)
+        parquet.write_table(pa.table(columns).cast(schema), hidden)
         hidden.rename(self._path / name)  # readers never see half a part
         self._rows.clear()
-
-
-def _columns() -> dict[str, Any]:
-    """Return the type of every column, from the fields of an event."""
-    columns: dict[str, Any] = {}
-    for name, field in Event.model_fields.items():
-        if name in _MOMENTS:
-            columns |= {f"{name}_{part}": inner.annotation for part, inner in Moment.model_fields.items()}
-        else:
-            columns[name] = field.annotation
-    return columns
-
-
-def flat(event: Event) -> dict[str, Any]:
-    """Return the event as one row; what is unknown is None."""
-    row: dict[str, Any] = {}
-    for name, value in event:
-        if name in _MOMENTS:
-            row |= {f"{name}_{part}": getattr(value, part, None) for part in Moment.model_fields}
-        else:
-            row[name] = value
-    return {
-        name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in row.items()
-    }
 
 
 class IntensityCsv(LineFile):
