@@ -137,7 +137,8 @@ class StreamRun:
 
     def leave(self, timeout: float = 0.9) -> None:
         """End the run without anybody taking its updates; wait so many seconds for its threads."""
-        self._stop.set()
+        if not self.stats.finished:
+            self._stop.set()
         self._deaf.set()
         self._thread.join(timeout)
 
