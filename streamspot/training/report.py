@@ -30,9 +30,6 @@ from streamspot.training.settings import LabelSettings, TrainSettings
 TRACES = 6
 """Recordings whose traces are drawn: those with most expressions."""
 
-_IN_FEATURES = ("gim", "cosine", "classwise")
-"""Labels whose height depends on features that a run does not keep."""
-
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}
@@ -202,7 +199,7 @@ def _legend(labels: LabelSettings | None) -> str:
         "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
         "round them on this curve of a network that never saw the subject"
     )
-    if labels.kind in _IN_FEATURES:
+    if labels.kind == "gim":
         shown += ", their range alone, since their height depends on features that a run does not keep"
     return shown + "."
 
@@ -211,7 +208,7 @@ def _pseudo_labels(
     recording: Recording, scores: Scores, settings: TrainSettings, labels: LabelSettings
 ) -> Scores:
     """Return the last epoch's pseudo-labels of the recording (2, T); 1 in the whole range if they need X."""
-    chosen = labels.model_copy(update={"kind": "hard" if labels.kind in _IN_FEATURES else labels.kind})
+    chosen = labels.model_copy(update={"kind": "hard"}) if labels.kind == "gim" else labels
     table = torch.tensor(
         [(0, i.stamp, KINDS.index(i.kind), i.onset, i.offset) for i in recording.instances],
         dtype=torch.long,
