@@ -158,7 +158,16 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
     return {"median": round(float(median), 3), "p95": round(float(high), 3)}
 
 
-HEADS = ("", "found", "before apex", "onset delay", "offset delay", "apex error", "cancelled early", "false")
+HEADS: tuple[str, ...] = (
+    "",
+    "found",
+    "before apex",
+    "onset delay",
+    "offset delay",
+    "apex error",
+    "cancelled early",
+    "false",
+)
 
 
 def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -59,7 +59,6 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
         each = [sum((counts[s][k] for k in kinds), Counts()) for s in subjects]
         whole = sum(each, Counts())
         low, high = _interval(each, resamples) if resamples else (0.0, 0.0)
-        error = whole.mean_apex_error
         table[name] = {
             "tp": whole.tp,
             "fp": whole.fp,
@@ -68,7 +67,7 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
             "recall": round(whole.recall, 4),
             "f1": round(whole.f1, 4),
             "f1_interval": [round(low, 4), round(high, 4)],
-            "apex_error": None if error is None else round(error, 2),
+            "apex_error": round(whole.apex_error / whole.tp, 2) if whole.tp else None,
         }
     return table
 
@@ -82,15 +81,26 @@ def _interval(each: Sequence[Counts], resamples: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+RESULT_HEADS: tuple[str, ...] = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error")
+
+
+def results_table(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the table of ``summarise`` as rows of text under ``RESULT_HEADS``."""
+    return [
+        (
+            kind,
+            *(str(row[key]) for key in ("tp", "fp", "fn")),
+            *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+            "{:.2f}-{:.2f}".format(*row["f1_interval"]),
+            "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
+        )
+        for kind, row in rows.items()
+    ]
+
+
 def hours(recordings: Iterable[Recording]) -> float:
     """Return the total length of the recordings in hours."""
     return sum(len(r.motion) for r in recordings) / TICK_RATE / 3600
-
-
-def delay(detections: Mapping[str, Sequence[Detection]]) -> float | None:
-    """Return the mean time from an expression's last frame to the decision, s; None without any."""
-    waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]
-    return float(np.mean(waits)) / TICK_RATE if waits else None
 
 
 def protocols(
@@ -98,7 +108,9 @@ def protocols(
     detections: Mapping[str, Sequence[Detection]],
     best_epochs: SubjectCounts | None = None,
 ) -> dict[str, Any]:
-    """Return the table of the strict protocol and of the paper's, false alarms an hour and the mean delay.
+    """Return the table of the strict protocol and of the paper's, false alarms an hour, and a delay.
+
+    The delay is the mean time from an expression's last frame to the decision, None without any.
 
     Args:
         recordings: All recordings.
@@ -106,11 +118,11 @@ def protocols(
         best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes the last.
     """
     strict = summarise(count_subjects(recordings, detections))
-    wait = delay(detections)
+    waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]
     laxer = count_subjects(recordings, detections, "paper") if best_epochs is None else best_epochs
     return {
         "strict": strict,
         "paper": summarise(laxer),
         "false_alarms_per_hour": round(strict["overall"]["fp"] / max(1e-9, hours(recordings)), 2),
-        "decision_delay_s": None if wait is None else round(wait, 3),
+        "decision_delay_s": round(float(np.mean(waits)) / TICK_RATE, 3) if waits else None,
     }

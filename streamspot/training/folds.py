@@ -80,10 +80,17 @@ class Job:
         """Where a fold's scores lie."""
         return self.folder / f"{fold.key}.npz"
 
-    def last_scores(self, fold: Fold) -> dict[str, Scores]:
-        """Return a fold's scores at the last epoch, ``(T, 3)`` by name of the recording."""
+    def scores(self, fold: Fold) -> tuple[dict[int, dict[str, Scores]], float]:
+        """Return a fold's scores ``(T, 3)`` by epoch and name of the recording, and the seconds it took."""
+        last = self.settings.epochs - 1
+        found: dict[int, dict[str, Scores]] = {last: {}}
         with np.load(self.file(fold)) as file:
-            return {name[5:]: file[name] for name in file.files if name.startswith("last/")}
+            for key in file.files:
+                stage, _, name = key.partition("/")
+                if name:
+                    epoch = last if stage == "last" else int(stage.removeprefix("epoch"))
+                    found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
+            return found, float(file["seconds"])
 
 
 def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
@@ -143,9 +150,8 @@ def begin(job: Job, on_step: OnStep) -> None:
         return
     torch.set_num_threads(1)
     weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
-    if weights is not None:
-        with write_atomically(job.start) as part:
-            save_file(dict(weights), part)
+    with write_atomically(job.start) as part:
+        save_file(dict(weights), part)
 
 
 def execute(fold: Fold, job: Job, progress: Progress) -> None:
@@ -163,9 +169,7 @@ def execute(fold: Fold, job: Job, progress: Progress) -> None:
 
     def on_epoch(epoch: int, judge: Judge) -> None:
         if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
-            kept.update(
-                {f"epoch{epoch}/{n}": scores.astype(np.float16) for n, scores in judge(unseen).items()}
-            )
+            kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})
         progress(fold.key, epoch + 1)
 
     weights = load_file(job.start) if settings.simulated.steps else None

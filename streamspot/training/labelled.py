@@ -100,9 +100,6 @@ def learn(
     draw: Callable[[], Sequence[Example]],
     *,
     steps: int,
-    rate: float = 4e-3,
-    average: float = 0.997,
-    decay: float = 0.02,
     on_step: OnStep | None = None,
 ) -> Network:
     """Train a network on fully labelled recordings.
@@ -111,16 +108,13 @@ def learn(
         network: What is trained, in place.
         draw: Gives the examples of one step.
         steps: Optimiser steps of AdamW.
-        rate: Highest learning rate; reached after a tenth of the steps, in the second half it falls to 0.15 of it.
-        average: Decay of the running mean of the weights, which is what is kept.
-        decay: Weight decay.
         on_step: Called after each step.
 
     Returns:
-        The network to keep, in evaluation mode.
+        The running mean of its weights, in evaluation mode.
     """
     device = next(network.parameters()).device
-    optimiser = torch.optim.AdamW(network.train().parameters(), lr=rate, weight_decay=decay)
+    optimiser = torch.optim.AdamW(network.train().parameters(), lr=4e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
@@ -131,14 +125,14 @@ def learn(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        running_mean(kept, network, average, step)
+        running_mean(kept, network, 0.997, step)
         if on_step is not None:
             on_step(step, float(intensity.detach()))
     return kept.eval()
 
 
 def _rate(progress: float) -> float:
-    """Return the share of the highest learning rate."""
+    """Return the share of the highest learning rate: up for a tenth, in the second half down to 0.15 of it."""
     return min(1.0, progress / 0.1 + 0.004) * (1.0 - 1.7 * max(0.0, progress - 0.5))
 
 

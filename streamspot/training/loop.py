@@ -15,7 +15,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.labelled import labelled_loss, running_mean
+from streamspot.training.labelled import labelled_loss, running_mean, stacked
 from streamspot.training.losses import Targets, draw, known_neutral, total_loss
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
@@ -92,9 +92,11 @@ class Trainer:
         self._reach = _reach(settings).to(self.device)
         self._steps = 0
         simulated = settings.simulated
-        self._simulated: SimulationPool | None = None
-        if simulated.beside:
-            self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
+        self._simulated = (
+            SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
+            if simulated.beside
+            else None
+        )
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
         """Train and return the network to keep, in evaluation mode."""
@@ -169,7 +171,7 @@ class Trainer:
         if self._simulated is None:
             return 0.0
         simulated = self.settings.simulated
-        motion, targets = self._simulated.draw(simulated.beside, self.device)
+        motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
         return simulated.weight * sum(labelled_loss(self._output(motion), motion, targets))
 
     def _known_neutral(self, points: PointLabels, inside: Tensor) -> Tensor:

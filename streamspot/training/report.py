@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from streamspot.datasets.store import load
 from streamspot.errors import DataError
 from streamspot.evaluation.live import HEADS, live_table
 from streamspot.evaluation.matching import Counts
-from streamspot.evaluation.results import count_subjects
+from streamspot.evaluation.results import RESULT_HEADS, count_subjects, results_table
 from streamspot.evaluation.search import Scores
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.batches import PointLabels
+from streamspot.training.folds import Job, plan
 from streamspot.training.method import NetworkMethod
 from streamspot.training.outcome import decode_all
 from streamspot.training.pseudo import label
@@ -52,7 +54,12 @@ def write_report(data: Path, out: Path) -> Path:
         raise DataError(f"there is no finished {out / 'results.json'}; run crossval first") from None
     settings = TrainSettings.model_validate(results["configuration"])
     dataset = load(data, seed=settings.seed)
-    epochs = _scores_by_epoch(out / "folds", settings.epochs)
+    job = Job(dataset, settings, NetworkMethod(), out / "folds")
+    epochs: dict[int, dict[str, Scores]] = defaultdict(dict)
+    for fold in plan(dataset.subjects, settings):
+        if fold.outer:
+            for epoch, scores in job.scores(fold)[0].items():
+                epochs[epoch] |= scores
     last = epochs[settings.epochs - 1]
     labels = settings.labels if results["method"] == NetworkMethod().describe() else None
     decoders = {
@@ -60,10 +67,14 @@ def write_report(data: Path, out: Path) -> Path:
         for subject, (macro, micro) in results["min_scores"].items()
     }
     busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
+    heads = (*RESULT_HEADS[:-2], "95 % interval", "apex error, ticks")
     parts = [
         f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
         f"<p>{_summary(results)}</p>",
-        *(_table(name, results[name]) for name in ("strict", "paper")),
+        *(
+            f"<h2>{name} protocol</h2>" + _table(heads, results_table(results[name.lower()]))
+            for name in ("Strict", "Paper")
+        ),
         _live(results["live"]) if results.get("live") else "",
         "<h2>By subject</h2>",
         _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
@@ -95,39 +106,7 @@ def _summary(results: dict[str, Any]) -> str:
     )
 
 
-def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:
-    """Return the test subjects' scores by epoch and recording; the last epoch is always there."""
-    found: dict[int, dict[str, Scores]] = {}
-    for path in sorted(folder.glob("*.npz")):
-        if path.name.startswith("inner-"):
-            continue
-        with np.load(path) as file:
-            for key in file.files:
-                if "/" in key:
-                    stage, name = key.split("/", 1)
-                    epoch = epochs - 1 if stage == "last" else int(stage[5:])
-                    found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
-    return found
-
-
-def _table(name: str, rows: dict[str, dict[str, Any]]) -> str:
-    heads = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 % interval", "apex error, ticks")
-    return f"<h2>{name.capitalize()} protocol</h2>" + _rows(
-        heads,
-        (
-            (
-                kind,
-                *(str(row[key]) for key in ("tp", "fp", "fn")),
-                *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-                "{:.2f} to {:.2f}".format(*row["f1_interval"]),
-                "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
-            )
-            for kind, row in rows.items()
-        ),
-    )
-
-
-def _rows(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
@@ -137,7 +116,7 @@ def _live(figures: dict[str, Any]) -> str:
     return (
         f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
         "annotated moment to its announcement and errors: median (95 % quantile).</p>"
-    ) + _rows(HEADS, live_table(figures))
+    ) + _table(HEADS, live_table(figures))
 
 
 def _svg(draw: Any, size: tuple[float, float]) -> str:

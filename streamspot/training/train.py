@@ -50,7 +50,8 @@ def train(
         SettingsError: The device is not there, or the data's layout cannot be simulated as the settings want.
     """
     dataset = load(data, seed=settings.seed)
-    weights = start(settings, dataset.layout, dataset.regions, device, on_step)
+    simulated = settings.simulated.steps
+    weights = start(settings, dataset.layout, dataset.regions, device, on_step) if simulated else None
     trainer = Trainer(
         dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
     )
@@ -74,7 +75,6 @@ def evaluate_weights(
     data: Path,
     weights: str | Path,
     *,
-    decoder: SpotSettings | None = None,
     choose: bool = False,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -83,7 +83,6 @@ def evaluate_weights(
     Args:
         data: Folder with ``features.npz`` and ``annotations.csv``.
         weights: Name of shipped weights, or a path.
-        decoder: Decoder settings; the weights' own if None.
         choose: Choose the minimum scores on this very data; the result is then optimistic and says so.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -97,7 +96,7 @@ def evaluate_weights(
     dataset = load(data)
     model = Model.load(weights, device=device)
     scores = judge(model, dataset)
-    decoder = decoder or SpotSettings.from_sensitivity(0.5, **model.spotting)
+    decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
         decoder = choose_scores(dataset.recordings, scores, decoder)
     return {
