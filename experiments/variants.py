@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,10 +35,9 @@ from streamspot.model.network import Network, Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
-from streamspot.training.method import Judge, Method, NetworkMethod, OnEpoch
+from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch
 from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
-from streamspot.training.simulated import Weights
 
 
 class Variant(BaseModel):
@@ -80,11 +79,8 @@ class Variant(BaseModel):
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        *,
-        layout: str,
-        start: Weights | None,
-        device: str,
         on_epoch: OnEpoch,
+        **given: Unpack[Given],
     ) -> Judge:
         """Train the network, if any, and give what judges recordings by it."""
         if self.motion_rule:
@@ -92,11 +88,9 @@ class Variant(BaseModel):
         trainer = Trainer(
             recordings,
             settings,
-            layout=layout,
-            start=start,
-            device=device,
             labeller=self.labeller(),
             criterion=partial(self.loss, settings),
+            **given,
         )
 
         def judge(network: Network, unseen: Sequence[Recording]) -> dict[str, Any]:

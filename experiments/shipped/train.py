@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
 from experiments.shipped.join import join
 from streamspot import __version__
@@ -83,9 +84,9 @@ class Pool:
         """Return the pool of these recordings."""
         examples = [Example.of(one, ticks) for one in recordings]
         flow = [
-            Example.of(replace(one, motion=one.flow), ticks) for one in recordings if one.flow is not None
+            Example.of(replace(one, motion=one.flow), ticks) for one in recordings if isinstance(one, Acted)
         ]
-        return cls(examples, flow if len(flow) == len(examples) else (), share)
+        return cls(examples, flow, share)
 
     def draw(self, rng: np.random.Generator, across: Sequence[int]) -> list[Example]:
         """Draw a step's share, varied; three in ten look like recordings by flow alone."""
@@ -100,7 +101,7 @@ class Pool:
         return replace(one, motion=measured_flow(rng, one.motion).astype(np.float32))
 
 
-def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Simulation] = ()) -> Model:
+def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = ()) -> Model:
     """Train on simulated motion, and on that of rendered actors where there is any.
 
     Args:
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads, device=given.device)
     config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead, width=64)
     folder: Path | None = given.actors
-    acted = [] if folder is None else [Simulation.load(path) for path in sorted(folder.glob("*.npz"))]
+    acted = [] if folder is None else [Acted.load(path) for path in sorted(folder.glob("*.npz"))]
     model = make_weights(config, recipe, acted)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)

@@ -14,8 +14,6 @@ from streamspot.types import TICK_RATE, Detection, Kind
 SubjectCounts = dict[str, dict[Kind, Counts]]
 """For each subject and class the counts over all its recordings."""
 
-RESAMPLES = 2000
-
 
 def count_subjects(
     recordings: Iterable[Recording],
@@ -25,12 +23,8 @@ def count_subjects(
     """Count hits and misses of every subject.
 
     ``strict`` counts every false positive. ``paper`` drops those of a class that the subject never shows and
-    measures overlap as the paper's code does (see ``matching.overlap``).
-
-    Args:
-        recordings: All recordings, also those without an expression.
-        detections: Finished detections by name of the recording.
-        protocol: Which rule.
+    measures overlap as the paper's code does (see ``matching.overlap``). All recordings count, also those without an
+    expression; detections are finished ones, by name of the recording.
     """
     counts: SubjectCounts = {}
     shown: dict[str, set[Kind]] = {}
@@ -47,10 +41,10 @@ def count_subjects(
     return counts
 
 
-def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str, dict[str, Any]]:
+def summarise(counts: SubjectCounts) -> dict[str, dict[str, Any]]:
     """Return for macro, micro and overall: tp, fp, fn, precision, recall, f1, its 95 % interval, apex error.
 
-    The interval is the bootstrap's over subjects, 2,000 resamples (0 leaves it out), fixed seed; the apex
+    The interval is the bootstrap's over subjects, 2,000 resamples, fixed seed; the apex
     error is the mean absolute one of the true positives in ticks.
     """
     subjects = sorted(counts)
@@ -58,7 +52,6 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
     for name, kinds in CLASSES.items():
         each = [sum((counts[s][k] for k in kinds), Counts()) for s in subjects]
         whole = sum(each, Counts())
-        low, high = _interval(each, resamples) if resamples else (0.0, 0.0)
         table[name] = {
             "tp": whole.tp,
             "fp": whole.fp,
@@ -66,22 +59,21 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
             "precision": round(whole.precision, 4),
             "recall": round(whole.recall, 4),
             "f1": round(whole.f1, 4),
-            "f1_interval": [round(low, 4), round(high, 4)],
+            "f1_interval": [round(end, 4) for end in _interval(each)],
             "apex_error": round(whole.apex_error / whole.tp, 2) if whole.tp else None,
         }
     return table
 
 
-def _interval(each: Sequence[Counts], resamples: int) -> tuple[float, float]:
+def _interval(each: Sequence[Counts]) -> list[float]:
     """Return the 95 % interval of F1 over resampled subjects."""
     numbers = np.array([(2 * c.tp, 2 * c.tp + c.fp + c.fn) for c in each], float)  # (S, 2)
-    drawn = np.random.default_rng(0).integers(0, len(each), (resamples, len(each)))
+    drawn = np.random.default_rng(0).integers(0, len(each), (2000, len(each)))
     hits, all_ = numbers[drawn].sum(1).T
-    low, high = np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))
-    return float(low), float(high)
+    return [float(end) for end in np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))]
 
 
-RESULT_HEADS: tuple[str, ...] = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error")
+RESULT_HEADS = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error")
 
 
 def results_table(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -111,11 +103,7 @@ def protocols(
     """Return the table of the strict protocol and of the paper's, false alarms an hour, and a delay.
 
     The delay is the mean time from an expression's last frame to the decision, None without any.
-
-    Args:
-        recordings: All recordings.
-        detections: Finished detections at the last epoch, by name of the recording.
-        best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes the last.
+    The paper's protocol takes ``best_epochs``, the counts of each subject's best epoch, if they are known.
     """
     strict = summarise(count_subjects(recordings, detections))
     waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]

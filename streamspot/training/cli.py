@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,17 +118,16 @@ def _show(results: dict[str, Any], console: Console) -> None:
     from streamspot.evaluation.live import HEADS, live_table  # noqa: PLC0415 - NumPy is slow to import
     from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415
 
-    shown = [
-        (f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]))
-        for protocol in ("strict", "paper")
-    ]
-    if (figures := results["live"]) is not None:
-        title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
-        shown.append((title, HEADS, live_table(figures)))
-    for title, heads, rows in shown:
+    def show(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table = Table(title=title, title_justify="left")
         for head in heads:
             table.add_column(head, justify="right")
         for row in rows:
             table.add_row(*row)
         console.print(table)
+
+    for protocol in ("strict", "paper"):
+        show(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]))
+    if (figures := results["live"]) is not None:
+        title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
+        show(title, HEADS, live_table(figures))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.labelled import labelled_loss, running_mean, stacked
+from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
 from streamspot.training.losses import Targets, draw, known_neutral, total_loss
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
@@ -35,17 +36,10 @@ _NEUTRAL_BIAS = -3.0
 
 
 class Trainer:
-    """Trains one network on some recordings.
+    """Trains one network on the training subjects' recordings.
 
-    Args:
-        recordings: The training subjects' recordings.
-        settings: Every choice.
-        layout: Name of the region layout.
-        start: Weights to start from, see ``simulated.start``; None starts from random weights.
-        name: Name of the model.
-        device: ``cpu`` or ``cuda``.
-        labeller: Turns points into labels.
-        criterion: Gives the loss of a batch; None takes ``total_loss``.
+    It begins with the weights ``start`` (see ``simulated.start``), or with random ones. ``criterion`` takes the place
+    of ``total_loss``.
 
     Raises:
         DataError: No recording has an expression.
@@ -82,10 +76,11 @@ class Trainer:
         self.network.to(self.device)
         self.kept = Network(self.network.config).to(self.device)
         self.kept.load_state_dict(self.network.state_dict())
-        self._label, self._criterion = labeller, criterion
         self._across = mirror(LAYOUTS[layout]) if layout in LAYOUTS else None
         self._rng = np.random.default_rng(settings.seed)
         self._generator = torch.Generator().manual_seed(settings.seed)
+        self._label = partial(labeller, settings=settings.labels, generator=self._generator)
+        self._criterion = criterion
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -128,37 +123,21 @@ class Trainer:
         motion = augment(batch.motion, settings.augment, self._across, unit, self._generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
         loss = self.loss(epoch, motion, points, inside) + self._simulated_loss()
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimiser.step()
+        descend(self._optimiser, self.network, loss)
         self._steps += 1
         running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of a batch.
-
-        Args:
-            epoch: 0-based.
-            motion: (B, N, R, 2).
-            points: Time stamps.
-            inside: (B, N) bool, ticks that count.
-        """
+        """Return the loss of a batch of motion (B, N, R, 2) with the ticks that count (B, N)."""
         if self.settings.neutral:
             return self._sampled_loss(epoch, motion, points, inside)
         output = self._output(motion)
-        labels = self._labels(epoch, output.intensity, output.intermediate, points)
-        targets = Targets(labels, self._known_neutral(points, inside), inside)
+        labels = self._label(output.intensity, output.intermediate, points, epoch=epoch)
+        targets = Targets(labels, known_neutral(points, inside, self._reach), inside)
         if self._criterion is not None:
             return self._criterion(epoch, output, points, targets, self._generator)
         return total_loss(output, targets, self.settings.loss)
-
-    def _labels(self, epoch: int, intensity: Tensor, features: Tensor, points: PointLabels) -> Tensor:
-        settings = self.settings.labels
-        return self._label(
-            intensity, features, points, epoch=epoch, settings=settings, generator=self._generator
-        )
 
     def _output(self, motion: Tensor, chosen: Tensor | None = None) -> Output:
         """Return the network's output at every tick, or at the chosen ones (B, N), in float32."""
@@ -172,18 +151,15 @@ class Trainer:
             return 0.0
         simulated = self.settings.simulated
         motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
-        return simulated.weight * sum(labelled_loss(self._output(motion), motion, targets))
-
-    def _known_neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
-        return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
+        return sum(labelled_loss(self._output(motion), motion, targets))
 
     def _sampled_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
         settings = self.settings
         blank = torch.zeros_like(inside, dtype=torch.float32)
-        labels = self._labels(epoch, blank, blank[..., None], points)
+        labels = self._label(blank, blank[..., None], points, epoch=epoch)
         shown = (labels > 0).any(1) & inside
-        free = (self._known_neutral(points, inside) & ~shown).flatten().nonzero().squeeze(1)
+        free = (known_neutral(points, inside, self._reach) & ~shown).flatten().nonzero().squeeze(1)
         some = draw(free, settings.neutral * max(1, int(shown.sum())), self._generator)
         neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
         chosen = shown | neutral
@@ -205,10 +181,12 @@ def _rate(progress: float) -> float:
 
 def _reach(settings: TrainSettings) -> Tensor:
     """Return how far before and after a point a tick may belong to its expression, (2, 2)."""
-    labels, margin = settings.labels, settings.loss.margin
+    labels, margin = settings.labels, torch.tensor(settings.loss.margin)[:, None]
+    if labels.kind == "full":
+        return torch.full((2, 2), -1)  # whatever has no label is neutral
     if labels.kind == "window":
-        return torch.tensor([[b + m, a + m] for (b, a), m in zip(labels.window, margin, strict=True)])
-    return torch.tensor([[d // 2 + m, d // 2 + m] for d, m in zip(labels.duration, margin, strict=True)])
+        return torch.tensor(labels.window) + margin
+    return (torch.tensor(labels.duration)[:, None] // 2 + margin).expand(2, 2)
 
 
 @torch.no_grad()

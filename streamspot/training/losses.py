@@ -45,15 +45,8 @@ def known_neutral(points: PointLabels, inside: Tensor, reach: Tensor) -> Tensor:
     """Choose every tick that is too far from all points to belong to an expression.
 
     All expressions of a recording have a point, so what lies beyond the usual length and a margin is neutral,
-    however high its intensity.
-
-    Args:
-        points: Time stamps.
-        inside: (B, T).
-        reach: (2, 2) ticks before and after a point that may belong to it, for macro and micro.
-
-    Returns:
-        (B, T) bool.
+    however high its intensity. ``reach`` (2, 2) holds the ticks before and after a point that may belong to it, for
+    macro and micro.
     """
     ticks = torch.arange(inside.shape[1], device=inside.device) - points.tick[:, None]  # (P, T)
     before, after = reach[points.kind].unbind(1)

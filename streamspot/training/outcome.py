@@ -20,9 +20,7 @@ from streamspot.types import Detection
 def outcome(job: Job, *, seconds: float) -> dict[str, Any]:
     """Choose decoder settings for every subject, decode, and return the content of ``results.json``.
 
-    Args:
-        job: A cross-validation whose folds are all finished.
-        seconds: Wall time of the session that ends here.
+    All folds must be finished; ``seconds`` is the wall time of the session that ends here.
     """
     dataset, settings = job.dataset, job.settings
     chosen = choose_decoders(job)

@@ -51,14 +51,7 @@ def of_kind(pair: Any, points: PointLabels) -> Tensor:
 
 
 def around(values: Tensor, crop: Tensor, centre: Tensor, reach: Tensor) -> Pieces:
-    """Gather the values within ``reach`` ticks of ``centre``.
-
-    Args:
-        values: (B, T, ...) of all crops.
-        crop: (P,) number of the crop.
-        centre: (P,) tick.
-        reach: (P,) ticks.
-    """
+    """Gather the values (B, T, ...) within ``reach`` ticks of ``centre`` in ``crop``, each (P,)."""
     width = int(reach.max())
     ticks = centre[:, None] + torch.arange(-width, width + 1, device=centre.device)
     inside = (ticks >= 0) & (ticks < values.shape[1]) & ((ticks - centre[:, None]).abs() <= reach[:, None])
@@ -91,12 +84,7 @@ def half_length(
 def gaussians(features: Tensor, crop: Tensor, centre: Tensor, mean: Tensor, reach: Tensor) -> Pieces:
     """Return exp(-|x - μ|² / 2s²) within ``reach`` of ``centre``, s² the mean of |x - μ|² there (Eq. 4-5).
 
-    Args:
-        features: (B, T, D), X.
-        crop: (P,).
-        centre: (P,) apex or point.
-        mean: (P, D), μ.
-        reach: (P,) ticks.
+    The features X are (B, T, D), the means μ (P, D); see ``around`` for the others.
     """
     near, ticks, inside = around(features, crop, centre, reach)
     distance = (near - mean[:, None]).square().sum(-1)
@@ -157,7 +145,7 @@ def label(
         features: (B, T, D), X.
         points: Time stamps.
         epoch: 0-based.
-        settings: The choices.
+        settings: How points become labels.
         generator: For ``overlap``.
         stage3: Gives the labels of stage 3.
         overlap: Decides where two of one class meet.

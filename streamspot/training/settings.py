@@ -108,8 +108,6 @@ class SimulatedSettings(_Settings):
     """Optimiser steps on simulated motion alone before the first epoch; 0 starts from random weights."""
     beside: int = Field(default=0, ge=0)
     """Simulated recordings that join the data in every step of the epochs."""
-    weight: float = Field(default=1.0, gt=0)
-    """Weight of the loss of those beside the data."""
 
 
 class TrainSettings(_Settings):
@@ -206,11 +204,7 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
-    """Read settings from YAML.
-
-    Args:
-        name_or_path: See ``read_yaml``; None takes the defaults.
-        **override: Keys that win over the file's; None leaves the file's.
+    """Read settings from YAML (see ``read_yaml``; None takes the defaults); keys given as arguments win if not None.
 
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
@@ -221,11 +215,7 @@ def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSett
 
 
 def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:
-    """Return these values as settings.
-
-    Args:
-        values: By key.
-        where: The file that an error names.
+    """Return these values as settings; ``where`` is the file that an error names.
 
     Raises:
         SettingsError: A key is unknown or a value impossible.

@@ -10,18 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from streamspot.errors import SettingsError
 from streamspot.model.network import Network
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.simulation import simulate
+from streamspot.simulation.time_courses import Array, Rng
 from streamspot.training.labelled import Example, OnStep, learn
 from streamspot.training.settings import TrainSettings
 
-Array = NDArray[np.float32]
-Rng = np.random.Generator
 Weights = Mapping[str, Tensor]
 
 TICKS = 600
@@ -32,17 +30,12 @@ FLOW_ALONE_SHARE = 0.3
 
 
 class SimulationPool:
-    """Simulated recordings of 20 s as a data set of that layout would have recorded them.
+    """Simulated recordings of 20 s as a data set of that layout would have recorded them; a seed gives its draws.
 
     Example:
         >>> (example,) = SimulationPool("paper10", seed=0, recordings=2).draw(1)
         >>> example.motion.shape, example.targets.shape
         ((600, 10, 2), (600, 4))
-
-    Args:
-        layout: Name of the region layout.
-        seed: The same seed gives the same draws.
-        recordings: How many to choose from.
 
     Raises:
         SettingsError: The layout's regions are unknown to the simulation.
@@ -92,14 +85,8 @@ def vary(
 ) -> Example:
     """Mirror a recording, scale it, change its speed, add errors and silence regions, each by chance.
 
-    Args:
-        rng: Source of chance.
-        example: What to vary.
-        across: The region across the face from each, see ``mirror``.
-        flow_alone_share: Probability that the result looks like a recording by flow alone, see ``flow_alone``.
-
-    Returns:
-        The varied recording, of the same shape.
+    ``across`` names the region across the face from each (see ``mirror``), ``flow_alone_share`` is the probability
+    that the result looks like a recording by flow alone (see ``flow_alone``).
     """
     motion, targets = example.motion, example.targets
     if rng.random() < 0.5:

@@ -36,13 +36,8 @@ def train(
 ) -> Model:
     """Train on all subjects and write the weights, their configuration and how they came about.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        out: A ``.safetensors`` file.
-        settings: Every choice.
-        device: ``cpu`` or ``cuda``.
-        on_step: Called after each step on simulated motion alone, where the settings want any.
-        on_epoch: Called with the number of each finished epoch and its mean loss.
+    ``on_step`` is called after each step on simulated motion alone, where the settings want any, ``on_epoch`` with
+    the number of each finished epoch and its mean loss.
 
     Raises:
         DataError: The data cannot be used.
@@ -78,16 +73,9 @@ def evaluate_weights(
     choose: bool = False,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Judge a data set with given weights.
+    """Judge a data set with weights, given by name or path, and return the tables of ``results.json``.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        weights: Name of shipped weights, or a path.
-        choose: Choose the minimum scores on this very data; the result is then optimistic and says so.
-        device: ``auto``, ``cpu`` or ``cuda``.
-
-    Returns:
-        The tables of ``results.json``.
+    With ``choose`` the minimum scores are chosen on this very data; the result is then optimistic and says so.
 
     Raises:
         DataError: The data cannot be used or has another layout than the weights.
