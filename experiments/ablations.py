@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streamspot.training.batches import PointLabels
-from streamspot.training.losses import SMALL, Targets, draw
+from streamspot.training.losses import SMALL, Targets
 from streamspot.training.pseudo import Overlap, Pieces, around, extent, gaussians
 from streamspot.training.settings import LabelSettings
 
@@ -130,3 +130,10 @@ def contrast_loss(features: Tensor, targets: Targets, generator: torch.Generator
     partners = same & other
     each = -(log * partners).sum(1) / partners.sum(1).clamp(min=1)
     return each.mean()
+
+
+def draw(items: Tensor, max_items: int, generator: torch.Generator) -> Tensor:
+    """Return all items, or ``max_items`` of them drawn at random where there are more."""
+    if len(items) <= max_items:
+        return items
+    return items[torch.randperm(len(items), generator=generator)[:max_items].to(items.device)]

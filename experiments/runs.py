@@ -23,6 +23,8 @@ _KEPT = ("seed", "commit", "compute_s", "false_alarms_per_hour", "dataset", "sub
 _OLD = {
     "method": "network",
     "least_steps": 12,
+    "neutral": 0,
+    "simulated": {"weight": 1.0},
     "labels": {"overlap": "random", "relative": False},
     "loss": {
         "completeness": 0.0,

@@ -29,6 +29,7 @@ from experiments.baselines.intervals import complete_interval, similar_interval
 from experiments.baselines.lac import completeness_loss
 from experiments.baselines.motion import MotionRule
 from experiments.baselines.tspnet import CentreStage
+from experiments.sampled import SampledTrainer
 from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.model.network import Network, Output
@@ -61,6 +62,8 @@ class Variant(BaseModel):
     """λ3, weight of the contrastive loss (Eq. 7, as a mean over anchors)."""
     completeness: float = Field(default=0.0, ge=0)
     """Weight of LAC's score and feature contrast, from stage 2 on."""
+    neutral: int = Field(default=0, ge=0)
+    """Neutral ticks drawn for each labelled one by a ``SampledTrainer``; 0 computes every tick."""
     second_stage: Literal["hrpro", "tspnet"] | None = None
     """What judges the network's proposals. A second stage needs whole proposals, so it cannot stream."""
     motion_rule: bool = False
@@ -85,19 +88,20 @@ class Variant(BaseModel):
         """Train the network, if any, and give what judges recordings by it."""
         if self.motion_rule:
             return MotionRule(recordings)
-        trainer = Trainer(
-            recordings,
-            settings,
-            labeller=self.labeller(),
-            criterion=partial(self.loss, settings),
-            **given,
-        )
+        trainer = self.trainer(recordings, settings, **given)
 
         def judge(network: Network, unseen: Sequence[Recording]) -> dict[str, Any]:
             return self._second_stage(network, recordings, settings)(unseen)
 
         network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(judge, kept)))
         return self._second_stage(network, recordings, settings)
+
+    def trainer(self, recordings: Sequence[Recording], settings: TrainSettings, **given: Any) -> Trainer:
+        """Return what trains the network."""
+        if self.neutral:
+            return SampledTrainer(recordings, settings, neutral=self.neutral, **given)
+        criterion = partial(self.loss, settings)
+        return Trainer(recordings, settings, labeller=self.labeller(), criterion=criterion, **given)
 
     def _second_stage(
         self, network: Network, recordings: Sequence[Recording], settings: TrainSettings
@@ -171,6 +175,12 @@ def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]
     settings = checked(values, path)
     if variant is None:
         return settings, NetworkMethod()
-    if settings.neutral:
-        raise SettingsError(f"the setting neutral in {path} is wrong: a variant judges every tick")
-    return settings, Variant.model_validate(variant)
+    method = Variant.model_validate(variant)
+    window = settings.network.encoder == "transformer" and settings.labels.kind in ("window", "full")
+    simulated = settings.simulated.steps or settings.simulated.beside
+    if method.neutral and (not window or simulated or method != Variant(neutral=method.neutral)):
+        raise SettingsError(
+            f"the setting variant.neutral in {path} is wrong: it needs the transformer, labels of a window, "
+            "and losses of single ticks"
+        )
+    return settings, method

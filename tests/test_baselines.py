@@ -153,5 +153,8 @@ def test_an_unknown_variant_is_refused(tmp_path: Path):
     path.write_text("variant: {labels: lac}\nepoch: 3\n")
     with pytest.raises(SettingsError, match="epoch"):
         load_experiment(path)
+    path.write_text("variant: {neutral: 1}\n")
+    with pytest.raises(SettingsError, match=r"the setting variant.neutral .* needs the transformer"):
+        load_experiment(path)
     path.write_text("epochs: 3\n")
     assert isinstance(load_experiment(path)[1], NetworkMethod)

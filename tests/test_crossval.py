@@ -144,7 +144,6 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
     [
         ("epoch: 3", "epoch"),
         ("loss: {smoooth: 1}", "loss.smoooth"),
-        ("neutral: 1", "the setting neutral .* needs the transformer"),
         ("epochs: 0", "epochs"),
         ("spotting: {threshold: 1}", "threshold"),
         ("[1, 2]", "no keys"),

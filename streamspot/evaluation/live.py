@@ -52,27 +52,16 @@ def announcements(
 ) -> list[Announcement]:
     """Return the expressions announced in one recording of that many ticks, matched under the strict protocol."""
     finals = [d for d in phases if d.phase == "offset"]
-    truths = {
-        d.number: truth
-        for kind in KINDS
-        for d, truth in match(finals, instances, kind)[1]
-        if truth is not None
-    }
+    truths = {d.number: truth for kind in KINDS for d, truth in match(finals, instances, kind)[1]}
     onsets = {d.number: d for d in phases if d.phase == "onset"}
+    ended = [(d, onsets[d.number]) for d in phases if d.phase in ("offset", "cancelled")]
 
     def known(detection: Detection) -> int:
         return min(detection.decided + look_ahead, ticks - 1)
 
     return [
-        Announcement(
-            last,
-            known(onsets[last.number]),
-            known(last),
-            onsets[last.number].decided < last.decided,
-            truths.get(last.number),
-        )
-        for last in phases
-        if last.phase in ("offset", "cancelled")
+        Announcement(d, known(onset), known(d), onset.decided < d.decided, truths.get(d.number))
+        for d, onset in ended
     ]
 
 

@@ -150,25 +150,13 @@ class WindowTransformer(nn.Module):
             (B, T, D).
         """
         batch, ticks, _ = motion.shape
-        pieces = self._pieces(motion).reshape(batch * ticks, self.taps, -1)
+        pieces = self.pieces(motion).reshape(batch * ticks, self.taps, -1)
         # in training the batch statistics must see all windows at once
         size = len(pieces) if self.training else _WINDOWS_AT_ONCE
         encoded = [self.encode_pieces(part) for part in torch.split(pieces, max(size, 1))]
         return torch.cat(encoded).view(batch, ticks, -1)
 
-    def at(self, motion: Tensor, chosen: Tensor) -> Tensor:
-        """Encode chosen ticks alone.
-
-        Args:
-            motion: (B, T, 2R), scaled displacement.
-            chosen: (B, T) bool, N of them true.
-
-        Returns:
-            (N, D).
-        """
-        return self.encode_pieces(self._pieces(motion)[chosen])
-
-    def _pieces(self, motion: Tensor) -> Tensor:
+    def pieces(self, motion: Tensor) -> Tensor:
         """Return the last 16 displacements of every tick, (B, T, 16, 2R)."""
         return functional.pad(motion, (0, 0, self.taps - 1, 0)).unfold(1, self.taps, 1).transpose(2, 3)
 

@@ -80,10 +80,8 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         tail[len(course) - 1 : len(course) + 29] += late.astype(np.float32)
         _add(position, int(start), _times(tail, lids))
     for start in starts(rng, len(position), scenario.gazes * rng.uniform(0, 2)):
-        rise, stay = int(rng.integers(1, 5)), int(rng.integers(5, 90))
-        course = np.concatenate((time_courses.ease(rise), np.ones(stay), 1 - time_courses.ease(rise))).astype(
-            np.float32
-        )
+        rise, stay = time_courses.ease(int(rng.integers(1, 5))), int(rng.integers(5, 90))
+        course = np.concatenate((rise, np.ones(stay, np.float32), 1 - rise))
         eyes = person.part("lid", 0, rng.normal(0, 0.01))
         eyes[:, 0] += np.where(np.abs(eyes[:, 1]) > 0, rng.normal(0, 0.005), 0)
         for part in ("outer", "mid", "inner"):

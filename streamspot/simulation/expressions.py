@@ -78,19 +78,13 @@ def expressions(
         peak = max(person.reach(face), 1e-6)
         floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else scenario.floor(kind)
         floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
-        strength = (
-            rng.uniform(0.12, 0.5) if kind == "micro" else min(float(np.exp(rng.normal(-0.45, 0.4))), 1.3)
-        )
-        strength = (
-            floor / peak * rng.uniform(0.1, 0.6)
-            if faint
-            else max(strength, floor / peak * rng.uniform(1, 1.8))
-        )
+        least = floor / peak
+        usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
+        strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
         for _ in range(int(rng.integers(2, 6)) if train else 1):
             course = _brief(rng) if train else _course(rng, kind)
-            size = np.float32(
-                max(strength * (rng.uniform(0.75, 1.15) if train else 1), 0 if faint else floor / peak)
-            )
+            again = rng.uniform(0.75, 1.15) if train else 1
+            size = np.float32(max(strength * again, 0 if faint else least))
             end = min(length, start + len(course))
             if end - start < 5:
                 break

@@ -91,7 +91,7 @@ def _sampled(rng: Rng, position: Array) -> Array:
         seen = np.round(seen / step) * step
     now = np.arange(ticks, dtype=np.float32)
     at = np.clip(np.searchsorted(frames, now, side="right") - 1, 0, len(frames) - 2)
-    share = np.clip((now - frames[at]) / (frames[at + 1] - frames[at]), 0, 1).astype(np.float32)[
-        :, None, None
-    ]
+    share = np.clip((now - frames[at]) / (frames[at + 1] - frames[at]), 0, 1)[:, None, None].astype(
+        np.float32
+    )
     return np.asarray(seen[at] * (1 - share) + seen[at + 1] * share, np.float32)

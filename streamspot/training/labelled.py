@@ -89,11 +89,7 @@ def _moved(motion: Tensor) -> Tensor:
 
 
 def learn(
-    network: Network,
-    draw: Callable[[], Sequence[Example]],
-    *,
-    steps: int,
-    on_step: OnStep | None = None,
+    network: Network, draw: Callable[[], Sequence[Example]], *, steps: int, on_step: OnStep | None = None
 ) -> Network:
     """Train a network in place on fully labelled recordings, of which ``draw`` gives those of a step.
 

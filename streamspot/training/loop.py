@@ -17,7 +17,7 @@ from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
 from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
-from streamspot.training.losses import Targets, draw, known_neutral, total_loss
+from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import SimulationPool, Weights
@@ -78,8 +78,8 @@ class Trainer:
         self.kept.load_state_dict(self.network.state_dict())
         self._across = mirror(LAYOUTS[layout]) if layout in LAYOUTS else None
         self._rng = np.random.default_rng(settings.seed)
-        self._generator = torch.Generator().manual_seed(settings.seed)
-        self._label = partial(labeller, settings=settings.labels, generator=self._generator)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.label = partial(labeller, settings=settings.labels, generator=self.generator)
         self._criterion = criterion
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -87,11 +87,9 @@ class Trainer:
         self._reach = _reach(settings).to(self.device)
         self._steps = 0
         simulated = settings.simulated
-        self._simulated = (
-            SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
-            if simulated.beside
-            else None
-        )
+        self._simulated: SimulationPool | None = None
+        if simulated.beside:
+            self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
         """Train and return the network to keep, in evaluation mode."""
@@ -120,7 +118,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         unit = 1 / settings.network.input_scale
-        motion = augment(batch.motion, settings.augment, self._across, unit, self._generator).to(self.device)
+        motion = augment(batch.motion, settings.augment, self._across, unit, self.generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
         loss = self.loss(epoch, motion, points, inside) + self._simulated_loss()
         descend(self._optimiser, self.network, loss)
@@ -130,19 +128,21 @@ class Trainer:
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of a batch of motion (B, N, R, 2) with the ticks that count (B, N)."""
-        if self.settings.neutral:
-            return self._sampled_loss(epoch, motion, points, inside)
-        output = self._output(motion)
-        labels = self._label(output.intensity, output.intermediate, points, epoch=epoch)
-        targets = Targets(labels, known_neutral(points, inside, self._reach), inside)
+        output = self.judged(lambda: self.network(motion))
+        labels = self.label(output.intensity, output.intermediate, points, epoch=epoch)
+        targets = Targets(labels, self.neutral(points, inside), inside)
         if self._criterion is not None:
-            return self._criterion(epoch, output, points, targets, self._generator)
+            return self._criterion(epoch, output, points, targets, self.generator)
         return total_loss(output, targets, self.settings.loss)
 
-    def _output(self, motion: Tensor, chosen: Tensor | None = None) -> Output:
-        """Return the network's output at every tick, or at the chosen ones (B, N), in float32."""
+    def neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
+        """Return the ticks (B, N) of those inside that count as neutral unless they are labelled."""
+        return known_neutral(points, inside, self._reach)
+
+    def judged(self, forward: Callable[[], Output]) -> Output:
+        """Return an output that is computed in the settings' precision, in float32."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            output = self.network(motion) if chosen is None else self.network.at(motion, chosen)
+            output = forward()
         return Output(*(getattr(output, name).float() for name in Output.__slots__))
 
     def _simulated_loss(self) -> Tensor | float:
@@ -151,25 +151,7 @@ class Trainer:
             return 0.0
         simulated = self.settings.simulated
         motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
-        return sum(labelled_loss(self._output(motion), motion, targets))
-
-    def _sampled_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
-        settings = self.settings
-        blank = torch.zeros_like(inside, dtype=torch.float32)
-        labels = self._label(blank, blank[..., None], points, epoch=epoch)
-        shown = (labels > 0).any(1) & inside
-        free = (known_neutral(points, inside, self._reach) & ~shown).flatten().nonzero().squeeze(1)
-        some = draw(free, settings.neutral * max(1, int(shown.sum())), self._generator)
-        neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
-        chosen = shown | neutral
-        chosen = chosen if chosen.any() else inside
-        output = self._output(motion, chosen)
-        targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
-        share = len(some) / len(free) if len(free) else 1.0
-        weight = settings.loss.expression_weight * share  # as if the others were there too
-        loss = settings.loss.model_copy(update={"expression_weight": weight})
-        return total_loss(output, targets, loss)
+        return sum(labelled_loss(self.judged(lambda: self.network(motion)), motion, targets))
 
 
 def _rate(progress: float) -> float:

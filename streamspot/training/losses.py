@@ -97,13 +97,6 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
     return (each * shown).sum() / (2 * shown.sum()).clamp(min=1)
 
 
-def draw(items: Tensor, max_items: int, generator: torch.Generator) -> Tensor:
-    """Return all items, or ``max_items`` of them drawn at random where there are more."""
-    if len(items) <= max_items:
-        return items
-    return items[torch.randperm(len(items), generator=generator)[:max_items].to(items.device)]
-
-
 def total_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
     """Return the weighted sum of both losses (the part of Eq. 14 that is always on)."""
     loss = intensity_loss(output.intensity, targets, settings)

@@ -146,9 +146,9 @@ def label(
         points: Time stamps.
         epoch: 0-based.
         settings: How points become labels.
-        generator: For ``overlap``.
+        generator: For ``overlap``, which decides where two of one class meet.
         stage3: Gives the labels of stage 3.
-        overlap: Decides where two of one class meet.
+        overlap: See ``Overlap``.
 
     Returns:
         (B, 2, T) in [0, 1], detached; 0 is unlabelled.

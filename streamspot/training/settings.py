@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from streamspot.errors import SettingsError
 from streamspot.model.config import ModelConfig
@@ -142,12 +142,7 @@ class TrainSettings(_Settings):
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order, augmentation and sampled points."""
     spotting: dict[str, Any] = Field(
-        default_factory=lambda: {
-            "macro_ticks": [18, 90],
-            "micro_ticks": [6, 18],
-            "outer_ticks": 16,
-            "trough_share": 1.0,
-        }
+        default={"macro_ticks": [18, 90], "micro_ticks": [6, 18], "outer_ticks": 16, "trough_share": 1.0}
     )
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
     folds: int = Field(default=0, ge=0)
@@ -158,9 +153,6 @@ class TrainSettings(_Settings):
     did see it."""
     groups: int = Field(default=5, ge=3)
     """Groups of subjects for the nested choice, which takes one training for each pair of them."""
-    neutral: int = Field(default=0, ge=0)
-    """Neutral ticks drawn for each labelled one; the network computes no others, and the drawn ones stand for
-    all. Only the transformer can do so, and it makes the transformer affordable. 0 computes every tick."""
 
     @field_validator("spotting")
     @classmethod
@@ -168,17 +160,6 @@ class TrainSettings(_Settings):
         """Refuse what the decoder does not know."""
         SpotSettings.from_sensitivity(0.5, **values)
         return values
-
-    @field_validator("neutral")
-    @classmethod
-    def _drawable(cls, value: int, info: ValidationInfo) -> int:
-        """Refuse to draw neutral ticks where labels or losses need the ticks between them."""
-        network, labels, simulated = (info.data.get(name) for name in ("network", "labels", "simulated"))
-        if value and network and labels and simulated:
-            window = network.encoder == "transformer" and labels.kind in ("window", "full")
-            if not window or simulated.steps or simulated.beside:
-                raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
-        return value
 
     @property
     def decoder(self) -> SpotSettings:

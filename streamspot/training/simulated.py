@@ -62,11 +62,7 @@ class SimulationPool:
 
 
 def start(
-    settings: TrainSettings,
-    layout: str,
-    regions: int,
-    device: str = "cpu",
-    on_step: OnStep | None = None,
+    settings: TrainSettings, layout: str, regions: int, device: str = "cpu", on_step: OnStep | None = None
 ) -> Weights:
     """Return weights that have learned from simulated motion alone.
 

@@ -67,11 +67,7 @@ def train(
 
 
 def evaluate_weights(
-    data: Path,
-    weights: str | Path,
-    *,
-    choose: bool = False,
-    device: str = "auto",
+    data: Path, weights: str | Path, *, choose: bool = False, device: str = "auto"
 ) -> dict[str, Any]:
     """Judge a data set with weights, given by name or path, and return the tables of ``results.json``.
 
