@@ -13,7 +13,8 @@ from streamspot.sources.motion import is_recording
 _OURS: dict[str, bytes | tuple[bytes, ...]] = {
     "events": b'{"specversion":"1.0"',
     "intensity": b"tick,pts,intensity,macro,micro",
-    "log": b"run,session,",
+    "log": b"run,session,stream,face,expression,phase,",
+    "expressions": b"run,session,stream,face,expression,kind,",
 }
 """How the files begin that an output may replace, or append to: those that a run has written before."""
 
@@ -22,7 +23,7 @@ def check_outputs(outputs: Mapping[str, Path | None], source: str, *, force: boo
     """Refuse outputs that would destroy something.
 
     Args:
-        outputs: Name of the flag (``events``, ``intensity``, ``log``, ``record``) → file; None where there is none.
+        outputs: Name of the flag (``events``, ``log``, …) → file; None where there is none.
         source: What is read.
         force: Existing files of other programs, and recordings, may be replaced.
 

@@ -17,16 +17,19 @@ from streamspot.destinations import check_outputs
 from streamspot.engine import StreamRun
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
+from streamspot.mqtt.bridges import Bridge
 from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.publisher import Publisher
+from streamspot.mqtt.ros import Ros
 from streamspot.settings import state_folder
 from streamspot.sinks import Sink
+from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
-from streamspot.sinks.prometheus import metrics_server
+from streamspot.sinks.prometheus import MetricsServer
 from streamspot.sinks.table import EventTable, IntensityCsv
 from streamspot.sinks.writer import Host
 from streamspot.sources.base import slug
@@ -74,6 +77,7 @@ class Outputs:
                     "events": None if output.events in {None, "-"} else Path(str(output.events)),
                     "intensity": output.intensity,
                     "log": output.log,
+                    "expressions": output.expressions,
                 },
                 settings.source,
                 force=output.force,
@@ -84,9 +88,6 @@ class Outputs:
                 self._sinks.append(self._publisher)
             for sink in self._files(node):
                 self._sinks.append(await stack.enter_async_context(sink))
-            if settings.output.metrics is not None:
-                server = metrics_server(self._run.stats, self.delivery, settings.output.metrics)
-                await stack.enter_async_context(server)
             self._open = stack.pop_all()
         return self
 
@@ -182,6 +183,17 @@ class Outputs:
         if output.intensity is not None:
             yield IntensityCsv(output.intensity, faces=settings.face.faces > 1, host=self._host)
         if output.log is not None:
-            yield EventTable(output.log, self._host)
+            yield EventTable(output.log, PHASES, self._host)
+        if output.expressions is not None:
+            yield EventTable(output.expressions, EXPRESSIONS, self._host)
         if output.osc is not None:
-            yield OscSink(output.osc)
+            yield OscSink(output.osc, output.osc_map)
+        if output.metrics is not None:
+            yield MetricsServer(
+                self._run.stats,
+                self.delivery,
+                node=node,
+                stream=self._run.name,
+                host=output.metrics_host,
+                port=output.metrics,
+            )

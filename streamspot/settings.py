@@ -114,7 +114,7 @@ class MqttSettings(_Group):
     commands: bool = Field(
         True, description="Obey commands of subscribers: pause, resume, sensitivity, label."
     )
-    ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (hri_msgs).")
+    ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (REP-155).")
     homeassistant: bool = Field(False, description="Announce the stream to Home Assistant.")
 
 
@@ -126,13 +126,20 @@ class OutputSettings(_Group):
         None, description="Write the curve as CSV: tick, pts, intensity, macro, micro."
     )
     log: Path | None = Field(None, description="Append the events to a table: FILE.csv or FOLDER.parquet.")
+    expressions: Path | None = Field(
+        None, description="Append the finished expressions to such a table, one row each."
+    )
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."
     )
     force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
-    osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
+    osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
+    osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
     metrics: int | None = Field(
-        None, ge=0, le=65535, description="Port on this machine at which Prometheus may fetch /metrics."
+        None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that port is open at; 0.0.0.0 for every network."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from streamspot import console
 from streamspot.console import QuietStderr
-from streamspot.dashboard import Dashboard
+from streamspot.dashboard.live import Dashboard
 from streamspot.stats import Delivery, Stats
 
 

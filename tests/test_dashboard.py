@@ -19,7 +19,11 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from streamspot.console import QuietStderr, can_draw, terminal_size
-from streamspot.dashboard import Dashboard, PlainLines, View, picture, plain
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.live import Dashboard
+from streamspot.dashboard.picture import picture
+from streamspot.dashboard.text import plain
+from streamspot.dashboard.view import View
 from streamspot.doctor import examine
 from streamspot.state import fold
 from streamspot.stats import Delivery, Stats
@@ -215,7 +219,7 @@ def test_a_message_hides_nothing():
 def test_the_dashboard_stands_before_anything_slow_is_loaded():
     """Neither the network, nor the face detector, nor any output is imported when a source has been opened."""
     script = (
-        "import sys, streamspot.cli, streamspot.dashboard\n"
+        "import sys, streamspot.cli, streamspot.dashboard.live\n"
         "from streamspot.engine import StreamRun\n"
         "from streamspot.settings import load_settings\n"
         "StreamRun(load_settings({'source': 'synthetic'}))\n"

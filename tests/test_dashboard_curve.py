@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from rich.cells import cell_len
 
-from streamspot.dashboard import braille
-from streamspot.dashboard.curve import Span, Window, mark_row, threshold_dots, time_axis
+from streamspot.dashboard.curve import Span, Window, braille, mark_row, threshold_dots, time_axis
 from streamspot.dashboard.text import bar, clock, elide
 from streamspot.types import Score
 

@@ -193,6 +193,15 @@ async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
     assert ours == []
 
 
+async def test_a_run_that_came_to_its_end_was_not_stopped():
+    """Outputs wait longer for a broker at the regular end than after Ctrl-C, so the two are told apart."""
+    run = StreamRun(load_settings({"source": SHORT}))
+    async with Engine([run]) as engine:
+        async for _ in engine:
+            pass
+    assert not run.stopped
+
+
 async def test_two_sources_run_side_by_side():
     """One engine runs several sources; each gives the events that it gives alone."""
     clips = (

@@ -17,7 +17,7 @@ pytest.importorskip("pty", reason="no pseudo-terminals here")
 RUN = """
 import threading
 from streamspot.console import QuietStderr
-from streamspot.dashboard import Dashboard
+from streamspot.dashboard.live import Dashboard
 from streamspot.stats import Delivery, Stats
 
 quit = threading.Event()
@@ -117,6 +117,6 @@ def test_nothing_needs_posix_to_be_imported():
     """The dashboard and keys are imported where there is no termios, and no terminal is said to be found."""
     script = (
         "import sys\nfor name in ('termios', 'tty', 'fcntl'): sys.modules[name] = None\n"
-        "import streamspot.dashboard, streamspot.keys, streamspot.console"
+        "import streamspot.dashboard.live, streamspot.keys, streamspot.console"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -77,12 +77,13 @@ async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
     """One run feeds the broker, the log, the table, ROS, Home Assistant, an avatar and Prometheus."""
     with Mosquitto(tmp_path) as broker:
         async with overhear(
-            broker.url, "homeassistant/#", "streamspot/+/+/hri", "streamspot/+/+/event"
+            broker.url, "homeassistant/#", "streamspot/+/+/ros/#", "streamspot/+/+/event"
         ) as messages:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "streamspot"),
                 *("run", "--source", "synthetic", "--no-ui", "--broker", broker.url, "--node", "n"),
                 *("--journal", str(tmp_path / "j"), "--log", str(tmp_path / "events.csv"), "--fsync", "0"),
+                *("--expressions", str(tmp_path / "expressions.csv")),
                 *("--ros", "--homeassistant", "--osc", f"vrchat://127.0.0.1:{free_port()}", "--metrics", "0"),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
@@ -91,8 +92,9 @@ async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
             assert process.returncode == 0, output.decode()
             topics = set()
             async with asyncio.timeout(10):
-                while len(topics) < 3:
+                while len(topics) < 4:
                     topics.add((await messages.get())[0].rsplit("/", 1)[-1])
-    assert topics == {"event", "hri", "config"}
+    assert topics == {"event", "tracked", "expression", "config"}
+    assert len((tmp_path / "expressions.csv").read_text().splitlines()) > 1
     rows = (tmp_path / "events.csv").read_text().splitlines()
     assert len(rows) - 1 == len(list(Journal.read(tmp_path / "j"))) > 0

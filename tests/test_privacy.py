@@ -69,6 +69,7 @@ async def _run(broker: Mosquitto, folder: Path) -> dict[str, list[bytes]]:
             "events": str(folder / "events.jsonl"),
             "intensity": folder / "curve.csv",
             "log": folder / "log.csv",
+            "expressions": folder / "expressions.csv",
             "record": folder / "motion.jsonl",
         }
     )
@@ -106,8 +107,16 @@ def _values(said: dict[str, list[bytes]]) -> Iterator[tuple[str, Any]]:
 def test_the_run_said_something_everywhere(said: dict[str, list[bytes]]):
     """The tests below look at real output: every topic and every file has some."""
     topics = {place.rsplit("/", 1)[-1] for place in said if place.startswith("topic ")}
-    assert {"status", "event", "state", "intensity", "stats", "error", "hri", "config"} <= topics
-    for file in ("events.jsonl", "curve.csv", "log.csv", "motion.jsonl", "journal/journal.sqlite"):
+    named = {"status", "event", "state", "intensity", "stats", "error", "tracked", "expression", "config"}
+    assert named <= topics
+    for file in (
+        "events.jsonl",
+        "curve.csv",
+        "log.csv",
+        "expressions.csv",
+        "motion.jsonl",
+        "journal/journal.sqlite",
+    ):
         assert said[file][0]
 
 

@@ -19,6 +19,7 @@ from streamspot.errors import SettingsError, StreamspotError
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
+from streamspot.sinks.columns import PHASES
 from streamspot.sinks.json import JsonLines, LineFile
 from streamspot.sinks.table import EventTable
 from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
@@ -77,7 +78,7 @@ async def test_a_full_disk_suspends_a_table_and_loses_no_row(
         monkeypatch.setattr("streamspot.sinks.table._ParquetParts.part", 20)
     (disk / "ballast").write_bytes(bytes(50_000))
     host = Host((said := []).append)
-    async with EventTable(disk / f"t.{ending}", host=host) as table:
+    async with EventTable(disk / f"t.{ending}", PHASES, host) as table:
         for number in range(300):
             await table.take(make_update(make_event(number)))
         await until(lambda: len(said) == 1)
@@ -186,14 +187,18 @@ async def test_a_named_pipe_is_opened_when_somebody_reads_it(tmp_path: Path):
 
 async def test_only_the_owner_may_read_what_is_written(tmp_path: Path):
     """Who smiled when is nobody else's business."""
-    async with JsonLines(tmp_path / "e", node="n"), EventTable(tmp_path / "t.csv"):
+    async with JsonLines(tmp_path / "e", node="n"), EventTable(tmp_path / "t.csv", PHASES):
         pass
     assert [(tmp_path / name).stat().st_mode & 0o077 for name in ("e", "t.csv")] == [0, 0]
 
 
 async def test_an_impossible_place_is_one_sentence(tmp_path: Path):
     """It is said on entering, before anything else happens."""
-    for sink in (LineFile(tmp_path / "no" / "e"), LineFile(tmp_path), EventTable(tmp_path / "no" / "t.csv")):
+    for sink in (
+        LineFile(tmp_path / "no" / "e"),
+        LineFile(tmp_path),
+        EventTable(tmp_path / "no" / "t.csv", PHASES),
+    ):
         with pytest.raises(SettingsError, match="name another place"):
             async with sink:
                 pass

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from streamspot.cli.options import with_settings
 from streamspot.console import QuietStderr, can_draw, debugging
-from streamspot.dashboard import Dashboard, PlainLines, plain
-from streamspot.dashboard.text import counted
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.live import Dashboard
+from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
 from streamspot.events import encode, printable

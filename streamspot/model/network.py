@@ -75,20 +75,6 @@ class Network(nn.Module):
         features = self.encoder(functional.pad(x, (0, 0, 0, ahead)))[:, ahead:]
         return self.judge(features)
 
-    def at(self, motion: Tensor, chosen: Tensor) -> Output:
-        """Judge chosen ticks alone, for training the transformer, which knows nothing but a tick's own window.
-
-        Of motion (B, T, R, 2) and chosen (B, T), N of them true, return what ``forward`` says of these, (1, N, …).
-
-        Raises:
-            ModelError: The encoder remembers more than a window.
-        """
-        if not isinstance(self.encoder, WindowTransformer):
-            raise ModelError(f"{self.config.encoder} remembers; only a transformer judges ticks alone")
-        ahead = self.config.look_ahead
-        padded = functional.pad(self.prepare(motion).flatten(2), (0, 0, 0, ahead))
-        return self.judge(self.encoder.at(padded, functional.pad(chosen, (ahead, 0)))[None])
-
     def prepare(self, motion: Tensor) -> Tensor:
         """Bring displacements to the network's scale; what is not finite becomes 0."""
         return torch.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0) * self.config.input_scale

@@ -119,7 +119,7 @@ class WindowTransformer(nn.Module):
         self.pool_norm = _Norm(width)
         self.halves = nn.ModuleList(_Halve(width, padding) for padding in (1, 1, 1, 0))
 
-    def _encode(self, pieces: Tensor) -> Tensor:
+    def encode(self, pieces: Tensor) -> Tensor:
         """Map the last 16 displacements (N, 16, 2R), oldest first, to features (N, D)."""
         windows = functional.pad(pieces.cumsum(1), (0, 0, 1, 0))
         x = self.embed_norm(self.embed(windows.view(len(pieces), WINDOW, -1, 2)))
@@ -138,17 +138,13 @@ class WindowTransformer(nn.Module):
     def forward(self, motion: Tensor) -> Tensor:
         """Encode whole recordings: scaled displacement (B, T, 2R) to features (B, T, D)."""
         batch, ticks, _ = motion.shape
-        pieces = self._pieces(motion).reshape(batch * ticks, self.taps, -1)
+        pieces = self.pieces(motion).reshape(batch * ticks, self.taps, -1)
         # in training the batch statistics must see all windows at once
         size = len(pieces) if self.training else _WINDOWS_AT_ONCE
-        encoded = [self._encode(part) for part in torch.split(pieces, max(size, 1))]
+        encoded = [self.encode(part) for part in torch.split(pieces, max(size, 1))]
         return torch.cat(encoded).view(batch, ticks, -1)
 
-    def at(self, motion: Tensor, chosen: Tensor) -> Tensor:
-        """Encode chosen ticks (B, T), N of them true, alone: (N, D)."""
-        return self._encode(self._pieces(motion)[chosen])
-
-    def _pieces(self, motion: Tensor) -> Tensor:
+    def pieces(self, motion: Tensor) -> Tensor:
         """Return the last 16 displacements of every tick, (B, T, 16, 2R)."""
         return functional.pad(motion, (0, 0, self.taps - 1, 0)).unfold(1, self.taps, 1).transpose(2, 3)
 
@@ -168,4 +164,4 @@ class WindowTransformer(nn.Module):
         """Take one tick of S streams, (S, 2R), changing their state in place, and return their features (S, D)."""
         state.motion.copy_(torch.cat((state.motion[:, 1:], motion[:, None]), 1))
         state.ticks += 1
-        return self._encode(state.motion)
+        return self.encode(state.motion)

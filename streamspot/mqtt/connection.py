@@ -140,7 +140,7 @@ class Dialler:
         """Connect, and disconnect at the end.
 
         Args:
-            will: Topic and payload the broker publishes, retained, if we vanish.
+            will: Topic and payload, plain text, that the broker publishes, retained, if we vanish.
 
         Raises:
             RefusedError: Credentials, certificate or version are not accepted.
@@ -166,7 +166,7 @@ class Dialler:
             password=self.broker.password,
             identifier=self.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if self.broker.v5 else aiomqtt.ProtocolVersion.V311,
-            will=aiomqtt.Will(*will, qos=1, retain=True) if will else None,
+            will=self._will(*will) if will else None,
             transport="websockets" if web else "tcp",
             websocket_path=self.broker.path if web else None,
             tls_context=self.broker.tls(),
@@ -196,6 +196,13 @@ class Dialler:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise aiomqtt.MqttError(reason or "no answer") from None
         writer.close()
+
+    def _will(self, topic: str, payload: bytes) -> aiomqtt.Will:
+        properties = None
+        if self.broker.v5:
+            properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            properties.ContentType = "text/plain"
+        return aiomqtt.Will(topic, payload, qos=1, retain=True, properties=properties)
 
     def _session(self) -> dict[str, Any]:
         if not self.broker.v5:

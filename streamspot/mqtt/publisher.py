@@ -38,6 +38,7 @@ _REPEAT = 10.0  # s after which state and stats are published again
 _CURVE = 1000  # ticks kept until they are published, the latest
 _LOOK = 1.0  # s between two looks at the journal's file
 _JSON = "application/json"
+_TEXT = "text/plain"
 
 
 class Publisher:
@@ -137,13 +138,14 @@ class Publisher:
         for event in update.events:
             decided = datetime.fromisoformat(event.decided_at.time).timestamp()
             self._journal.append(encode(event, node=self._node), decided)
-            for bridge in self._bridges:
-                self._messages.extend(bridge.event(event))
+        for bridge in self._bridges:
+            self._messages.extend(bridge.update(update))
         self._curve.extend(update.scores)
         self._errors.extend(redacted(message) for message in update.messages)
         self._last = update
         if update.events:
             self._count()
+        if update.events or self._messages:
             self._queued.set()
 
     def complain(self, message: str) -> None:
@@ -218,15 +220,15 @@ class Publisher:
         await self._publish_state(connection)
         for bridge in self._bridges:
             self._messages.extendleft(bridge.announce())
-        await connection.publish(self._topic("status"), b"online", retain=True)
-        await connection.publish(f"{self._base}/status", b"online", retain=True)
+        await connection.publish(self._topic("status"), b"online", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"online", retain=True, kind=_TEXT)
 
     async def _farewell(self, connection: Connection) -> None:
         """Announce a clean end."""
         self._last = replace(self._last, faces={})
         await self._publish_state(connection)
-        await connection.publish(self._topic("status"), b"stopped", retain=True)
-        await connection.publish(f"{self._base}/status", b"stopped", retain=True)
+        await connection.publish(self._topic("status"), b"stopped", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=_TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
         """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
@@ -259,9 +261,8 @@ class Publisher:
                 elif message.retain and payload == b"online" and topic == f"{self._base}/status":
                     self._warn_of_another()
             elif topic == self._topic("set") and not message.retain and payload:
-                self._obey(
-                    payload
-                )  # a retained command was meant for another time; an empty one deletes that
+                # a retained command was meant for another time, and an empty one deletes that
+                self._obey(payload)
 
     def _obey(self, payload: object) -> None:
         try:
@@ -294,7 +295,7 @@ class Publisher:
             if due or payloads.state_key(self._last) != self._published:
                 await self._publish_state(connection)
             while self._forged:  # by another process of the node, its will, or anybody
-                await connection.publish(self._forged.pop(), b"online", retain=True)
+                await connection.publish(self._forged.pop(), b"online", retain=True, kind=_TEXT)
             while self._errors:
                 message = payloads.error(self._errors[0])
                 await connection.publish(self._topic("error"), message, kind=_JSON)

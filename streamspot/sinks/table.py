@@ -5,50 +5,52 @@ from __future__ import annotations
 import csv
 import io
 import time
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.events import DECIMALS
 from streamspot.files import write_atomically
+from streamspot.sinks.columns import Table
 from streamspot.sinks.json import LineFile
 from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
-from streamspot.types import Event, Moment, Update
+from streamspot.types import Update
 
-_PART = 500  # events, or
+_PART = 500  # rows, or
 _AGE = 60.0  # s, after which what is in memory becomes a Parquet file
 _ROW_BYTES = 4096  # of a row in memory, roughly
-_MOMENTS = ("onset", "apex", "offset", "decided_at")
 
 
 Row = dict[str, Any]
 
 
 class EventTable:
-    """Appends events to a table, from run to run.
+    """Appends a row for each event that has one in this table, from run to run.
 
     ``events.csv`` is one file, each row written at once. ``events.parquet`` is a folder of parts,
-    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 events, every
-    minute an event comes, and at the end. Columns are the event's fields, moments spread out: ``onset_tick``,
-    ``onset_frame``, ``onset_pts``, ``onset_time``, ...
+    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 rows, every
+    minute a row comes, and at the end. Times are text in CSV and time stamps in Parquet.
 
     Both are written in the background, see ``BackgroundWriter``; a process that is killed loses the rows of the part
     that was not due.
 
     Args:
         path: Ends in ``.csv`` or ``.parquet``.
+        table: What it holds, ``PHASES`` or ``EXPRESSIONS``.
         host: The run around it.
 
     Raises:
         SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
     """
 
-    def __init__(self, path: str | Path, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, table: Table, host: Host | None = None) -> None:
         self._path = Path(path)
+        self._table = table
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
-        self._target = _CsvRows(self._path) if self._path.suffix == ".csv" else _ParquetParts(self._path)
+        plain = self._path.suffix == ".csv"
+        self._target = _CsvRows(self._path) if plain else _ParquetParts(self._path, table)
         self._writer = BackgroundWriter(self._target, str(path), host or Host())
         self._rows: list[Row] = []  # that are not handed over yet
         self._since = 0.0
@@ -65,10 +67,13 @@ class EventTable:
         await self._writer.close()
 
     async def take(self, update: Update) -> None:
-        """Append a row for each event."""
+        """Append the rows."""
         for event in update.events:
+            row = self._table.row(event)
+            if row is None:
+                continue
             self._since = self._since if self._rows else time.monotonic()
-            self._rows.append(flat(event))
+            self._rows.append(row)
         if len(self._rows) >= self._target.part or time.monotonic() - self._since >= self._target.age:
             self._hand_over()
 
@@ -105,8 +110,9 @@ class _ParquetParts:
 
     part, age = _PART, _AGE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Table) -> None:
         self._path = path
+        self._table = table
         self._count = 0
 
     def check(self) -> None:
@@ -132,39 +138,16 @@ class _ParquetParts:
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
-        kinds = {int: pa.int64(), float: pa.float64()}
-        schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in _columns().items()])
+        types = {int: pa.int64(), float: pa.float64(), str: pa.string(), datetime: pa.timestamp("us", "UTC")}
+        schema = pa.schema([(name, types[kind]) for name, kind in self._table.columns.items()])
+        columns = {column: [row[column] for row in rows] for column in schema.names}
         name = f"part-{time.time_ns()}-{self._count:06d}.parquet"
         self._count += 1
         with write_atomically(self._path / name) as part, part.open("wb") as file:
-            parquet.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+            parquet.write_table(pa.table(columns).cast(schema), file)
 
     def close(self) -> None:
         """Leave the folder as it is."""
-
-
-def _columns() -> dict[str, Any]:
-    """Return the type of every column, from the fields of an event."""
-    columns: dict[str, Any] = {}
-    for name, field in Event.model_fields.items():
-        if name in _MOMENTS:
-            columns |= {f"{name}_{part}": inner.annotation for part, inner in Moment.model_fields.items()}
-        else:
-            columns[name] = field.annotation
-    return columns
-
-
-def flat(event: Event) -> dict[str, Any]:
-    """Return the event as one row; what is unknown is None."""
-    row: dict[str, Any] = {}
-    for name, value in event:
-        if name in _MOMENTS:
-            row |= {f"{name}_{part}": getattr(value, part, None) for part in Moment.model_fields}
-        else:
-            row[name] = value
-    return {
-        name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in row.items()
-    }
 
 
 class IntensityCsv(LineFile):

@@ -37,14 +37,8 @@ def crossval(
     Whatever ``out`` already holds of the same data, settings and method is used; each fold depends on its
     settings and seed alone, so the result is the same whether the work was interrupted or not.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        out: Folder for results.
-        settings: Every choice.
-        method: What is trained and judged.
-        jobs: Processes, each computing on one core.
-        device: ``cpu`` or ``cuda``; several jobs share one GPU.
-        console: Where the progress is shown; nowhere if None.
+    Each of the ``jobs`` processes computes on one core; they may share one GPU. The progress is shown on ``console``,
+    nowhere if that is None.
 
     Returns:
         The content of ``results.json``.
@@ -72,8 +66,8 @@ def crossval(
         refresh_per_second=4,
     )
     with bar:
-        whole = bar.add_task(f"{len(folds)} trainings", total=len(folds) * settings.epochs)
-        bar.advance(whole, (len(folds) - len(todo)) * settings.epochs)
+        before, total = (n * settings.epochs for n in (len(folds) - len(todo), len(folds)))
+        whole = bar.add_task(f"{len(folds)} trainings", total=total, completed=before)
         if todo and settings.simulated.steps:
             first = bar.add_task("simulated motion", total=settings.simulated.steps)
             begin(job, lambda _step, _loss: bar.advance(first))
@@ -89,4 +83,4 @@ def crossval(
 
 
 def _work(job: Job, fold: Fold, advance: Advance) -> None:
-    execute(fold, job, lambda _key, _epoch: advance(1))
+    execute(fold, job, lambda: advance(1))
