@@ -22,6 +22,7 @@ from streamspot.motion.regions import layout
 from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
 from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.motion import MotionRecorder
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic, Truth
@@ -375,3 +376,19 @@ async def test_a_flood_of_labels_is_refused_and_hurts_nobody(tmp_path: Path):
             refused += "more than 20 labels" in str(error)
     assert refused == 480
     assert len((tmp_path / "points.csv").read_text().splitlines()) == 1 + 20
+
+
+async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
+    """What a full disk left out ends the segment, so a replay takes nothing for a continuation."""
+    run = StreamRun(load_settings({"source": SHORT}))
+    run.layout = "face17"
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    recorder = MotionRecorder(tmp_path / "r.motion", run)
+    async with recorder:
+        for tick in range(9):
+            recorder._writer._room = 0 if 3 <= tick < 6 else 2**20
+            motion = FaceMotion(0, RegionMotion(tick, tick / 30, tick, np.zeros((17, 2), np.float32)))
+            await recorder.take(Update(session=session, motion=(motion,)))
+    read = list(MotionRecording(tmp_path / "r.motion").read())
+    ticks = [one.motion.tick if isinstance(one, FaceMotion) else one.reason for one in read]
+    assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]
