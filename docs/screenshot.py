@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.segment import Segment, Segments
 
-from streamspot.dashboard import View, picture
+from streamspot.dashboard.picture import picture
+from streamspot.dashboard.view import View
 from streamspot.engine import Engine, StreamRun
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.outputs import Outputs

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import streamspot
-from streamspot.face.detectors import make_detector
-from streamspot.face.tracker import FaceTracker
 from streamspot.files import write_atomically
 from streamspot.model import Model
+from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.fuse import ANCHOR
 from streamspot.motion.regions import layout
 from streamspot.pipeline import Pipeline
 from streamspot.sources.motion import MotionRecording, MotionWriter
@@ -21,15 +21,13 @@ from streamspot.types import Event, FaceMotion, FlowName, Frame, Motion, Session
 _SESSION = Session("experiment", "experiment", "experiment", 0.0, datetime.fromtimestamp(0, UTC))
 
 
-def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = ANCHOR) -> Iterator[Motion]:
+def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = fuse.ANCHOR) -> Iterator[Motion]:
     """Yield the region motion of a face, measured as a stream does unless ``flow`` or ``anchor`` say otherwise."""
-    estimator = MotionEstimator(FaceTracker(make_detector()), layout("face17"), flow=flow, anchor=anchor)
-    try:
+    estimator = MotionEstimator.open(layout("face17"), flow=flow)
+    with closing(estimator), patch.object(fuse, "ANCHOR", anchor):
         for frame in frames:
             yield from estimator.push(frame)
         yield from estimator.finish()
-    finally:
-        estimator.close()
 
 
 def record(frames: Iterable[Frame], path: Path) -> None:

@@ -3,12 +3,8 @@
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
 
-
-def program() -> "NoReturn":
+def program() -> None:
     """Run the command line and end the process at once.
 
     Taking torch and MediaPipe apart would cost a second after Ctrl-C, and a capture thread that hangs in a driver
@@ -16,11 +12,17 @@ def program() -> "NoReturn":
     """
     code: object = 130
     try:  # whatever takes time is imported in here: Ctrl-C may come meanwhile
-        from streamspot.interrupts import ending_at_once  # noqa: PLC0415
+        import signal  # noqa: PLC0415
 
-        with ending_at_once():
-            from streamspot.cli import main  # noqa: PLC0415
+        before = signal.getsignal(
+            signal.SIGINT
+        )  # ignored (``nohup``) or handled by somebody else, it stays so
+        if before is signal.default_int_handler:  # numpy's native modules make an ImportError of it
+            signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        from streamspot.cli import main  # noqa: PLC0415
 
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
         main()
         code = 0
     except SystemExit as leaving:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from streamspot.errors import SettingsError
+from streamspot.events import first_fault, printable
 from streamspot.types import Kind
 
-_STRICT = ConfigDict(strict=True)
+MAX_BYTES = 1024
+"""No command is longer."""
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 @with_config(_STRICT)
@@ -58,13 +62,13 @@ def parse(payload: bytes) -> Command:
     Raises:
         SettingsError: It is none; the message says why.
     """
+    if len(payload) > MAX_BYTES:
+        raise SettingsError(f"{len(payload)} bytes are no command; the limit is {MAX_BYTES}")
     try:
         return COMMAND.validate_json(payload)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = " ".join(str(part) for part in first["loc"])
-        shown = payload[:60].decode(errors="replace")
+    except (ValueError, OverflowError, RecursionError) as error:
+        shown = printable(payload[:60].decode(errors="replace"))
         raise SettingsError(
-            f"{shown!r} is no command ({f'{place}: ' if place else ''}{first['msg'][:120]}); send "
+            f"{shown!r} is no command ({first_fault(error)}); send "
             '{"command":"pause"} or resume, or sensitivity with a "value" from 0 to 1, or label with macro or micro'
         ) from None

@@ -8,29 +8,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
+from typing import IO, Self
 
 from rich.console import Console
 
 from streamspot.settings import state_folder
 
-LOG_BYTES = 1 << 20
+_LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""
 
 
-def _screen() -> int:
-    """Return the descriptor to draw on: stderr, which leaves stdout to data, unless only stdout is one."""
-    return 1 if os.isatty(1) and not os.isatty(2) else 2
-
-
-def can_draw(console: Console | None = None) -> bool:
-    """Tell whether a dashboard makes sense there: a terminal that can place the cursor and show braille.
-
-    Args:
-        console: Where it would be drawn; None for the terminal of the process, as ``QuietStderr`` chooses it.
-    """
-    console = Console(stderr=_screen() == 2) if console is None else console
+def can_draw(console: Console) -> bool:
+    """Tell whether a dashboard makes sense there: a terminal that can place the cursor and show braille."""
     return (
         console.is_terminal
         and not console.is_dumb_terminal
@@ -49,9 +38,9 @@ def terminal_size(console: Console) -> tuple[int, int]:
     return console.width, console.height
 
 
-def log_path() -> Path:
-    """Return where messages of native libraries go."""
-    return state_folder() / "native.log"
+def debugging() -> bool:
+    """Tell whether ``--debug`` was given."""
+    return bool(os.environ.get("STREAMSPOT_DEBUG"))
 
 
 class QuietStderr:
@@ -59,7 +48,7 @@ class QuietStderr:
 
     MediaPipe, OpenCV and FFmpeg write there from C and C++, which no Python-level redirection catches. A
     plain file and not a pipe: a full pipe would stop a library that holds the interpreter lock. The
-    descriptor is restored however the block ends.
+    descriptor is restored however the block ends. With ``--debug`` it stays where it is.
 
     Attributes:
         path: The log. If it cannot be written it is replaced by one in the temporary directory.
@@ -70,31 +59,30 @@ class QuietStderr:
         ...     quiet.console.print("still visible")  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path | None = None, *, limit: int = LOG_BYTES) -> None:
-        self.path = log_path() if path is None else path
+    def __init__(self) -> None:
+        self.path = Path(os.devnull)
         self.console: Console
-        self._limit = limit
+        self._terminal: IO[str]
         self._saved = -1
         self._start = 0
-        self._terminal: TextIO
 
     def __enter__(self) -> Self:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stderr.flush()
-        log = self._open()
+        log = os.dup(2) if debugging() else self._open()
         try:
             self._start = os.fstat(log).st_size
             self._saved = os.dup(2)
-            self._terminal = os.fdopen(os.dup(_screen()), "w", encoding="utf-8", errors="replace")
+            # stdout is for data, unless only that is a terminal
+            screen = 1 if os.isatty(1) and not os.isatty(2) else 2
+            self._terminal = os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="replace")
             self.console = Console(file=self._terminal, highlight=False, markup=False, emoji=False)
             os.dup2(log, 2)
         finally:
             os.close(log)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stderr.flush()
         os.dup2(self._saved, 2)
@@ -112,10 +100,10 @@ class QuietStderr:
     def trim(self) -> None:
         """Forget the older half of a log that outgrew its limit; call it now and then."""
         with contextlib.suppress(OSError):
-            if self.path.stat().st_size <= self._limit:
+            if self.path.stat().st_size <= _LOG_BYTES:
                 return
             with self.path.open("rb+") as log:  # written with O_APPEND: the writer follows a truncation
-                log.seek(-(self._limit // 2), os.SEEK_END)
+                log.seek(-(_LOG_BYTES // 2), os.SEEK_END)
                 tail = log.read()
                 log.seek(0)
                 log.write(tail)
@@ -123,7 +111,10 @@ class QuietStderr:
             self._start = 0
 
     def _open(self) -> int:
-        for path in (self.path, Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log"):
+        for path in (
+            state_folder() / "native.log",
+            Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log",
+        ):
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -131,18 +122,13 @@ class QuietStderr:
                 started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 os.write(log, f"--- streamspot, process {os.getpid()}, {started}\n".encode())
                 return log
-        self.path = Path(os.devnull)
         return os.open(os.devnull, os.O_WRONLY)
 
 
 class Line:
-    """One line of a terminal, drawn over and over; nothing where there is none.
+    """One line of a terminal, drawn over and over; nothing where there is none."""
 
-    Args:
-        screen: Where to draw.
-    """
-
-    def __init__(self, screen: TextIO) -> None:
+    def __init__(self, screen: IO[str]) -> None:
         self._screen = screen
         self._drawn = -1.0
         self._said = ""
@@ -150,9 +136,8 @@ class Line:
     def __call__(self, text: str, said: str) -> None:
         """Draw ``text`` and then ``said``, at most 20 times a second unless ``said`` is new."""
         now = time.monotonic()
-        if not self._screen.isatty() or (now - self._drawn < 0.05 and said == self._said):
-            return
-        self._drawn, self._said = now, said
-        width = os.get_terminal_size(self._screen.fileno()).columns or 80  # the return counts as one
-        self._screen.write(f"\r{text}  {said}"[:width] + "\x1b[K")
-        self._screen.flush()
+        if self._screen.isatty() and (now - self._drawn >= 0.05 or said != self._said):
+            self._drawn, self._said = now, said
+            width = os.get_terminal_size(self._screen.fileno()).columns or 80  # the return counts as one
+            self._screen.write(f"\r{text}  {said}"[:width] + "\x1b[K")
+            self._screen.flush()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
 from streamspot.advice import Advice
 from streamspot.commands import Command, Pause, Resume, Sensitivity
+from streamspot.ending import Ending
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.session import WallClock, digest, new_run
 from streamspot.settings import Settings
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.stats import Stats
@@ -42,9 +42,6 @@ _POLL = 0.05
 
 _RATE_OVER = 2.0
 """Seconds over which the rate is measured."""
-
-_EARLIER = timedelta(milliseconds=1)
-"""The wall-clock time of a run's first tick is mended in no smaller steps."""
 
 Give = Callable[[Update | BaseException | None], None]
 """Takes every update, then None at the end or the error that ended the stream."""
@@ -83,12 +80,12 @@ class StreamRun:
         self.layout = ""
         """Name of the region layout, once the weights are loaded."""
         self._changed = threading.Event()  # controls are others than when they were last told
-        self._stop = threading.Event()
+        self.ending = Ending()
         self._deaf = threading.Event()  # nobody takes updates any more
         self._going = threading.Event()
         self._going.set()
         self._room = threading.Semaphore(_AHEAD)
-        self._give: Give
+        self._give: Give = lambda _: None
         self._thread: threading.Thread
         self._model: Model | None = None
         self._spotting: SpotSettings
@@ -101,7 +98,7 @@ class StreamRun:
         self._arrived: float | None = None  # the newest picture; None before the first and during a pause
         self._silent: datetime | None = None  # since when no picture has come, while a live source is lost
         self._pace: deque[float] = deque(maxlen=4096)
-        self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+        self._clock = WallClock()
 
     def load(self) -> None:
         """Load the weights; takes seconds.
@@ -109,14 +106,8 @@ class StreamRun:
         Raises:
             StreamspotError: There are none, or they do not fit the source or the settings.
         """
-        import cv2  # noqa: PLC0415 - so does this
-        import torch  # noqa: PLC0415
+        from streamspot.model import Model  # noqa: PLC0415 - so does this
 
-        from streamspot.model import Model  # noqa: PLC0415
-
-        # pictures of 160 px and one tick at a time: a pool of threads costs more than it saves
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
         model = Model.load(self.settings.model.weights, device=self.settings.model.device)
         source, self.layout = self.source, model.config.layout
         if isinstance(source, MotionRecording) and source.layout != self.layout:
@@ -139,23 +130,19 @@ class StreamRun:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the run to end; open expressions come out as cancelled."""
-        self._stop.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stop.is_set()
+        """Ask the run to end; open expressions come out as cancelled. It ends soon even if the analysis hangs."""
+        self.ending.ask(self._give_up)
 
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
         self._room.release()
 
-    def leave(self, timeout: float = 0.9) -> None:
-        """End the run without anybody taking its updates; wait so many seconds for its threads."""
-        self._stop.set()
+    def leave(self) -> None:
+        """End the run without anybody taking its updates; wait for its thread, but for no more than a second."""
+        if not self.ending.come:
+            self.stop()
         self._deaf.set()
-        self._thread.join(timeout)
+        self._thread.join(0.1 if self.ending.come else self.ending.left)
 
     def obey(self, command: Command) -> None:
         """Do what was asked of the running stream; may be called from any thread.
@@ -185,7 +172,7 @@ class StreamRun:
         self.stats.thresholds = (spotting.thresholds[0], spotting.onset_level)
         self._spotting = spotting
         if not self.judging:
-            self.judging = _digest(self._model.digest, spotting, __version__)
+            self.judging = digest(self._model.digest, spotting, __version__)
         if self._pipeline is not None:
             self._pipeline.spotting = spotting
 
@@ -194,7 +181,8 @@ class StreamRun:
         started = time.perf_counter()
         if self._pipeline is None:
             self._pipeline = self._open(item)
-        self._pipeline.session = self._anchored(item, self._pipeline.session)
+        if self.stats.live and isinstance(item, Frame):
+            self._pipeline.session = self._clock.anchored(self._pipeline.session, item)
         update, seconds = push_timed(self._pipeline, item, self._detector)
         for name, took in seconds.items():
             self.stats.stages[name].add(took)
@@ -224,8 +212,16 @@ class StreamRun:
             outcome = error
         finally:
             self.close()
-            self.stats.finished = True
+            self._end(outcome)
+
+    def _end(self, outcome: BaseException | None) -> None:
+        self.stats.finished = True
+        if self.ending.mark():
             self._give(outcome)
+
+    def _give_up(self) -> None:
+        self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+        self._end(None)
 
     def _run(self) -> None:
         """Read the source to its end."""
@@ -237,7 +233,7 @@ class StreamRun:
                 if self._pipeline is not None:
                     self._tell(self.finish("source failed"))
                 raise
-            stopped = self._stop.is_set()
+            stopped = self.ending.asked
             self._tell(self.finish("stopped" if stopped else None))
             messages = self._messages(feed) + (() if stopped else tuple(self._advice.end()))
             if messages:
@@ -249,7 +245,7 @@ class StreamRun:
         Raises:
             SourceError: The source failed.
         """
-        while not self._stop.is_set():
+        while not self.ending.asked:
             if self.controls.paused:
                 self._rest(feed)
                 continue
@@ -261,7 +257,7 @@ class StreamRun:
             if messages := self._messages(feed):
                 self._tell(replace(self._last, messages=messages))
             if isinstance(item, Session):
-                self._start = item.start
+                self._mend(item.start)
             elif item is not None:
                 self.stats.stages["wait"].add(time.perf_counter() - asked)
                 self._found()
@@ -288,17 +284,23 @@ class StreamRun:
             return
         if time.monotonic() - self._arrived < _SILENT:
             return
-        self._silent = self._begun + timedelta(seconds=self._arrived)
+        self._silent = self._clock.at(self._arrived)
         self.stats.no_picture_since = self._arrived
         message = f"no picture from {self.source.name} for {_SILENT:.0f} s"
         self._tell(replace(self.finish("no picture"), messages=(message,)))
+
+    def _mend(self, start: datetime) -> None:
+        """Take over from a recording when its first tick was, where that became known better."""
+        self._start = start
+        if self._pipeline is not None:
+            self._pipeline.session = replace(self._pipeline.session, start=start)
 
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
         self._tell(self.finish("paused"))
         self._arrived = None
         with suppress(EndOfStream):
-            while not self._going.wait(_POLL) and not self._stop.is_set():
+            while not self._going.wait(_POLL) and not self.ending.asked:
                 if self._changed.is_set():
                     self._tell(self._last)
                 if self.stats.live:
@@ -310,7 +312,7 @@ class StreamRun:
         update = replace(update, controls=self.controls, no_picture_since=self._silent)
         self._last = replace(update, motion=(), scores=(), events=(), messages=())
         while not self._room.acquire(timeout=_POLL):
-            if self._deaf.is_set() or (self._stop.is_set() and not update.events):
+            if self._deaf.is_set() or (self.ending.asked and not update.events):
                 return
         self._give(update)
 
@@ -323,10 +325,11 @@ class StreamRun:
         from streamspot.pipeline import Pipeline  # noqa: PLC0415
 
         assert self._model is not None  # noqa: S101 - loaded before
-        run, settings, source = uuid.uuid4().hex[:12], self.settings, self.source
+        run, settings, source = new_run(), self.settings, self.source
         if isinstance(source, MotionRecording):
-            session = replace(source.session, run=run, stream=self.name)
-            content = session.id if source.judging == self.judging else _digest(session.id, self.judging)
+            start = self._start or source.session.start
+            session = replace(source.session, run=run, stream=self.name, start=start)
+            content = session.id if source.judging == self.judging else digest(session.id, self.judging)
         else:
             assert isinstance(first, Frame)  # noqa: S101 - no other source gives motion
             faces, flow = settings.face.faces, settings.motion.flow
@@ -335,28 +338,10 @@ class StreamRun:
                 FaceTracker(self._detector, faces), layout(self.layout), flow=flow
             )
             how = (faces, self._policy, self._detector.name, flow, self.layout)
-            content = _digest(source.identity, how, self.judging)
-            session = Session(run, content, self.name, first.pts, self._wall(first))
+            content = digest(source.identity, how, self.judging)
+            session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
         session = replace(session, id=settings.name.session or content)
         return Pipeline(self._model, session, self._estimator, self._spotting)
-
-    def _anchored(self, item: Frame | Motion, session: Session) -> Session:
-        """Return the session with the wall-clock time of tick 0 as it is known now.
-
-        A picture may come late but never early, so of a live source the earliest arrival, less its time on the
-        source's time line, is the truest.
-        """
-        if isinstance(self.source, MotionRecording):
-            start = self._start or session.start
-        elif isinstance(item, Frame) and self.stats.live:
-            start = self._wall(item) - timedelta(seconds=item.pts - session.origin)
-        else:
-            return session
-        return replace(session, start=start) if start < session.start - _EARLIER else session
-
-    def _wall(self, frame: Frame) -> datetime:
-        """Return the wall-clock time of a frame's arrival; a clock that is set meanwhile changes nothing."""
-        return self._begun + timedelta(microseconds=frame.captured_ns // 1000)
 
     def _messages(self, feed: Feed) -> tuple[str, ...]:
         """Take the source's new messages and counts."""
@@ -384,11 +369,6 @@ class StreamRun:
         self.stats.fps = (
             (len(self._pace) - 1) / max(now - self._pace[0], 1e-6) if len(self._pace) > 1 else 0.0
         )
-
-
-def _digest(*parts: object) -> str:
-    """Return twelve letters that stand for the parts' representations."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 class Engine:

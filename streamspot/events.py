@@ -22,7 +22,11 @@ DECIMALS = 6
 """Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
 
 _TYPE = "io.streamspot.expression.{}.v1"
-_MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
+"""No event is longer."""
+_CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON allows in a text and a terminal would act on: control characters, and those that turn its direction."""
+
 _UNSAFE = re.compile(r"[^a-z0-9_.-]+")
 
 
@@ -50,21 +54,17 @@ def topic_name(text: str) -> str:
 
 
 def dumps(value: Mapping[str, Any]) -> bytes:
-    """Return value as compact JSON, its keys in the order given.
+    """Return value as compact JSON, its keys in the order given; what a terminal would obey is escaped.
 
     Raises:
         StreamspotError: A number is not finite.
     """
-    return json.dumps(_rounded(value), separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(_rounded(value), separators=(",", ":"), ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
-    """Return the event as a CloudEvent.
-
-    Args:
-        event: What happened.
-        node: Name of this machine or installation, a topic level.
-    """
+    """Return the event as a CloudEvent of ``node``, the name of this machine or installation."""
     return CloudEvent(
         id=event.id,
         source=f"streamspot/{topic_name(node)}/{topic_name(event.stream)}",
@@ -83,24 +83,37 @@ def encode(event: Event, *, node: str) -> bytes:
 def decode(payload: bytes | str) -> Event:
     """Return the event in a payload; what a later version may have added is ignored.
 
+    Whatever the payload is, it is an event or it is refused, at a cost in proportion to 64 KiB.
+
     Raises:
         StreamspotError: It is no streamspot event; the message says why.
     """
-    if len(payload) > _MAX_BYTES:
-        raise StreamspotError(f"a payload of {len(payload)} bytes is no event; the limit is {_MAX_BYTES}")
+    if len(payload) > MAX_BYTES:
+        raise StreamspotError(f"a payload of {len(payload)} bytes is no event; the limit is {MAX_BYTES}")
     try:
         envelope = CloudEvent.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise StreamspotError(
-            f"the payload is no event ({f'{place}: ' if place else ''}{first['msg'][:200]}); "
-            "who else writes to this topic?"
+            f"the payload is no event ({first_fault(error)}); who else writes to this topic?"
         ) from None
     event = envelope.data
     if envelope.type != _TYPE.format(event.phase):
         raise StreamspotError(f"the event {event.id[:80]!r} has an unknown type; update streamspot")
     return event
+
+
+def first_fault(error: Exception) -> str:
+    """Return in a few printable words what a validation found first."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return printable(f"{f'{place}: ' if place else ''}{first['msg']}"[:200])
+
+
+def printable(text: str) -> str:
+    """Return a text of others as it may be printed on a terminal: on one line, with nothing the terminal obeys."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def _rounded(value: Any) -> Any:

@@ -6,9 +6,11 @@ import contextlib
 import os
 import select
 import sys
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from streamspot.errors import SettingsError
+
+_NO_TERMINAL = "keys are read from a terminal and there is none; run this in a terminal"
 
 
 class Keys:
@@ -30,10 +32,9 @@ class Keys:
 
     def __init__(self, *, gone: str = "") -> None:
         self._gone = gone
-        self._terminal: _Terminal | None = None
+        self._terminal: _Windows | _Posix | None = None
 
     def __enter__(self) -> Self:
-        """Switch the terminal to single keys."""
         self._terminal = _Windows() if sys.platform == "win32" else _Posix()
         return self
 
@@ -47,7 +48,6 @@ class Keys:
             return self._gone
 
     def __exit__(self, *_: object) -> None:
-        """Restore the terminal."""
         self.restore()
 
     def restore(self) -> None:
@@ -57,26 +57,15 @@ class Keys:
             terminal.restore()
 
 
-class _Terminal(Protocol):
-    def pressed(self) -> str:
-        """Return the keys pressed since the last call.
-
-        Raises:
-            OSError: The terminal has gone.
-        """
-
-    def restore(self) -> None:
-        """Make the terminal as it was and forget what has been typed."""
-
-
 class _Windows:
     """The console of Windows, which gives single keys without being switched."""
 
     def __init__(self) -> None:
         if sys.stdin is None or not sys.stdin.isatty():
-            raise _no_terminal()
+            raise SettingsError(_NO_TERMINAL)
 
     def pressed(self) -> str:
+        """Return the keys pressed since the last call."""
         import msvcrt  # noqa: PLC0415 - only there
 
         console: Any = msvcrt  # its functions are unknown to type checkers elsewhere
@@ -86,6 +75,7 @@ class _Windows:
         return keys
 
     def restore(self) -> None:
+        """Forget what has been typed."""
         self.pressed()
 
 
@@ -93,22 +83,18 @@ class _Posix:
     """A terminal whose line discipline is switched off, but for signals, while this process is in the foreground."""
 
     def __init__(self) -> None:
-        import termios  # noqa: PLC0415 - not on Windows
-
-        self._own = False
         self._before: list[Any] = []
         try:
             if sys.stdin is not None and sys.stdin.isatty():
-                self._fd = sys.stdin.fileno()
+                self._fd = os.dup(sys.stdin.fileno())
             else:
-                self._fd, self._own = os.open("/dev/tty", os.O_RDONLY), True
+                self._fd = os.open("/dev/tty", os.O_RDONLY)
             self._switch()
-        except (OSError, ValueError, termios.error):
-            if self._own:
-                os.close(self._fd)
-            raise _no_terminal() from None
+        except (OSError, ValueError):
+            raise SettingsError(_NO_TERMINAL) from None
 
     def pressed(self) -> str:
+        """Return the keys pressed since the last call; an OSError says that the terminal has gone."""
         self._switch()
         keys = b""
         while self._foreground() and select.select([self._fd], [], [], 0)[0]:
@@ -119,15 +105,15 @@ class _Posix:
         return keys.decode("utf-8", "ignore")
 
     def restore(self) -> None:
-        import termios  # noqa: PLC0415
+        """Make the terminal as it was and forget what has been typed."""
+        import termios  # noqa: PLC0415 - not on Windows
 
         with contextlib.suppress(OSError, termios.error):  # it has gone
             if self._foreground():
                 if self._before:
                     termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
                 termios.tcflush(self._fd, termios.TCIFLUSH)
-        if self._own:
-            os.close(self._fd)
+        os.close(self._fd)
 
     def _switch(self) -> None:
         """Take single keys from now on; a shell may have switched it back while the process was suspended."""
@@ -148,7 +134,3 @@ class _Posix:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:  # not the terminal that controls it
             return True
-
-
-def _no_terminal() -> SettingsError:
-    return SettingsError("keys are read from a terminal and there is none; run this in a terminal")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -11,23 +13,31 @@ from types import TracebackType
 from typing import Self
 
 from streamspot.commands import Command, Label
+from streamspot.destinations import check_outputs
 from streamspot.engine import StreamRun
-from streamspot.errors import BrokerError
+from streamspot.errors import BrokerError, StreamspotError
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.bridges import Bridge, HomeAssistant, Ros
+from streamspot.mqtt.bridges import Bridge
 from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.publisher import Publisher
+from streamspot.mqtt.ros import Ros
 from streamspot.settings import state_folder
 from streamspot.sinks import Sink
+from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
-from streamspot.sinks.prometheus import metrics_server
+from streamspot.sinks.prometheus import MetricsServer
 from streamspot.sinks.table import EventTable, IntensityCsv
+from streamspot.sinks.writer import Host
 from streamspot.sources.base import slug
 from streamspot.stats import Delivery
 from streamspot.types import Update
+
+_POLL = 0.05
+"""Seconds between two looks whether outputs have caught up."""
 
 
 class Outputs:
@@ -52,6 +62,7 @@ class Outputs:
     def __init__(self, run: StreamRun, delivery: Delivery | None = None) -> None:
         self.delivery = delivery or Delivery()
         self._run = run
+        self._host = Host(self._tell, lambda: run.ending.left)
         self._labels = LiveLabels(run)
         self._sinks: list[Sink] = []
         self._publisher: Publisher | None = None
@@ -59,30 +70,54 @@ class Outputs:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            settings = self._run.settings
+            settings, output = self._run.settings, self._run.settings.output
+            check_outputs(
+                {
+                    "record": output.record,
+                    "events": None if output.events in {None, "-"} else Path(str(output.events)),
+                    "intensity": output.intensity,
+                    "log": output.log,
+                    "expressions": output.expressions,
+                },
+                settings.source,
+                force=output.force,
+            )
             node = settings.name.node or slug(socket.gethostname(), "node")
             if settings.mqtt.broker is not None:  # the first: what any other sink is told is in the journal
                 self._publisher = await self._publish(settings.mqtt.broker, node, stack)
                 self._sinks.append(self._publisher)
             for sink in self._files(node):
                 self._sinks.append(await stack.enter_async_context(sink))
-            if settings.output.metrics is not None:
-                server = metrics_server(self._run.stats, self.delivery, settings.output.metrics)
-                await stack.enter_async_context(server)
             self._open = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._publisher is not None and self._run.stopped:
-            self._publisher.drain = 0.5
         await self._open.aclose()
 
     async def take(self, update: Update) -> None:
-        """Hand an update to every sink."""
+        """Hand an update to every sink; its events are in the journal before any other sink has them.
+
+        Files and standard output are written in the background. A camera never waits for them; a recording does, as
+        long as nobody asks for the end, where a reader is slower by megabytes.
+
+        Raises:
+            StreamspotError: Nobody reads standard output any more.
+        """
         for sink in self._sinks:
             await sink.take(update)
+        while not self._run.stats.live and math.isinf(self._run.ending.left) and self._behind():  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
+
+    def _behind(self) -> bool:
+        return any(writer.behind for writer in self._host.writers)
+
+    def _tell(self, message: str) -> None:
+        """Tell the user, and whoever subscribes; in any thread."""
+        self.delivery.messages.append(message)
+        if self._publisher is not None:
+            self._publisher.complain(message)
 
     def obey(self, command: Command) -> None:
         """Do what a subscriber or a key asks for.
@@ -95,15 +130,18 @@ class Outputs:
         else:
             self._run.obey(command)
 
-    def complaint(self) -> BrokerError | None:
-        """Return what is to be said at the end if the broker was there for nothing, or not at all."""
+    def complaint(self) -> StreamspotError | None:
+        """Return what is to be said at the end if something could not be written or delivered."""
         delivery = self.delivery
+        for writer in self._host.writers:
+            if writer.complaint:
+                return StreamspotError(writer.complaint)
         if delivery.queued:
             count = f"{delivery.queued} event{'s' if delivery.queued > 1 else ''}"
             reason = delivery.error.partition("; ")[0] or f"{delivery.address} does not answer"
             return BrokerError(
                 f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run "
-                "with a broker that is there"
+                "of this stream to a broker that is there"
             )
         return BrokerError(delivery.error) if delivery.error else None
 
@@ -127,9 +165,10 @@ class Outputs:
             measured=self._run.stats,
             delivery=self.delivery,
             controls=self._run.controls,
-            on_command=self.obey,
+            on_command=self.obey if settings.commands else None,
             bridges=bridges,
             fsync=settings.fsync,
+            left=lambda: self._run.ending.left,
         )
         return await stack.enter_async_context(publisher)
 
@@ -137,13 +176,24 @@ class Outputs:
         settings = self._run.settings
         output = settings.output
         if output.record is not None:
-            yield MotionRecorder(output.record, self._run)
+            yield MotionRecorder(output.record, self._run, self._host)
         yield self._labels
         if output.events is not None:
-            yield JsonLines(output.events, node=node)
+            yield JsonLines(output.events, node=node, host=self._host)
         if output.intensity is not None:
-            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1)
+            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1, host=self._host)
         if output.log is not None:
-            yield EventTable(output.log)
+            yield EventTable(output.log, PHASES, self._host)
+        if output.expressions is not None:
+            yield EventTable(output.expressions, EXPRESSIONS, self._host)
         if output.osc is not None:
-            yield OscSink(output.osc)
+            yield OscSink(output.osc, output.osc_map)
+        if output.metrics is not None:
+            yield MetricsServer(
+                self._run.stats,
+                self.delivery,
+                node=node,
+                stream=self._run.name,
+                host=output.metrics_host,
+                port=output.metrics,
+            )

@@ -8,7 +8,7 @@ group.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -17,15 +17,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from streamspot.credentials import VARIABLES
 from streamspot.errors import SettingsError
 from streamspot.shipped import settings_file
 from streamspot.types import SESSION_NAME, STREAM_NAME, DeviceName, FlowName, Policy
 
 _PREFIX = "STREAMSPOT_"
 
-_ELSEWHERE = frozenset(
-    {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG", "STREAMSPOT_MQTT_PASSWORD", "STREAMSPOT_MQTT_PASSWORD_FILE"}
-)
+_ELSEWHERE = {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG"} | VARIABLES
 """Variables of that prefix that are no setting of a run."""
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"
@@ -41,7 +40,7 @@ Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class CaptureSettings(_Group):
@@ -83,19 +82,14 @@ class SpottingSettings(_Group):
     )
 
 
+_Name = Annotated[str, Field(pattern=f"^{STREAM_NAME}$")]
+
+
 class NameSettings(_Group):
     """What the run is called."""
 
-    stream: str | None = Field(
-        None,
-        pattern=f"^{STREAM_NAME}$",
-        description="Name of the stream in topics. Default: from the source.",
-    )
-    node: str | None = Field(
-        None,
-        pattern=f"^{STREAM_NAME}$",
-        description="Name of this machine in topics. Default: its host name.",
-    )
+    stream: _Name | None = Field(None, description="Name of the stream in topics. Default: from the source.")
+    node: _Name | None = Field(None, description="Name of this machine in topics. Default: its host name.")
     session: str | None = Field(
         None,
         pattern=f"^{SESSION_NAME}$",
@@ -115,9 +109,12 @@ class MqttSettings(_Group):
     broker: str | None = Field(
         None, description="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none."
     )
-    journal: Path | None = Field(None, description="Folder of the delivery journal.")
+    journal: Path | None = Field(None, description="Folder of the delivery journal, or its file (.sqlite).")
     fsync: float = Field(1.0, ge=0.0, description="Seconds of events a power failure may cost; 0 for none.")
-    ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (hri_msgs).")
+    commands: bool = Field(
+        True, description="Obey commands of subscribers: pause, resume, sensitivity, label."
+    )
+    ros: bool = Field(False, description="Also publish what ROS' mqtt_client maps (REP-155).")
     homeassistant: bool = Field(False, description="Announce the stream to Home Assistant.")
 
 
@@ -129,12 +126,20 @@ class OutputSettings(_Group):
         None, description="Write the curve as CSV: tick, pts, intensity, macro, micro."
     )
     log: Path | None = Field(None, description="Append the events to a table: FILE.csv or FOLDER.parquet.")
+    expressions: Path | None = Field(
+        None, description="Append the finished expressions to such a table, one row each."
+    )
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."
     )
-    osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39539.")
+    force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
+    osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
+    osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
     metrics: int | None = Field(
-        None, ge=0, le=65535, description="Port on this machine at which Prometheus may fetch /metrics."
+        None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that port is open at; 0.0.0.0 for every network."
     )
 
 
@@ -181,6 +186,9 @@ def leaves() -> Iterator[tuple[str, str, FieldInfo]]:
             yield "", name, info
 
 
+_GROUPS = {leaf: group for group, leaf, _ in leaves()}
+
+
 def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
     """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given.
 
@@ -191,48 +199,46 @@ def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) ->
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value impossible.
     """
-    file = None if config is None else settings_file(config)
-    groups = {leaf: group for group, leaf, _ in leaves()}
+    environment = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIX) and name not in _ELSEWHERE
+    }
+    layers = {"the environment": environment, "the command line": flags}
+    if config is not None:
+        file = settings_file(config)
+        layers = {str(file): _flattened(_read(file), str(file)), **layers}
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    layers = (
-        (str(file), _flattened(_read(file), groups, str(file))),
-        ("the environment", _environment()),
-        ("the command line", flags),
-    )
-    for where, layer in layers:
-        for leaf, value in layer.items():
-            if leaf not in groups:
-                raise _unknown(leaf, groups, where)
-            if value is not None:
-                merged[leaf], origin[leaf] = value, where
+    for where, layer in layers.items():
+        given = {leaf: value for leaf, value in layer.items() if value is not None or leaf not in _GROUPS}
+        merged |= given
+        origin |= dict.fromkeys(given, where)
     return build(merged, origin)
 
 
 def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> Settings:
-    """Return the tree of settings by name.
-
-    Args:
-        values: Name of a setting to value.
-        origin: Where each was given, for the sentence that refuses it.
+    """Return the tree of settings from values by name; an error says where each was given, if that is known.
 
     Raises:
         SettingsError: A name is unknown or a value impossible.
     """
-    groups = {leaf: group for group, leaf, _ in leaves()}
     tree: dict[str, Any] = {}
+    where = {leaf: f" (in {place})" for leaf, place in (origin or {}).items()}
     for leaf, value in values.items():
-        if leaf not in groups:
-            raise _unknown(leaf, groups, "")
-        (tree.setdefault(groups[leaf], {}) if groups[leaf] else tree)[leaf] = value
+        if leaf not in _GROUPS:
+            raise _unknown(leaf, _GROUPS, where.get(leaf, ""))
+        group = _GROUPS[leaf]
+        (tree.setdefault(group, {}) if group else tree)[leaf] = value
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         leaf = str(next(part for part in first["loc"] if part in values))
         remedy = _REMEDIES.get(leaf) or first["msg"].replace("Input should", "it should")
-        where = f" (in {origin[leaf]})" if origin else ""
-        raise SettingsError(f"{leaf} = {values[leaf]!r}{where} is impossible: {remedy}") from error
+        raise SettingsError(
+            f"{leaf} = {values[leaf]!r}{where.get(leaf, '')} is impossible: {remedy}"
+        ) from error
 
 
 def state_folder() -> Path:
@@ -240,45 +246,38 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
 
 
-def _unknown(leaf: str, known: Mapping[str, str], where: str) -> SettingsError:
-    close = get_close_matches(leaf, known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(sorted(known))}"
-    return SettingsError(f"there is no setting {leaf!r}{f' (in {where})' if where else ''}; {hint}")
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for a name that is not known: the one that was meant, or all."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(sorted(known))}"
 
 
-def _environment() -> dict[str, Any]:
-    return {
-        name.removeprefix(_PREFIX).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(_PREFIX) and name not in _ELSEWHERE
-    }
+def _unknown(leaf: str, known: Iterable[str], where: str) -> SettingsError:
+    return SettingsError(f"there is no setting {leaf!r}{where}{nearest(leaf, known)}")
 
 
-def _flattened(content: Mapping[str, Any], groups: Mapping[str, str], where: str) -> dict[str, Any]:
+def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the leaves of a file's tree by name."""
     flat: dict[str, Any] = {}
-    sections = {group for group in groups.values() if group}
     for key, value in content.items():
-        if key in sections and isinstance(value, Mapping):
-            for leaf, inner in value.items():
-                if groups.get(leaf) != key:
-                    known = {name: group for name, group in groups.items() if group == key}
-                    raise _unknown(str(leaf), known, f"{key} of {where}")
-                flat[leaf] = inner
-        elif key in sections:
-            raise SettingsError(f"{key} in {where} is a group of settings; write its keys below it, indented")
-        elif groups.get(key):
-            raise SettingsError(
-                f"{key} in {where} belongs into the group {groups[key]}; write it below {groups[key]}:"
-            )
-        else:
+        known = [leaf for leaf, group in _GROUPS.items() if group == key]
+        if not known and not _GROUPS.get(key):
             flat[key] = value
+        elif not known:
+            raise SettingsError(
+                f"{key} in {where} belongs into the group {_GROUPS[key]}; write it below {_GROUPS[key]}:"
+            )
+        elif not isinstance(value, Mapping):
+            raise SettingsError(f"{key} in {where} is a group of settings; write its keys below it, indented")
+        else:
+            for leaf in value:
+                if leaf not in known:
+                    raise _unknown(str(leaf), known, f" (in {key} of {where})")
+            flat |= value
     return flat
 
 
-def _read(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
+def _read(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError as error:

@@ -9,15 +9,9 @@ from streamspot.errors import SettingsError
 
 
 def shipped(folder: str, suffix: str) -> dict[str, Path]:
-    """Return the files of one kind that came with the package.
+    """Return the files of one kind that came with the package, by name without the suffix.
 
-    Args:
-        folder: ``models``, ``configs`` or ``configs/train``; it lies in the installed package, and beside it in a
-            checkout.
-        suffix: Ending of the files' names, such as ``.yaml``.
-
-    Returns:
-        Name without the ending → file.
+    ``folder``, such as ``configs/train``, lies in the installed package, and beside it in a checkout.
 
     Example:
         >>> sorted(shipped("configs", ".yaml"))

@@ -16,16 +16,18 @@ STAGES = ("wait", "face", "flow", "model", "spotting", "total")
 
 
 class Latency:
-    """Durations of the last 512 calls of a stage, in constant memory."""
+    """Durations of the last 512 calls of a stage, in constant memory; number and sum (s) of all."""
 
     def __init__(self) -> None:
         self._ring = np.zeros(512)
         self.count = 0
+        self.total = 0.0
 
     def add(self, seconds: float) -> None:
         """Take one duration in seconds."""
         self._ring[self.count % len(self._ring)] = seconds
         self.count += 1
+        self.total += seconds
 
     def quantiles(self) -> tuple[float, float]:
         """Return p50 and p99 in seconds, (0, 0) before the first call."""

@@ -164,14 +164,20 @@ class Detection:
     reason: str | None = None
 
 
+Number = Annotated[int, Field(ge=0, le=2**53)]
+"""A count that every JSON parser keeps exactly."""
+
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
 class Moment(BaseModel):
     """An instant on every clock a consumer may hold."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
-    tick: int = Field(description="Number on the 30 Hz grid.")
-    frame: int = Field(description="Index of the nearest source frame.")
-    pts: float = Field(description="Seconds on the source's time line.")
+    tick: Number = Field(description="Number on the 30 Hz grid.")
+    frame: Number = Field(description="Index of the nearest source frame.")
+    pts: Seconds = Field(description="Seconds on the source's time line.")
     time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
         description="Wall-clock time, RFC 3339 with microseconds and Z."
     )
@@ -187,11 +193,11 @@ class Event(BaseModel):
         description="Identifies what was analysed and how; a second run over the same recording has the same."
     )
     stream: str = Field(description="Name of the source.")
-    face: int = Field(ge=0, description="Track number of the face.")
+    face: Number = Field(description="Track number of the face.")
     expression: str = Field(description="Identifies the expression; all its phases share it.")
     phase: Phase = Field(description="onset, apex, offset (complete in itself and final) or cancelled.")
     kind: Kind = Field(description="Macro- or micro-expression; final in offset.")
-    seq: int = Field(ge=0, description="Number of the event within run and stream, without gaps.")
+    seq: Number = Field(description="Number of the event within run and stream, without gaps.")
     onset: Moment = Field(description="When the expression began.")
     apex: Moment | None = Field(description="When it was strongest, null while unknown.")
     offset: Moment | None = Field(description="Its last moment, null while unknown.")
@@ -200,7 +206,7 @@ class Event(BaseModel):
         ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
     )
     decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
-    look_ahead: int = Field(ge=0, description="Ticks the network looks ahead.")
+    look_ahead: Number = Field(description="Ticks the network looks ahead.")
     model: str = Field(description="Name of the weights.")
     reason: str | None = Field(None, description="Why the expression was cancelled, null otherwise.")
 

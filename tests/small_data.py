@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from streamspot.datasets.annotations import COLUMNS, Annotated
-from streamspot.datasets.meta import Meta, usual
 from streamspot.datasets.recording import Instance
-from streamspot.datasets.store import save
+from streamspot.datasets.store import Meta, save, usual
 from streamspot.simulation import Scenario, simulate
 
 _BESIDE = Path(__file__).parents[2] / "shared" / "data"

@@ -1,34 +1,30 @@
-"""Promises to those who expect their own format: ROS, Home Assistant, avatars, Prometheus, analysts."""
+"""Promises to ROS and Home Assistant: messages in their shape beside the events."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
-import sys
-from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
+from brokers import Mosquitto, make_event, make_update, publisher_to
 
-from streamspot.errors import SettingsError
+from streamspot.mqtt import payloads
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.bridges import HomeAssistant, Ros
 from streamspot.mqtt.connection import Dialler
-from streamspot.sinks.osc import OscSink
-from streamspot.sinks.prometheus import metrics_server
-from streamspot.sinks.table import EventTable
-from streamspot.stats import Delivery, Stats
-from streamspot.types import Score
+from streamspot.mqtt.homeassistant import HomeAssistant
+from streamspot.mqtt.ros import Ros
+from streamspot.types import Controls, Event, FaceState, Score, State, Update
 
 
 async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
-    """Home Assistant's discovery is retained and announced at once, the ROS message follows each event."""
+    """Home Assistant's discovery is retained and announced at once, ROS messages follow each event."""
     with Mosquitto(tmp_path) as broker:
         async with Dialler(Broker.parse(broker.url)).connect() as connection:
-            await connection.client.subscribe("streamspot/n/cam/hri", qos=1)
+            await connection.client.subscribe("streamspot/n/cam/ros/f0/expression", qos=1)
             bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
             async with publisher_to(broker.url, tmp_path, bridges=bridges) as publisher:
                 await publisher.take(make_update(make_event(0, "onset")))
@@ -38,185 +34,146 @@ async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
             await connection.client.subscribe("homeassistant/#")
             async with asyncio.timeout(5):
                 message = await anext(connection.client.messages)
-    assert [json.loads(payload)["expression"] for payload in got] == ["macro", "neutral"]
+    assert [json.loads(payload)["state"] for payload in got] == ["macro", "neutral"]
     assert message.retain
-    assert str(message.topic) == "homeassistant/device/streamspot_n_cam/config"
+    assert str(message.topic) == "homeassistant/device/streamspot_n/cam/config"
 
 
-def test_the_ros_message_has_the_fields_of_hri_msgs_expression():
-    """The bridge maps it without code: every field there, of the right type, and no emotion named."""
-    (said,) = Ros("n", "cam").event(make_event(0, "onset"))
-    message = json.loads(said.payload)
-    assert list(message) == ["header", "expression", "valence", "arousal", "confidence"]
-    assert message["header"] == {"stamp": {"sec": 1795341600, "nanosec": 300000000}, "frame_id": "face_0"}
-    assert message["expression"] in {"neutral", "macro", "micro"}
-    assert message["valence"] == message["arousal"] == 0
+def seen(*faces: int, events: tuple[Event, ...] = ()) -> Update:
+    """Return an update with these faces in view."""
+    return Update(faces={face: FaceState() for face in faces}, events=events)
 
 
-def test_home_assistants_templates_read_our_state():
-    """What the discovery message tells Home Assistant to extract is what the state and the events hold."""
-    jinja2 = pytest.importorskip("jinja2")
-    (said,) = HomeAssistant("n", "cam.mp4").announce()
-    config = json.loads(said.payload)
-    assert [place["topic"] for place in config["availability"]] == [
-        "streamspot/n/status",
-        "streamspot/n/cam.mp4/status",
-    ]
-    environment = jinja2.Environment(autoescape=False)
-    environment.filters["tojson"] = json.dumps
-
-    def render(part: str, value: Any) -> str:
-        return str(
-            environment.from_string(config["components"][part]["value_template"]).render(value_json=value)
+def said(bridge: Ros, update: Update) -> list[tuple[str, Any]]:
+    """Return what a bridge says: the last levels of the topic, and the list of ids or the face's state."""
+    messages = []
+    for message in bridge.update(update):
+        content = json.loads(message.payload)
+        messages.append(
+            (message.topic.partition("/ros/")[2], content.get("ids") or content.get("state") or [])
         )
-
-    faces = {"3": {"state": "neutral", "intensity": 0.1}, "2": {"state": "micro", "intensity": 0.55555}}
-    state = {"paused": True, "sensitivity": 1.5, "faces": faces}
-    assert render("state", state) == "micro"
-    assert render("intensity", state) == "0.556"
-    assert render("state", {**state, "faces": {}}) == "neutral"
-    assert render("active", state) == "off"
-    assert render("sensitivity", state) == "1.5"
-    event = {"data": {"phase": "offset", "kind": "macro", "intensity": 0.5}}
-    assert json.loads(render("event", event))["event_type"] == "offset"
-    unique = {part["unique_id"] for part in config["components"].values()}
-    assert len(unique) == len(config["components"])
+    return messages
 
 
-@pytest.fixture
-async def packets() -> AsyncIterator[tuple[int, asyncio.Queue[tuple[str, tuple[Any, ...]]]]]:
-    """Listen for OSC on a loopback port."""
-    osc = pytest.importorskip("pythonosc.osc_message")
-    queue: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
-
-    class Listener(asyncio.DatagramProtocol):
-        def datagram_received(self, data: bytes, addr: Any) -> None:
-            message = osc.OscMessage(data)
-            queue.put_nowait((message.address, tuple(message.params)))
-
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(Listener, local_addr=("127.0.0.1", 0))
-    yield transport.get_extra_info("sockname")[1], queue
-    transport.close()
-
-
-async def test_vrchat_gets_its_parameters_at_once_and_again(packets: Any):
-    """The avatar follows within a blink; one that loads later gets everything within a second."""
-    port, queue = packets
-    async with OscSink(f"vrchat://127.0.0.1:{port}") as sink:
-        await sink.take(make_update(make_event(0, "onset"), scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))]))
-        seen: dict[str, list[Any]] = {}
-        async with asyncio.timeout(4):
-            while len(seen.get("/avatar/parameters/StreamspotActive", [])) < 3:
-                address, (value,) = await queue.get()
-                seen.setdefault(address, []).append(value)
-    assert 1 in seen["/avatar/parameters/StreamspotState"]
-    assert pytest.approx(0.5, abs=1 / 255) in seen["/avatar/parameters/StreamspotIntensity"]
-    assert seen["/avatar/parameters/StreamspotActive"][0] is True
-    async with asyncio.timeout(3):
-        while await queue.get() != ("/avatar/parameters/StreamspotActive", (False,)):
-            pass
+def test_ros_hears_of_faces_before_they_do_something_and_after():
+    """A face is in the tracked list while anything is said of it; its id is a place, taken again when free."""
+    bridge = Ros("n", "cam")
+    assert said(bridge, seen()) == []
+    assert said(bridge, seen(4)) == [("tracked", ["f0"])]
+    assert said(bridge, seen(4)) == []
+    assert said(bridge, seen(4, 0, events=(make_event(0, "onset"),))) == [
+        ("tracked", ["f0", "f1"]),
+        ("f1/expression", "macro"),
+    ]
+    assert said(bridge, seen(0)) == [("tracked", ["f1"])]
+    assert said(bridge, seen(0, 5)) == [("tracked", ["f0", "f1"])]
+    assert said(bridge, seen(events=(make_event(1, "cancelled"),))) == [
+        ("f1/expression", "neutral"),
+        ("tracked", []),
+    ]
 
 
-async def test_vmc_gets_blend_shapes(packets: Any):
-    """A VTuber program gets two blend shapes and the message that applies them."""
-    port, queue = packets
-    async with OscSink(f"vmc://127.0.0.1:{port}") as sink:
-        await sink.take(make_update(make_event(0, "onset"), scores=[(0, Score(0, 0.0, 0, 0.75, 0.9, 0.1))]))
-        async with asyncio.timeout(3):
-            got = [await queue.get() for _ in range(4)]
-    assert ("/VMC/Ext/Blend/Val", ("StreamspotMacro", pytest.approx(0.75, abs=0.01))) in got
-    assert ("/VMC/Ext/Blend/Apply", ()) in got
+def test_a_new_connection_hears_which_faces_are_in_view():
+    """Whoever restarts the broker need not wait for a face to come or go."""
+    bridge = Ros("n", "cam")
+    bridge.update(seen(7))
+    (message,) = bridge.announce()
+    assert json.loads(message.payload)["ids"] == ["f0"]
 
 
-@pytest.mark.parametrize("url", ["osc://host", "vrchat://host:port", "nonsense"])
-def test_an_impossible_osc_address_is_one_sentence(url: str):
-    """The message shows how to write it."""
-    with pytest.raises(SettingsError, match="vrchat://host:9000"):
-        OscSink(url)
+def test_the_ros_messages_have_the_fields_of_their_types():
+    """The bridge maps them without code: every field of the definition there, of its type, and no emotion named."""
+    folder = Path(__file__).parents[1] / "docs" / "samples" / "ros2" / "streamspot_msgs" / "msg"
+    lines = (line.partition("#")[0].split() for line in (folder / "Expression.msg").read_text().splitlines())
+    fields = {name: kind for kind, name in filter(None, lines)}
+    tracked, expression = Ros("n", "cam").update(make_update(make_event(0, "onset")))
+    assert list(json.loads(tracked.payload)) == ["header", "ids"]
+    message = json.loads(expression.payload)
+    assert list(message) == list(fields)
+    python = {"string": str, "uint32": int, "float32": float}
+    for name, kind in fields.items():
+        if kind == "std_msgs/Header":
+            stamp = {"sec": 1795341600, "nanosec": 300000000}
+            assert message[name] == {"stamp": stamp, "frame_id": "face_f0"}
+        elif kind == "builtin_interfaces/Time":
+            assert set(message[name]) == {"sec", "nanosec"}
+        else:
+            assert isinstance(message[name], python[kind]), name
+    assert message["offset"] == {"sec": 0, "nanosec": 0}
+    assert message["state"] in {"neutral", "macro", "micro"}
 
 
-@pytest.mark.parametrize(
-    ("package", "sink", "extra"),
-    [
-        ("pythonosc.udp_client", lambda path: OscSink("vrchat://127.0.0.1"), "osc"),
-        ("pyarrow.parquet", lambda path: EventTable(path / "t.parquet"), "parquet"),
-    ],
-)
-async def test_a_missing_extra_is_named(
-    package: str, sink: Any, extra: str, tmp_path: Path, monkeypatch: Any
-):
-    """Who lacks an optional package is told what to install."""
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SettingsError, match=rf"pip install 'streamspot\[{extra}\]'"):
-        async with sink(tmp_path):
-            pass
+class HomeAssistantTemplates:
+    """Renders what the discovery message tells Home Assistant to extract, as Home Assistant does."""
+
+    def __init__(self) -> None:
+        jinja2 = pytest.importorskip("jinja2")
+        (message,) = HomeAssistant("n", "cam").announce()
+        self.config = json.loads(message.payload)
+        self._environment = jinja2.Environment(autoescape=False)
+        self._environment.filters["tojson"] = json.dumps
+        self.now = datetime(2026, 11, 22, tzinfo=UTC)
+        self.shown = SimpleNamespace(state="unknown", last_updated=self.now)
+
+    def render(self, part: str, payload: bytes) -> str:
+        """Return the state of a component after a message."""
+        text = self.config["components"][part]["value_template"]
+        values = {"value_json": json.loads(payload), "this": self.shown, "now": lambda: self.now}
+        return str(self._environment.from_string(text).render(**values))
+
+    def show(self, intensity: float, after: float) -> str:
+        """Return what the intensity shows when the curve of face 10, not 9, comes so many seconds later."""
+        self.now += timedelta(seconds=after)
+        curve = [(10, Score(1, 0.0, 1, 0.9, 0, 0)), (9, Score(1, 0.0, 1, intensity, 0, 0))]
+        state = self.render("intensity", payloads.intensity(curve))
+        if state != self.shown.state:
+            self.shown = SimpleNamespace(state=state, last_updated=self.now)
+        return state
 
 
-async def test_prometheus_fetches_the_counts_from_loopback():
-    """One GET gives every counter in the text format; any other path is a 404, nonsense does no harm."""
-    measured = Stats(frames=7, source="rtsp://user:hunter2@camera")
-    measured.stages["flow"].add(0.004)
-    async with metrics_server(measured, Delivery(), 0) as port:
+def test_home_assistant_reads_our_state():
+    """The lowest-numbered face counts, 9 before 10; no face is a neutral one."""
+    templates = HomeAssistantTemplates()
 
-        async def ask(request: bytes) -> str:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request)
-            writer.write_eof()
-            async with asyncio.timeout(5):
-                answer = await reader.read()
-            writer.close()
-            return answer.decode()
+    def state(faces: dict[int, State]) -> bytes:
+        known = {number: FaceState(state=what) for number, what in faces.items()}
+        return payloads.state(Update(faces=known, controls=Controls(paused=True, sensitivity=0.7)))
 
-        page = await ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert "404" in await ask(b"GET / HTTP/1.1\r\n\r\n")
-        await ask(b"\xff" * 100_000)
-        with pytest.raises(SettingsError, match="choose another"):
-            async with metrics_server(measured, Delivery(), port):
-                pass
-    assert "streamspot_frames_total 7\n" in page
-    assert 'streamspot_stage_seconds{stage="flow",quantile="0.5"} 0.004\n' in page
-    assert "hunter2" not in page
-    length = int(page.split("Content-Length: ")[1].split("\r\n")[0])
-    assert len(page.split("\r\n\r\n", 1)[1]) == length
+    assert templates.render("state", state({10: "macro", 9: "micro"})) == "micro"
+    assert templates.render("state", state({})) == "neutral"
+    assert templates.render("active", state({})) == "off"
+    assert templates.render("sensitivity", state({})) == "0.7"
+    event = b'{"data":{"phase":"offset","kind":"macro","face":0,"intensity":0.5}}'
+    assert json.loads(templates.render("event", event))["event_type"] == "offset"
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-async def test_the_analysts_log_grows_from_run_to_run(tmp_path: Path, ending: str):
-    """Two runs make one table, a row an event, unknown moments empty."""
-    if ending == "parquet":
-        pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
-    path = tmp_path / f"events.{ending}"
-    for first in (0, 3):
-        async with EventTable(path) as table:
-            await table.take(make_update(make_event(first, "onset")))
-            await table.take(make_update(make_event(first + 1, "offset")))
-    if ending == "csv":
-        with path.open(newline="") as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
-        assert [row["offset_tick"] for row in rows] == ["", "19", "", "49"]
-        assert rows[1]["onset_time"] == "2026-11-22T10:00:00.333333Z"
-    else:
-        from pyarrow import parquet
-
-        rows = sorted(parquet.read_table(path).to_pylist(), key=lambda row: row["seq"])
-        assert [row["offset_tick"] for row in rows] == [None, 19, None, 49]
-    assert [int(row["seq"]) for row in rows] == [0, 1, 3, 4]
-    assert [row["phase"] for row in rows] == ["onset", "offset"] * 2
+def test_home_assistant_shows_peaks_and_is_not_flooded():
+    """A rise shows at once, a fall after a second: no peak is missed, and a curve at rest writes once a second."""
+    templates = HomeAssistantTemplates()
+    assert templates.show(0.1, 0.1) == "0.1"
+    assert templates.show(0.969, 0.1) == "0.97"
+    assert templates.show(0.2, 0.1) == "0.97"
+    assert templates.show(0.2, 0.5) == "0.97"
+    assert templates.show(0.2, 0.5) == "0.2"
 
 
-async def test_a_table_of_another_kind_is_refused(tmp_path: Path):
-    """The endings that work are named, and so is a place that does not."""
-    with pytest.raises(SettingsError, match="csv"):
-        EventTable("events.xlsx")
-    with pytest.raises(SettingsError, match="name another place"):
-        async with EventTable(tmp_path / "nowhere" / "events.csv"):
-            pass
+def test_home_assistant_takes_stopped_for_offline():
+    """A stream that ended well does not stay alive for ever."""
+    templates = HomeAssistantTemplates()
+    places = templates.config["availability"]
+    assert [place["topic"] for place in places] == ["streamspot/n/status", "streamspot/n/cam/status"]
+    for place in places:
+        template = templates._environment.from_string(place["value_template"])
+        told = {value: template.render(value=value) for value in ("online", "stopped", "offline")}
+        assert told == {"online": "online", "stopped": "offline", "offline": "offline"}
 
 
-async def test_nobody_listening_to_osc_is_no_trouble():
-    """Avatars come and go; the stream does not care."""
-    async with OscSink(f"vrchat://127.0.0.1:{free_port()}") as sink:
-        await sink.take(make_update(make_event(0, "onset")))
-        await asyncio.sleep(0.3)
-        assert sink._task.done() is False
+def test_streams_of_similar_names_are_different_devices():
+    """Neither topics nor ids of two streams are ever the same."""
+    names = [("lab", "cam-1"), ("lab", "cam_1"), ("lab_cam", "1"), ("lab", "cam.1"), ("lab", "cam_-1")]
+    said = [HomeAssistant(*name).announce()[0] for name in names]
+    configs = [json.loads(message.payload) for message in said]
+    unique = [part["unique_id"] for config in configs for part in config["components"].values()]
+    assert len({message.topic for message in said}) == len(names)
+    assert len({config["device"]["identifiers"][0] for config in configs}) == len(names)
+    assert len(set(unique)) == 5 * len(names)

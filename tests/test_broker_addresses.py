@@ -10,8 +10,9 @@ from brokers import Mosquitto, free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamspot.credentials import redacted
 from streamspot.errors import BrokerError, SettingsError
-from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import RefusedError, backoff
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.subscriber import subscribe
@@ -38,9 +39,11 @@ async def test_wrong_credentials_are_refused_in_one_sentence(tmp_path: Path, mon
 
 def test_a_password_in_the_address_is_refused_without_repeating_it():
     """An address with a password would stand in the process list: the message says where to put it."""
-    with pytest.raises(SettingsError, match="STREAMSPOT_MQTT_PASSWORD") as caught:
-        Broker.parse("mqtt://me:hunter2@host")
-    assert "hunter2" not in str(caught.value)
+    for word in ("hunter2", "hun/ter2", "hun@ter2", "hun:ter#2?", "hunter%2"):
+        with pytest.raises(SettingsError, match="STREAMSPOT_MQTT_PASSWORD") as caught:
+            Broker.parse(f"me:{word}@host" if word == "hunter2" else f"mqtt://me:{word}@host")
+        assert word not in str(caught.value)
+        assert "ter" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,8 @@ def test_addresses_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert broker.address == "wss://broker.example:443"
     assert Broker.parse("localhost").address == "mqtt://localhost:1883"
     assert Broker.parse("mqtts://[::1]").address == "mqtts://[::1]:8883"
-    assert redacted("rtsp://a:b@c/d and mqtt://e@f") == "rtsp://c/d and mqtt://f"
+    assert redacted("rtsp://a:b@c/d and mqtt://e@f, 3@4") == "rtsp://c/d and mqtt://f, 3@4"
+    assert redacted("mqtt://user:sec/r@t@host is away") == "mqtt://host is away"
 
 
 @given(st.integers(1, 10_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -19,7 +20,8 @@ from brokers import free_port
 from safetensors.torch import save_file
 
 from streamspot.cli import main
-from streamspot.model import shipped_models
+from streamspot.mqtt.journal import Journal
+from streamspot.shipped import shipped
 
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
 SHORT = "synthetic:seconds=1,expressions=0,noise=0"
@@ -64,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "bare").mkdir()
     (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
-    weights = shipped_models()["streamspot-base"].read_bytes()
+    weights = shipped("models", ".safetensors")["streamspot-base"].read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(weights[: len(weights) // 2])
     save_file({"a": torch.zeros(3)}, str(tmp_path / "foreign.safetensors"))
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
@@ -82,13 +84,16 @@ def folder(tmp_path: Path) -> Path:
         ("{}/bare", ["bare", "no pictures"]),
         ("/dev/video99", ["/dev/video99", "no camera"]),
         ("gopher://there/x", ["gopher", "rtsp"]),
-        ("rtsp://me:secret@127.0.0.1:1/x", ["rtsp://127.0.0.1:1/x", "check the address"]),
+        ("rtsp://me@127.0.0.1:1/x", ["rtsp://127.0.0.1:1/x", "check the address"]),
         ("synthetic:colour=3", ["colour", "seed"]),
         ("", ["no source", "synthetic"]),
     ],
 )
-def test_a_source_that_cannot_be_read_is_named(line: Line, folder: Path, source: str, words: list[str]):
+def test_a_source_that_cannot_be_read_is_named(
+    line: Line, folder: Path, source: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+):
     """A missing, empty or foreign file, a folder without pictures, no camera, an unknown address."""
+    monkeypatch.setenv("STREAMSPOT_SOURCE_PASSWORD", "secret")
     outcome = line("run", "--source", source.format(folder))
     assert_one_sentence(outcome, *words)
     assert "secret" not in outcome[2]
@@ -169,7 +174,7 @@ def test_a_broker_that_is_not_there_loses_nothing(line: Line, tmp_path: Path):
     assert_one_sentence(outcome, str(port), "refused", "wait in the journal")
     events = (tmp_path / "events.jsonl").read_bytes()
     assert events
-    assert (journal / "00000001.jsonl").read_bytes() == events
+    assert b"".join(payload + b"\n" for payload in Journal.read(journal)) == events
     nobody = line("run", "--source", SHORT, "--broker", "mqtt://no-such-host.invalid", "--journal", journal)
     assert_one_sentence(nobody, "no-such-host.invalid")
 
@@ -181,6 +186,18 @@ def test_a_broker_address_that_makes_no_sense_is_named(line: Line):
     assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
     assert "secret" not in outcome[2]
     assert_one_sentence(line("listen", "--broker", f"mqtt://127.0.0.1:{free_port()}"), "refused", "start it")
+
+
+@pytest.mark.parametrize("word", ["secret", "sec/ret", "sec@ret", "sec:ret#1", ""])
+def test_a_password_on_the_command_line_is_refused(line: Line, word: str):
+    """Others could read it in the list of processes; the sentence says where to put it and does not repeat it."""
+    for command in (("run", "--source"), ("label",), ("bench", "--source")):
+        outcome = line(*command, f"rtsp://me:{word}@127.0.0.1:1/x")
+        assert_one_sentence(outcome, "STREAMSPOT_SOURCE_PASSWORD", "rtsp://user@host")
+        assert not word or word not in outcome[2]
+    outcome = line("run", "--source", SHORT, "--broker", f"mqtt://me:{word}@host")
+    assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
+    assert not word or word not in outcome[2]
 
 
 def test_debug_shows_the_traceback_and_changes_nothing_else(line: Line, monkeypatch: pytest.MonkeyPatch):
@@ -281,25 +298,98 @@ def test_ctrl_c_while_it_starts_ends_it_quietly(process: Callable[..., subproces
         assert (running.returncode in {0, 130} and not err) or b"in program" not in err
 
 
-def test_a_second_ctrl_c_ends_it_at_once(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path):
-    """The exit code is then 130, as for any interrupted program."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_two_signals_within_half_a_second_are_one(
+    process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, number: signal.Signals
+):
+    """``timeout`` and closing terminals send two: the end is orderly all the same, the curve whole."""
     curve = tmp_path / "curve.csv"
-    with socket.socket() as mute:  # it never answers, which keeps the orderly end waiting
+    running = process("run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve)
+    wait_for(curve)
+    running.send_signal(number)
+    time.sleep(0.1)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=20)
+    assert (running.returncode, err) == (0, b"")
+    assert curve.read_bytes().endswith(b"\n")
+
+
+def test_what_is_ignored_stays_ignored(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path):
+    """Under ``nohup`` the end of the terminal ends nothing."""
+    curve = tmp_path / "curve.csv"
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    running = process("run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve, **ignore)
+    wait_for(curve)
+    running.send_signal(signal.SIGHUP)
+    size = curve.stat().st_size
+    time.sleep(1.0)
+    assert running.poll() is None
+    assert curve.stat().st_size > size
+
+
+@pytest.mark.parametrize("broker", [False, True])
+def test_the_first_signal_is_enough_whatever_hangs(
+    process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, broker: bool
+):
+    """A broker that never answers and a pipe that nobody reads or opens: gone within a second or so."""
+    curve, pipe = tmp_path / "curve.csv", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        address = f"mqtt://127.0.0.1:{mute.getsockname()[1]}"
+        address = ("--broker", f"mqtt://127.0.0.1:{mute.getsockname()[1]}") if broker else ()
+        clip = ("--source", "synthetic:seconds=60,expressions=9", "--speed", 1)
         running = process(
-            "run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve, "--broker", address
+            "run",
+            *clip,
+            "--intensity",
+            curve,
+            "--events",
+            "-",
+            "--log",
+            tmp_path / "t.csv",
+            "--record",
+            pipe,
+            *address,
         )
         wait_for(curve)
-        running.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
+        assert running.stdout is not None
+        fill = os.open(f"/proc/self/fd/{running.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(fill, bytes(4096))
+        time.sleep(6.0)  # an event has come, and waits for the pipe
+        running.send_signal(signal.SIGTERM)
         begun = time.monotonic()
-        _, err = running.communicate(timeout=20)
-    assert time.monotonic() - begun < 1.0
-    assert running.returncode in {130, 1}  # 1: the orderly end was quicker
-    assert b"Traceback" not in err
+        while running.poll() is None and time.monotonic() - begun < 10:
+            time.sleep(0.01)
+        took = time.monotonic() - begun
+        os.close(fill)
+    assert took < 2.5  # a second on a machine that does nothing else
+
+
+def test_a_detector_that_hangs_does_not_hold_up_the_end(tmp_path: Path):
+    """An analysis that is stuck in a library is left behind, and said."""
+    program = (
+        "import sys, time; import streamspot.face.detectors as detectors; from streamspot.cli import main\n"
+        "class Stuck:\n"
+        "    name = 'stuck'\n"
+        "    def __call__(self, frame): print('stuck', flush=True); time.sleep(25)\n"
+        "    def close(self): pass\n"
+        "detectors.make_detector = lambda *_: Stuck()\n"
+        "from streamspot.__main__ import program; sys.argv = ['streamspot', *sys.argv[1:]]; program()\n"
+    )
+    command = [sys.executable, "-c", program, "run", "--source", "synthetic:seconds=60", "--no-ui"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"stuck\n"
+        running.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        out, err = running.communicate(timeout=20)
+    assert time.monotonic() - begun < 2.0  # a second on a machine that does nothing else
+    assert running.returncode == 0
+    assert b"the analysis hangs" in out
+    assert not err
 
 
 def test_a_reader_that_leaves_ends_the_run(process: Callable[..., subprocess.Popen[bytes]]):

@@ -8,15 +8,17 @@ import sys
 
 import pytest
 
+from streamspot import console
 from streamspot.console import QuietStderr
-from streamspot.dashboard import Dashboard
+from streamspot.dashboard.live import Dashboard
 from streamspot.stats import Delivery, Stats
 
 
-def test_native_chatter_goes_to_the_log(tmp_path, capfd):
+def test_native_chatter_goes_to_the_log(tmp_path, monkeypatch, capfd):
     """What C code or a child process writes to descriptor 2 lands in the log; stderr is back afterwards."""
-    path = tmp_path / "state" / "native.log"
-    with QuietStderr(path) as quiet:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "state" / "streamspot" / "native.log"
+    with QuietStderr() as quiet:
         assert not quiet.written
         os.write(2, b"W0000 from a native library\n")
         subprocess.run([sys.executable, "-c", "import os; os.write(2, b'from a child')"], check=True)
@@ -28,11 +30,11 @@ def test_native_chatter_goes_to_the_log(tmp_path, capfd):
     assert capfd.readouterr().err == "drawn\nafter\n"
 
 
-def test_stderr_is_restored_after_an_error_and_leaks_nothing(tmp_path, capfd):
+def test_stderr_is_restored_after_an_error_and_leaks_nothing(capfd):
     """However often and however badly the block ends, stderr is back and no descriptor stays open."""
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0  # noqa: PTH112, PTH208
     for _ in range(5):
-        with pytest.raises(KeyError), QuietStderr(tmp_path / "log"):
+        with pytest.raises(KeyError), QuietStderr():
             raise KeyError
     if before:
         assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
@@ -40,36 +42,37 @@ def test_stderr_is_restored_after_an_error_and_leaks_nothing(tmp_path, capfd):
     assert capfd.readouterr().err == "back"
 
 
-def test_the_log_is_bounded(tmp_path):
+def test_the_log_is_bounded(monkeypatch):
     """A library that never stops talking leaves a log of bounded size that ends with its last words."""
-    path = tmp_path / "log"
-    with QuietStderr(path, limit=10_000) as quiet:
+    monkeypatch.setattr(console, "_LOG_BYTES", 10_000)
+    with QuietStderr() as quiet:
         for number in range(2_000):
             os.write(2, f"line {number} of chatter\n".encode())
             if number % 10 == 0:
                 quiet.trim()
         assert quiet.written
-    assert path.stat().st_size < 12_000
-    assert path.read_text().endswith("line 1999 of chatter\n")
+    assert quiet.path.stat().st_size < 12_000
+    assert quiet.path.read_text().endswith("line 1999 of chatter\n")
 
 
-def test_a_log_that_cannot_be_written_moves(tmp_path):
+def test_a_log_that_cannot_be_written_moves(tmp_path, monkeypatch):
     """Where the state folder cannot be written the log goes to the temporary directory and says so."""
     (tmp_path / "file").write_text("not a folder")
-    with QuietStderr(tmp_path / "file" / "log") as quiet:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with QuietStderr() as quiet:
         os.write(2, b"chatter")
     assert quiet.path.exists()
     assert "chatter" in quiet.path.read_text()
     quiet.path.unlink()
 
 
-def test_the_dashboard_brings_its_own_log_or_takes_one(tmp_path, monkeypatch, capfd):
+def test_the_dashboard_keeps_chatter_out_of_the_picture(tmp_path, monkeypatch, capfd):
     """A dashboard on the real terminal keeps chatter out of it, and says where it went."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with Dashboard(Stats(), Delivery()):
+    with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=lambda: None):
         os.write(2, b"first\n")
     with QuietStderr() as quiet:
-        with Dashboard(Stats(), Delivery(), quiet=quiet):
+        with Dashboard(Stats(), Delivery(), quiet, on_quit=lambda: None):
             os.write(2, b"second\n")
         os.write(2, b"third\n")
     os.write(2, b"fourth\n")
@@ -82,3 +85,12 @@ def test_the_dashboard_brings_its_own_log_or_takes_one(tmp_path, monkeypatch, ca
     shown = capfd.readouterr().err
     assert shown.count("Messages of native libraries:") == 2
     assert shown.endswith("fourth\n")
+
+
+def test_debugging_shows_native_chatter(monkeypatch, capfd):
+    """With ``--debug`` what libraries write is seen, and nothing is said to be in a log."""
+    monkeypatch.setenv("STREAMSPOT_DEBUG", "1")
+    with QuietStderr() as quiet:
+        os.write(2, b"chatter\n")
+        assert not quiet.written
+    assert capfd.readouterr().err == "chatter\n"

@@ -14,8 +14,12 @@ import pytest
 from brokers import Mosquitto, make_event, make_update, overhear, publisher_to
 
 from streamspot.events import decode, encode
-from streamspot.mqtt.bridges import Ros
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema, write
+from streamspot.mqtt.homeassistant import HomeAssistant
+from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.ros import Ros
 from streamspot.stats import Stats
 from streamspot.types import Phase, Score
 
@@ -65,16 +69,39 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere():
     assert document["asyncapi"] == "3.0.0"
 
 
+def test_every_definition_has_the_title_of_its_type():
+    """Generators of types name a class by its title, so one type is one class wherever it is used."""
+    for definitions in (json_schema()["$defs"], asyncapi()["components"]["schemas"]):
+        assert {name: schema["title"] for name, schema in definitions.items()} == {
+            name: name for name in definitions
+        }
+
+
+async def test_the_status_published_when_we_vanish_says_what_it_is(tmp_path: Path):
+    """On MQTT 5 the will has a content type, as every other message has."""
+    with Mosquitto(tmp_path) as broker:
+        url = f"{broker.url}?version=5"
+        async with Dialler(Broker.parse(url)).connect() as listener:
+            await listener.client.subscribe("streamspot/n/status", qos=1)
+            async with Dialler(Broker.parse(url)).connect(
+                will=("streamspot/n/status", b"offline")
+            ) as vanishing:
+                vanishing.client._client._sock_close()
+                async with asyncio.timeout(5):
+                    message = await anext(listener.client.messages)
+    assert message.payload == b"offline"
+    assert message.properties.ContentType == "text/plain"
+
+
 async def test_everything_published_is_in_the_contract_and_private(tmp_path: Path):
     """Each message of a full run stands in the AsyncAPI document and satisfies it; nothing secret is in any."""
     document = asyncapi()
     measured = Stats(source="rtsp://user:hunter2@camera/1", model="m")
     seen: dict[str, int] = {}
     with Mosquitto(tmp_path) as broker:
-        async with overhear(broker.url, "streamspot/#") as messages:
-            async with publisher_to(
-                broker.url, tmp_path, measured=measured, bridges=[Ros("n", "cam")]
-            ) as publisher:
+        bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
+        async with overhear(broker.url, "#") as messages:
+            async with publisher_to(broker.url, tmp_path, measured=measured, bridges=bridges) as publisher:
                 for number in range(20):
                     ticks = range(10 * number, 10 * number + 10)
                     update = make_update(
@@ -140,11 +167,12 @@ async def test_a_whole_run_leaks_neither_picture_nor_landmark_nor_password(
                         published.append(payload)
                 printed = b"".join(await finished)
         assert process.returncode == 0, printed
-        journal = [path.read_bytes() for path in (tmp_path / "j").iterdir()]
+        journal = list(Journal.read(tmp_path / "j"))
         logs = [*journal, *(path.read_bytes() for path in files), broker.log.read_bytes(), printed]
         assert published
         assert files[0].read_bytes().splitlines() == published
-        assert b"".join(journal).count(b"specversion") == len(published)
+        assert journal == published
+        assert not any(b"hunter2" in path.read_bytes() for path in (tmp_path / "j").iterdir())
         assert files[1].read_bytes().splitlines()[0] == b"tick,pts,intensity,macro,micro"
         for log in logs:
             assert b"hunter2" not in log

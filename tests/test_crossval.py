@@ -13,7 +13,7 @@ import psutil
 import pytest
 from small_data import write_small
 
-from experiments.baselines.method import Baseline
+from experiments.variants import Variant
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.shipped import shipped
@@ -144,7 +144,6 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
     [
         ("epoch: 3", "epoch"),
         ("loss: {smoooth: 1}", "loss.smoooth"),
-        ("neutral: 1", "the setting neutral .* needs the transformer"),
         ("epochs: 0", "epochs"),
         ("spotting: {threshold: 1}", "threshold"),
         ("[1, 2]", "no keys"),
@@ -188,7 +187,7 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
     [
         ({"kind": "window"}, NetworkMethod(), "Dashed: the pseudo-labels"),
         ({"kind": "gim"}, NetworkMethod(), "their range alone"),
-        ({"kind": "hard"}, Baseline(labels="hrpro"), "No pseudo-labels"),
+        ({"kind": "hard"}, Variant(labels="hrpro"), "No pseudo-labels"),
     ],
 )
 def test_the_report_shows_the_pseudo_labels(

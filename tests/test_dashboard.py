@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,8 +18,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment, Segments
 
-from streamspot.console import can_draw, terminal_size
-from streamspot.dashboard import Dashboard, PlainLines, View, picture, plain
+from streamspot.console import QuietStderr, can_draw, terminal_size
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.live import Dashboard
+from streamspot.dashboard.picture import picture
+from streamspot.dashboard.text import plain
+from streamspot.dashboard.view import View
+from streamspot.doctor import examine
 from streamspot.state import fold
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Controls, Event, FaceMotion, RegionMotion, Score, SegmentEnd, Session, Update
@@ -137,7 +143,17 @@ class Terminal(io.StringIO):
 
 def terminal(width=100, height=30):
     """Return a console on a made-up terminal."""
-    return Console(file=Terminal(), force_terminal=True, width=width, height=height, legacy_windows=False)
+    size = {"width": width, "height": height}
+    return Console(file=Terminal(), force_terminal=True, legacy_windows=False, highlight=False, **size)
+
+
+@contextmanager
+def dashboard_on(console, stats, delivery):
+    """Draw a stream on a made-up terminal."""
+    with QuietStderr() as quiet:
+        quiet.console = console
+        with Dashboard(stats, delivery, quiet, on_quit=lambda: None) as dashboard:
+            yield dashboard
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -203,7 +219,7 @@ def test_a_message_hides_nothing():
 def test_the_dashboard_stands_before_anything_slow_is_loaded():
     """Neither the network, nor the face detector, nor any output is imported when a source has been opened."""
     script = (
-        "import sys, streamspot.cli, streamspot.dashboard\n"
+        "import sys, streamspot.cli, streamspot.dashboard.live\n"
         "from streamspot.engine import StreamRun\n"
         "from streamspot.settings import load_settings\n"
         "StreamRun(load_settings({'source': 'synthetic'}))\n"
@@ -289,7 +305,7 @@ def test_plain_line_of_each_phase():
 def test_plain_lines_report_every_event_and_message_once_and_what_happened():
     """Without a terminal each event and each message gives one line; the last line says what there was."""
     stream, out = Stream(), io.StringIO()
-    with PlainLines(stream.stats, stream.delivery, console=Console(file=out, width=20)) as lines:
+    with PlainLines(stream.stats, stream.delivery, Console(file=out, width=20)) as lines:
         stream.takers = [lines.take]
         stream.push(0, events=[event(0)], messages=["dark"])
         stream.push(1, events=[event(1), event(2, phase="onset")], messages=["dark"])
@@ -306,7 +322,7 @@ def test_plain_lines_report_every_event_and_message_once_and_what_happened():
 def test_plain_lines_leave_the_last_word_to_an_error():
     """A run that failed is not said to be done, and its error comes through."""
     out = io.StringIO()
-    with pytest.raises(KeyError), PlainLines(Stats(), Delivery(), console=Console(file=out)):
+    with pytest.raises(KeyError), PlainLines(Stats(), Delivery(), Console(file=out)):
         raise KeyError
     assert "done" not in out.getvalue()
 
@@ -314,7 +330,7 @@ def test_plain_lines_leave_the_last_word_to_an_error():
 def test_plain_lines_survive_a_reader_that_goes():
     """The run goes on when whoever read the lines has gone."""
     stream, out = Stream(), io.StringIO()
-    with PlainLines(stream.stats, stream.delivery, console=Console(file=out)) as lines:
+    with PlainLines(stream.stats, stream.delivery, Console(file=out)) as lines:
         out.close()
         stream.takers = [lines.take]
         stream.run()
@@ -324,7 +340,7 @@ def test_dashboard_leaves_the_last_picture_and_a_summary():
     """After the block the normal screen is back, with the cursor, the last picture and one sentence."""
     console, stream = terminal(), Stream()
     stream.delivery.acknowledged = 3
-    with Dashboard(stream.stats, stream.delivery, console=console) as dashboard:
+    with dashboard_on(console, stream.stats, stream.delivery) as dashboard:
         stream.takers = [dashboard.take]
         stream.run()
         assert until(lambda: "face 1" in console.file.getvalue())
@@ -340,12 +356,12 @@ def test_dashboard_never_hurts_the_run(capsys):
     """A picture that cannot be drawn, or a terminal that is gone, ends the dashboard and not the run."""
     broken, console = Stream(), terminal()
     broken.stats.stages = None
-    with Dashboard(broken.stats, broken.delivery, console=console) as dashboard:
+    with dashboard_on(console, broken.stats, broken.delivery) as dashboard:
         broken.takers = [dashboard.take]
         broken.run()
         assert until(lambda: "The dashboard stopped" in console.file.getvalue())
     gone, stream = terminal(), Stream()
-    with Dashboard(stream.stats, stream.delivery, console=gone) as dashboard:
+    with dashboard_on(gone, stream.stats, stream.delivery) as dashboard:
         stream.takers = [dashboard.take]
         gone.file.close()
         stream.run()
@@ -355,7 +371,7 @@ def test_dashboard_never_hurts_the_run(capsys):
 def test_dashboard_passes_on_the_errors_of_the_run():
     """An error inside the block leaves it unchanged, the screen restored."""
     console = terminal()
-    with pytest.raises(KeyError), Dashboard(Stats(), Delivery(), console=console):
+    with pytest.raises(KeyError), dashboard_on(console, Stats(), Delivery()):
         raise KeyError
     assert "\x1b[?1049l" in console.file.getvalue()
 
@@ -363,7 +379,7 @@ def test_dashboard_passes_on_the_errors_of_the_run():
 def test_dashboard_follows_the_size_and_draws_only_changes():
     """A resize repaints everything, else lines that changed are written more often than those that did not."""
     console, stats = terminal(), Stats()
-    with Dashboard(stats, Delivery(), console=console, rate=100):
+    with dashboard_on(console, stats, Delivery()):
         for frames in range(101, 108):
             stats.frames = frames
             assert until(lambda: f"{stats.frames}" in console.file.getvalue())
@@ -414,8 +430,9 @@ def test_where_a_dashboard_makes_sense(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     assert can_draw(terminal())
     assert not can_draw(Console(file=io.StringIO()))
-    assert not can_draw()  # pytest holds the standard streams
+    assert not can_draw(Console(stderr=True))  # pytest holds the standard streams
     assert terminal_size(terminal(91, 17)) == (91, 17)
+    assert ("terminal", "ok", "100 x 30, the dashboard can be drawn") in examine(terminal(), "none")
     for name in ("dumb", "linux"):
         monkeypatch.setenv("TERM", name)
         assert not can_draw(Console(file=Terminal(), force_terminal=True, legacy_windows=False))

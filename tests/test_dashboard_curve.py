@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from rich.cells import cell_len
 
-from streamspot.dashboard import braille
-from streamspot.dashboard.curve import Span, Window, mark_row, threshold_dots, time_axis
+from streamspot.dashboard.curve import Span, Window, braille, mark_row, threshold_dots, time_axis
 from streamspot.dashboard.text import bar, clock, elide
 from streamspot.types import Score
 
@@ -78,8 +77,8 @@ def test_a_scrolling_curve_keeps_its_shape(edge, width, shift):
     scores = [
         Score(t, t / 30, t, (t * 7919 % 101) / 100, 0.5, 0.5) for t in range(max(edge - 200, 0), edge + 1)
     ]
-    before = Window.ending_at(edge, width)
-    after = Window(edge + shift * before.pool, width, before.pool)
+    before = Window(edge, width)
+    after = Window(edge + shift * before.pool, width)
     old, new = before.samples(scores), after.samples(scores)
     assert old[-1] >= scores[-1].intensity
     np.testing.assert_array_equal(old[min(shift, 2 * width) :], new[: max(2 * width - shift, 0)])
@@ -87,7 +86,7 @@ def test_a_scrolling_curve_keeps_its_shape(edge, width, shift):
 
 def test_marks_tell_macro_from_micro_without_colour():
     """Onset, apex and offset stand in order; micro is hollow; an open expression reaches the edge."""
-    window = Window.ending_at(399, 100)
+    window = Window(399, 100)
     found = [
         Span(100, "macro", apex=130, offset=190),
         Span(220, "micro", offset=240, cancelled=True),
@@ -110,7 +109,7 @@ def test_thresholds_stand_at_their_height():
 @pytest.mark.parametrize("width", [1, 5, 14, 40, 150])
 def test_time_axis_fits(width):
     """The axis is as wide as the graph, however narrow."""
-    assert len(time_axis(Window.ending_at(500, width), "00:16.7")) == width
+    assert len(time_axis(Window(500, width), "00:16.7")) == width
 
 
 def test_times_and_bars_are_written_short():

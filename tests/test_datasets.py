@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from small_data import REAL, write_small
 
 from streamspot.datasets.annotations import Faults, read_annotations, write_annotations
-from streamspot.datasets.meta import read_meta
-from streamspot.datasets.points import sample_point
-from streamspot.datasets.recording import Instance, to_tick, to_ticks
-from streamspot.datasets.store import load
+from streamspot.datasets.recording import Instance, sample_point, to_tick, to_ticks
+from streamspot.datasets.store import load, read_meta
 from streamspot.errors import DataError
 
 HEAD = "video,subject,fps,frames,kind,onset,apex,offset,point\n"

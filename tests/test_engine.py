@@ -21,11 +21,13 @@ from streamspot.model import Model
 from streamspot.motion.regions import layout
 from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
+from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.motion import MotionRecorder
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.spotting.overlap import iou
-from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd
+from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd, Session, Update
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 SHORT = "synthetic:seconds=1,expressions=0,noise=0"
@@ -192,6 +194,15 @@ async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
     assert ours == []
 
 
+async def test_a_run_that_came_to_its_end_was_not_stopped():
+    """Outputs wait longer for a broker at the regular end than after Ctrl-C, so the two are told apart."""
+    run = StreamRun(load_settings({"source": SHORT}))
+    async with Engine([run]) as engine:
+        async for _ in engine:
+            pass
+    assert not run.stopped
+
+
 async def test_two_sources_run_side_by_side():
     """One engine runs several sources; each gives the events that it gives alone."""
     clips = (
@@ -235,7 +246,7 @@ def test_mistakes_are_said_before_anything_starts(tmp_path: Path):
         collect("nowhere.mp4")
     with pytest.raises(ModelError, match="streamspot-bass"):
         collect(CLIP, weights="streamspot-bass")
-    with pytest.raises(SourceError, match="record"):
+    with pytest.raises(SettingsError, match="folder is not writable"):
         collect(CLIP, record=tmp_path / "no" / "such" / "folder")
 
 
@@ -349,3 +360,35 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
     live = [delivered(event) for update in updates for event in update.events]
     assert len({update.session.start for update in updates}) == 2
     assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live
+
+
+async def test_a_flood_of_labels_is_refused_and_hurts_nobody(tmp_path: Path):
+    """A subscriber who labels without end is told so; what he gave before is kept."""
+    run = StreamRun(load_settings({"source": SHORT, "record": tmp_path / "run.motion", "stream": "s"}))
+    labels = LiveLabels(run)
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    await labels.take(Update(session=session, frame=7, pts=0.2))
+    refused = 0
+    for _ in range(500):
+        try:
+            labels.add("micro")
+        except SettingsError as error:
+            refused += "more than 20 labels" in str(error)
+    assert refused == 480
+    assert len((tmp_path / "points.csv").read_text().splitlines()) == 1 + 20
+
+
+async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
+    """What a full disk left out ends the segment, so a replay takes nothing for a continuation."""
+    run = StreamRun(load_settings({"source": SHORT}))
+    run.layout = "face17"
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    recorder = MotionRecorder(tmp_path / "r.motion", run)
+    async with recorder:
+        for tick in range(9):
+            recorder._writer._room = 0 if 3 <= tick < 6 else 2**20
+            motion = FaceMotion(0, RegionMotion(tick, tick / 30, tick, np.zeros((17, 2), np.float32)))
+            await recorder.take(Update(session=session, motion=(motion,)))
+    read = list(MotionRecording(tmp_path / "r.motion").read())
+    ticks = [one.motion.tick if isinstance(one, FaceMotion) else one.reason for one in read]
+    assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import pytest
 from brokers import make_event
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamspot.commands import parse
+from streamspot.dashboard.text import plain
 from streamspot.errors import StreamspotError
 from streamspot.events import decode, encode, to_cloudevent, topic_name
 from streamspot.types import Event, Moment
@@ -60,6 +63,77 @@ def test_garbage_is_refused_in_one_sentence(payload: bytes | str):
     """Whatever arrives, the decoder answers with a StreamspotError and nothing else."""
     with pytest.raises(StreamspotError):
         decode(payload)
+
+
+def spoilt(payload: bytes, draw: st.DrawFn) -> bytes:
+    """Return a payload with stretches cut out, repeated, or replaced by what parsers stumble over."""
+    poison = [
+        b"9" * 5000,
+        b"1e999",
+        b"-1e-999",
+        b"NaN",
+        b"[" * 3000,
+        b'{"":' * 300,
+        rb"\udfff",
+        b"\xff\xfe",
+        b"\0",
+        b'"',
+    ]
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(payload)))
+        end = draw(st.integers(start, min(start + 40, len(payload))))
+        payload = (
+            payload[:start] + draw(st.sampled_from([b"", payload[start:end] * 2, *poison])) + payload[end:]
+        )
+    return payload
+
+
+@st.composite
+def mutations(draw: st.DrawFn, payload: bytes) -> bytes:
+    """Draw a mutation of a payload."""
+    return spoilt(payload, draw)
+
+
+@settings(max_examples=500)
+@given(mutations(encode(make_event(3, "cancelled"), node="n")))
+def test_a_spoilt_event_is_refused_or_prints_as_one_harmless_line(payload: bytes):
+    """Cut, doubled, poisoned anywhere: no exception but ours, and what gets through forges nothing on a terminal."""
+    try:
+        event = decode(payload)
+    except StreamspotError as refused:
+        said = str(refused)
+    else:
+        said = plain(event) + encode(event, node="n").decode()
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("filling", ["{},", "[", " ", "0"])
+def test_a_payload_of_megabytes_is_refused_before_it_is_parsed(filling: str):
+    """A bomb costs nothing: neither events nor commands are read beyond their limits."""
+    bomb = ("[" + filling * (2**24 // len(filling)) + "0]").encode()
+    started = time.process_time()
+    for parser in (decode, parse):
+        with pytest.raises(StreamspotError, match="the limit is"):
+            parser(bomb)
+    assert time.process_time() - started < 0.05
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "\x1b[2J\x1b]0;owned\x07",
+        "fine\n00:01.000  face 0  macro  offset",
+        "\x9b31m",
+        "\u202egnp.exe",
+        "é 表情",
+    ],
+)
+def test_what_a_message_says_is_printed_and_never_obeyed(reason: str):
+    """Escape sequences, line ends and turned text in ``reason`` reach no terminal; letters do."""
+    event = make_event(1, "cancelled").model_copy(update={"reason": reason})
+    for text in (plain(event), encode(event, node="n").decode()):
+        assert text.isprintable()
+    assert decode(encode(event, node="n")).reason == reason
 
 
 json_values = st.recursive(

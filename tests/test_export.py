@@ -14,6 +14,7 @@ from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig
 from streamspot.model.export import export_onnx
 from streamspot.model.network import Network
+from streamspot.motion.regions import layout
 
 
 def _model() -> Model:
@@ -35,11 +36,16 @@ def test_the_step_runs_in_onnx(tmp_path: Path) -> None:
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["config"])["layout"] == "paper10"
     assert about["look_ahead"] == "4"
+    motion = json.loads(about["motion"])
+    assert [region["name"] for region in motion["regions"]] == list(layout("paper10").names)
+    assert motion["regions"][6] == {"name": "mouth_corner_left", "vertex": 61}
+    assert motion["tick_rate"] == 30
+    assert "Inter-ocular" in motion["unit"]
     kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
     feed = {i.name: np.zeros(i.shape, kinds[i.type]) for i in session.get_inputs()}
-    motion = np.random.default_rng(1).normal(0, 0.05, (40, 2, 10, 2)).astype(np.float32)
-    whole = model.forward(motion.transpose(1, 0, 2, 3))
-    for tick, moved in enumerate(motion):
+    moves = np.random.default_rng(1).normal(0, 0.05, (40, 2, 10, 2)).astype(np.float32)
+    whole = model.forward(moves.transpose(1, 0, 2, 3))
+    for tick, moved in enumerate(moves):
         scores, *state = session.run(None, {**feed, "motion": moved})
         feed = dict(zip([name for name in feed if name != "motion"], state, strict=True))
         if tick >= 4:

@@ -16,9 +16,9 @@ from streamspot.datasets.annotations import Annotated, Faults, read_annotations
 from streamspot.datasets.extract import Outcome, extract
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Extracted, Measures, fingerprint, measure, on_ticks, read_extracted
-from streamspot.datasets.official import Found, Video
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
+from streamspot.datasets.videos import Found, Video
 from streamspot.errors import DataError
 from streamspot.sources.motion import MotionWriter
 from streamspot.sources.synthetic import Synthetic

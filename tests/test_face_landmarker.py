@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -18,6 +19,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
+from streamspot import bench
 from streamspot.errors import ModelError
 from streamspot.face import detectors
 from streamspot.face.align import Eyes
@@ -148,3 +150,15 @@ def test_a_damaged_model_in_the_cache_is_named(empty_cache: Path):
     empty_cache.write_bytes(b"half a model")
     with pytest.raises(ModelError, match=r"face_landmarker\.task.*delete it"):
         fetch_landmarker()
+
+
+def test_the_benchmark_names_its_yardstick(
+    model: Path, empty_cache: Path, portrait: Frame, monkeypatch: pytest.MonkeyPatch
+):
+    """Where MediaPipe has no FaceMesh the pipeline is compared with FaceLandmarker, and the figures say so."""
+    monkeypatch.setattr(bench, "has_face_mesh", lambda: False)
+    empty_cache.parent.mkdir(parents=True)
+    shutil.copy(model, empty_cache)
+    with bench._yardstick() as (name, alone):
+        assert name == "FaceLandmarker"
+        assert alone(portrait)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,7 +161,7 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
     """While the journal cannot be written the events still go out, and ``…/error`` says what to do."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: ASYNC221
         pytest.skip("mounting a small tmpfs is not allowed here; run as root")
     try:
@@ -184,6 +185,27 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
         assert got == list(range(COUNT))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: ASYNC221
+
+
+async def test_a_journal_deleted_while_it_runs_is_told_and_loses_nothing(tmp_path: Path):
+    """Within seconds ``…/error`` says so; what the broker has not got yet is kept and goes out."""
+    with Mosquitto(tmp_path) as broker:
+        async with (
+            subscribe(broker.url, client_id="robot") as events,
+            publisher_to(broker.url, tmp_path, delivery := Delivery()) as publisher,
+        ):
+            await until(lambda: delivery.state == "online")
+            broker.signal(signal.SIGSTOP)
+            for number in range(20):
+                await publisher.take(make_update(make_event(number)))
+            shutil.rmtree(tmp_path / "j")
+            await until(lambda: any("deleted" in said for said in delivery.messages), 3.0)
+            broker.signal(signal.SIGCONT)
+            await until(lambda: not delivery.queued)
+            assert delivery.lost == 0
+            async with asyncio.timeout(5):
+                assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
+        assert len(list(Journal.read(tmp_path / "j"))) >= 19  # one may have been in flight
 
 
 async def endless(url: str, folder: Path, first: int) -> asyncio.subprocess.Process:

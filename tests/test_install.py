@@ -13,7 +13,6 @@ from packaging.requirements import Requirement
 
 from streamspot.errors import SettingsError
 from streamspot.face.detectors import has_face_mesh
-from streamspot.mqtt.lock import try_lock
 from streamspot.shipped import settings_file, shipped
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,28 +132,6 @@ def test_nothing_needs_posix():
     said = python(WITHOUT_POSIX)
     assert "Facial-expression spotting" in said
     assert '"$schema"' in said
-
-
-def test_a_locked_file_is_refused_on_windows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Where there is no fcntl, Windows' own lock is asked; its refusal is an answer, not an error."""
-
-    class Windows:
-        LK_NBLCK = 2
-
-        def __init__(self) -> None:
-            self.held: set[int] = set()
-
-        def locking(self, descriptor: int, mode: int, count: int) -> None:
-            assert (mode, count) == (self.LK_NBLCK, 1)
-            if self.held:
-                raise PermissionError(13, "Permission denied")
-            self.held.add(descriptor)
-
-    monkeypatch.setitem(sys.modules, "msvcrt", Windows())
-    monkeypatch.setattr(sys, "platform", "win32")
-    with (tmp_path / "lock").open("wb") as first, (tmp_path / "lock").open("wb") as second:
-        assert try_lock(first)
-        assert not try_lock(second)
 
 
 def test_settings_are_found_by_name_and_by_path(tmp_path: Path):

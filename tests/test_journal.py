@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,59 +78,75 @@ def test_any_order_of_steps_delivers_in_order_and_accounts_for_everything(
     journal.__exit__(None, None, None)
 
 
-def test_a_line_torn_by_a_crash_is_cut_off(tmp_path: Path):
-    """Half a line at the end, from a crash, neither arrives nor spoils the next."""
-    with Journal(tmp_path) as journal:
-        journal.append(b"whole")
-    with (tmp_path / "00000001.jsonl").open("ab") as file:
-        file.write(b"half a li")
-    with Journal(tmp_path) as journal:
-        journal.append(b"next")
-        assert drain(journal) == [b"whole", b"next"]
-
-
-@pytest.mark.parametrize("damage", [b"", b"nonsense", b"\xff" * 29, b"000000000099 000000000000000\n"])
-def test_a_damaged_cursor_repeats_and_never_loses(tmp_path: Path, damage: bytes):
-    """Without a sound cursor everything is delivered again: consumers drop duplicates."""
-    with Journal(tmp_path) as journal:
-        journal.append(b"a")
-        journal.append(b"b")
-        drain(journal, 1)
-    (tmp_path / "cursor").write_bytes(damage)
-    with Journal(tmp_path) as journal:
-        assert drain(journal) == [b"a", b"b"]
-
-
 def test_the_journal_is_bounded_in_size(tmp_path: Path):
-    """However long the broker is away, the folder stays below its bound and the newest events stay."""
-    with Journal(tmp_path, max_bytes=8000) as journal:
-        for number in range(2000):
+    """However long the broker is away, the files stay near their bound and the newest events stay."""
+    with Journal(tmp_path, max_bytes=200_000) as journal:
+        for number in range(4000):
             journal.append(b"%099d" % number)
-        assert sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) <= 8000
+            if number % 500 == 0:
+                asyncio.run(journal.sync())
+        assert sum(path.stat().st_size for path in tmp_path.glob("journal.sqlite")) <= 2 * 200_000
         rest = drain(journal)
-        assert [int(payload) for payload in rest] == list(range(2000 - len(rest), 2000))
-        assert journal.lost + len(rest) == 2000
-        assert len(rest) >= 60
+        assert [int(payload) for payload in rest] == list(range(1980, 4000))
+        assert journal.lost == 1980
 
 
-def test_old_events_go(tmp_path: Path):
-    """Files older than the bound are dropped at the next start."""
-    with Journal(tmp_path, max_bytes=800) as journal:
-        for number in range(6):
-            journal.append(b"%099d" % number)
-        drain(journal)
-    for path in sorted(tmp_path.glob("*.jsonl"))[:-1]:
-        os.utime(path, (0, time.time() - 8 * 86400))
-    with Journal(tmp_path, max_bytes=800):
-        assert len(list(tmp_path.glob("*.jsonl"))) == 1
+def test_the_log_beside_the_file_does_not_grow(tmp_path: Path):
+    """At a thousand events a second for hours the write-ahead log stays within some megabytes."""
+    with Journal(tmp_path, max_bytes=2**20) as journal:
+        for number in range(12_000):
+            journal.append(b"%0999d" % number)
+            if number % 1000 == 999:
+                asyncio.run(journal.sync())
+        assert (tmp_path / "journal.sqlite-wal").stat().st_size < 24 * 2**20
+        assert (tmp_path / "journal.sqlite").stat().st_size < 2 * 2**20
+
+
+@pytest.mark.parametrize("days", [8, 20_000])
+def test_a_clock_that_jumps_costs_nothing(tmp_path: Path, days: int, monkeypatch: pytest.MonkeyPatch):
+    """A machine without a clock goes from 1970 to now, and another is set back: what waits goes out."""
+    with Journal(tmp_path) as journal:
+        for number in range(20):
+            journal.append(b"%d" % number, time.time())
+    later = time.time() + days * 86400
+    monkeypatch.setattr(time, "time", lambda: later)
+    with Journal(tmp_path) as journal:
+        journal.append(b"20", time.time())
+        assert [int(payload) for payload in drain(journal)] == list(range(21))
+        assert journal.lost == 0
 
 
 def test_two_programs_never_share_a_journal(tmp_path: Path):
-    """The second one is told which journal and what to do."""
-    with Journal(tmp_path), pytest.raises(SettingsError, match="held by another"), Journal(tmp_path):
-        pass
+    """The second one is told which journal and what to do, whatever files are deleted meanwhile."""
+    with Journal(tmp_path) as journal:
+        journal.append(b"x")
+        for name in ("lock", "journal.sqlite-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+            with pytest.raises(SettingsError, match="held by another"), Journal(tmp_path):
+                pass
+        assert list(Journal.read(tmp_path)) == [b"x"]
     with Journal(tmp_path):
         pass
+
+
+def test_of_many_that_begin_at_once_one_gets_the_journal(tmp_path: Path):
+    """However many processes start in the same moment, never two hold the journal together."""
+    program = (
+        "import sys, time; from pathlib import Path; from streamspot.errors import SettingsError\n"
+        "from streamspot.mqtt.journal import Journal\n"
+        "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
+        "try:\n"
+        "    with Journal(Path(sys.argv[1])): print('got it', flush=True); time.sleep(1.5)\n"
+        "except SettingsError as error: print(error)\n"
+    )
+    start = str(time.time() + 2)
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), start], stdout=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    said = [process.communicate()[0] for process in crowd]
+    assert sum(text == b"got it\n" for text in said) <= 1
+    assert sum(b"held by another" in text for text in said) >= 5
 
 
 def test_an_impossible_folder_is_one_sentence(tmp_path: Path):
@@ -149,19 +170,151 @@ def test_reading_since_a_time(tmp_path: Path):
     """``resend --since`` takes delivered events too, while the journal is in use."""
     payloads = [encode(make_event(number), node="n") for number in range(3)]
     with Journal(tmp_path) as journal:
-        for payload in payloads:
-            journal.append(payload)
+        for number, payload in enumerate(payloads):
+            journal.append(payload, 100.0 + number)
         drain(journal, 2)
         assert list(Journal.read(tmp_path)) == payloads
-        assert list(Journal.read(tmp_path, "2026-11-22T10")) == payloads
-        assert list(Journal.read(tmp_path, "2026-11-23")) == []
+        assert list(Journal.read(tmp_path, 101.0)) == payloads[1:]
+        assert list(Journal.read(tmp_path / "journal.sqlite", 103.0)) == []
+
+
+def a_journal(folder: Path, count: int = 200, delivered: int = 50) -> Path:
+    """Return the file of a journal with undelivered payloads."""
+    with Journal(folder) as journal:
+        for number in range(count):
+            journal.append(b"%0499d" % number)
+        drain(journal, delivered)
+    return folder / "journal.sqlite"
+
+
+def overwrite(path: Path, offset: int, data: bytes) -> None:
+    """Damage a file in place."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], int]] = {
+    "emptied": (lambda path: os.truncate(path, 0), 0),
+    "cut in the header": (lambda path: os.truncate(path, 50), 0),
+    "cut in the middle": (lambda path: os.truncate(path, path.stat().st_size // 2 + 77), 0),
+    "cut by a page": (lambda path: os.truncate(path, path.stat().st_size - 4096), 0),
+    "zeros at the start": (lambda path: overwrite(path, 0, bytes(4096)), 0),
+    "nonsense at the start": (lambda path: overwrite(path, 0, b"nonsense" * 512), 0),
+    "a page of zeros": (lambda path: overwrite(path, 4096 * 10, bytes(4096)), 130),
+    "pages of nonsense": (lambda path: overwrite(path, 4096 * 8, b"\xff" * 8192), 120),
+    "zeros at the end": (lambda path: path.open("ab").write(bytes(300_000)), 150),
+    "text in its place": (lambda path: path.write_text("hello\n" * 100), 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_is_set_aside_and_begun_anew(tmp_path: Path, damage: str):
+    """The run goes on with what can be read of it, in order, and the user is told where the rest lies."""
+    harm, least = DAMAGES[damage]
+    harm(a_journal(tmp_path))
+    with Journal(tmp_path) as journal:
+        journal.append(b"%0499d" % 200)
+        numbers = [int(payload) for payload in drain(journal)]
+        assert journal.queued == 0
+        if said := list(journal.messages):
+            (aside,) = tmp_path.glob("journal.damaged-*.sqlite")
+            assert aside.name in said[0]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 200
+    assert len(numbers) - 1 >= least
+    with Journal(tmp_path) as journal:
+        assert not journal.messages
+
+
+def test_damage_while_it_is_in_use_is_noticed_and_costs_little(tmp_path: Path):
+    """What was just appended is still known; the run goes on in a new file."""
+    with Journal(tmp_path) as journal:
+        for number in range(100):
+            journal.append(b"%0499d" % number)
+        asyncio.run(journal.sync())
+        overwrite(tmp_path / "journal.sqlite", 0, b"nonsense" * 512)
+        overwrite(tmp_path / "journal.sqlite-wal", 0, b"nonsense" * 512)
+        journal.append(b"%0499d" % 100)
+        numbers = [int(payload) for payload in drain(journal)]
+    assert numbers[-1] == 100
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("what", ["the folder", "the file", "the log"])
+def test_files_deleted_while_in_use_are_made_anew(tmp_path: Path, what: str):
+    """It is noticed at the next look, nothing undelivered is lost, and a restart finds it all."""
+    folder = tmp_path / "j"
+    with Journal(folder) as journal:
+        for number in range(30):
+            journal.append(b"%d" % number)
+        drain(journal, 10)
+        if what == "the folder":
+            shutil.rmtree(folder)
+        else:
+            (folder / ("journal.sqlite" if what == "the file" else "journal.sqlite-wal")).unlink()
+        asyncio.run(journal.keep())
+        assert "deleted" in journal.messages[0]
+        journal.append(b"30")
+        assert (journal.queued, journal.lost) == (21, 0)
+        copy = shutil.copytree(folder, tmp_path / "copy")
+    with Journal(copy) as journal:
+        assert [int(payload) for payload in drain(journal)] == list(range(10, 31))
+
+
+def test_a_folder_that_cannot_be_made_anew_keeps_events_in_memory(tmp_path: Path):
+    """While a file stands in the folder's place the events are delivered from memory, and the error says so."""
+    folder = tmp_path / "j"
+    with Journal(folder) as journal:
+        journal.append(b"0")
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+        asyncio.run(journal.keep())
+        journal.append(b"1")
+        assert "wait in memory" in journal.error
+        assert drain(journal, 1) == [b"0"]
+        folder.unlink()
+        time.sleep(0.6)
+        asyncio.run(journal.keep())
+        assert journal.error == ""
+        assert list(Journal.read(folder)) == [b"1"]
+
+
+def test_a_power_failure_costs_what_came_after_the_last_sync(tmp_path: Path):
+    """With zeros where the disk had not been told to write, all up to the sync is there and nothing false."""
+    with Journal(tmp_path / "j") as journal:
+        for number in range(50):
+            journal.append(b"%0499d" % number)
+        asyncio.run(journal.sync())
+        for number in range(50, 60):
+            journal.append(b"%0499d" % number)
+        copy = shutil.copytree(tmp_path / "j", tmp_path / "copy")
+    (copy / "journal.sqlite-shm").unlink()
+    log = copy / "journal.sqlite-wal"
+    overwrite(log, 0, bytes(log.stat().st_size))
+    with Journal(copy) as journal:
+        journal.append(b"%0499d" % 60)
+        assert [int(payload) for payload in drain(journal)] == [*range(50), 60]
+        assert not journal.messages
+
+
+def test_a_foreign_database_is_left_alone(tmp_path: Path):
+    """A mistyped path never writes into somebody's file."""
+    path = tmp_path / "photos.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("CREATE TABLE photo (id)")
+        foreign.commit()
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match="something else"), Journal(path):
+        pass
+    assert path.read_bytes() == before
 
 
 def test_a_full_disk_keeps_events_in_memory_and_says_so(tmp_path: Path):
     """On a full disk the stream goes on; once there is room everything is written, in order."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     if os.name != "posix" or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small tmpfs is not allowed here; run as root")
     try:
@@ -175,7 +328,7 @@ def test_a_full_disk_keeps_events_in_memory_and_says_so(tmp_path: Path):
                 journal.append(b"%0999d" % count)
                 count += 1
             assert [int(payload) for payload in drain(journal, 10)] == list(range(10))
-            subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+            subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
             journal.append(b"%0999d" % count)
             count += 1
             assert journal.error == ""
@@ -188,8 +341,10 @@ def test_a_full_disk_keeps_events_in_memory_and_says_so(tmp_path: Path):
 
 def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path):
     """Beyond the stated bound the oldest events in memory go, are counted and reported."""
-    with Journal(tmp_path, max_memory=5) as journal:
-        journal._tail = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115
+    with Journal(tmp_path / "j", max_memory=5) as journal:
+        shutil.rmtree(tmp_path / "j")
+        (tmp_path / "j").write_text("in the way")
+        asyncio.run(journal.keep())
         for number in range(12):
             journal.append(b"%d" % number)
         assert "oldest" in journal.error

@@ -16,11 +16,12 @@ pytest.importorskip("pty", reason="no pseudo-terminals here")
 
 RUN = """
 import threading
-from streamspot.dashboard import Dashboard
+from streamspot.console import QuietStderr
+from streamspot.dashboard.live import Dashboard
 from streamspot.stats import Delivery, Stats
 
 quit = threading.Event()
-with Dashboard(Stats(), Delivery(), on_quit=quit.set):
+with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=quit.set):
     print("quit" if quit.wait(60) else "late")
 """
 
@@ -82,6 +83,20 @@ def test_typed_keys_never_reach_the_shell(tmp_path):
     os.close(shell.fd)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell here")
+def test_the_demonstration_may_be_ended_early(tmp_path):
+    """Before any expression has been found, too, q ends it without an error; it says that it was ended early."""
+    shell = Shell(tmp_path)
+    shell.wait("$ ")
+    shell.type(f"{sys.executable} -m streamspot demo; echo code $?\n")
+    shell.wait("q ends the run")
+    shell.type("q")
+    shell.wait("0 events; the demonstration was ended early")
+    shell.wait("code 0")
+    shell.type("exit\n")
+    os.close(shell.fd)
+
+
 def test_without_a_terminal_nothing_is_read(tmp_path):
     """Where no terminal is, standard input is left alone and the run does not end."""
     script = RUN.replace("quit.wait(60)", "quit.wait(0.5)") + "\nimport sys\nprint(sys.stdin.read())\n"
@@ -102,6 +117,6 @@ def test_nothing_needs_posix_to_be_imported():
     """The dashboard and keys are imported where there is no termios, and no terminal is said to be found."""
     script = (
         "import sys\nfor name in ('termios', 'tty', 'fcntl'): sys.modules[name] = None\n"
-        "import streamspot.dashboard, streamspot.keys, streamspot.console"
+        "import streamspot.dashboard.live, streamspot.keys, streamspot.console"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from streamspot.cli import data
+from streamspot.cli.data import terminated_in_order
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
 from streamspot.errors import DataError, SettingsError
-from streamspot.interrupts import terminated_in_order
 from streamspot.keys import Keys
 from streamspot.sources.motion import MotionWriter, is_recording
 from streamspot.types import FaceMotion, RegionMotion, Session
@@ -200,3 +200,40 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'video'"):
         Points(path, "a.mp4", "ann", None)
     assert path.read_text() == "name,age\nann,3\n"
+
+
+def test_a_label_is_appended_and_costs_the_same_with_thousands_before_it(tmp_path: Path) -> None:
+    """A flood of labels rewrites nothing: what is there stays byte for byte, others may append meanwhile."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point,fps\n" + "b.mp4,bob,macro,7,\n" * 50_000)
+    points = Points(path, "a.mp4", "ann", None)
+    with path.open("a") as other:
+        other.write("c.mp4,cid,micro,1,\n")
+    begun, inode = time.monotonic(), path.stat().st_ino
+    for frame in range(200):
+        points.add("micro", frame)
+    assert time.monotonic() - begun < 0.5
+    assert path.stat().st_ino == inode
+    rows = _rows(path)
+    assert len(rows) == 50_000 + 1 + 200
+    assert [int(row["point"]) for row in rows[-200:]] == list(range(200))
+
+
+def test_a_label_replaces_the_row_that_said_there_was_none(tmp_path: Path) -> None:
+    """A video seen before without an expression is listed once, and a table without a last line end is mended."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point,fps\na.mp4,ann,,,")
+    Points(path, "a.mp4", "ann", None).add("macro", 4)
+    assert path.read_text() == "video,subject,kind,point,fps\na.mp4,ann,macro,4,\n"
+
+
+def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:
+    """On a full disk the table stays whole, and the count tells what it holds."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point,fps\n")
+    points = Points(path, "a.mp4", "ann", None)
+    path.unlink()
+    path.symlink_to("/dev/full")
+    with pytest.raises(DataError, match="cannot be written"):
+        points.add("macro", 4)
+    assert points.count("macro") == 0

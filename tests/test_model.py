@@ -181,7 +181,7 @@ def damaged(path: Path, kind: str) -> None:
         config = ModelConfig(width=8).to_json()
         save_file({"w": torch.zeros(3)}, path, {"format": "streamspot-model/1", "config": config})
     elif kind == "huge":
-        config = ModelConfig(width=1024, dilations=(1,) * 10_000).to_json()
+        config = json.dumps({**json.loads(ModelConfig().to_json()), "width": 1024, "dilations": [1] * 10_000})
         weights = Network(CONFIGS["causal"]).state_dict()
         save_file(weights, path, {"format": "streamspot-model/1", "config": config})
     elif kind == "nan":
@@ -199,7 +199,7 @@ def damaged(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["cut", "empty", "text", "foreign", "unfit", "huge", "nan", "spotting"])
 def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind):
-    """Whatever is wrong with a file, the message names it and the remedy; one that asks for 160 GB allocates none."""
+    """Whatever is wrong with a file, the message names it and the remedy; one that asks for 160 GB gets none."""
     path = tmp_path / "bad.safetensors"
     damaged(path, kind)
     with pytest.raises(ModelError, match=r"bad\.safetensors.*(again|streamspot train)"):
@@ -250,10 +250,7 @@ def test_a_configuration_survives_json():
 def test_an_impossible_configuration_is_refused(values):
     """Unknown keys, wrong types and impossible values are named."""
     with pytest.raises(ModelError, match=next(iter(values)) if "layout" not in values else "regions"):
-        ModelConfig.from_mapping(values)
-    if "input_scale" not in values:
-        with pytest.raises(ModelError):
-            ModelConfig.from_json(json.dumps(values))
+        ModelConfig.from_json(json.dumps(values))
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1]", "3"])

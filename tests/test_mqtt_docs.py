@@ -11,15 +11,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to
+from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
 
-from streamspot.commands import Label, Pause, Resume, Sensitivity, parse
-from streamspot.errors import SettingsError
+from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.bridges import Ros
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema
-from streamspot.stats import STAGES
+from streamspot.mqtt.homeassistant import HomeAssistant
+from streamspot.mqtt.publisher import Publisher
+from streamspot.mqtt.ros import Ros
+from streamspot.mqtt.subscriber import subscribe
+from streamspot.sinks.prometheus import MetricsServer
+from streamspot.stats import STAGES, Delivery, Stats
+from streamspot.types import Score
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mqtt.md").read_text()
 
@@ -91,6 +97,8 @@ def test_every_topic_of_the_contract_is_in_the_table():
         for row in (line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `<node>"))
     }
     document = asyncapi()
+    discovery = document["channels"].pop("homeAssistant")["address"]
+    assert f"`{discovery.replace('{', '<').replace('}', '>')}`" in PAGE
     for name, channel in document["channels"].items():
         address = channel["address"].removeprefix("streamspot/").replace("{", "<").replace("}", ">")
         qos, retained = (cell.strip() for cell in rows.pop(address)[:2])
@@ -114,6 +122,52 @@ def test_every_address_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Broker.parse(line)
 
 
+async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_path: Path):
+    """The stream delivers and obeys its operator; a mere listener neither commands nor forges."""
+    (tmp_path / "acl").write_text(blocks("acl")[0])
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+
+        def url(user: str) -> str:
+            return broker.url.replace("//", f"//{user}@") + "?version=5"
+
+        got: asyncio.Queue[Command] = asyncio.Queue()
+        publisher = Publisher(
+            url("lab-cam"),
+            node="lab",
+            stream="cam",
+            journal=tmp_path / "j",
+            measured=Stats(),
+            delivery=(delivery := Delivery()),
+            on_command=got.put_nowait,
+        )
+        async with (
+            subscribe(url("robot")) as events,
+            publisher,
+            Dialler(Broker.parse(url("robot"))).connect() as robot,
+            Dialler(Broker.parse(url("operator"))).connect() as operator,
+        ):
+            await until(lambda: delivery.state == "online")
+            for topic in ("lab/cam/set", "lab/cam/status", "lab/cam/event", "lab/status"):
+                with pytest.raises(BrokerError, match="access rules"):
+                    await robot.publish(f"streamspot/{topic}", b'{"command":"pause"}')
+            with pytest.raises(BrokerError, match="access rules"):
+                await operator.publish("streamspot/lab/cam/event", b"{}")
+            await operator.publish("streamspot/lab/cam/set", b'{"command":"resume"}')
+            await publisher.take(
+                make_update(
+                    make_event(0),
+                    scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))],
+                    messages=["the light is poor; add some"],
+                )
+            )
+            async with asyncio.timeout(5):
+                assert await got.get() == Resume()
+                assert (await anext(events)).event.seq == 0
+            await asyncio.sleep(0.3)
+            assert delivery.state == "online"
+        assert delivery.queued == 0
+
+
 def test_the_broker_lines_shown_are_accepted_by_mosquitto(tmp_path: Path):
     """An administrator can paste them."""
     persistence, web = blocks("conf")
@@ -124,16 +178,49 @@ def test_the_broker_lines_shown_are_accepted_by_mosquitto(tmp_path: Path):
             pass
 
 
-def test_the_ros_bridge_reads_our_topic_as_the_message_it_names():
-    """Node and stream in place, the YAML maps the topic we publish; the fields are those of the ROS message."""
+def test_the_ros_bridge_reads_our_topics_as_the_messages_they_are():
+    """Node and stream in place, the YAML maps the topics we publish, and loses nothing on the way."""
     parameters = yaml.safe_load(blocks("yaml")[0])["/**/*"]["ros__parameters"]
     bridge = parameters["bridge"]["mqtt2ros"]
-    (topic,) = bridge["mqtt_topics"]
-    (said,) = Ros("lab", "cam").event(make_event(0, "onset"))
-    assert said.topic == topic
-    assert bridge[topic]["json"] is True
-    assert bridge[topic]["ros_type"] == "hri_msgs/msg/Expression"
-    assert set(json.loads(said.payload)) == {"header", "expression", "valence", "arousal", "confidence"}
+    said = Ros("lab", "cam").update(
+        make_update(make_event(0, "onset"), make_event(1).model_copy(update={"face": 1}))
+    )
+    assert [message.topic for message in said] == bridge["mqtt_topics"]
+    for topic in bridge["mqtt_topics"]:
+        last = topic.partition("/ros/")[2]
+        kind = "hri_msgs/msg/IdsList" if last == "tracked" else "streamspot_msgs/msg/Expression"
+        assert (bridge[topic]["ros_topic"], bridge[topic]["ros_type"]) == (f"/humans/faces/{last}", kind)
+        assert bridge[topic]["json"] is True
+        assert bridge[topic]["advanced"]["mqtt"]["qos"] == 1
+        assert bridge[topic]["advanced"]["ros"]["queue_size"] >= 100
+    assert parameters["client"]["clean_session"] is False
+    assert parameters["client"]["id"]
+
+
+def test_the_line_that_removes_a_device_names_its_message():
+    """What is to be deleted is the very topic that the discovery message has."""
+    (message,) = HomeAssistant("lab", "cam").announce()
+    assert blocks("sh")[0].split()[-1] == message.topic
+
+
+def test_every_metric_named_is_served():
+    """The table names all there are, with their types."""
+    rows = re.findall(r"^\| (`(?:streamspot)?_.*?) \| (\w+) \|", PAGE, re.MULTILINE)
+    named = {
+        re.sub("^_", "streamspot_", name).removesuffix("_total"): kind
+        for names, kind in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    figures = MetricsServer(Stats(), Delivery(), node="n", stream="s")._figures
+    assert named == {metric.name: metric.type for metric in figures.collect()}
+
+
+def test_the_samples_linked_are_there():
+    """Every link into the repository leads to a file or folder."""
+    docs = Path(__file__).parents[1] / "docs"
+    for page in ("mqtt.md", "interop.md"):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (docs / page).read_text()):
+            assert (docs / link).exists(), link
 
 
 def test_every_flag_named_exists():
@@ -143,8 +230,13 @@ def test_every_flag_named_exists():
     from streamspot.cli import app
 
     commands = get_command(app).commands
-    known = {option for name in ("run", "resend") for item in commands[name].params for option in item.opts}
-    assert set(re.findall(r"--[a-z]+", PAGE)) <= known
+    known = {
+        option
+        for name in ("run", "resend")
+        for item in commands[name].params
+        for option in item.opts + item.secondary_opts
+    }
+    assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", PAGE)) <= known
 
 
 def test_the_figures_promised_are_those_of_the_program():
@@ -155,6 +247,5 @@ def test_the_figures_promised_are_those_of_the_program():
 
     defaults = {name: item.default for name, item in inspect.signature(Journal).parameters.items()}
     assert defaults["max_bytes"] == 64 * 2**20
-    assert defaults["max_age"] == 7 * 86400
     assert f"{defaults['max_memory']:,} events wait in memory" in PAGE
     assert defaults["fsync"] == 1.0

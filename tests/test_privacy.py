@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from brokers import Mosquitto, free_port, overhear
 
 from streamspot.engine import Engine, StreamRun
 from streamspot.motion.regions import layout
+from streamspot.mqtt.journal import Journal
 from streamspot.outputs import Outputs
 from streamspot.settings import load_settings
 from streamspot.sources import MotionRecording
@@ -45,6 +48,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
         str(path.relative_to(folder)): [path.read_bytes()] for path in folder.rglob("*") if path.is_file()
     }
     kept = {name: content for name, content in files.items() if "mosquitto" not in name}
+    with contextlib.closing(sqlite3.connect(folder / "journal" / "journal.sqlite")) as journal:
+        tables = journal.execute("SELECT name FROM sqlite_master").fetchall()
+        columns = [one[1] for one in journal.execute("PRAGMA table_info(event)")]
+    assert (tables, columns) == ([("event",)], ["id", "time", "delivered", "payload"])
+    kept["journal/journal.sqlite"] = list(Journal.read(folder / "journal"))
     return published | kept
 
 
@@ -61,6 +69,7 @@ async def _run(broker: Mosquitto, folder: Path) -> dict[str, list[bytes]]:
             "events": str(folder / "events.jsonl"),
             "intensity": folder / "curve.csv",
             "log": folder / "log.csv",
+            "expressions": folder / "expressions.csv",
             "record": folder / "motion.jsonl",
         }
     )
@@ -98,8 +107,16 @@ def _values(said: dict[str, list[bytes]]) -> Iterator[tuple[str, Any]]:
 def test_the_run_said_something_everywhere(said: dict[str, list[bytes]]):
     """The tests below look at real output: every topic and every file has some."""
     topics = {place.rsplit("/", 1)[-1] for place in said if place.startswith("topic ")}
-    assert {"status", "event", "state", "intensity", "stats", "error", "hri", "config"} <= topics
-    for file in ("events.jsonl", "curve.csv", "log.csv", "motion.jsonl", "journal/00000001.jsonl"):
+    named = {"status", "event", "state", "intensity", "stats", "error", "tracked", "expression", "config"}
+    assert named <= topics
+    for file in (
+        "events.jsonl",
+        "curve.csv",
+        "log.csv",
+        "expressions.csv",
+        "motion.jsonl",
+        "journal/journal.sqlite",
+    ):
         assert said[file][0]
 
 

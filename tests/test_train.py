@@ -11,6 +11,7 @@ import torch
 from small_data import REAL, write_small
 from typer.testing import CliRunner
 
+from experiments.variants import Variant
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
@@ -102,11 +103,8 @@ def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
     chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32"}
     losses: dict[int, list[float]] = {}
     for neutral in (0, 2, 10_000):
-        trainer = Trainer(
-            data.recordings,
-            TrainSettings.model_validate(chosen | {"neutral": neutral}),
-            layout=data.layout,
-        )
+        settings = TrainSettings.model_validate(chosen)
+        trainer = Variant(neutral=neutral).trainer(data.recordings, settings, layout=data.layout)
         trainer.network.eval()
         found = batches(data.recordings, 128, 2, 8, np.random.default_rng(0))
         losses[neutral] = [float(trainer.loss(0, b.motion, b.points, b.inside).detach()) for b in found]

@@ -24,8 +24,8 @@ from experiments.plots import save_png
 from experiments.shipped.held_out import HELD_OUT
 from streamspot.datasets.annotations import Annotated
 from streamspot.datasets.measure import Measures, measure
-from streamspot.datasets.official import Video
 from streamspot.datasets.store import load
+from streamspot.datasets.videos import Video
 from streamspot.simulation import Scenario, simulate
 from streamspot.training.simulated import flow_alone
 

@@ -11,12 +11,12 @@ import typer
 
 from streamspot import __version__
 from streamspot.cli import data, inspect, live
+from streamspot.credentials import check_command_line
 from streamspot.errors import StreamspotError
-from streamspot.training.cli import app as training
+from streamspot.training import cli as training
 
 app = typer.Typer(
     name="streamspot",
-    help="Facial-expression spotting as a live stream: onset, apex and offset events of facial movement.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,10 +44,8 @@ def _common(
     """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""
 
 
-live.register(app)
-inspect.register(app)
-data.register(app)
-app.registered_commands += training.registered_commands
+for part in (live, inspect, data, training):
+    app.registered_commands += part.app.registered_commands
 
 
 def main() -> None:
@@ -57,6 +55,7 @@ def main() -> None:
         sys.argv = [argument for argument in sys.argv if argument != "--debug"]
         os.environ["STREAMSPOT_DEBUG"] = "1"
     try:
+        check_command_line(sys.argv)
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
         code = 130
@@ -64,7 +63,8 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         sentence, code = _answer(error)
-        print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
+        if sentence:  # none where the help was printed because no command was given
+            print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
     if code:
         sys.exit(code)
 
@@ -76,7 +76,9 @@ def _answer(error: Exception) -> tuple[str, int]:
     if isinstance(error, _MISUSE):
         where = getattr(getattr(error, "ctx", None), "command_path", "streamspot")
         sentence = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
-        return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help", 2
+        if "extra argument" in sentence:
+            sentence += " (options have names: --source clip.mp4)"
+        return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help" if sentence else "", 2
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
 
 

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError, SettingsError
-from streamspot.interrupts import terminated_in_order
 from streamspot.keys import Keys
 
-_SHOWN = 8
-"""Notes and faults printed; all of them stand in the report."""
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(extract)
-    app.command()(label)
-    app.command()(export)
-
-
+@app.command()
 def extract(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set as it was unpacked.")],
     layout: Annotated[str, typer.Option(help="How it is laid out: casme2, sammlv, casme3 or folder.")],
@@ -57,49 +50,45 @@ def extract(
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
     found = read_format(folder, layout)
-    with ExitStack() as stack:
-        console = Console(stderr=True)
-        if not os.environ.get("STREAMSPOT_DEBUG"):
-            console = stack.enter_context(QuietStderr()).console
-        bar = stack.enter_context(
-            Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.completed:.0f} frames"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=console,
-                disable=not ui,
-            )
-        )
+    with (
+        QuietStderr() as quiet,
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:.0f} frames"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=quiet.console,
+            disable=not ui,
+        ) as bar,
+    ):
         task = bar.add_task(f"{len(found.videos)} videos", total=None)
-        outcome = work_off(
-            found,
-            out,
-            measures,
-            jobs=jobs,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        outcome = work_off(found, out, measures, jobs=jobs, progress=show)
         done = bar.tasks[0].completed
         bar.update(task, completed=done, total=done, visible=done > 0)
-    report = [*outcome.notes, *(f"left out: {fault}" for fault in outcome.broken.values())]
-    (out / "report.txt").write_text("".join(f"{line}\n" for line in report), encoding="utf-8")
+    report, faults = out / "report.txt", list(outcome.broken.values())
+    lines = [*outcome.notes, *(f"left out: {fault}" for fault in faults)]
+    report.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     again = f", {outcome.resumed} of them measured before" if outcome.resumed else ""
     typer.echo(f"{out}: {outcome.videos} of {len(found.videos)} videos{again}", err=True)
-    for note in outcome.notes[:_SHOWN]:
+    for note in _first(outcome.notes, "more notes", report):
         typer.echo(f"  {note}", err=True)
-    if len(outcome.notes) > _SHOWN:
-        typer.echo(f"  … and {len(outcome.notes) - _SHOWN} more notes in {out / 'report.txt'}", err=True)
-    if outcome.broken:
-        faults = list(outcome.broken.values())
-        more = f"\n… and {len(faults) - _SHOWN} more in {out / 'report.txt'}" if len(faults) > _SHOWN else ""
-        raise DataError(
-            f"{len(faults)} of {len(found.videos)} videos could not be used:\n"
-            + "\n".join(faults[:_SHOWN])
-            + more
-        )
+    if faults:
+        listed = "\n".join(_first(faults, "more", report))
+        raise DataError(f"{len(faults)} of {len(found.videos)} videos could not be used:\n{listed}")
 
 
+def _first(lines: list[str], more: str, report: Path) -> list[str]:
+    """Return the first eight lines, and where the others stand."""
+    others = [f"… and {len(lines) - 8} {more} in {report}"] if len(lines) > 8 else []
+    return [*lines[:8], *others]
+
+
+@app.command()
 def label(
     source: Annotated[str, typer.Argument(help="As for run --source; played in its own time.")],
     out: Annotated[Path, typer.Option(help="Table of labels; those of other videos in it are kept.")] = Path(
@@ -129,16 +118,16 @@ def label(
 
     if not out.parent.is_dir():
         raise SettingsError(f"there is no folder {out.parent}; make it, or name another with --out")
-    with ExitStack() as stack:
-        playing = labelling.play(source, out.parent, speed)
-        name = os.path.relpath(playing.video, out.parent)
-        points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
-        stack.enter_context(terminated_in_order())
-        keys = stack.enter_context(Keys(gone="q"))
-        screen = sys.stderr
-        if not os.environ.get("STREAMSPOT_DEBUG"):
-            screen = stack.enter_context(QuietStderr()).console.file
-        shown = stack.enter_context(closing(playing.shown))
+    playing = labelling.play(source, out.parent, speed)
+    name = os.path.relpath(playing.video, out.parent)
+    points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
+    with (
+        terminated_in_order(),
+        Keys(gone="q") as keys,
+        QuietStderr() as quiet,
+        closing(playing.shown) as shown,
+    ):
+        screen = quiet.console.file
         try:
             whole = labelling.label(shown, points, keys, Line(screen), reaction=reaction * playing.pace)
         finally:
@@ -148,6 +137,17 @@ def label(
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
 
 
+@contextmanager
+def terminated_in_order() -> Iterator[None]:
+    """Let a termination signal leave the block as an exception, with exit code 143, so that all is put in order."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@app.command()
 def export(
     out: Annotated[Path, typer.Option(help="File to write (.onnx).")],
     weights: Annotated[

@@ -11,35 +11,34 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from streamspot.cli.options import with_settings
-from streamspot.console import QuietStderr, can_draw
-from streamspot.dashboard import Dashboard, PlainLines, plain
+from streamspot.console import QuietStderr, can_draw, debugging
+from streamspot.dashboard.lines import PlainLines
+from streamspot.dashboard.live import Dashboard
+from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import BrokerError
-from streamspot.events import encode
+from streamspot.events import encode, printable
 from streamspot.loop import run_to_end
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
+from streamspot.threads import one_thread
 from streamspot.types import Event
 
-if TYPE_CHECKING:
-    from streamspot.mqtt.subscriber import Subscription
+app = typer.Typer()
+
+_SAME_SIGNAL = 0.5
+"""Seconds after a signal in which another one is the same: ``timeout`` sends two."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(with_settings(run))
-    app.command()(demo)
-    app.command()(listen)
-    app.command()(resend)
-
-
+@app.command()
+@with_settings
 def run(
     *,
     config: Annotated[
@@ -60,40 +59,54 @@ def run(
       streamspot run --source clip.mp4 --events - --no-ui
       streamspot run --source rtsp://camera/1 --broker mqtt://localhost --faces 2
     """
-    run_to_end(run_stream(load_settings(flags, config), draw=ui))
+    run_to_end(run_stream(load_settings(flags, config), Delivery(), draw=ui))
 
 
-async def run_stream(settings: Settings, *, draw: bool, delivery: Delivery | None = None) -> None:
-    """Run one stream into every output that the settings name, with the dashboard or plain lines.
+async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> bool:
+    """Run one stream into every output that the settings name; return whether the user ended it.
 
-    Args:
-        settings: What to run.
-        draw: Whether a dashboard is wanted, where there is a terminal for it.
-        delivery: Kept current; a new one if None.
+    ``delivery`` is kept current. With ``draw`` there is a dashboard where a terminal can show one, else plain lines.
 
     Raises:
         StreamspotError: Something cannot be used, or events could not be delivered.
     """
-    delivery = delivery or Delivery()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(_Impatient())
+    asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
-        quiet = None if os.environ.get("STREAMSPOT_DEBUG") else stack.enter_context(QuietStderr())
+        quiet = stack.enter_context(QuietStderr())
         run = StreamRun(settings)  # a wrong source is refused before anything is drawn
         screen = _screen(run, delivery, quiet, draw=draw)
         stack.enter_context(screen)
-        _on_signals(partial(_leave_now, screen))
-        await asyncio.to_thread(run.load)
+
+        def leave() -> None:  # at once, with a usable terminal
+            if isinstance(screen, Dashboard):
+                screen.abandon()
+            os._exit(130)
+
+        def stop() -> None:  # in good order within a second; at a signal that comes then at once
+            run.stop()
+            _on_signals(lambda: None)
+            asyncio.get_running_loop().call_later(_SAME_SIGNAL, _on_signals, leave)
+
+        _on_signals(leave)
+        await asyncio.to_thread(_load, run)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
-        _on_signals(partial(_stop, run, screen))
+        _on_signals(stop)
         outputs = await stack.enter_async_context(Outputs(run, delivery))
         engine = await stack.enter_async_context(Engine([run]))
         async for _, update in engine:
             await outputs.take(update)
             screen.take(update)
+        ended = run.ending.asked
     if (complaint := outputs.complaint()) is not None:
         raise complaint
+    return ended
+
+
+def _load(run: StreamRun) -> None:
+    """Load the network; takes seconds."""
+    one_thread()
+    run.load()
 
 
 class _Impatient(ThreadPoolExecutor):
@@ -104,52 +117,24 @@ class _Impatient(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def _screen(
-    run: StreamRun, delivery: Delivery, quiet: QuietStderr | None, *, draw: bool
-) -> Dashboard | PlainLines:
-    """Return the dashboard if there is a terminal to draw on, plain lines otherwise."""
-    if quiet is None:
-        return PlainLines(run.stats, delivery)
+def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: bool) -> Dashboard | PlainLines:
     stdout_taken = run.settings.output.events == "-"
-    if draw and not stdout_taken and can_draw(quiet.console):
-        return Dashboard(run.stats, delivery, quiet=quiet, on_quit=run.stop)
-    return PlainLines(run.stats, delivery, console=quiet.console if stdout_taken else None)
+    if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
+        return Dashboard(run.stats, delivery, quiet, on_quit=run.stop)
+    return PlainLines(run.stats, delivery, quiet.console if stdout_taken else Console())
 
 
 def _on_signals(act: Callable[[], None]) -> None:
-    """Do so at Ctrl-C and SIGTERM."""
+    """Do so at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
+    loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, act)
+            loop.add_signal_handler(number, act)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, act)
 
 
-def _stop(run: StreamRun, screen: Dashboard | PlainLines) -> None:
-    """End the run in good order, at the next signal at once."""
-    run.stop()
-    _on_signals(partial(_leave_now, screen))
-
-
-def _leave_now(screen: Dashboard | PlainLines) -> None:
-    """End the process at once, leaving a usable terminal."""
-    if isinstance(screen, Dashboard):
-        screen.abandon()
-    os._exit(130)
-
-
-def resend(
-    journal: Annotated[Path, typer.Argument(help="Folder of the journal.")],
-    broker: Annotated[str, typer.Option(help="Address of the broker.")],
-    since: Annotated[
-        str, typer.Option(help="Only events decided at or after this time (UTC): 2026-11-22T10:30.")
-    ] = "",
-) -> None:
-    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
-    from streamspot.mqtt.resend import resend as publish_again  # noqa: PLC0415 - as above
-
-    count = run_to_end(publish_again(broker, journal, since=since))
-    typer.echo(f"{count} event{'s' * (count != 1)} sent")
-
-
+@app.command()
 def demo(
     speed: Annotated[
         str | None, typer.Option(help="1 for the clip's own pace, max. Default: 1 on a terminal.")
@@ -172,25 +157,27 @@ async def _demo(speed: str, weights: str, *, draw: bool) -> None:
     delivery = Delivery()
     with tempfile.TemporaryDirectory() as folder:
         async with embedded_broker() as url, subscribe(url) as arriving:
-            listener = asyncio.create_task(_collect(arriving, received))
+
+            async def collect() -> None:
+                async for arrived in arriving:
+                    received.append(arrived.event)  # noqa: PERF401 - it never ends
+
+            listener = asyncio.create_task(collect())
             flags = {"source": "synthetic", "speed": speed, "weights": weights, "broker": url}
             settings = load_settings({**flags, "node": "demo", "journal": Path(folder)})
-            await run_stream(settings, draw=draw, delivery=delivery)
+            ended = await run_stream(settings, delivery, draw=draw)
             await asyncio.sleep(0.2)
             listener.cancel()
     finished = [event for event in received if event.phase == "offset"]
-    typer.echo(f"\nReceived over MQTT from {delivery.address}: {len(received)} events")
+    early = "; the demonstration was ended early" if ended else ", of which these end an expression"
+    typer.echo(f"\nReceived over MQTT from {delivery.address}: {len(received)} events{early}")
     for event in finished:
         typer.echo(f"  {plain(event)}")
-    if not finished:
+    if not finished and not ended:
         raise BrokerError("no finished expression arrived over MQTT; run streamspot doctor")
 
 
-async def _collect(arriving: Subscription, received: list[Event]) -> None:
-    async for arrived in arriving:
-        received.append(arrived.event)  # noqa: PERF401 - it never ends
-
-
+@app.command()
 def listen(
     broker: Annotated[
         str, typer.Option(help="mqtt:// or mqtts://user@host:port, ws:// or wss://")
@@ -206,10 +193,30 @@ def listen(
         async with subscribe(broker, node=node, stream=stream) as arriving:
             async for arrived in arriving:
                 if arrived.missed:
-                    typer.echo(
-                        f"! {arrived.missed} events of {arrived.event.stream} are missing here", err=True
-                    )
-                typer.echo(encode(arrived.event, node=arrived.node) if json else plain(arrived.event))
+                    whose = printable(f"{arrived.node}/{arrived.event.stream}")
+                    typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
+                line = encode(arrived.event, node=arrived.node) if json else plain(arrived.event).encode()
+                typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
     with contextlib.suppress(KeyboardInterrupt):
         run_to_end(follow())
+
+
+@app.command()
+def resend(
+    journal: Annotated[Path, typer.Argument(help="Folder of the journal, or its file.")],
+    broker: Annotated[str, typer.Option(help="Address of the broker.")],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Only events decided at or after this time: 2026-11-22T14:30 (local time), 2026-11-22T14:30+02:00."
+        ),
+    ] = None,
+) -> None:
+    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    from streamspot.mqtt import resend as again  # noqa: PLC0415 - as above
+
+    earliest = None if since is None else again.parse_time(since)
+    count = run_to_end(again.resend(broker, journal, since=earliest))
+    meant = "" if earliest is None else f" since {earliest.isoformat()}"
+    typer.echo(f"{counted(count, 'event')}{meant} sent")

@@ -39,6 +39,6 @@ def _option(group: str, leaf: str, field: FieldInfo) -> Any:
     names = [f"--{flag}/--no-{flag}"] if kind is bool else [f"--{flag}"]
     text = field.description or ""
     default = field.default
-    if default not in {None, False, PydanticUndefined} and "Default" not in text:
+    if kind is not bool and default not in {None, False, PydanticUndefined} and "Default" not in text:
         text += f" Default: {default}."
     return Annotated[kind | None, typer.Option(*names, help=text, rich_help_panel=group or None)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,46 +42,36 @@ def braille(curve: NDArray[np.float64], width: int, height: int) -> list[str]:
     return [row.astype("<u4").tobytes().decode("utf-32-le") for row in codes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
-    """The stretch of time a graph shows: ``2 * width`` samples of ``pool`` ticks each, ending at ``edge``.
+    """The stretch of time a graph shows: ``2 * width`` samples of ``pool`` ticks each, ending at tick ``edge``.
 
     Samples lie on a fixed grid of ticks, so that a scrolling curve keeps its shape.
     """
 
     edge: int
     width: int
-    pool: int
 
-    @classmethod
-    def ending_at(cls, edge: int, width: int, seconds: float = 12.0) -> Window:
-        """Choose the finest grid at which ``width`` characters hold ``seconds`` of curve."""
-        pool = max(1, int(np.ceil(seconds * TICK_RATE / (2 * width))))
-        return cls(edge, width, pool)
+    @cached_property
+    def pool(self) -> int:
+        """Ticks in a sample: the finest grid at which ``width`` characters hold 12 s."""
+        return math.ceil(12.0 * TICK_RATE / (2 * self.width))
 
-    @property
-    def seconds_per_cell(self) -> float:
-        """Seconds that one character spans."""
-        return 2 * self.pool / TICK_RATE
-
-    def sample(self, tick: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sample in which each tick lies, ``2 * width - 1`` for the newest."""
+    def sample(self, tick: int) -> int:
+        """Return the sample in which a tick lies, ``2 * width - 1`` for the newest; negative when out of sight."""
         return tick // self.pool - self.edge // self.pool + 2 * self.width - 1
 
     def cell(self, tick: int) -> int:
-        """Return the character in which a tick lies; outside ``range(width)`` when out of sight."""
-        return (tick // self.pool - self.edge // self.pool + 2 * self.width - 1) // 2
+        """Return the character in which a tick lies."""
+        return self.sample(tick) // 2
 
-    def samples(self, scores: Sequence[Score]) -> NDArray[np.float64]:
-        """Return ``(2 * width,)`` intensities, the highest of each sample's ticks, NaN without any."""
-        values = np.full(2 * self.width, np.nan)
-        recent = scores[-(2 * self.width + 1) * self.pool :]
-        if recent:
-            index = self.sample(np.array([score.tick for score in recent], np.int64))
-            level = np.array([score.intensity for score in recent], np.float64)
-            seen = (index >= 0) & (index < len(values))
-            np.fmax.at(values, index[seen], level[seen])
-        return values
+    def samples(self, scores: Iterable[Score]) -> NDArray[np.float64]:
+        """Return ``(2 * width,)`` intensities, the highest of each sample's ticks, 0 without any."""
+        values = [0.0] * (2 * self.width)
+        for score in scores:
+            if 0 <= (sample := self.sample(score.tick)) < len(values):
+                values[sample] = max(values[sample], score.intensity)
+        return np.array(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +85,16 @@ class Span:
     cancelled: bool = False
 
 
-MARKS: dict[tuple[Phase, Kind], str] = {
-    ("onset", "macro"): "▲",
-    ("apex", "macro"): "◆",
-    ("offset", "macro"): "▼",
-    ("cancelled", "macro"): "✕",
-    ("onset", "micro"): "△",
-    ("apex", "micro"): "◇",
-    ("offset", "micro"): "▽",
-    ("cancelled", "micro"): "✕",
+MARKS: dict[Kind, dict[Phase, str]] = {
+    "macro": {"onset": "▲", "apex": "◆", "offset": "▼", "cancelled": "✕"},
+    "micro": {"onset": "△", "apex": "◇", "offset": "▽", "cancelled": "✕"},
 }
 
 
-def mark_row(found: Sequence[Span], window: Window) -> tuple[str, list[Span | None]]:
+def mark_row(found: Iterable[Span], window: Window) -> tuple[str, list[Span | None]]:
     """Draw expressions as brackets: ``▲━━◆━━━▼`` macro, ``△┄◇┄▽`` micro, an open one to the right edge.
 
-    Returns:
-        The ``window.width`` characters, and for each of them the expression it belongs to.
+    With the ``window.width`` characters it returns for each of them the expression it belongs to.
     """
     row = [" "] * window.width
     owner: list[Span | None] = [None] * window.width
@@ -119,11 +104,11 @@ def mark_row(found: Sequence[Span], window: Window) -> tuple[str, list[Span | No
         line = "╌" if span.cancelled else "━" if span.kind == "macro" else "┄"
         for cell in range(max(first, 0), min(last + 1, window.width)):
             row[cell], owner[cell] = line, span
-        ends: list[tuple[Phase, int | None]] = [("onset", span.onset), ("apex", span.apex)]
-        ends.append(("cancelled" if span.cancelled else "offset", span.offset))
-        for phase, tick in ends:
+        end: Phase = "cancelled" if span.cancelled else "offset"
+        moments: dict[Phase, int | None] = {"onset": span.onset, "apex": span.apex, end: span.offset}
+        for phase, tick in moments.items():
             if tick is not None and 0 <= (cell := window.cell(tick)) < window.width:
-                row[cell], owner[cell] = MARKS[phase, span.kind], span
+                row[cell], owner[cell] = MARKS[span.kind][phase], span
     return "".join(row), owner
 
 
@@ -138,12 +123,12 @@ def threshold_dots(thresholds: Iterable[float], height: int) -> dict[int, tuple[
 
 def time_axis(window: Window, label: str) -> str:
     """Return ``window.width`` characters of axis: seconds before the newest, ``label`` at the right."""
-    row = ["─"] * window.width
-    step = next((s for s in (1, 2, 5, 10, 20) if s / window.seconds_per_cell >= 11), 60)
+    row, cell = ["─"] * window.width, 2 * window.pool / TICK_RATE  # seconds in a character
+    step = next((s for s in (1, 2, 5, 10, 20) if s / cell >= 11), 60)
     free = window.width - len(label) - 3
     for count in range(1, 60):
         text = f" -{count * step} s "
-        start = window.width - 1 - round(count * step / window.seconds_per_cell) - len(text) // 2
+        start = window.width - 1 - round(count * step / cell) - len(text) // 2
         if start < 0:
             break
         if start + len(text) <= free:

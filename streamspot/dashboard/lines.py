@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
-from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 
 from streamspot.dashboard.text import plain, summary
+from streamspot.events import printable
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Update
 
@@ -19,22 +17,16 @@ from streamspot.types import Update
 class PlainLines:
     """Prints a line for each event and message until the block ends, then one that says how the run went.
 
-    It prints in a thread of its own, so that a reader that is slow or gone does not hold up the run.
-
-    Args:
-        stats: Counts of the stream, for the last line.
-        delivery: How the delivery of its events fares; its messages are printed too.
-        console: Where to print; None for stdout.
+    It prints in a thread of its own, so that a reader that is slow or gone does not hold up the run. The messages of
+    the delivery are printed too.
 
     Example:
         ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
     """
 
-    def __init__(self, stats: Stats, delivery: Delivery, *, console: Console | None = None) -> None:
-        self._stats, self._delivery = stats, delivery
-        self._console = Console(highlight=False) if console is None else console
+    def __init__(self, stats: Stats, delivery: Delivery, console: Console) -> None:
+        self._stats, self._delivery, self._console = stats, delivery, console
         self._expressions = 0
-        self._gone = False
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._print, name="plain-lines", daemon=True)
 
@@ -44,19 +36,15 @@ class PlainLines:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for message in self._told():
-            self._lines.put(message)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._lines.put(f"done: {summary(self._stats, self._delivery, self._expressions)}")
         self._lines.put(None)
-        self._thread.join(timeout=1.0)
+        self._thread.join(timeout=0.5)
 
     def take(self, update: Update) -> None:
         """Print what is new."""
-        if self._gone:
+        if not self._thread.is_alive():  # whoever read the lines has gone
             return
         for message in update.messages:
             self._lines.put(f"! {message}")
@@ -64,21 +52,17 @@ class PlainLines:
             self._expressions += event.phase == "offset"
             self._lines.put(plain(event))
 
-    def _told(self) -> Iterator[str]:
-        """Take the messages of the delivery."""
-        with contextlib.suppress(IndexError):
-            while True:
-                yield f"! {self._delivery.messages.popleft()}"
-
     def _print(self) -> None:
+        messages = self._delivery.messages
         line: str | None = ""
         while line is not None:
-            line = ""
-            with contextlib.suppress(queue.Empty):
-                line = self._lines.get(timeout=0.2)
             try:
-                for text in (*self._told(), *filter(None, [line])):
-                    self._console.out(text, highlight=False)
+                line = self._lines.get(timeout=0.2)
+            except queue.Empty:
+                line = ""
+            told = [f"! {messages.popleft()}" for _ in range(len(messages))]
+            try:
+                for text in filter(None, [*told, line]):
+                    self._console.out(printable(text), highlight=False)
             except (OSError, ValueError):  # whoever read the lines has gone; the run goes on
-                self._gone = True
                 return

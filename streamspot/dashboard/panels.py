@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import textwrap
 import time
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
+from rich.segment import Segment
 from rich.style import Style
 
-from streamspot.dashboard.curve import (
-    MARKS,
-    Span,
-    Window,
-    braille,
-    mark_row,
-    threshold_dots,
-    time_axis,
-)
+from streamspot.dashboard.curve import BLANK, MARKS, Window, braille, mark_row, threshold_dots, time_axis
 from streamspot.dashboard.text import (
     ALARM,
     BOLD,
@@ -25,7 +20,6 @@ from streamspot.dashboard.text import (
     FRAME,
     KIND,
     MACRO,
-    MICRO,
     PLAIN,
     RULE,
     Line,
@@ -35,13 +29,11 @@ from streamspot.dashboard.text import (
     elide,
     ends,
     fit,
-    length,
     run,
     timing,
-    wrap,
 )
 from streamspot.dashboard.view import FaceShown, Shown
-from streamspot.stats import STAGES, Delivery, Stats
+from streamspot.stats import Delivery, Stats
 from streamspot.types import TICK_RATE, Event, Trouble
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
@@ -55,22 +47,17 @@ TROUBLES: dict[Trouble, str] = {
     "seldom": "lost again and again",
     "unclear": "covered or blurred",
 }
-_STATE = {"macro": (MARKS["apex", "macro"], MACRO), "micro": (MARKS["apex", "micro"], MICRO)}
-_BROKER: dict[str, tuple[str, Style]] = {
-    "none": ("○", DIM),
+_BROKER = {
     "connecting": ("◌", PLAIN),
     "online": ("●", CALM),
     "retrying": ("◐", MACRO),
     "refused": ("✕", ALARM),
-    "stopped": ("○", DIM),
 }
-_PIECES = re.compile("\u2800+|[^\u2800]+")
 
 
 def header(shown: Shown, width: int) -> list[Line]:
     """Return two lines: what is observed and for how long; and what the people in view should know."""
     stats = shown.stats
-    policy = "every frame" if stats.policy == "every" else "latest frame"
     state = "live" if stats.live else "replay"
     state = "finished" if stats.finished else "paused" if shown.paused else state
     now = run(f"{state} {clock(stats.pts, 1)}", BOLD)
@@ -78,16 +65,16 @@ def header(shown: Shown, width: int) -> list[Line]:
         now = run(f"no picture for {time.monotonic() - stats.no_picture_since:.0f} s", ALARM)
     right = [now, run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
-    room = width - length(left) - length(right) - 1
-    source, policy = stats.source or "no source yet", f" · {policy}"
+    room = width - Segment.get_line_length([*left, *right]) - 1
+    source, policy = stats.source, f" · {stats.policy} frame"
     tail = f"{policy} · {stats.model}"
     if not stats.model or len(source) + len(tail) > room:
         tail = policy if room - len(policy) >= min(len(source), 20) else ""
     source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
     sign = run(" ○ " if stats.finished else " ◉ ", DIM if stats.finished else ALARM)
-    notice = "".join(NOTICE) if 3 + len("".join(NOTICE)) <= width else NOTICE[0]
-    return [first, fit([sign, run(notice, DIM)], width)]
+    notice = NOTICE[0] + NOTICE[1]
+    return [first, fit([sign, run(notice if 3 + len(notice) <= width else NOTICE[0], DIM)], width)]
 
 
 def hint(shown: Shown, width: int, height: int) -> list[Line]:
@@ -96,34 +83,32 @@ def hint(shown: Shown, width: int, height: int) -> list[Line]:
     if stats.no_picture_since is not None and not stats.finished:
         title, text = "no picture", f"{stats.source} gives none; it is opened again as soon as it is there."
     elif shown.begun:
-        title, text = "nobody in view", "No face is found in this part of the recording."
-        if stats.live:
-            text = "Face the camera, come closer, and have the light in front of you."
+        closer = "Face the camera, come closer, and have the light in front of you."
+        title, text = (
+            "nobody in view",
+            closer if stats.live else "No face is found in this part of the recording.",
+        )
     elif stats.finished:
         title, text = "ended", "The run ended before the first frame."
     elif not stats.model:
         title, text = "starting", "Loading the network."
     else:
-        title, text = "starting", f"Waiting for the first frame of {stats.source or 'the source'}."
+        title, text = "starting", f"Waiting for the first frame of {stats.source}."
     inner = width - 2
-    blank: list[Line] = [[] for _ in range(max((height - 3) // 2, 0))]
-    text = elide(text, inner)
-    return box(
-        [run(title, DIM)], [], [*blank, [run(" " * ((inner - len(text)) // 2)), run(text)]], width, height
-    )
+    blank: list[Line] = [[]] * ((height - 3) // 2)
+    return box([run(title, DIM)], [], [*blank, [run(f"{elide(text, inner):^{inner}}")]], width, height)
 
 
 def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
     """Return in words what a face does now, or why it is not in view."""
     if face.state is not None:
-        sign, style = _STATE.get(face.state.state, ("·", DIM))
-        if face.state.trouble is not None:
-            return f"{sign} {face.state.state} · {TROUBLES[face.state.trouble]}", ALARM
-        return f"{sign} {face.state.state}", style
-    if face.reason in {None, "stopped"}:
-        return "· in view to the end", DIM
-    if face.reason == "paused":
-        return "· paused", DIM
+        kind, trouble = face.state.state, face.state.trouble
+        text, style = (
+            ("· neutral", DIM) if kind == "neutral" else (f"{MARKS[kind]['apex']} {kind}", KIND[kind])
+        )
+        return (text, style) if trouble is None else (f"{text} · {TROUBLES[trouble]}", ALARM)
+    if face.reason in {None, "stopped", "paused"}:
+        return "· paused" if face.reason == "paused" else "· in view to the end", DIM
     ago = f" {face.silent:.0f} s ago" if face.silent >= 1 and not finished else ""
     return f"✕ {face.reason}{ago}", DIM if finished else ALARM
 
@@ -131,18 +116,15 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
 def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[Line]:
     """Return one face: its state in the frame, marks, the curve over its thresholds, the time axis.
 
-    Args:
-        face: What to draw.
-        stats: Of the stream; gives the thresholds and the look-ahead.
-        width: Cells, at least 20.
-        height: Lines, at least 4.
+    At least 20 cells are needed, and 4 lines.
     """
     rows, columns = height - 3, width - 2 - GUTTER - 1
     last = face.scores[-1] if face.scores else None
     edge = last.tick + round(face.silent * TICK_RATE) if last else 0
-    window = Window.ending_at(edge, columns)
-    marks, owner = mark_row(face.spans, window)
-    styles = [(CALM if face.state else DIM) if span is None else _span_style(span) for span in owner]
+    window = Window(edge, columns)
+    marks, owner = mark_row(face.spans.values(), window)
+    calm = CALM if face.state else DIM
+    styles = [calm if span is None else DIM if span.cancelled else KIND[span.kind] for span in owner]
     body = [[run(" " * GUTTER), *_runs(marks, styles)]]
     lines = threshold_dots(stats.thresholds if rows >= 3 else (), rows)
     middle = rows // 2
@@ -151,7 +133,7 @@ def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[L
         label = f"{value:.2f}".removesuffix("0") if value else {0: "1.0", rows - 1: "0.0"}.get(row, "")
         if not label and rows >= 7 and row == middle and not {middle - 1, middle + 1} & lines.keys():
             label = "0.5"
-        body.append([run(f"{label:>4} ", DIM), *_graph(text, styles, dot)])
+        body.append([run(f"{label:>4} ", DIM), *_runs(text, styles, dot)])
     words, style = doing(face, finished=stats.finished)
     note = [run(f" intensity {last.intensity:.2f}", PLAIN)] if last and face.state else []
     if stats.look_ahead:
@@ -161,78 +143,43 @@ def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[L
     return box([run(f"face {face.track}", BOLD), run(f"  {words}", style)], note, body, width, height, foot)
 
 
-def _span_style(span: Span | None) -> Style:
-    if span is None:
-        return PLAIN
-    return DIM if span.cancelled else KIND[span.kind]
-
-
-def _runs(text: str, styles: Sequence[Style]) -> Line:
-    """Join neighbouring characters of one style."""
-    line: Line = []
-    start = 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or styles[end] is not styles[start]:
-            line.append(run(text[start:end], styles[start]))
-            start = end
-    return line
-
-
-def _graph(text: str, styles: Sequence[Style], dot: str) -> Line:
-    """Return one row of braille, its empty cells blank or, on a threshold, dotted."""
-    line: Line = []
-    for piece in _PIECES.finditer(text):
-        start, end = piece.span()
-        if text[start] == "\u2800":
-            line.append(run((dot or " ") * (end - start), DIM))
-        else:
-            line.extend(_runs(text[start:end], styles[start:end]))
-    return line
+def _runs(text: str, styles: Sequence[Style], blank: str = " ") -> Line:
+    """Join neighbouring characters of one style, empty braille replaced by ``blank``."""
+    cells = ((blank, DIM) if c == BLANK else (c, style) for c, style in zip(text, styles, strict=True))
+    return [run("".join(c for c, _ in cells), style) for style, cells in groupby(cells, itemgetter(1))]
 
 
 def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]:
     """Return the last events, newest first; columns that do not fit are left out, the least needed first."""
     inner = width - 2
+    columns = {"time": 9, "face": 4, "kind": 5, "phase": 8, "lasted": 6, "peak": 4, "decided": 7}
     alone = len({event.face for event in events}) < 2
-    columns = [
-        # heading, cells, priority (the highest is left out first)
-        ("time", 9, 0),
-        ("face", 4, 9 if alone else 1),
-        ("kind", 5, 0),
-        ("phase", 8, 0),
-        ("lasted", 6, 2),
-        ("peak", 4, 4),
-        ("decided", 7, 3),
-    ]
-    while len(columns) > 1 and sum(size + 1 for _, size, _ in columns) + 1 > inner:
-        columns.remove(max(columns, key=lambda column: column[2]))
-    spare = inner - sum(size + 1 for _, size, _ in columns) - 1
+    for name in (*["face"] * alone, "peak", "decided", "lasted", "face"):
+        if sum(columns.values()) + len(columns) + 1 > inner:
+            columns.pop(name, None)
+    spare = inner - sum(columns.values()) - len(columns) - 1
     gap = " " * min(1 + spare // len(columns), 6)
-    body: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size, _ in columns), DIM)]]
+    body: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size in columns.items()), DIM)]]
     for event in list(reversed(events))[: height - 3]:
         at, lasted, late = timing(event)
         style = DIM if event.phase == "cancelled" else KIND[event.kind]
         bold = BOLD if event.phase == "offset" else PLAIN
-        text = {
+        cells = {
             "time": (clock(at), bold),
             "face": (str(event.face), PLAIN),
             "kind": (event.kind, style),
-            "phase": (f"{MARKS[event.phase, event.kind]} {event.phase}"[:8], style),
-            "lasted": ("" if lasted is None else f"{lasted:.2f} s", bold),
-            "peak": (f"{event.intensity:.2f}", PLAIN),
-            "decided": (f"+{late:.2f} s", PLAIN),
+            "phase": (f"{MARKS[event.kind][event.phase]} {event.phase}"[:8], style),
         }
-        line: Line = [run(" ")]
-        if event.phase == "cancelled":
-            text["decided"] = text["peak"] = text["lasted"] = ("", PLAIN)
-        for name, size, _ in columns:
-            line += [run(f"{text[name][0]:<{size}}", text[name][1]), run(gap)]
-        body.append(line)
-        if event.phase == "cancelled" and event.reason:
-            used = 1 + sum(
-                size + len(gap) for name, size, _ in columns if name in {"time", "face", "kind", "phase"}
-            )
-            body[-1] = [*fit(line, used), run(event.reason, DIM)]
+        if event.phase != "cancelled":
+            cells["lasted"] = ("" if lasted is None else f"{lasted:.2f} s", bold)
+            cells["peak"] = (f"{event.intensity:.2f}", PLAIN)
+            cells["decided"] = (f"+{late:.2f} s", PLAIN)
+        row = [
+            run(f"{text:<{columns[name]}}{gap}", style)
+            for name, (text, style) in cells.items()
+            if name in columns
+        ]
+        body.append([run(" "), *row, run(event.reason or "", DIM)])
     if len(body) == 1:
         body += [[], [run(" no expression yet", DIM)]]
     legend = "─ ▲ onset  ◆ apex  ▼ offset · filled macro, hollow micro "
@@ -248,8 +195,7 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
     room = height - 2 - len(body) - 1
     if shown.messages and room > 0:
         body.append([RULE, run("messages", BOLD)])
-        wrapped = [wrap(f"! {message}", inner - 1) for message in shown.messages]
-        lines = [line for message in wrapped for line in message]
+        lines = [line for text in shown.messages for line in textwrap.wrap(f"! {text}", inner - 1)]
         body += [[run(f" {line}")] for line in lines[-room:]]
     return box([run("pipeline", BOLD)], [], body, width, height)
 
@@ -271,43 +217,40 @@ def _rate(stats: Stats, inner: int) -> list[Line]:
         run(f"{stats.faceless}"),
         run(" without face", DIM),
     ]
-    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), fit(losses, inner)]
+    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), losses]
 
 
 def _latency(stats: Stats, inner: int) -> list[Line]:
-    stages = [(name, *stats.stages[name].quantiles()) for name in STAGES if name in stats.stages]
-    scale = max((p99 for name, _, p99 in stages if name != "wait"), default=0.0)  # idle time is no cost
-    size = inner - 26
+    stages = [(name, *latency.quantiles()) for name, latency in stats.stages.items()]
+    scale = max(p99 for name, _, p99 in stages if name != "wait")  # idle time is no cost
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
     for name, p50, p99 in stages:
         style = BOLD if name == "total" else PLAIN
         numbers = f" {name:<9}{1e3 * p50:6.1f} {1e3 * p99:6.1f}  "
-        drawn = "" if name == "wait" else bar(p50, p99, scale, size)
+        drawn = "" if name == "wait" else bar(p50, p99, scale, inner - 26)
         body.append([run(numbers, style), run(drawn, CALM)])
     return body
 
 
 def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
-    sign, style = _BROKER[broker.state]
-    title = [RULE, run("broker", BOLD), run(f" {_short(broker.address, inner - 11)}", DIM)]
+    sign, style = _BROKER.get(broker.state, ("○", DIM))
+    address, room = broker.address, inner - 11
+    short = address if len(address) <= room else elide(address.rpartition("://")[2], room)
+    title = [RULE, run("broker", BOLD), run(f" {short}", DIM)]
     if broker.state == "none":
         return [title, [run(" ○ none, nothing is published", DIM)]]
     word = " acknowledged · " if inner >= 44 else " acked · "
     state = [run(f" {sign} {broker.state}", style), run(f" · {broker.acknowledged}"), run(word, DIM)]
     state += [run(f"{broker.queued}", MACRO if broker.queued else PLAIN), run(" queued", DIM)]
-    room = max(min(height - 2 - 12, 3), 0)
-    return [title, state, *([run(f" {line}", ALARM)] for line in wrap(broker.error, inner - 2)[:room])]
-
-
-def _short(address: str, width: int) -> str:
-    return address if len(address) <= width else elide(address.rpartition("://")[2], width)
+    error = textwrap.wrap(broker.error, inner - 2)[: max(min(height - 14, 3), 0)]
+    return [title, state, *([run(f" {line}", ALARM)] for line in error)]
 
 
 def footer(shown: Shown, width: int) -> Line:
     """Return the last line: what is wrong, how to end, and where native libraries' messages went."""
     broker = shown.delivery
     ending = [] if shown.stats.finished else [run(f" {shown.ending} ", DIM)]
-    room = width - 4 - length(ending)
+    room = width - 4 - Segment.get_line_length(ending)
     if broker.error and broker.state in {"retrying", "refused"}:
         return ends([run(" ✕ " + elide(broker.error, room), ALARM)], ending, width)
     if shown.messages:

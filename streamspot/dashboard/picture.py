@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from streamspot.dashboard.panels import (
-    doing,
-    events_panel,
-    face_panel,
-    footer,
-    header,
-    hint,
-    pipeline_panel,
-)
+from streamspot.dashboard.panels import doing, events_panel, face_panel, footer, header, hint, pipeline_panel
 from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, plain, run
 from streamspot.dashboard.view import Shown
 
@@ -20,27 +12,18 @@ _WIDE, _TALL = 72, 20
 
 
 def picture(shown: Shown, width: int, height: int) -> list[Line]:
-    """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells.
-
-    Args:
-        shown: What to show.
-        width: Columns of the terminal, at least 1.
-        height: Rows of the terminal, at least 1.
-    """
+    """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells, each at least 1."""
     if width < _WIDE or height < _TALL:
         lines = _small(shown, width, height)
-        lines = [fit(line, width) for line in [*lines, *([] for _ in range(height))][:height]]
-    else:
-        lower = min(max(13, (height - 3) * 2 // 5), height - 3 - 4)
-        upper = height - 3 - lower
-        right = min(max(36, width * 36 // 100), 90)
-        lines = [
-            *header(shown, width),
-            *_faces(shown, width, upper),
-            *beside(events_panel(shown.events, width - right, lower), pipeline_panel(shown, right, lower)),
-            footer(shown, width),
-        ]
-    return lines
+        return [fit(line, width) for line in [*lines, *[[]] * height][:height]]
+    lower = min(max(13, (height - 3) * 2 // 5), height - 3 - 4)
+    right = min(max(36, width * 36 // 100), 90)
+    return [
+        *header(shown, width),
+        *_faces(shown, width, height - 3 - lower),
+        *beside(events_panel(shown.events, width - right, lower), pipeline_panel(shown, right, lower)),
+        footer(shown, width),
+    ]
 
 
 def _faces(shown: Shown, width: int, height: int) -> list[Line]:
@@ -65,12 +48,12 @@ def _small(shown: Shown, width: int, height: int) -> list[Line]:
     stats, broker, faces = shown.stats, shown.delivery, shown.faces
     status = f" {stats.fps:.1f} fps · {stats.dropped} dropped · broker {broker.state}"
     lines = header(shown, width)[: 2 if height >= 10 else 1]
-    ending = "" if stats.finished else shown.ending
     newest = shown.events[-max(1, min(height // 4, 4)) :]
     tail: list[Line] = [[run(_shortened(plain(event), width))] for event in newest]
     if broker.error or shown.messages:
-        tail += [ends([run(status, DIM)], [], width), footer(shown, width)]
+        tail += [[run(status, DIM)], footer(shown, width)]
     else:
+        ending = "" if stats.finished else shown.ending
         tail.append(ends([run(status, DIM)], [run(f"{ending} ", DIM)], width))
     room = height - len(lines) - len(tail)
     if width >= 20 and room >= 4:

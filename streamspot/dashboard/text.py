@@ -7,14 +7,15 @@ which is what lets the dashboard run beside the network on the same core.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
+from itertools import chain, islice, repeat
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from streamspot.events import printable
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Kind
 
@@ -34,41 +35,21 @@ KIND: Final[dict[Kind, Style]] = {"macro": MACRO, "micro": MICRO}
 
 
 def run(text: str, style: Style = PLAIN) -> Segment:
-    """Return a piece of text in one style, control characters made visible as blanks."""
-    return Segment(
-        text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text), style
-    )
-
-
-def length(line: Line) -> int:
-    """Return the width of a line in terminal cells."""
-    return sum(cell_len(segment.text) for segment in line)
+    """Return a piece of text in one style, with nothing in it that the terminal obeys."""
+    return Segment(printable(text), style)
 
 
 def fit(line: Line, width: int) -> Line:
     """Return the line cropped or padded with blanks to exactly ``width`` cells."""
-    fitted: Line = []
-    left = width
-    for segment in line:
-        text = segment.text
-        size = len(text) if text.isascii() else cell_len(text)
-        if size > left:
-            if left > 0:
-                fitted.append(Segment(set_cell_size(text, left), segment.style))
-            return fitted
-        fitted.append(segment)
-        left -= size
-    if left > 0:
-        fitted.append(Segment(" " * left, PLAIN))
-    return fitted
+    return Segment.adjust_line_length(line, width, PLAIN)
 
 
 def ends(left: Line, right: Line, width: int, fill: str = " ", style: Style = PLAIN) -> Line:
     """Return ``left`` and ``right`` at the two ends of a line; without room only the left."""
-    gap = width - length(left) - length(right)
+    gap = width - Segment.get_line_length(left) - Segment.get_line_length(right)
     if gap < 1:
-        gap, right = width - length(left), []
-    return fit([*left, Segment(fill * max(gap, 0), style), *right], width)
+        return fit([*left, Segment(fill * width, style)], width)
+    return [*left, Segment(fill * gap, style), *right]
 
 
 def elide(text: str, width: int) -> str:
@@ -80,46 +61,31 @@ def elide(text: str, width: int) -> str:
     return set_cell_size(text[:head] + "…" + text[len(text) - tail :], max(width, 0))
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Return ``text`` in lines of at most ``width`` characters, the empty text in none."""
-    return textwrap.wrap(text, max(width, 1))
+RULE: Final = Segment("", FRAME)
+"""First segment of a body line that divides a box; what follows is its caption."""
 
 
 def box(  # noqa: PLR0917
     title: Line, note: Line, body: Sequence[Line], width: int, height: int, foot: Line | None = None
 ) -> list[Line]:
-    """Return ``height`` lines of ``width`` cells: a rounded frame, title left and note right in its top edge.
+    """Return a rounded frame of ``width`` cells and ``height`` lines around ``body``, cropped and padded to fit.
 
-    Args:
-        title: Stands in the top edge, left.
-        note: Stands in the top edge, right; dropped when there is no room.
-        body: Lines within, cropped and padded to the inner size; an empty title of ``RULE`` draws a divider.
-        width: Cells, frame included.
-        height: Lines, frame included.
-        foot: Replaces the bottom edge between the corners.
+    The title stands left in the top edge and the note, where there is room, right; the foot in the bottom edge. A
+    line that begins with ``RULE`` divides the box.
     """
-    inner = width - 2
-    top = ends(
-        [run("─ ", FRAME), *title, run(" ", FRAME)],
-        [*note, run(" ─", FRAME)] if note else [],
-        inner,
-        "─",
-        FRAME,
-    )
-    lines = [[run("╭", FRAME), *top, run("╮", FRAME)]]
-    for row in range(height - 2):
-        line = body[row] if row < len(body) else []
+    inner, begin, end = width - 2, run("─ ", FRAME), run(" ", FRAME)
+
+    def edge(corners: str, left: Line, right: Line) -> Line:
+        line = ends(left, right, inner, "─", FRAME)
+        return [run(corners[0], FRAME), *line, run(corners[1], FRAME)]
+
+    lines = [edge("╭╮", [begin, *title, end], [*note, run(" ─", FRAME)] if note else [])]
+    for line in islice(chain(body, repeat([])), height - 2):
         if line and line[0] is RULE:
-            text = ends([run("─ ", FRAME), *line[1:], run(" ", FRAME)], [], inner, "─", FRAME)
-            lines.append([run("├", FRAME), *text, run("┤", FRAME)])
+            lines.append(edge("├┤", [begin, *line[1:], end], []))
         else:
             lines.append([run("│", FRAME), *fit(line, inner), run("│", FRAME)])
-    edge = [run("─" * inner, FRAME)] if foot is None else ends(foot, [], inner, "─", FRAME)
-    return [*lines, [run("╰", FRAME), *edge, run("╯", FRAME)]][:height]
-
-
-RULE: Final = Segment("", FRAME)
-"""First segment of a body line that divides a box; what follows is its caption."""
+    return [*lines, edge("╰╯", foot or [], [])]
 
 
 def beside(*columns: Sequence[Line]) -> list[Line]:
@@ -133,10 +99,8 @@ def clock(seconds: float, digits: int = 3) -> str:
         return "--:--"
     units = round(abs(seconds) * 10**digits)
     whole, part = divmod(units, 10**digits)
-    minutes, second = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{hours}:{minutes:02d}:{second:02d}" if hours else f"{minutes:02d}:{second:02d}"
-    return ("-" if seconds < 0 and units else "") + text + (f".{part:0{digits}d}" if digits else "")
+    text = f"{whole // 60 % 60:02d}:{whole % 60:02d}" + (f".{part:0{digits}d}" if digits else "")
+    return ("-" if seconds < 0 and units else "") + (f"{whole // 3600}:" if whole >= 3600 else "") + text
 
 
 def timing(event: Event) -> tuple[float, float | None, float]:
@@ -145,9 +109,8 @@ def timing(event: Event) -> tuple[float, float | None, float]:
     The delay is the time on the source's own line between the moment announced and the newest moment the
     program had seen when it decided.
     """
-    at = {"onset": event.onset, "apex": event.apex, "offset": event.offset}.get(
-        event.phase
-    ) or event.decided_at
+    moments = {"onset": event.onset, "apex": event.apex, "offset": event.offset}
+    at = moments.get(event.phase) or event.decided_at
     lasted = event.offset.pts - event.onset.pts if event.offset else None
     return at.pts, lasted, event.decided_at.pts - at.pts
 
@@ -171,18 +134,13 @@ def plain(event: Event) -> str:
     at, lasted, late = timing(event)
     start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
     if event.phase == "cancelled":
-        return f"{start}  {event.reason or ''}".rstrip()
+        return printable(f"{start}  {event.reason or ''}".rstrip())
     length = f"{lasted:.2f} s" if lasted is not None else ""
     return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
 
 
 def summary(stats: Stats, delivery: Delivery, expressions: int) -> str:
-    """Return in a few words how a run went.
-
-    Args:
-        stats: Of the stream.
-        delivery: Of its events.
-        expressions: How many were found.
+    """Return in a few words how a run that found so many expressions went.
 
     Example:
         ``320 frames, 5 expressions, 0 dropped``

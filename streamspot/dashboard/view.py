@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 
 from streamspot.dashboard.curve import Span
 from streamspot.stats import Delivery, Stats
-from streamspot.types import Event, FaceMotion, FaceState, Score, Update
+from streamspot.types import Event, FaceState, Score, SegmentEnd, Update
 
 LOST_FOR = 10.0
 """Seconds for which a face that was lost is kept."""
@@ -17,23 +18,23 @@ _TICKS, _SPANS = 900, 64
 """Ticks of curve (30 s) and expressions that are kept of each face."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FaceShown:
-    """One face at the moment of the picture.
+    """One face.
 
     Attributes:
         track: Its number.
         state: What it does now; None if it is not in view.
         scores: Its curve, oldest first.
-        spans: Its announced expressions, oldest first.
+        spans: Its announced expressions by id, oldest first.
         silent: Seconds since its curve ended; 0 while it is in view.
         reason: Why it is not in view, None at the regular end of the source.
     """
 
     track: int
-    state: FaceState | None
-    scores: list[Score]
-    spans: list[Span]
+    state: FaceState | None = None
+    scores: deque[Score] = field(default_factory=lambda: deque(maxlen=_TICKS))
+    spans: dict[str, Span] = field(default_factory=dict)
     silent: float = 0.0
     reason: str | None = None
 
@@ -60,27 +61,17 @@ class Shown:
     faces: list[FaceShown]
     events: list[Event]
     messages: list[str]
-    begun: bool = False
-    paused: bool = False
-    elapsed: float = 0.0
-    log: str = ""
-    ending: str = "Ctrl-C ends the run"
-
-
-@dataclass(slots=True)
-class _Face:
-    scores: deque[Score] = field(default_factory=lambda: deque(maxlen=_TICKS))
-    spans: dict[str, Span] = field(default_factory=dict)
-    left: float = 0.0
-    reason: str | None = None
+    begun: bool
+    paused: bool
+    elapsed: float
+    log: str
+    ending: str
 
 
 class View:
     """Takes a stream's updates and gives, in any thread, what is to be shown; constant in size.
 
-    Args:
-        stats: Of the stream.
-        delivery: Of its events; its messages are taken from it.
+    The messages of the delivery are taken from it.
 
     Example:
         >>> view.take(update)  # doctest: +SKIP
@@ -91,7 +82,7 @@ class View:
         self.expressions = 0
         """Expressions that were found and are over."""
         self._stats, self._delivery = stats, delivery
-        self._faces: dict[int, _Face] = {}
+        self._faces: dict[int, FaceShown] = {}
         self._events: deque[Event] = deque(maxlen=50)
         self._messages: deque[str] = deque(maxlen=20)
         self._last = Update()
@@ -105,17 +96,16 @@ class View:
             for event in update.events:
                 self._note(event)
             for one in update.motion:
-                if not isinstance(one, FaceMotion):
-                    face = self._face(one.face)
-                    face.left = face.scores[-1].pts if face.scores else update.pts
-                    face.reason = one.reason
+                if isinstance(one, SegmentEnd):
+                    self._face(one.face).reason = one.reason
             for track in update.faces:
                 self._face(track)
-            self._faces = {
-                track: face
-                for track, face in self._faces.items()
-                if track in update.faces or update.pts - face.left < LOST_FOR
-            }
+            for track, face in list(self._faces.items()):
+                face.state = update.faces.get(track)
+                end = face.scores[-1].pts if face.scores else -math.inf
+                face.silent = 0.0 if face.state else max(update.pts - end, 0.0)
+                if face.silent >= LOST_FOR:
+                    del self._faces[track]
             self._messages.extend(update.messages)
             self._last = update
 
@@ -124,7 +114,10 @@ class View:
         with self._lock:
             told = self._delivery.messages
             self._messages.extend(told.popleft() for _ in range(len(told)))
-            faces = [self._face_shown(track, face) for track, face in self._faces.items()]
+            faces = [
+                replace(face, scores=face.scores.copy(), spans=face.spans.copy())
+                for face in self._faces.values()
+            ]
             return Shown(
                 self._stats,
                 self._delivery,
@@ -138,28 +131,19 @@ class View:
                 ending,
             )
 
-    def _face(self, track: int) -> _Face:
-        return self._faces.setdefault(track, _Face())
-
-    def _face_shown(self, track: int, face: _Face) -> FaceShown:
-        state = self._last.faces.get(track)
-        silent = 0.0 if state is not None else max(self._last.pts - face.left, 0.0)
-        return FaceShown(track, state, list(face.scores), list(face.spans.values()), silent, face.reason)
+    def _face(self, track: int) -> FaceShown:
+        return self._faces.setdefault(track, FaceShown(track))
 
     def _note(self, event: Event) -> None:
         self._events.append(event)
         self.expressions += event.phase == "offset"
         face = self._face(event.face)
-        span = face.spans.get(event.expression) or Span(event.onset.tick, event.kind)
-        apex = span.apex if event.apex is None else event.apex.tick
-        offset = span.offset if event.offset is None else event.offset.tick
+        apex = None if event.apex is None else event.apex.tick
+        offset = None if event.offset is None else event.offset.tick
         cancelled = event.phase == "cancelled"
         if cancelled:  # it ends with the newest score that was known
-            offset = min(
-                event.decided_at.tick, face.scores[-1].tick if face.scores else event.decided_at.tick
-            )
-        face.spans[event.expression] = replace(
-            span, onset=event.onset.tick, kind=event.kind, apex=apex, offset=offset, cancelled=cancelled
-        )
+            newest = face.scores[-1] if face.scores else event.decided_at
+            offset = min(event.decided_at.tick, newest.tick)
+        face.spans[event.expression] = Span(event.onset.tick, event.kind, apex, offset, cancelled)
         while len(face.spans) > _SPANS:
             del face.spans[next(iter(face.spans))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamspot.datasets.recording import KINDS, Instance
@@ -14,13 +14,8 @@ from streamspot.errors import DataError
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
 """The columns of the file; ``fps``, ``frames`` and ``point`` may be left out."""
 
-_NEEDED = ("video", "subject", "kind", "onset", "apex", "offset")
-
-MISSING_OFFSET = 20
-"""Frames after the onset at which an instance without an annotated offset ends (the paper's code)."""
-
-MISSING_APEX = 10
-"""Frames after the onset at which an apex is assumed that is missing or lies outside (the paper's code)."""
+MISSING = (20, 10)
+"""Frames after the onset at which an offset and an apex that are missing are assumed (the paper's code)."""
 
 _SHOWN = 8
 """Faults that are told in full."""
@@ -46,6 +41,25 @@ class Annotated:
     instances: list[Instance] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
+    def within(self, frames: int, where: str, faults: Faults, *, strict: bool = False) -> list[Instance]:
+        """Return the expressions; what lies behind the last frame is a fault.
+
+        Offsets are moved there instead, with ``strict`` only such as lie one frame behind.
+        """
+        kept, final = [], frames - 1
+        for row, one in zip(self.rows, self.instances, strict=True):
+            last = max(one.apex, one.point or 0, one.offset - 1 if strict else 0)
+            if last > final:
+                what = f"frame {last} lies behind the last, {final}"
+                faults.add(
+                    f"{where}, row {row}", what, "number frames from 0 and check that the video is whole"
+                )
+            elif one.offset > final:
+                what = f"offset {one.offset} lies behind the last frame, taken as {final}"
+                faults.assume(f"{where}, row {row}", what)
+            kept.append(replace(one, offset=min(one.offset, final)))
+        return kept
+
 
 @dataclass(slots=True)
 class Faults:
@@ -68,68 +82,63 @@ class Faults:
         self.notes.append(f"{where}: {what}")
 
     def stop_if_any(self) -> None:
-        """Raise all faults.
-
-        Raises:
-            DataError: There are any.
-        """
-        if not self.found:
-            return
-        more = len(self.found) - _SHOWN
-        tail = f"\n… and {more} more of the kind" if more > 0 else ""
-        raise DataError("\n".join(self.found[:_SHOWN]) + tail)
+        """Raise all faults as one ``DataError``, if there are any."""
+        if self.found:
+            more = len(self.found) - _SHOWN
+            tail = [f"… and {more} more of the kind"] if more > 0 else []
+            raise DataError("\n".join(self.found[:_SHOWN] + tail))
 
 
-def complete(
+def annotate(
+    video: Annotated,
+    row: int,
     where: str,
-    *,
     kind: str,
-    onset: int | None,
-    apex: int | None,
-    offset: int | None,
-    point: int | None,
+    frames: Iterable[int | None],
+    *,
     faults: Faults,
-    missing_offset: int = MISSING_OFFSET,
-    missing_apex: int = MISSING_APEX,
-) -> Instance | None:
-    """Build an instance from what is annotated, and note in ``faults`` what is assumed or wrong.
+    point: int | None = None,
+    first: int = 0,
+    missing: tuple[int, int] = MISSING,
+) -> None:
+    """Add an expression to a video, and note in ``faults`` what is assumed or wrong; a faulty row adds none.
 
-    A missing offset becomes onset + ``missing_offset``, a missing apex or one outside the instance becomes
-    onset + ``missing_apex`` or the middle of a shorter instance (the rules of the paper's code).
-
-    Returns:
-        None where the row is faulty.
+    ``frames`` are onset, apex and offset as the file counts them from ``first`` (0 or 1) on, None where it does not
+    say; the point counts from 0. A missing offset becomes onset + ``missing[0]``, a missing apex or one outside the
+    instance becomes onset + ``missing[1]`` or the middle of a shorter instance (the rules of the paper's code).
     """
+    onset, apex, offset = (None if frame is None else frame - first for frame in frames)
+    if onset == -1 and first == 1:  # some rows say onset 0 in files that count from 1
+        faults.assume(where, "onset 0 in a table that counts from 1, taken as the first frame")
+        onset = 0
     if kind not in KINDS:
         faults.add(where, f"kind is {kind!r}", "write macro or micro")
-        return None
+        return
     if onset is None or onset < 0:
         faults.add(where, f"onset is {onset}", "give the first frame of the expression, 0 or more")
-        return None
+        return
     if offset is None:
-        offset = onset + missing_offset
-        faults.assume(where, f"no offset, taken as onset + {missing_offset}")
+        offset = onset + missing[0]
+        faults.assume(where, f"no offset, taken as onset + {missing[0]}")
     if offset < onset:
-        faults.add(
-            where, f"offset {offset} lies before onset {onset}", "give the last frame, or leave it empty"
-        )
-        return None
+        what = f"offset {offset} lies before onset {onset}"
+        faults.add(where, what, "give the last frame, or leave it empty")
+        return
     if apex is None or not onset <= apex <= offset:
         said = "no apex" if apex is None else f"apex {apex} lies outside {onset}-{offset}"
-        apex = onset + min(missing_apex, (offset - onset) // 2)
+        apex = onset + min(missing[1], (offset - onset) // 2)
         faults.assume(where, f"{said}, taken as {apex}")
     if point is not None and not onset <= point <= offset:
         faults.assume(where, f"point {point} lies outside {onset}-{offset} and is used as it is")
-    return Instance("macro" if kind == "macro" else "micro", onset, apex, offset, point)
+    video.instances.append(Instance("macro" if kind == "macro" else "micro", onset, apex, offset, point))
+    video.rows.append(row)
 
 
 def _number(row: Mapping[str, str], key: str, where: str, faults: Faults) -> float | None:
     """Return a number or None for an empty field; anything else is a fault."""
     text = row.get(key, "")
-    if not text:
-        return None
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
         faults.add(where, f"{key} is {text!r}", "write a number or leave the field empty")
         return None
@@ -142,17 +151,15 @@ def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int 
     return None if value is None else int(value)
 
 
-def read_annotations(
-    path: Path, faults: Faults, *, missing_offset: int = MISSING_OFFSET, missing_apex: int = MISSING_APEX
-) -> dict[str, Annotated]:
+def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISSING) -> dict[str, Annotated]:
     """Read the videos and their expressions; a video without one has a row with an empty kind.
 
     Raises:
         DataError: The file is missing or lacks a column.
     """
     videos: dict[str, Annotated] = {}
-    for number, row in records_of(path, _NEEDED):
-        where, name, subject, kind = f"{path}, row {number}", row["video"], row["subject"], row["kind"]
+    for number, row in records_of(path, ("video", "subject", "kind", "onset", "apex", "offset")):
+        where, name, subject = f"{path}, row {number}", row["video"], row["subject"]
         if not name or not subject:
             faults.add(where, "video or subject is empty", "name both in every row")
             continue
@@ -161,28 +168,11 @@ def read_annotations(
             faults.add(where, f"fps is {fps:g}", "give frames a second, more than 0")
         video = videos.setdefault(name, Annotated(name, subject, fps, frames))
         if (video.subject, video.fps) != (subject, fps):
-            faults.add(
-                where, f"{name} has another subject or fps than in an earlier row", "make them the same"
-            )
-        onset, apex, offset, point = (
-            _frame(row, key, where, faults) for key in ("onset", "apex", "offset", "point")
-        )
-        if not kind and onset is None:
-            continue
-        instance = complete(
-            where,
-            kind=kind,
-            onset=onset,
-            apex=apex,
-            offset=offset,
-            point=point,
-            faults=faults,
-            missing_offset=missing_offset,
-            missing_apex=missing_apex,
-        )
-        if instance is not None:
-            video.instances.append(instance)
-            video.rows.append(number)
+            what = f"{name} has another subject or fps than in an earlier row"
+            faults.add(where, what, "make them the same")
+        *marks, point = (_frame(row, key, where, faults) for key in ("onset", "apex", "offset", "point"))
+        if row["kind"] or marks[0] is not None:
+            annotate(video, number, where, row["kind"], marks, faults=faults, point=point, missing=missing)
     return videos
 
 

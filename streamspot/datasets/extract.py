@@ -6,17 +6,10 @@ that file. They are converted to ticks when the files are joined, so mended anno
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import cv2
@@ -24,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.datasets.measure import (
-    Advance,
     Measures,
     fingerprint,
     measure,
@@ -32,11 +24,11 @@ from streamspot.datasets.measure import (
     read_extracted,
     write_extracted,
 )
-from streamspot.datasets.meta import Meta
-from streamspot.datasets.official import Found, Video
-from streamspot.datasets.store import save
+from streamspot.datasets.store import Meta, save
+from streamspot.datasets.videos import Found, Video
 from streamspot.errors import DataError, StreamspotError
 from streamspot.motion.regions import layout
+from streamspot.processes import Advance, work_off
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
@@ -67,18 +59,17 @@ def extract(
 
     Videos already measured in the same way are not measured again. A broken video is left out and reported.
 
-    Args:
-        found: The videos, from ``read_format``.
-        out: Folder for ``features.npz``, ``annotations.csv``, ``meta.yaml``, and ``videos/``, a file each.
-        measures: How to measure.
-        jobs: Processes, one core each.
-        progress: Told now and then the frames done and the frames there are, as far as is known.
+    ``out`` takes ``features.npz``, ``annotations.csv``, ``meta.yaml`` and ``videos/``, a file each. ``progress`` is
+    told now and then the frames done and the frames there are, as far as is known.
 
     Raises:
-        DataError: Two videos have one name, ``out`` cannot be written, or a process was killed.
+        DataError: Two videos have one name, or ``out`` cannot be written.
+        StreamspotError: A process was killed.
     """
     layout(measures.layout)
-    _distinct(found.videos)
+    for name, count in Counter(video.annotated.name for video in found.videos).most_common(1):
+        if count > 1:
+            raise DataError(f"two videos are called {name}; rename one, its name without ending must differ")
     try:
         (out / VIDEOS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,73 +93,18 @@ def extract(
 
     todo.sort(key=lambda video: -sizes[video.annotated.name])
     progress(0, total)
-    broken |= {name: fault for name, fault in _work_off(todo, out, measures, jobs, advance) if fault}
+    faults = work_off(_keep, (out, measures), todo, jobs, advance)
+    broken |= {video.annotated.name: fault for video, fault in faults if fault}
     return _join(found, out, measures, resumed, broken)
 
 
-def _work_off(
-    todo: Sequence[Video], out: Path, measures: Measures, jobs: int, advance: Advance
-) -> Iterator[tuple[str, str | None]]:
-    """Measure the videos; yield name and fault of each as it is finished."""
-    if jobs == 1 or len(todo) < 2:
-        for video in todo:
-            yield video.annotated.name, _keep(video, out, measures, advance)
-        return
-    context = multiprocessing.get_context("spawn")
-    counts: multiprocessing.Queue[int | None] = context.Queue()
-
-    def drain() -> None:
-        while (frames := counts.get()) is not None:
-            advance(frames)
-
-    listener = threading.Thread(target=drain, daemon=True)
-    listener.start()
-    child_end, parent_end = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (counts, child_end))
-    try:
-        tasks = {pool.submit(_work, video, out, measures): video for video in todo}
-        for task in as_completed(tasks):
-            yield tasks[task].annotated.name, task.result()
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise DataError(
-            f"a process that measured a video of {out} was killed, perhaps for memory; "
-            "run the same command again with fewer --jobs, what is finished is kept"
-        ) from None
-    finally:
-        parent_end.close()
-        pool.shutdown(wait=False, cancel_futures=True)
-        counts.put(None)
-        counts.cancel_join_thread()
-        listener.join(1)
-
-
-_counts: Any = None
-
-
-def _start_worker(counts: Any, parent: Connection) -> None:
-    """Prepare a process: keep the queue for frame counts, and exit as soon as the parent closes its pipe or dies."""
-    global _counts  # noqa: PLW0603 - a process of its own, told once
-    _counts = counts
-
-    def follow() -> None:
-        parent.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _work(video: Video, out: Path, measures: Measures) -> str | None:
-    return _keep(video, out, measures, _counts.put)
-
-
-def _keep(video: Video, out: Path, measures: Measures, advance: Advance) -> str | None:
+def _keep(how: tuple[Path, Measures], video: Video, advance: Advance) -> str | None:
     """Measure a video into its file, whole or not at all; return what is wrong with it."""
     cv2.setNumThreads(1)
-    path = _place(out, video)
+    out, measures = how
     try:
         extracted = measure(video, measures, advance)
-        write_extracted(path, extracted, fingerprint(video, measures))
+        write_extracted(_place(out, video), extracted, fingerprint(video, measures))
     except (StreamspotError, OSError, cv2.error) as error:
         return str(error)
     return None
@@ -198,12 +134,6 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
 
 def _place(out: Path, video: Video) -> Path:
     return out / VIDEOS / f"{quote(video.annotated.name, safe=' ()')}.npz"
-
-
-def _distinct(videos: Sequence[Video]) -> None:
-    twice = [name for name, count in Counter(v.annotated.name for v in videos).items() if count > 1]
-    if twice:
-        raise DataError(f"two videos are called {twice[0]}; rename one, its name without ending must differ")
 
 
 def _length(video: Video) -> int:

@@ -1,21 +1,169 @@
 """The formats in which data sets come, by name, and their readers.
 
 Each reader takes the folder as it was unpacked and returns the videos; ``extract`` turns them into region motion.
-What an annotation leaves open is completed by the rules of ``annotations.complete`` and noted; what contradicts
+What an annotation leaves open is completed by the rules of ``annotations.annotate`` and noted; what contradicts
 itself is a fault with file, row and remedy.
 """
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
-from streamspot.datasets.casme2 import read_casme2
-from streamspot.datasets.casme3 import read_casme3
-from streamspot.datasets.folder import read_folder
-from streamspot.datasets.official import Found
-from streamspot.datasets.sammlv import read_sammlv
+from streamspot.datasets.annotations import Annotated, Faults, annotate
+from streamspot.datasets.tables import records_of, sheet_rows_of, whole
+from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError
+
+
+def read_casme2(folder: Path) -> Found:
+    """Read CAS(ME)²: ``CAS(ME)^2code_final.xlsx`` and ``rawpic/sNN/NN_CCCC…/img*.jpg`` (or the cropped faces).
+
+    The first sheet has no head: subject number, expression code, onset, apex, offset, action units, …, kind. The
+    sheets ``naming rule1`` and ``naming rule2`` map numbers to subjects and expression codes to the four digits after
+    the underscore of a folder. Frames count from 1 at 30 a second. Offset 0 means not annotated.
+    """
+    path = one_file(folder, "CAS(ME)^2code_final.xlsx")
+    subjects = {whole(r[2]): str(r[1]).strip() for r in sheet_rows_of(path, "naming rule1") if len(r) > 2}
+    codes = {
+        str(r[1]).strip().lower(): str(r[0]).strip().zfill(4)
+        for r in sheet_rows_of(path, "naming rule2")
+        if len(r) > 1
+    }
+    places = {}
+    for place in folder.rglob("*"):
+        if (match := re.match(r"(\d+)_(\d{4})", place.name)) and place.is_dir():
+            places[int(match[1]), match[2]] = place
+    faults = Faults()
+    videos = {
+        (number, code): Video(
+            Annotated(f"casme_{number:03d}_{code}", f"casme_{number:03d}", 30.0), pictures(place)
+        )
+        for (number, code), place in places.items()
+    }
+    for number, row in enumerate(sheet_rows_of(path), start=1):
+        if not row or row[0] in (None, ""):
+            continue
+        where = f"{path}, row {number}"
+        subject = subjects.get(whole(row[0]))
+        code = codes.get(re.sub(r"_\d+$", "", str(row[1]).strip().lower()))
+        if subject is None or code is None:
+            what = f"subject {row[0]} or expression {row[1]!r} is in no naming rule"
+            faults.add(where, what, "check the sheets")
+            continue
+        key = int(subject.lstrip("s")), code
+        if key not in videos:
+            what = f"there is no folder {key[0]}_{code}… for {row[1]}"
+            faults.add(where, what, f"unpack it below {folder}")
+            continue
+        kind = str(row[7] or "").strip().lower().removesuffix("-expression")
+        frames = [whole(row[i]) or None for i in (2, 3, 4)]
+        annotate(videos[key].annotated, number, where, kind, frames, faults=faults, first=1)
+    return finish(videos, faults)
+
+
+def read_sammlv(folder: Path) -> Found:
+    """Read SAMM Long Videos: ``SAMM_LongVideos_*_Release.xlsx``, one folder ``SSS_V`` of ``SSS_V_NNNN.jpg`` a video.
+
+    The table's head follows after some preamble rows. Frames count from 1 at 200 a second. The third part of a
+    file name numbers the instance and is not contiguous. Apex -1 means unknown.
+    """
+    path = one_file(folder, "SAMM_LongVideos_*Release*.xlsx")
+    table = sheet_rows_of(path)
+    head = next((i for i, row in enumerate(table) if row and str(row[0]).strip() == "Subject"), None)
+    if head is None:
+        raise DataError(f"{path} has no row that begins with 'Subject'; give the table as it was released")
+    faults = Faults()
+    videos = {
+        place.name: Video(Annotated(place.name, place.name.split("_")[0], 200.0), pictures(place))
+        for place in folder.rglob("*")
+        if place.is_dir() and re.fullmatch(r"\d{3}_\d+", place.name)
+    }
+    for number, row in enumerate(table[head + 1 :], start=head + 2):
+        if not row or row[1] in (None, ""):
+            continue
+        where, code = f"{path}, row {number}", str(row[1]).strip()
+        name = code.rpartition("_")[0]
+        if name not in videos:
+            what = f"there is no folder for {code}"
+            faults.add(where, what, f"unpack {'_'.join(code.split('_')[:2])} below {folder}")
+            continue
+        kind = "".join(str(row[7] or "").lower().split()[:1])
+        frames = [whole(row[i]) for i in (3, 4, 5)]
+        annotate(videos[name].annotated, number, where, kind, frames, faults=faults, first=1)
+    return finish(videos, faults)
+
+
+def read_casme3(folder: Path) -> Found:
+    """Read CAS(ME)³ part A: an annotation table and ``spNO.N/<a…m>/color/<n>.jpg``.
+
+    The table (saved as .xlsx or .csv; the released .xls must be saved anew) has the columns Subject, Filename,
+    Onset, Apex, Offset, AU and Expression type. Frame numbers are those in the file names, which may start above 0
+    and have gaps; they become positions among the files that are there. Apex or offset 0 means unknown.
+    """
+    path = one_file(folder, *(f"CAS(ME)*3*part*A*.{ending}" for ending in ("xlsx", "csv", "xls")))
+    if path.suffix == ".xls":
+        raise DataError(f"{path} is in the old Excel form; open it and save it as .xlsx beside it")
+    faults, videos = Faults(), dict[str, Video]()
+    needed = ("subject", "filename", "onset", "apex", "offset", "expression type")
+    for number, row in records_of(path, needed):
+        subject, clip = row["subject"], row["filename"]
+        if not subject:
+            continue
+        where, name = f"{path}, row {number}", f"{subject}_{clip}"
+        if name not in videos:
+            place = next(folder.rglob(f"{subject}/{clip}/color"), None)
+            if place is None:
+                what = f"there is no folder {subject}/{clip}/color"
+                faults.add(where, what, f"unpack it below {folder}")
+                continue
+            videos[name] = Video(Annotated(name, subject, 30.0), pictures(place))
+        onset, apex, offset = (whole(row[key]) for key in ("onset", "apex", "offset"))
+        frames = [
+            None if frame is None else bisect_left(videos[name].pictures, frame, key=number_of)
+            for frame in (onset, apex or None, offset or None)
+        ]
+        kind = row["expression type"].lower().removesuffix("-expression")
+        annotate(videos[name].annotated, number, where, kind, frames, faults=faults)
+    return finish(videos, faults)
+
+
+def read_folder(folder: Path) -> Found:
+    """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
+
+    Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
+    from 0. A row with an empty kind names a video without expressions. What is not given is taken from the point.
+    """
+    path = folder / "points.csv"
+    faults, videos = Faults(), dict[str, Video]()
+    for number, row in records_of(path, ("video", "subject", "kind", "point")):
+        where, name = f"{path}, row {number}", row["video"]
+        place = folder / name
+        if not name or not place.exists() or not row["subject"]:
+            what = f"there is no video {name!r}, or no subject"
+            faults.add(where, what, f"put it into {folder} and name both")
+            continue
+        if name not in videos:
+            fps = row.get("fps", "")
+            rate = float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) else None
+            shots, file = (pictures(place), None) if place.is_dir() else ((), place)
+            videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
+        kind, point = row["kind"].lower(), whole(row["point"])
+        if not kind:
+            continue
+        if point is None:
+            what = f"point is {row['point']!r}"
+            faults.add(where, what, "give the frame that shows the expression, from 0")
+            continue
+        around = 10 if kind == "macro" else 5
+        likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
+        given = {key: whole(row.get(key)) for key in likely}
+        frames = [likely[key] if frame is None else frame for key, frame in given.items()]
+        annotate(videos[name].annotated, number, where, kind, frames, faults=faults, point=point)
+    return finish(videos, faults)
+
 
 READERS: dict[str, Callable[[Path], Found]] = {
     "casme2": read_casme2,

@@ -9,15 +9,15 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
-from streamspot.files import write_atomically
+from streamspot.files import append_whole, write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
@@ -64,13 +64,8 @@ class Shown:
 class Points:
     """The labels of one video in a ``points.csv``; those of others, and columns of others, are kept.
 
-    The file is written whole at every change, so that a label that was given is never lost.
-
-    Args:
-        path: The file; made if there is none.
-        video: Name of the video within the file's folder.
-        subject: Whose face it is.
-        fps: Frames a second, None if unknown.
+    A label is appended at once, any other change writes the file anew, so that a label that was given is never lost.
+    The video is named as seen from the file's folder.
 
     Raises:
         DataError: The file is no table with the columns video, subject, kind and point.
@@ -78,7 +73,8 @@ class Points:
 
     def __init__(self, path: Path, video: str, subject: str, fps: float | None) -> None:
         self._path = path
-        table = csv_rows_of(path) if path.exists() else [_HEAD]
+        content = path.read_bytes() if path.exists() else b""
+        table = csv_rows_of(path) if content else [_HEAD]
         self._head = tuple(cell.strip().lower() for cell in table[0]) if table else _HEAD
         if missing := [name for name in _HEAD[:4] if name not in self._head]:
             raise DataError(
@@ -91,11 +87,22 @@ class Points:
         rate = "" if fps is None else f"{fps:g}"
         self._empty = {"video": video, "subject": subject, "fps": rate}
         self._watched = len(rows) - len(self._others) - len(self.given) > 0
+        self._as_read = content.endswith(b"\n") and not self._watched
+        """The file holds what is known here, and no row that a label would replace."""
 
     def add(self, kind: Kind, frame: int) -> None:
         """Label a frame."""
-        self.given.append({**self._empty, "kind": kind, "point": str(frame)})
-        self._write()
+        row = {**self._empty, "kind": kind, "point": str(frame)}
+        self.given.append(row)
+        try:
+            if self._as_read:
+                with self._writing():
+                    append_whole(self._path, self._text([row]).encode())
+            else:
+                self._write()
+        except DataError:
+            self.given.remove(row)
+            raise
 
     def undo(self) -> dict[str, str] | None:
         """Take the last label back; return it, None if there is none."""
@@ -116,35 +123,39 @@ class Points:
 
     def _write(self) -> None:
         rows = [*self._others, *(self.given or ([self._empty] if self._watched else []))]
+        head = dict(zip(self._head, self._head, strict=True))
+        with self._writing(), write_atomically(self._path) as part:
+            part.write_text(self._text([head, *rows]), encoding="utf-8")
+        self._as_read = bool(self.given) or not self._watched
+
+    def _text(self, rows: Iterable[dict[str, str]]) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(text, self._head, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
         writer.writerows(rows)
+        return text.getvalue()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            with write_atomically(self._path) as part:
-                part.write_text(text.getvalue(), encoding="utf-8")
+            yield
         except OSError as error:
             raise DataError(
                 f"{self._path} cannot be written ({error.strerror}); name another with --out"
             ) from None
 
 
-class Recent:
+class Recent(deque[Shown]):
     """The frames that were on show lately."""
 
     def __init__(self) -> None:
-        self.frames: deque[Shown] = deque(maxlen=_REMEMBERED)
-
-    def show(self, shown: Shown) -> None:
-        """Note what is on show now."""
-        self.frames.append(shown)
+        super().__init__(maxlen=_REMEMBERED)
 
     def ago(self, seconds: float) -> int | None:
         """Return the number of the frame that was on show so many seconds of the source ago; None if none was."""
-        if not self.frames:
+        if not self:
             return None
-        meant = self.frames[-1].pts - seconds
-        return min(self.frames, key=lambda seen: abs(seen.pts - meant)).frame
+        meant = self[-1].pts - seconds
+        return min(self, key=lambda seen: abs(seen.pts - meant)).frame
 
 
 def label(
@@ -155,7 +166,7 @@ def label(
     *,
     reaction: float,
 ) -> bool:
-    """Take labels until the source ends or the user quits.
+    """Take labels until the source ends or the user quits; return whether it was seen to its end.
 
     Args:
         shown: What is on show, in its own time; None where nothing new is but keys should be looked at.
@@ -163,15 +174,12 @@ def label(
         keys: Returns the keys pressed since the last call, without waiting.
         draw: Takes where we are and what was done last, to be shown.
         reaction: Seconds of the source between an expression and the key; a label is set so much earlier.
-
-    Returns:
-        Whether the source was seen to its end.
     """
     recent = Recent()
     said = ""
     for now in shown:
         if now is not None:
-            recent.show(now)
+            recent.append(now)
         for key in keys():
             if key == QUIT:
                 return False
@@ -181,8 +189,8 @@ def label(
             elif key in KEYS and (frame := recent.ago(reaction)) is not None:
                 points.add(KEYS[key], frame)
                 said = f"{KEYS[key]} at frame {frame}"
-        if recent.frames:
-            draw(_line(recent.frames, points), said)
+        if recent:
+            draw(_line(recent, points), said)
     points.watched()
     return True
 
@@ -200,11 +208,10 @@ def _meter(recent: deque[Shown], width: int = 30) -> str:
     """Draw the motion of the last seconds as a row of bars."""
     now = recent[-1].pts
     highest = [0.0] * width
-    for seen in reversed(recent):
+    for seen in recent:
         place = width - 1 - int((now - seen.pts) / _SHOWN_S * width)
-        if place < 0:
-            break
-        highest[place] = max(highest[place], seen.motion or 0.0)
+        if place >= 0:
+            highest[place] = max(highest[place], seen.motion or 0.0)
     return "".join(_BARS[min(8, int(value / _FULL * 8 + 0.999))] for value in highest)
 
 
@@ -226,21 +233,16 @@ class Playing:
 
 
 def play(spec: str, folder: Path, speed: float) -> Playing:
-    """Open a source to label.
-
-    Args:
-        spec: A recording of region motion, or what ``open_source`` takes.
-        folder: Where what cannot be read again is recorded.
-        speed: Pace of what can.
+    """Open a source to label at that speed; what cannot be read again is recorded in ``folder``.
 
     Raises:
         SourceError: It cannot be opened.
     """
     source = open_source(spec)
-    if isinstance(source, MotionRecording):
-        return Playing(Path(source.name), None, speed, _play(source, speed, None))
-    if not source.live and kind_of(source.name) in ("file", "folder"):
-        return Playing(Path(source.name), source.fps, speed, _play(source, speed, None))
+    recording = isinstance(source, MotionRecording)
+    if recording or (not source.live and kind_of(source.name) in ("file", "folder")):
+        fps = None if recording else source.fps
+        return Playing(Path(source.name), fps, speed, _play(source, speed, None))
     path = folder / f"{source.stream}-{datetime.now(UTC):%Y%m%d-%H%M%S}.motion"
     return Playing(path, None, 1.0 if source.live else speed, _play(source, speed, path))
 
@@ -249,12 +251,10 @@ def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown 
     """Yield frames, or ticks, as they come, and None when there is none for 50 ms; record the motion in frames."""
     with ExitStack() as stack:
         measure = None if record is None else _Measuring(record, source.stream, stack)
+        stack.enter_context(suppress(EndOfStream))
         feed = stack.enter_context(Feed(source, speed=speed))
         while True:
-            try:
-                item = feed.get(0.05)
-            except EndOfStream:
-                return
+            item = feed.get(0.05)
             if isinstance(item, FaceMotion):
                 yield Shown(item.motion.frame, item.motion.pts, _strength(item.motion))
             elif not isinstance(item, Frame):
@@ -268,8 +268,7 @@ class _Measuring:
 
     def __init__(self, record: Path, stream: str, stack: ExitStack) -> None:
         self._names = record.stem, stream
-        self._estimator = MotionEstimator.open(layout(_REGIONS))
-        stack.callback(self._estimator.close)
+        self._estimator = stack.enter_context(closing(MotionEstimator.open(layout(_REGIONS))))
         self._writer = stack.enter_context(MotionWriter(record))
         self._session: Session | None = None
 

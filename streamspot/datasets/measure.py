@@ -7,7 +7,8 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.datasets.annotations import Annotated
-from streamspot.datasets.official import Video
-from streamspot.datasets.recording import Instance
+from streamspot.datasets.annotations import Annotated, Faults
+from streamspot.datasets.videos import Video
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import Layout, layout
+from streamspot.processes import Advance
 from streamspot.sources.base import file_identity
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.video import VideoFile
@@ -29,11 +30,6 @@ from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, Reg
 
 _FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
-
-_REPORT_EVERY = 10
-"""Frames between two calls of ``advance``."""
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,7 @@ class Extracted:
 def measure(video: Video, measures: Measures, advance: Advance = lambda _: None) -> Extracted:
     """Return the region motion of one video: pictures, a video file, or a recording of region motion.
 
-    Args:
-        video: Where its frames are.
-        measures: How to measure.
-        advance: Called now and then with the number of frames that have been measured since its last call.
+    ``advance`` is told how many frames have been dealt with since its last call.
 
     Raises:
         DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
@@ -85,24 +78,17 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     name, regions = video.annotated.name, layout(measures.layout)
     if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
         return recorded
-    estimator = MotionEstimator.open(regions, flow=measures.flow)
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
-    done = 0
-    try:
+    with closing(MotionEstimator.open(regions, flow=measures.flow)) as estimator:
         for frame in _frames(video, measures.stride, remarks):
             motions += _ticks(estimator.push(frame))
+            advance(frame.index - (looked[-1][0] if looked else -1))
             looked.append((frame.index, frame.pts - (estimator.origin or 0.0)))
-            if frame.index - done >= _REPORT_EVERY:
-                advance(frame.index - done)
-                done = frame.index
-    finally:
-        estimator.close()
     if not looked:
         raise DataError(f"{name}: none of its {len(video.pictures)} pictures can be decoded; copy it again")
-    advance(looked[-1][0] + 1 - done)
-    return _assemble(name, motions, looked, len(regions), remarks)
+    return _assemble(name, motions, looked, remarks)
 
 
 def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
@@ -118,7 +104,7 @@ def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
     known = {motion.tick: motion for motion in _ticks(recording.read())}
     motions = [known[tick] for tick in sorted(known)]
     looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
-    return _assemble(name, motions, looked, len(regions), [])
+    return _assemble(name, motions, looked, [])
 
 
 def _ticks(found: Iterable[Motion | Session]) -> list[RegionMotion]:
@@ -145,11 +131,7 @@ def _frames(video: Video, stride: int, remarks: list[str]) -> Iterator[Frame]:
 
 
 def _assemble(
-    name: str,
-    motions: Sequence[RegionMotion],
-    looked: Sequence[tuple[int, float]],
-    regions: int,
-    remarks: Sequence[str],
+    name: str, motions: Sequence[RegionMotion], looked: Sequence[tuple[int, float]], remarks: Sequence[str]
 ) -> Extracted:
     """Return the ticks as one array; its rows are 0 where no face was seen."""
     if not motions:
@@ -159,7 +141,8 @@ def _assemble(
         )
     frames, times = (np.array(column, np.float64) for column in zip(*looked, strict=True))
     ticks = max(int(times[-1] * TICK_RATE + 1e-6), motions[-1].tick) + 1
-    motion, seen = np.zeros((ticks, regions, 2), np.float32), np.zeros(ticks, np.bool_)
+    motion = np.zeros((ticks, *motions[0].displacement.shape), np.float32)
+    seen = np.zeros(ticks, np.bool_)
     for tick in motions:
         motion[tick.tick], seen[tick.tick] = tick.displacement, True
     said = list(remarks)
@@ -182,17 +165,10 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
         seconds = float(np.interp(frame, extracted.frames, extracted.times))
         return min(last, int(seconds * TICK_RATE + 0.5))
 
-    instances: list[Instance] = []
-    for row, i in zip(annotated.rows, annotated.instances, strict=True):
-        behind = max(i.apex, i.point or 0)
-        if behind > final:
-            raise DataError(
-                f"{annotated.name}, row {row}: frame {behind} lies behind the last, {final}; "
-                "number frames from 0 and check that the video is whole"
-            )
-        point = None if i.point is None else tick(i.point)
-        instances.append(Instance(i.kind, tick(i.onset), tick(i.apex), tick(i.offset), point))
-    return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=instances)
+    faults = Faults()
+    instances = annotated.within(final + 1, annotated.name, faults)
+    faults.stop_if_any()
+    return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=[i.at(tick) for i in instances])
 
 
 def fingerprint(video: Video, measures: Measures) -> str:
@@ -216,15 +192,7 @@ def fingerprint(video: Video, measures: Measures) -> str:
 def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
     """Write a video's region motion to its file, whole or not at all."""
     with write_atomically(path) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            key=np.array(key),
-            motion=extracted.motion,
-            seen=extracted.seen,
-            frames=extracted.frames,
-            times=extracted.times,
-            remarks=np.array(extracted.remarks, np.str_),
-        )
+        np.savez_compressed(file, key=np.array(key), **asdict(extracted))
 
 
 def read_extracted(path: Path, key: str) -> Extracted | None:

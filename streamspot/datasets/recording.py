@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,11 @@ class Instance:
     def stamp(self) -> int:
         """The time stamp that training takes: the point, or the apex where there is none."""
         return self.apex if self.point is None else self.point
+
+    def at(self, tick: Callable[[int], int]) -> Instance:
+        """Return the instance with every frame replaced by its tick."""
+        onset, apex, offset = map(tick, (self.onset, self.apex, self.offset))
+        return Instance(self.kind, onset, apex, offset, None if self.point is None else tick(self.point))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,8 @@ def to_ticks(displacement: NDArray[np.float32], fps: float) -> NDArray[np.float3
 
     Displacements add up, so the cumulative displacement is a curve that can be sampled anywhere.
 
-    Args:
-        displacement: ``(N, R, 2)``; row i is the motion from frame i to frame i + 1.
-        fps: Frames a second.
-
-    Returns:
-        ``(T, R, 2)`` float32 on the 30 Hz grid; row n is the motion from tick n - 1 to tick n, row 0 is 0.
+    Row i of ``displacement`` (N, R, 2) is the motion from frame i to frame i + 1, row n of the result (T, R, 2) that
+    from tick n - 1 to tick n, and row 0 is 0.
     """
     frames = len(displacement)
     flat = displacement.reshape(frames, -1).astype(np.float64)
@@ -116,10 +117,18 @@ def to_tick(frame: int, fps: float) -> int:
     return frame if fps == TICK_RATE else int(np.floor(frame * TICK_RATE / fps + 0.5))
 
 
-def instance_to_ticks(instance: Instance, fps: float, ticks: int) -> Instance:
-    """Return the instance in ticks, kept inside the recording."""
-    onset, apex, offset = (
-        min(ticks - 1, to_tick(frame, fps)) for frame in (instance.onset, instance.apex, instance.offset)
-    )
-    point = None if instance.point is None else min(ticks - 1, to_tick(instance.point, fps))
-    return replace(instance, onset=onset, apex=apex, offset=offset, point=point)
+def sample_point(instance: Instance, rng: np.random.Generator) -> int:
+    """Draw the single time stamp an annotator would have given, between onset and offset.
+
+    The point is drawn from a normal distribution round the apex ("Gaussian distribution centered on the ground-truth
+    apex", section 4.1 of the GIM paper). Its deviation is half the shorter of the two sides of the apex; a point
+    farther away than that side is drawn again, and decimals are cut off. This rule fits the 742 published points with
+    an apex best.
+    """
+    side = min(instance.apex - instance.onset, instance.offset - instance.apex)
+    if side <= 0:
+        return instance.apex
+    while True:
+        point = rng.normal(instance.apex, 0.5 * side)
+        if abs(point - instance.apex) <= side:
+            return max(instance.onset, int(point))

@@ -11,55 +11,113 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 
-from streamspot.datasets.annotations import Annotated, Faults, read_annotations, write_annotations
-from streamspot.datasets.meta import Meta, read_meta, usual
-from streamspot.datasets.points import sample_point
-from streamspot.datasets.recording import Dataset, Instance, Recording, instance_to_ticks, to_ticks
+from streamspot.datasets.annotations import MISSING, Annotated, Faults, read_annotations, write_annotations
+from streamspot.datasets.recording import Dataset, Recording, sample_point, to_tick, to_ticks
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
+_AGAIN = "write it again with `streamspot extract`"
+
+
+class Meta(BaseModel):
+    """Contents of ``meta.yaml``; every key may be left out.
+
+    Attributes:
+        layout: Region layout of the columns that are kept.
+        columns: Columns of the arrays to keep, in the layout's order; all by default.
+        scale: Factor from the arrays' unit to inter-ocular distances.
+        fps: Frames a second, where ``annotations.csv`` has no such column.
+        missing_offset: Frames after the onset at which an instance without an annotated offset ends.
+        missing_apex: Frames after the onset at which an apex is assumed that is missing or lies outside.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layout: str = "paper10"
+    columns: tuple[int, ...] | None = None
+    scale: PositiveFloat = 1.0
+    fps: PositiveFloat | None = None
+    missing_offset: PositiveInt = MISSING[0]
+    missing_apex: PositiveInt = MISSING[1]
+
+
+def usual(columns: int) -> Meta:
+    """Return what arrays with so many regions mean when nothing is declared.
+
+    Twelve are the dlib landmarks 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px on crops whose inter-ocular
+    distance is about 80 px. The nose points 28 and 30, with which the flow was stabilised, are left out.
+    """
+    if columns == 12:
+        return Meta(columns=(0, 1, 2, 3, 4, 5, 8, 9, 10, 11), scale=0.25)
+    return Meta(layout="face17") if columns == 17 else Meta()
+
+
+def read_meta(path: Path) -> Meta | None:
+    """Read ``meta.yaml``, None where there is no such file.
+
+    Raises:
+        DataError: It is no YAML, has an unknown key or an impossible value.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Meta.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is not valid YAML ({reason}); mend or remove it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        known = ", ".join(Meta.model_fields)
+        raise DataError(f"{path}: {key} is wrong ({first['msg'].lower()}); known keys are {known}") from None
 
 
 def load(folder: Path, *, seed: int = 0) -> Dataset:
     """Load a data set onto the 30 Hz grid.
 
-    Args:
-        folder: Holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
-            ``annotations.csv`` and perhaps ``meta.yaml``. Without the latter, twelve regions are understood as
-            the dlib points 18,19,20, 23,24,25, 28,30, 48,51,54,57 in units of 20 px, of which the nose points
-            28 and 30 are left out.
-        seed: For point labels the annotation lacks (see ``sample_point``).
+    The folder holds ``features.npz`` (per video ``(frames, R, 2)``, row i the motion from frame i to i+1),
+    ``annotations.csv`` and perhaps ``meta.yaml`` (see ``usual``). ``seed`` is for point labels that the annotation
+    lacks (see ``sample_point``).
 
     Raises:
         DataError: Something is missing or contradictory; every fault is named with file, row and remedy.
     """
     faults = Faults()
     arrays = _read_features(folder / FEATURES, faults)
-    declared = read_meta(folder / META)
     width = next(iter(arrays.values())).shape[1]
-    meta = usual(width) if declared is None else declared
-    videos = read_annotations(
-        folder / ANNOTATIONS, faults, missing_offset=meta.missing_offset, missing_apex=meta.missing_apex
-    )
-    _compare(folder, arrays, videos, faults)
-    columns = _columns(folder, meta, width, faults)
+    meta = read_meta(folder / META) or usual(width)
+    missing = meta.missing_offset, meta.missing_apex
+    videos = read_annotations(folder / ANNOTATIONS, faults, missing)
+    _compare(folder / ANNOTATIONS, arrays, videos, faults)
+    columns = list(meta.columns or range(width))
+    if any(not 0 <= c < width for c in columns) or len(set(columns)) < len(columns) or not columns:
+        what = f"columns is {columns}"
+        faults.add(str(folder / META), what, f"name columns from 0 to {width - 1}, each once")
     faults.stop_if_any()
     recordings = []
-    for name in sorted(videos):
-        video = videos[name]
+    for name, video in sorted(videos.items()):
         fps = video.fps or meta.fps or TICK_RATE
         motion = to_ticks(arrays[name][:, columns] * np.float32(meta.scale), fps)
-        instances = _with_points(video, seed)
-        in_ticks = tuple(
-            sorted(
-                (instance_to_ticks(i, fps, len(motion)) for i in instances), key=lambda i: (i.onset, i.offset)
-            )
-        )
-        recordings.append(Recording(name, video.subject, motion, tuple(in_ticks)))
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        recordings.append(_recording(video, motion, fps, rng))
     return Dataset(folder.resolve().name, meta.layout, tuple(recordings), tuple(faults.notes))
+
+
+def _recording(
+    video: Annotated, motion: NDArray[np.float32], fps: float, rng: np.random.Generator
+) -> Recording:
+    """Return motion and expressions in ticks, each expression with a point, the annotated one or a sampled one."""
+
+    def tick(frame: int) -> int:
+        return min(len(motion) - 1, to_tick(frame, fps))
+
+    pointed = (i if i.point is not None else replace(i, point=sample_point(i, rng)) for i in video.instances)
+    instances = sorted((i.at(tick) for i in pointed), key=lambda i: (i.onset, i.offset))
+    return Recording(video.name, video.subject, motion, tuple(instances))
 
 
 def save(
@@ -89,11 +147,9 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
     except FileNotFoundError:
         raise DataError(f"there is no {path}; give a folder with features.npz and annotations.csv") from None
     except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError):
-        raise DataError(
-            f"{path} cannot be read as a NumPy archive; write it again with `streamspot extract`"
-        ) from None
+        raise DataError(f"{path} cannot be read as a NumPy archive; {_AGAIN}") from None
     if not arrays:
-        raise DataError(f"{path} holds no array; write it again with `streamspot extract`")
+        raise DataError(f"{path} holds no array; {_AGAIN}")
     widths = {array.shape[1] for array in arrays.values() if array.ndim == 3}
     for name, array in arrays.items():
         where = f"{path}, array {name}"
@@ -103,53 +159,24 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
             frame = int(np.argwhere(~np.isfinite(array))[0, 0])
             faults.add(where, f"frame {frame} is not finite", "extract this video again")
     if len(widths) > 1:
-        faults.add(
-            str(path), f"the arrays have {sorted(widths)} regions", "extract all videos with one layout"
-        )
+        what = f"the arrays have {sorted(widths)} regions"
+        faults.add(str(path), what, "extract all videos with one layout")
     faults.stop_if_any()
     return arrays
 
 
 def _compare(
-    folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: Mapping[str, Annotated], faults: Faults
+    path: Path, arrays: Mapping[str, NDArray[np.float32]], videos: Mapping[str, Annotated], faults: Faults
 ) -> None:
-    """Note as faults where the two files disagree."""
-    path = folder / ANNOTATIONS
+    """Note as faults where the annotations in ``path`` and the arrays disagree."""
     for name in sorted(set(videos) - set(arrays)):
         faults.add(str(path), f"{name} has no array in {FEATURES}", "extract it or remove its rows")
     for name in sorted(set(arrays) - set(videos)):
-        faults.add(
-            str(path),
-            f"{name} of {FEATURES} has no row",
-            "add one, with an empty kind if nothing shows",
-        )
+        remedy = "add one, with an empty kind if nothing shows"
+        faults.add(str(path), f"{name} of {FEATURES} has no row", remedy)
     for name in sorted(set(arrays) & set(videos)):
         video, frames = videos[name], len(arrays[name])
         if video.frames not in (None, frames):
-            faults.add(
-                str(path), f"{name} says {video.frames} frames, its array has {frames}", "extract again"
-            )
-        for i, (row, instance) in enumerate(zip(video.rows, video.instances, strict=True)):
-            where = f"{path}, row {row}"
-            last = max(instance.apex, instance.point or 0, instance.offset - 1)
-            if last >= frames:
-                faults.add(where, f"frame {last} lies behind the last, {frames - 1}", "number frames from 0")
-            elif instance.offset == frames:
-                faults.assume(where, f"offset {frames} is one behind the last frame, taken as {frames - 1}")
-                video.instances[i] = replace(instance, offset=frames - 1)
-
-
-def _columns(folder: Path, meta: Meta, width: int, faults: Faults) -> list[int]:
-    """Return the columns to keep."""
-    columns = list(meta.columns or range(width))
-    if any(not 0 <= c < width for c in columns) or len(set(columns)) < len(columns) or not columns:
-        faults.add(
-            str(folder / META), f"columns is {columns}", f"name columns from 0 to {width - 1}, each once"
-        )
-    return columns
-
-
-def _with_points(video: Annotated, seed: int) -> list[Instance]:
-    """Return the instances, each with a point, the annotated one or a sampled one."""
-    rng = np.random.default_rng([seed, zlib.crc32(video.name.encode())])
-    return [i if i.point is not None else replace(i, point=sample_point(i, rng)) for i in video.instances]
+            what = f"{name} says {video.frames} frames, its array has {frames}"
+            faults.add(str(path), what, "extract again")
+        video.instances = video.within(frames, str(path), faults, strict=True)

@@ -47,14 +47,10 @@ def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
 
 
 def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield number and cells of every row below the head of a CSV file or of the first sheet of an Excel file.
+    """Yield number and cells of every row below the head of a .csv file or of the first sheet of an .xlsx file.
 
     Cells are text without blanks around it, by the name of their column in lower case; a cell that is not there is
-    empty. Empty rows are counted and left out.
-
-    Args:
-        path: A ``.csv`` or ``.xlsx`` file whose first row names the columns.
-        needed: Columns that it must have.
+    empty. Empty rows are counted and left out. The head must have the columns ``needed``.
 
     Raises:
         DataError: The file cannot be read or lacks a column.

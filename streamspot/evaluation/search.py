@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Recording
-from streamspot.evaluation.results import count_subjects, summarise
+from streamspot.evaluation.matching import CLASSES, Counts
+from streamspot.evaluation.results import count_subjects
 from streamspot.spotting.components import Component, components
 from streamspot.spotting.decode import Proposal, decay, detection, propose, select
 from streamspot.spotting.online import scores_of
@@ -33,25 +34,17 @@ MICRO_SHARE = 0.1
 
 
 class Curves:
-    """The proposals of many recordings, ready to be filtered by any pair of minimum scores.
-
-    Args:
-        scores: By name of the recording.
-        settings: How to decode; the minimum scores in it are ignored.
-    """
+    """The proposals of many recordings, ready to be filtered by any pair of minimum scores (not by the settings')."""
 
     def __init__(self, scores: Mapping[str, Scores], settings: SpotSettings) -> None:
         self._settings = replace(settings, macro_score=MIN_SCORE, micro_score=MIN_SCORE)
-        self._decayed = {name: self._decay(curve) for name, curve in scores.items()}
-
-    def _decay(self, scores: Scores) -> list[tuple[Component, int, list[Proposal]]]:
-        """Return the components of a recording, when each was complete, and their decayed proposals."""
-        found = components(scores_of(*scores.T), self._settings)
-        every = [
-            (component, decided, decay(propose(component, self._settings)[0], self._settings))
-            for component, decided in found
-        ]
-        return [one for one in every if one[2]]
+        self._decayed: dict[str, list[tuple[Component, int, list[Proposal]]]] = {
+            name: [
+                (component, decided, decay(propose(component, self._settings)[0], self._settings))
+                for component, decided in components(scores_of(*curve.T), self._settings)
+            ]
+            for name, curve in scores.items()
+        }
 
     def decode(self, name: str, macro_score: float, micro_score: float) -> list[Detection]:
         """Return what ``spotting.decode`` returns with these minimum scores, but for the numbers, which are 0."""
@@ -73,17 +66,18 @@ def choose_scores(
 
     What is maximised is the overall F1 plus a tenth of the F1 of micro-expressions (of which there are few). First
     the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
-
-    Returns:
-        The settings with ``macro_score`` and ``micro_score`` set.
     """
     curves = Curves(scores, settings)
     never = 2.0  # above any score the decoder knows
 
     def worth(macro: float, micro: float) -> float:
         found = {r.name: curves.decode(r.name, macro, micro) for r in recordings}
-        table = summarise(count_subjects(recordings, found), resamples=0)
-        return float(table["overall"]["f1"] + MICRO_SHARE * table["micro"]["f1"])
+        counts = count_subjects(recordings, found).values()
+        overall, few = (
+            sum((each[kind] for each in counts for kind in CLASSES[name]), Counts()).f1
+            for name in ("overall", "micro")
+        )
+        return round(overall, 4) + MICRO_SHARE * round(few, 4)
 
     macro = max(grid, key=lambda score: worth(score, never))
     micro = max((*grid, never), key=lambda score: worth(macro, score))

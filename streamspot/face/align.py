@@ -17,7 +17,7 @@ CROP_EYES = 50.0
 _EYES_AT = (CROP / 2, 56.0)
 """Where the middle between the eyes lies in the crop: room for a raised brow above, a dropped jaw below."""
 
-_CORNERS = [33, 133, 362, 263]
+EYE_CORNERS = [33, 133, 362, 263]
 """Mesh vertices: the corners of the eye left in the image, then of the other."""
 
 
@@ -33,7 +33,7 @@ class Eyes:
     @classmethod
     def of(cls, landmarks: NDArray[np.float32]) -> Eyes:
         """Return the eyes of ``(N, 3)`` landmarks: the middle between them, and from left to right in the image."""
-        corners = landmarks[_CORNERS, :2].astype(np.float64).tolist()
+        corners = landmarks[EYE_CORNERS, :2].astype(np.float64).tolist()
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
         return cls(
             (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4, (cx + dx - ax - bx) / 2, (cy + dy - ay - by) / 2

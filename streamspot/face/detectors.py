@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
+from streamspot.files import write_atomically
 from streamspot.types import Frame
 
 # MediaPipe's C++ logs go to the terminal unless told before it is first imported.
@@ -56,9 +57,7 @@ class FaceMesh:
     read two thirds further. The graph is run directly, not through ``solutions.FaceMesh``, which copies each picture
     and makes a class for each result.
 
-    Args:
-        faces: Most faces to find.
-        attention: Whether lips and eyes are looked at again; benchmarks measure what it brings.
+    ``faces`` is how many are found at most. Benchmarks measure what attention brings.
     """
 
     name = "FaceMesh"
@@ -70,7 +69,8 @@ class FaceMesh:
         self._library = library
         library.resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
         self._graph = library.CalculatorGraph(graph_config=_GRAPH)
-        self._graph.observe_output_stream("faces", self._take)
+        self._found: list[object] = []
+        self._graph.observe_output_stream("faces", lambda _, packet: self._found.append(packet))
         self._graph.start_run(
             {
                 "faces_at_most": library.packet_creator.create_int(faces),
@@ -78,11 +78,7 @@ class FaceMesh:
                 "tracking": library.packet_creator.create_bool(True),
             }
         )
-        self._found: list[object] = []
         self._microseconds = 0
-
-    def _take(self, _: str, packet: object) -> None:
-        self._found.append(packet)
 
     def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
         """Return the landmarks of every face, ``(478, 3)`` each."""
@@ -130,9 +126,8 @@ def _parse(wire: bytes) -> NDArray[np.float32]:
 class FaceLandmarker:
     """MediaPipe Tasks' FaceLandmarker in VIDEO mode, which drops no frame.
 
-    Args:
-        faces: Most faces to find.
-        model: The ``.task`` file; None takes the cached one, fetched once from its publisher and checked.
+    ``faces`` is how many are found at most, ``model`` the .task file; None takes the cached one, fetched once from
+    its publisher and checked.
 
     Raises:
         ModelError: The file is missing or damaged, or could not be fetched.
@@ -210,9 +205,8 @@ def fetch_landmarker() -> Path:
             f"what was fetched is not the face model it should be (its sha256 differs); {remedy}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with write_atomically(path) as part:
+        part.write_bytes(content)
     return path
 
 

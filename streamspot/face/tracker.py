@@ -29,12 +29,7 @@ class _Track:
 
 
 class FaceTracker:
-    """Finds faces and keeps their track numbers stable.
-
-    Args:
-        detector: What finds them; owned, closed with the tracker.
-        faces: Most faces to report; the largest are kept.
-    """
+    """Finds faces and keeps their track numbers stable; the largest are kept. The detector is closed with it."""
 
     def __init__(self, detector: FaceDetector, faces: int = 1) -> None:
         self._detector = detector

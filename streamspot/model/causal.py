@@ -26,12 +26,7 @@ _CHUNK = 64
 def leaky_integral(inputs: Tensor, decay: Tensor) -> Tensor:
     """Return m[n] = decay · m[n-1] + inputs[n] with m[-1] = 0, exactly, without a loop over ticks.
 
-    Args:
-        inputs: (B, T, M, V).
-        decay: (M,), in (0, 1).
-
-    Returns:
-        (B, T, M, V).
+    Inputs and result are (B, T, M, V), the decay is (M,), in (0, 1).
     """
     batch, ticks, kinds, values = inputs.shape
     steps = torch.arange(_CHUNK, device=inputs.device, dtype=inputs.dtype)
@@ -76,9 +71,6 @@ class CausalEncoder(nn.Module):
     """
 
     decay: Tensor
-    reads: Tensor
-    writes: Tensor
-    latest: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -96,42 +88,15 @@ class CausalEncoder(nn.Module):
         self.past = nn.Parameter(torch.randn(layers, 2 * width, width) * scale)  # taps n-2d, n-d
         self.bias = nn.Parameter(torch.zeros(layers, width))
         self.mix = nn.Parameter(torch.randn(layers, width, width) / math.sqrt(width * layers))
-        self.register_buffer(
-            "decay",
-            torch.tensor([math.exp(-1 / (s * TICK_RATE)) for s in constants]),
-            persistent=False,
-        )
-        self._lay_out_rings()
-
-    def _lay_out_rings(self) -> None:
-        """Precompute, for each position in the common period, the rows to read and to write."""
-        dilations = self.config.dilations
-        self.period = max(self.taps, *(2 * d for d in dilations))
-        position = torch.arange(self.period)[:, None]
-        sizes = torch.tensor([2 * d for d in dilations])
-        starts = torch.cumsum(sizes, 0) - sizes
-        self.rows = sum(2 * d for d in dilations)
-        oldest = starts + position % sizes
-        middle = starts + (position + sizes // 2) % sizes
-        reads = torch.stack((oldest, middle), -1).view(self.period, -1)  # (P, 2 · layers)
-        latest = (position + 1 + torch.arange(self.taps)) % self.taps  # oldest first
-        self.register_buffer("reads", reads, persistent=False)
-        self.register_buffer("writes", oldest, persistent=False)
-        self.register_buffer("latest", latest, persistent=False)
+        decay = torch.tensor([math.exp(-1 / (s * TICK_RATE)) for s in constants])
+        self.register_buffer("decay", decay, persistent=False)
 
     def window_kernel(self) -> Tensor:
         """Return the map of displacements that equals ``window`` applied to C[n-15..n] - C[n-16]."""
         return self.window.flip(0).cumsum(0).flip(0).reshape(-1, self.config.width)
 
     def forward(self, motion: Tensor) -> Tensor:
-        """Encode whole recordings.
-
-        Args:
-            motion: (B, T, 2R), scaled displacement.
-
-        Returns:
-            (B, T, D).
-        """
+        """Encode whole recordings: scaled displacement (B, T, 2R) to features (B, T, D)."""
         batch, ticks, _ = motion.shape
         padded = functional.pad(motion, (0, 0, self.taps - 1, 0))
         windows = padded.unfold(1, self.taps, 1).transpose(2, 3).reshape(batch, ticks, -1)  # (B, T, 16 · 2R)
@@ -149,80 +114,71 @@ class CausalEncoder(nn.Module):
             hidden = hidden + functional.silu(now + near + far + self.bias[layer]) @ self.mix[layer]
         return hidden
 
-    def new_state(self, streams: int) -> CausalState:
-        """Return the state of so many streams that have seen nothing."""
-        device = self.offset.device
-        inputs = 2 * self.config.regions
-        return CausalState(
-            torch.zeros(streams, dtype=torch.int64, device=device),
-            torch.zeros(streams, self.taps, inputs, device=device),
-            torch.zeros(streams, len(self.decay), inputs, device=device),
-            torch.zeros(streams, self.rows, self.config.width, device=device),
-        )
-
     def stepper(self) -> CausalStepper:
         """Return the same computation for one tick, with everything that can be prepared prepared."""
         return CausalStepper(self)
 
 
 class CausalStepper:
-    """One tick of a ``CausalEncoder`` for any number of streams; holds weights, no state."""
+    """One tick of a ``CausalEncoder`` for any number of streams; holds weights, no state.
+
+    A convolution of dilation d keeps its last 2d inputs in a ring. ``reads`` and ``writes`` are the rows of all rings
+    at each position in their common period, ``latest`` the places of the last displacements, oldest first.
+    """
 
     def __init__(self, encoder: CausalEncoder) -> None:
-        self._encoder = encoder
-        with torch.no_grad():
-            self._window = encoder.window_kernel().clone()
-        self._layers = [
-            (encoder.now[layer].detach(), encoder.mix[layer].detach())
-            for layer in range(len(encoder.config.dilations))
-        ]
-        self._bias = encoder.bias.detach()[:, None]
-        self._decay = encoder.decay[None, :, None]
+        self.encoder, self.taps = encoder, encoder.taps
+        self.window = encoder.window_kernel()
+        device = encoder.offset.device
+        sizes = torch.tensor([2 * d for d in encoder.config.dilations], device=device)
+        starts = sizes.cumsum(0) - sizes
+        self.rows, self.period = int(sizes.sum()), max(self.taps, int(sizes.max()))
+        position = torch.arange(self.period, device=device)[:, None]
+        self.writes = starts + position % sizes  # where the oldest input stands
+        middle = starts + (position + sizes // 2) % sizes
+        self.reads = torch.stack((self.writes, middle), -1).view(self.period, -1)  # (P, 2 · layers)
+        self.latest = (position + 1 + torch.arange(self.taps, device=device)) % self.taps
 
     def new_state(self, streams: int) -> CausalState:
         """Return the state of so many streams that have seen nothing."""
-        return self._encoder.new_state(streams)
+        device, config = self.window.device, self.encoder.config
+        return CausalState(
+            torch.zeros(streams, dtype=torch.int64, device=device),
+            torch.zeros(streams, self.taps, 2 * config.regions, device=device),
+            torch.zeros(streams, len(self.encoder.decay), 2 * config.regions, device=device),
+            torch.zeros(streams, self.rows, config.width, device=device),
+        )
 
     def advance(self, motion: Tensor, state: CausalState) -> Tensor:
-        """Take one tick of every stream, changing the state in place.
-
-        Args:
-            motion: (S, 2R), scaled displacement.
-            state: Of S streams.
-
-        Returns:
-            (S, D).
-        """
-        encoder = self._encoder
+        """Take one tick of S streams, (S, 2R), changing their state in place, and return their features (S, D)."""
+        encoder, ticks, memory = self.encoder, state.ticks, state.memory
         count, inputs = motion.shape
-        width, layers = encoder.config.width, len(self._layers)
-        ticks, memory = state.ticks, state.memory
+        width, layers = encoder.config.width, len(encoder.now)
         stream = torch.arange(count, device=motion.device)
-        slot = ticks % encoder.taps
+        slot = ticks % self.taps
         ring = state.motion.view(-1, inputs)
-        ring.index_copy_(0, torch.add(slot, stream, alpha=encoder.taps), motion)
-        order = encoder.latest[slot] + (stream * encoder.taps)[:, None]
+        ring.index_copy_(0, torch.add(slot, stream, alpha=self.taps), motion)
+        order = self.latest[slot] + (stream * self.taps)[:, None]
         window = ring.index_select(0, order.view(-1)).view(count, -1)
 
-        kinds = memory.shape[1]
-        memory *= self._decay
-        memory[:, : kinds - 1] += motion[:, None]
-        memory[:, kinds - 1] += motion.abs()
-        hidden = torch.addmm(encoder.offset, window, self._window)
+        memory *= encoder.decay[:, None]
+        memory[:, :-1] += motion[:, None]
+        memory[:, -1] += motion.abs()
+        hidden = torch.addmm(encoder.offset, window, self.window)
         hidden = torch.addmm(hidden, memory.view(count, -1), encoder.integrals).asinh_()
 
-        position = ticks % encoder.period
-        base = (stream * encoder.rows)[:, None]
+        position = ticks % self.period
+        base = (stream * self.rows)[:, None]
         history = state.history.view(-1, width)
-        taps = history.index_select(0, (encoder.reads[position] + base).view(-1))
+        taps = history.index_select(0, (self.reads[position] + base).view(-1))
         taps = taps.view(count, layers, 2 * width).transpose(0, 1)
-        past = torch.baddbmm(self._bias, taps, encoder.past)  # (layers, S, D)
+        past = torch.baddbmm(encoder.bias[:, None], taps, encoder.past)  # (layers, S, D)
         layer_inputs = []
-        for layer, (now, mix) in enumerate(self._layers):
+        for before, now, mix in zip(past, encoder.now, encoder.mix, strict=True):
             layer_inputs.append(hidden)
-            inner = functional.silu(torch.addmm(past[layer], hidden, now))
+            inner = functional.silu(torch.addmm(before, hidden, now))
             hidden = torch.addmm(hidden, inner, mix)
-        written = (encoder.writes[position] + base).view(-1)
+        written = (self.writes[position] + base).view(-1)
         history.index_copy_(0, written, torch.stack(layer_inputs, 1).view(-1, width))
         ticks += 1
         return hidden

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from streamspot.errors import ModelError
 from streamspot.motion.regions import LAYOUTS
@@ -69,106 +70,59 @@ class ModelConfig:
     dropout: float = 0.2
     input_scale: float = 20.0
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
     def __post_init__(self) -> None:
         known = LAYOUTS.get(self.layout)
         if self.regions == 0 and known is not None:
             object.__setattr__(self, "regions", len(known))
-        self._check(
-            1 <= self.regions <= 1024, "regions", "give the number of regions of the layout, 1 to 1024"
-        )
-        if known is not None:
-            self._check(self.regions == len(known), "regions", f"{self.layout} has {len(known)} regions")
+        fits = known is None or self.regions == len(known)
+        powers = all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations)
+        times = all(math.isfinite(t) and t > 0 for t in self.time_constants)
+        flat = [i for group in self.groups for i in group]
+        disjoint = len(flat) == len(set(flat)) and all(0 <= i < self.regions for i in flat)
+        for fine, key, remedy in (
+            (1 <= self.regions <= 256, "regions", "give the number of regions of the layout, 1 to 256"),
+            (fits, "regions", f"{self.layout} has {len(known or ())} regions"),
+            (self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}"),
+            (self.encoder in get_args(Encoder), "encoder", "choose causal or transformer"),
+            (1 <= self.width <= 1024, "width", "choose 1 to 1024 channels"),
+            (0 < len(self.dilations) <= 16 and powers, "dilations", "give 1 to 16 powers of two up to 1024"),
+            (0 < len(self.time_constants) <= 16 and times, "time_constants", "give 1 to 16 times in seconds"),
+            (self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width"),
+            (all(self.groups) and disjoint, "groups", "give disjoint, non-empty groups of region numbers"),
+            (0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)"),
+            (0 < self.input_scale < math.inf, "input_scale", "give a positive factor"),
+        ):
+            if not fine:
+                raise _impossible(key, getattr(self, key), remedy)
         if not self.groups:
             object.__setattr__(self, "groups", _groups_of(self.layout, self.regions))
-        self._check(self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}")
-        self._check(self.encoder in ("causal", "transformer"), "encoder", "choose causal or transformer")
-        self._check(1 <= self.width <= 1024, "width", "choose 1 to 1024 channels")
-        self._check(
-            bool(self.dilations) and all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations),
-            "dilations",
-            "give powers of two up to 1024",
-        )
-        self._check(
-            bool(self.time_constants) and all(math.isfinite(t) and t > 0 for t in self.time_constants),
-            "time_constants",
-            "give positive seconds",
-        )
-        self._check(self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width")
-        flat = [i for group in self.groups for i in group]
-        self._check(
-            all(self.groups) and len(flat) == len(set(flat)) and all(0 <= i < self.regions for i in flat),
-            "groups",
-            "give disjoint, non-empty groups of region numbers",
-        )
-        self._check(0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)")
-        self._check(
-            math.isfinite(self.input_scale) and self.input_scale > 0, "input_scale", "give a positive factor"
-        )
-
-    def _check(self, fine: bool, key: str, remedy: str) -> None:
-        if not fine:
-            raise ModelError(
-                f"{key} = {getattr(self, key)!r} is impossible in a model configuration: {remedy}"
-            )
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Build the configuration from keys and values.
-
-        Raises:
-            ModelError: A key is unknown or a value has the wrong type.
-        """
-        known = {f.name: f for f in fields(cls)}
-        for key in values:
-            if key not in known:
-                raise ModelError(
-                    f"unknown key {key!r} in a model configuration; known are {', '.join(known)}"
-                )
-        clean: dict[str, Any] = {}
-        for key, value in values.items():
-            try:
-                clean[key] = _typed(value, known[key].default)
-            except (TypeError, ValueError):
-                raise ModelError(
-                    f"{key} = {value!r} has the wrong type in a model configuration; "
-                    f"an example is {known[key].default!r}"
-                ) from None
-        return cls(**clean)
-
-    @classmethod
     def from_json(cls, text: str) -> ModelConfig:
         """Build the configuration from the line ``to_json`` wrote.
 
         Raises:
-            ModelError: It is no such line.
+            ModelError: It is no such line, a key is unknown or a value has the wrong type.
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError:
-            raise ModelError(
-                f"the model configuration {text[:40]!r} is not JSON; train or fetch the model again"
-            ) from None
-        if not isinstance(values, dict):
-            raise ModelError(
-                f"the model configuration {text[:40]!r} is no mapping; train or fetch the model again"
-            )
-        return cls.from_mapping(values)
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            if not first["loc"]:
+                raise ModelError(
+                    f"the model configuration {text[:40]!r} is no JSON mapping; train or fetch the model again"
+                ) from None
+            unknown = first["type"] == "unexpected_keyword_argument"
+            known = f"known keys are {', '.join(cls.__dataclass_fields__)}"
+            remedy = known if unknown else first["msg"].replace("Input should", "it should")
+            raise _impossible(str(first["loc"][0]), first["input"], remedy) from None
 
 
-def _typed(value: Any, example: Any) -> Any:
-    """Return value in the type of the example; lists become tuples, nothing else is converted."""
-    if isinstance(value, list | tuple):
-        if not isinstance(example, tuple):
-            raise TypeError
-        if example and isinstance(example[0], float):
-            return tuple(_typed(v, 0.0) for v in value)
-        return tuple(_typed(v, () if isinstance(v, list | tuple) else 0) for v in value)
-    if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(example):
-        raise TypeError
-    return value
+def _impossible(key: str, value: Any, remedy: str) -> ModelError:
+    return ModelError(f"{key} = {repr(value)[:60]} is impossible in a model configuration: {remedy}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -16,8 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.errors import ModelError
+from streamspot.face.align import EYE_CORNERS
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
+from streamspot.motion.head import RIGID
+from streamspot.motion.regions import LAYOUTS
+from streamspot.types import TICK_RATE
 
 TOLERANCE = 1e-5
 """Largest difference between the scores of both that is accepted."""
@@ -52,15 +57,11 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     Inputs are ``motion`` (S, R, 2) in inter-ocular distances a tick and the state, ``state_…``; a stream that has
     seen nothing has zeros there. Outputs are ``scores`` (S, 3): intensity, macro and micro of the tick
     ``look_ahead`` ticks ago, and the state to feed next in the same order, ``new_…``. The first ``look_ahead``
-    scores speak of ticks before the start. The configuration stands in the file's metadata.
+    scores speak of ticks before the start. In the file's metadata stand the configuration and, as ``motion``, what
+    has to be fed: the regions and how their motion is normalised.
 
-    Args:
-        model: On the CPU.
-        path: File to write; it appears only when the check has passed.
-        streams: Number S of streams that are stepped at once.
-
-    Returns:
-        The largest difference of a score.
+    The model is on the CPU; the file appears only when the check has passed. Returned is the largest difference of a
+    score.
 
     Raises:
         ModelError: A package is missing, the file cannot be written, or both do not agree to 1e-5.
@@ -81,7 +82,8 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
         )
     assert program is not None  # noqa: S101 - for the type checker
     about = {"name": model.config.name, "look_ahead": str(model.config.look_ahead)}
-    program.model.metadata_props.update({**about, "config": model.config.to_json()})
+    about |= {"config": model.config.to_json(), "motion": json.dumps(_motion(model))}
+    program.model.metadata_props.update(about)
     try:
         with write_atomically(path) as part:
             program.save(str(part), external_data=False)
@@ -94,6 +96,27 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     except OSError as error:
         raise ModelError(f"{path} cannot be written ({error.strerror}); name another with --out") from None
     return worst
+
+
+def _motion(model: Model) -> dict[str, Any]:
+    """Return what a front end has to know that measures the motion itself; vertices are those of MediaPipe's mesh."""
+    layout = LAYOUTS.get(model.config.layout)  # a data set's own layout is known to its maker only
+    points = () if layout is None else zip(layout.names, layout.vertices, strict=True)
+    return {
+        "layout": model.config.layout,
+        "regions": [{"name": name, "vertex": vertex} for name, vertex in points],
+        "tick_rate": TICK_RATE,
+        "meaning": "Displacement of each region since the last tick: x to the image's right, y down, the eyes level. "
+        "Regions are in the order of the input; left and right are those of the image.",
+        "unit": "Inter-ocular distance: between the middles of both eyes' corners, in the image plane. Nothing else "
+        "is scaled or shifted; the factor input_scale is part of the network.",
+        "eye_corners": EYE_CORNERS,
+        "head": "Motion of the rigid head, in all six degrees of freedom, is taken out by a robust fit to the rigid "
+        "vertices.",
+        "rigid": RIGID.tolist(),
+        "start": "Zeros for the first 0.3 s of a face, while its landmarks settle; a face unseen for 0.5 s begins "
+        "anew, with a state of zeros.",
+    }
 
 
 def _difference(model: Model, path: Path, streams: int) -> float:
@@ -116,12 +139,9 @@ def _difference(model: Model, path: Path, streams: int) -> float:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter's warnings about packages that it can do without."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.setLevel(before)
+        logging.disable(logging.NOTSET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,21 +12,6 @@ from streamspot.errors import ModelError
 from streamspot.model.causal import CausalEncoder
 from streamspot.model.config import ModelConfig
 from streamspot.model.transformer import WindowTransformer
-
-ENCODERS: dict[str, type[CausalEncoder | WindowTransformer]] = {
-    "causal": CausalEncoder,
-    "transformer": WindowTransformer,
-}
-
-
-class Stepper(Protocol):
-    """One tick of an encoder for any number of streams."""
-
-    def new_state(self, streams: int) -> Any:
-        """Return the state of so many streams that have seen nothing."""
-
-    def advance(self, motion: Tensor, state: Any) -> Tensor:
-        """Take one tick of every stream, (S, 2R), and return their features (S, D)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +41,9 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ENCODERS[config.encoder](config)
+        self.encoder: CausalEncoder | WindowTransformer = (
+            CausalEncoder(config) if config.encoder == "causal" else WindowTransformer(config)
+        )
         self.intermediate = nn.Linear(config.width, config.width)
         self.intensity = nn.Linear(config.width, 1)
         self.classes = nn.Linear(config.width, 2)
@@ -71,8 +57,7 @@ class Network(nn.Module):
 
         Args:
             motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
-            lengths: (B,) true lengths; None if all are T. What stands behind is ignored; the output there
-                is meaningless.
+            lengths: (B,) true lengths; None if all are T. What stands behind is ignored, its output meaningless.
 
         Raises:
             ModelError: The shape does not fit the configuration.
@@ -89,25 +74,6 @@ class Network(nn.Module):
             x = x * inside[:, :, None]
         features = self.encoder(functional.pad(x, (0, 0, 0, ahead)))[:, ahead:]
         return self.judge(features)
-
-    def at(self, motion: Tensor, chosen: Tensor) -> Output:
-        """Judge chosen ticks alone, for training the transformer, which knows nothing but a tick's own window.
-
-        Args:
-            motion: (B, T, R, 2), as in ``forward``.
-            chosen: (B, T) bool, N of them true.
-
-        Returns:
-            What ``forward`` says of these ticks, (1, N, ...).
-
-        Raises:
-            ModelError: The encoder remembers more than a window.
-        """
-        if not isinstance(self.encoder, WindowTransformer):
-            raise ModelError(f"{self.config.encoder} remembers; only a transformer judges ticks alone")
-        ahead = self.config.look_ahead
-        padded = functional.pad(self.prepare(motion).flatten(2), (0, 0, 0, ahead))
-        return self.judge(self.encoder.at(padded, functional.pad(chosen, (ahead, 0)))[None])
 
     def prepare(self, motion: Tensor) -> Tensor:
         """Bring displacements to the network's scale; what is not finite becomes 0."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streamspot.model.causal import CausalEncoder
+from streamspot.model.causal import CausalStepper
 from streamspot.model.network import Network
 
 Array = NDArray[np.float32]
@@ -22,7 +22,7 @@ _STEEP = np.float32(80.0)
 
 
 def _array(tensor: Tensor) -> Array:
-    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+    return np.ascontiguousarray(tensor.numpy())
 
 
 def _blocks(matrices: Array, count: int) -> Array:
@@ -42,10 +42,11 @@ def _apart(matrices: Array, count: int) -> bool:
 class StepWeights:
     """The weights of a causal network as NumPy holds them; immutable, shared by all streams."""
 
-    def __init__(self, network: Network, encoder: CausalEncoder) -> None:
+    def __init__(self, network: Network, stepper: CausalStepper) -> None:
+        encoder = stepper.encoder
         self.config = network.config
-        self.taps, self.period, self.rows = encoder.taps, encoder.period, encoder.rows
-        self.window = _array(encoder.window_kernel())
+        self.taps, self.period, self.rows = stepper.taps, stepper.period, stepper.rows
+        self.window = _array(stepper.window)
         self.integrals = _array(encoder.integrals)
         self.offset = _array(encoder.offset)
         self.decay = _array(encoder.decay)[:, None]
@@ -55,19 +56,15 @@ class StepWeights:
         self.past = np.concatenate((_blocks(far, self.members), _blocks(near, self.members)), 2)
         self.bias = _array(encoder.bias).reshape(len(now), self.members, 1, -1)
         self.layers = list(zip(_blocks(now, self.members), _blocks(mix, self.members), strict=True))
-        self.reads, self.writes = encoder.reads.cpu().numpy(), encoder.writes.cpu().numpy()
-        self.latest = encoder.latest.cpu().numpy()
+        self.reads, self.writes = stepper.reads.numpy(), stepper.writes.numpy()
+        self.latest = stepper.latest.numpy()
         self.intermediate = _array(network.intermediate.weight.T), _array(network.intermediate.bias)
         self.intensity = _array(network.intensity.weight[0]), float(network.intensity.bias)
         self.classes = _array(network.classes.weight.T), _array(network.classes.bias)
 
 
 class StepState:
-    """What the step remembers of one stream; its size never changes.
-
-    Args:
-        weights: Of the network.
-    """
+    """What the step remembers of one stream; its size never changes."""
 
     def __init__(self, weights: StepWeights) -> None:
         inputs, width = 2 * weights.config.regions, weights.config.width
@@ -79,13 +76,9 @@ class StepState:
         self._layer_inputs = np.zeros((len(weights.layers), width), np.float32)
 
     def step(self, displacement: Array) -> tuple[float, float, float]:
-        """Take one tick.
+        """Take one tick, (R, 2) in the configuration's unit; what is not finite counts as 0.
 
-        Args:
-            displacement: (R, 2), in the configuration's unit; what is not finite counts as 0.
-
-        Returns:
-            Intensity, macro, micro of the tick ``look_ahead`` ticks ago.
+        Returned are intensity, macro and micro of the tick ``look_ahead`` ticks ago.
         """
         weights, memory = self._weights, self._memory
         motion = displacement.reshape(-1) * np.float32(weights.config.input_scale)

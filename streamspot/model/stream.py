@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,13 @@ class ModelStream:
     """
 
     def __init__(self, model: Model) -> None:
-        self._model = model
-        self._single = None if model.single is None else StepState(model.single)
-        self._state = model.new_state(1) if self._single is None else None
-        self._ticks = 0
+        self._step: Callable[[NDArray[np.float32]], Sequence[float]]
+        if model.single is not None:
+            self._step = StepState(model.single).step
+        else:
+            state = model.new_state(1)
+            self._step = lambda moved: model.step(moved[None], state)[0].tolist()
+        self._look_ahead, self._ticks = model.config.look_ahead, 0
         self._pending: deque[tuple[int, float, int]] = deque()
         self._still = np.zeros((model.config.regions, 2), np.float32)
         self._finished = False
@@ -53,12 +57,9 @@ class ModelStream:
         return scores
 
     def _advance(self, displacement: NDArray[np.float32]) -> list[Score]:
-        if self._single is not None:
-            intensity, macro, micro = self._single.step(displacement)
-        else:
-            intensity, macro, micro = self._model.step(displacement[None], self._state)[0].tolist()
+        intensity, macro, micro = self._step(displacement)
         self._ticks += 1
-        if self._ticks <= self._model.config.look_ahead:
+        if self._ticks <= self._look_ahead:
             return []
         tick, pts, frame = self._pending.popleft()
         return [Score(tick, pts, frame, intensity, macro, micro)]

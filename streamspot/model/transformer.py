@@ -58,7 +58,7 @@ class _FeedForward(nn.Module):
 
 
 class _Halve(nn.Module):
-    """Normalise and convolve over time with kernel 3 and stride 2."""
+    """Normalise and convolve over time with kernel 3 and stride 2, (B, T, N, D) to (B, T / 2, N, D)."""
 
     def __init__(self, width: int, padding: int) -> None:
         super().__init__()
@@ -67,9 +67,8 @@ class _Halve(nn.Module):
         self.map = nn.Linear(3 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.pad(self.norm(x), (0, 0, self.padding, self.padding))
-        pieces = x.unfold(1, 3, 2).transpose(2, 3)  # (B, T / 2, 3, D)
-        halved: Tensor = self.map(pieces.reshape(*pieces.shape[:2], -1))
+        x = functional.pad(self.norm(x), (0, 0, 0, 0, self.padding, self.padding))
+        halved: Tensor = self.map(x.unfold(1, 3, 2).transpose(3, 4).flatten(3))
         return halved
 
 
@@ -78,8 +77,7 @@ class _Stage(nn.Module):
 
     def __init__(self, width: int, heads: int, *, spatial: bool) -> None:
         super().__init__()
-        parts: list[nn.Module] = [_Attention(width, heads), _FeedForward(width)]
-        self.spatial = nn.Sequential(*parts) if spatial else None
+        self.spatial = nn.Sequential(_Attention(width, heads), _FeedForward(width)) if spatial else None
         self.temporal = nn.Sequential(_Attention(width, heads), _FeedForward(width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,61 +119,34 @@ class WindowTransformer(nn.Module):
         self.pool_norm = _Norm(width)
         self.halves = nn.ModuleList(_Halve(width, padding) for padding in (1, 1, 1, 0))
 
-    def _encode(self, windows: Tensor) -> Tensor:
-        """Map windows (N, 17, R, 2) to features (N, D)."""
-        x = self.embed_norm(self.embed(windows))
+    def encode(self, pieces: Tensor) -> Tensor:
+        """Map the last 16 displacements (N, 16, 2R), oldest first, to features (N, D)."""
+        windows = functional.pad(pieces.cumsum(1), (0, 0, 1, 0))
+        x = self.embed_norm(self.embed(windows.view(len(pieces), WINDOW, -1, 2)))
         used = torch.cat(
             [x[:, :, list(group)] + self.where[i] for i, group in enumerate(self.config.groups)], 2
         )
         x = self.stages[0](self.drop(used + self.when))
         parts = torch.split(self.pool_norm(x), [len(group) for group in self.config.groups], 2)
         x = torch.stack([part.amax(2) for part in parts], 2)  # (N, 17, groups, D)
-        x = self.stages[1](self._halved(x, 0)).amax(2, keepdim=True)
-        x = self.stages[2](self._halved(x, 1))
-        x = self.stages[3](self._halved(x, 2))
-        return self._halved(x, 3)[:, 0, 0]
-
-    def _halved(self, x: Tensor, number: int) -> Tensor:
-        batch, _, nodes, width = x.shape
-        x = self.halves[number](x.transpose(1, 2).reshape(batch * nodes, -1, width))
-        return x.view(batch, nodes, -1, width).transpose(1, 2)
+        x = self.stages[1](self.halves[0](x)).amax(2, keepdim=True)
+        x = self.stages[2](self.halves[1](x))
+        x = self.stages[3](self.halves[2](x))
+        features: Tensor = self.halves[3](x)[:, 0, 0]
+        return features
 
     def forward(self, motion: Tensor) -> Tensor:
-        """Encode whole recordings.
-
-        Args:
-            motion: (B, T, 2R), scaled displacement.
-
-        Returns:
-            (B, T, D).
-        """
+        """Encode whole recordings: scaled displacement (B, T, 2R) to features (B, T, D)."""
         batch, ticks, _ = motion.shape
-        pieces = self._pieces(motion).reshape(batch * ticks, self.taps, -1)
+        pieces = self.pieces(motion).reshape(batch * ticks, self.taps, -1)
         # in training the batch statistics must see all windows at once
         size = len(pieces) if self.training else _WINDOWS_AT_ONCE
-        encoded = [self.encode_pieces(part) for part in torch.split(pieces, max(size, 1))]
+        encoded = [self.encode(part) for part in torch.split(pieces, max(size, 1))]
         return torch.cat(encoded).view(batch, ticks, -1)
 
-    def at(self, motion: Tensor, chosen: Tensor) -> Tensor:
-        """Encode chosen ticks alone.
-
-        Args:
-            motion: (B, T, 2R), scaled displacement.
-            chosen: (B, T) bool, N of them true.
-
-        Returns:
-            (N, D).
-        """
-        return self.encode_pieces(self._pieces(motion)[chosen])
-
-    def _pieces(self, motion: Tensor) -> Tensor:
+    def pieces(self, motion: Tensor) -> Tensor:
         """Return the last 16 displacements of every tick, (B, T, 16, 2R)."""
         return functional.pad(motion, (0, 0, self.taps - 1, 0)).unfold(1, self.taps, 1).transpose(2, 3)
-
-    def encode_pieces(self, pieces: Tensor) -> Tensor:
-        """Map the last 16 displacements (N, 16, 2R), oldest first, to features (N, D)."""
-        windows = functional.pad(pieces.cumsum(1), (0, 0, 1, 0))
-        return self._encode(windows.view(len(pieces), self.taps + 1, -1, 2))
 
     def new_state(self, streams: int) -> WindowState:
         """Return the state of so many streams that have seen nothing."""
@@ -185,31 +156,12 @@ class WindowTransformer(nn.Module):
             torch.zeros(streams, self.taps, 2 * self.config.regions, device=device),
         )
 
-    def stepper(self) -> WindowStepper:
-        """Return the same computation for one tick."""
-        return WindowStepper(self)
-
-
-class WindowStepper:
-    """One tick of a ``WindowTransformer`` for any number of streams; holds weights, no state."""
-
-    def __init__(self, encoder: WindowTransformer) -> None:
-        self._encoder = encoder
-
-    def new_state(self, streams: int) -> WindowState:
-        """Return the state of so many streams that have seen nothing."""
-        return self._encoder.new_state(streams)
+    def stepper(self) -> WindowTransformer:
+        """Return what takes one tick at a time."""
+        return self
 
     def advance(self, motion: Tensor, state: WindowState) -> Tensor:
-        """Take one tick of every stream, changing the state in place.
-
-        Args:
-            motion: (S, 2R), scaled displacement.
-            state: Of S streams.
-
-        Returns:
-            (S, D).
-        """
+        """Take one tick of S streams, (S, 2R), changing their state in place, and return their features (S, D)."""
         state.motion.copy_(torch.cat((state.motion[:, 1:], motion[:, None]), 1))
         state.ticks += 1
-        return self._encoder.encode_pieces(state.motion)
+        return self.encode(state.motion)

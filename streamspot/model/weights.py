@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,33 +18,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamspot.errors import ModelError
-from streamspot.model.causal import CausalEncoder
+from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.step import StepWeights
 from streamspot.shipped import shipped
+from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
 
 
-def shipped_models() -> dict[str, Path]:
-    """Return the models that came with the package: name → file."""
-    return shipped("models", ".safetensors")
-
-
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    if name == "cuda":
-        if not torch.cuda.is_available():
-            raise ModelError(
-                f"the device {name!r} is not there: this machine has no CUDA device; use cpu or auto"
-            )
-        return torch.device(name)
-    raise ModelError(f"there is no device {name!r}; choose one of auto, cpu, cuda")
+    if name not in get_args(DeviceName):
+        raise ModelError(f"there is no device {name!r}; choose one of {', '.join(get_args(DeviceName))}")
+    cuda = name != "cpu" and torch.cuda.is_available()
+    if name == "cuda" and not cuda:
+        raise ModelError("the device 'cuda' is not there: this machine has no CUDA device; use cpu or auto")
+    return torch.device("cuda" if cuda else "cpu")
 
 
 class Model:
@@ -73,17 +65,12 @@ class Model:
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
         self.device = _device(device)
-        own = Network(network.config)
-        own.load_state_dict(network.state_dict())
-        self._network = own.to(self.device).eval().requires_grad_(requires_grad=False)
-        self._stepper = self._network.encoder.stepper()
-        encoder = self._network.encoder
+        self._network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
+        self._stepper: Any = self._network.encoder.stepper()
         self.single: StepWeights | None = None
         """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
-        if self.device.type == "cpu" and isinstance(encoder, CausalEncoder):
-            self.single = StepWeights(self._network, encoder)
-        self._class_weight = torch.cat((own.intermediate.weight, own.classes.weight)).T.contiguous()
-        self._class_bias = torch.cat((own.intermediate.bias, own.classes.bias))
+        if self.device.type == "cpu" and isinstance(self._stepper, CausalStepper):
+            self.single = StepWeights(self._network, self._stepper)
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
@@ -102,24 +89,23 @@ class Model:
                     raise ModelError(
                         f"{path} holds weights of another program; give weights made by streamspot train"
                     )
-                config = ModelConfig.from_json(metadata["config"])
-                names = list(file.keys())
-                if {name: tuple(file.get_slice(name).get_shape()) for name in names} != _shapes(config):
-                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
-                weights = {name: file.get_tensor(name) for name in names}
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
-        network = Network(config)
-        network.load_state_dict(weights)
         try:
-            provenance, spotting = (
-                dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")
-            )
+            network = Network(ModelConfig.from_json(metadata["config"]))
+            network.load_state_dict(weights)
+        except ModelError as error:
+            raise ModelError(f"{path} asks for a network that cannot be: {error}; {remedy}") from None
+        except RuntimeError:
+            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
+        try:
+            about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
         except (ValueError, TypeError):
             raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
-        return cls(network, provenance, spotting=spotting, device=str(place))
+        return cls(network, about[0], spotting=about[1], device=str(place))
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
@@ -130,8 +116,8 @@ class Model:
         metadata = {
             "format": FORMAT,
             "config": self.config.to_json(),
-            "provenance": json.dumps(dict(self.provenance), sort_keys=True),
-            "spotting": json.dumps(dict(self.spotting), sort_keys=True),
+            "provenance": json.dumps(self.provenance, sort_keys=True),
+            "spotting": json.dumps(self.spotting, sort_keys=True),
         }
         weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
         try:
@@ -149,7 +135,7 @@ class Model:
         decoder settings; the provenance is no part of it.
         """
         found = hashlib.sha256(self.config.to_json().encode())
-        found.update(json.dumps(dict(self.spotting), sort_keys=True).encode())
+        found.update(json.dumps(self.spotting, sort_keys=True).encode())
         for name, value in sorted(self._network.state_dict().items()):
             array = value.cpu().contiguous().numpy()
             found.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -163,18 +149,7 @@ class Model:
 
     @torch.inference_mode()
     def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
-        """Judge every tick of whole recordings.
-
-        Args:
-            motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
-            lengths: (B,) true lengths; None if all are T.
-
-        Returns:
-            Scores of all T ticks, on the model's device.
-
-        Raises:
-            ModelError: The shape does not fit the configuration.
-        """
+        """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
         return self._network(motion, lengths)  # type: ignore[no-any-return]
 
@@ -186,13 +161,8 @@ class Model:
     def step(self, motion: Tensor | NDArray[np.float32], state: Any) -> Tensor:
         """Take one tick of every stream, changing their state in place.
 
-        Args:
-            motion: (S, R, 2), displacement since the last tick in the configuration's unit.
-            state: Of S streams, from ``new_state``.
-
-        Returns:
-            (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago. A stream's first
-            ``look_ahead`` answers speak of ticks before its start; drop them.
+        Motion is (S, R, 2), the state from ``new_state``. Returned are (S, 3): intensity, macro, micro of the tick
+        ``look_ahead`` ticks ago; a stream's first ``look_ahead`` answers speak of ticks before its start.
 
         Raises:
             ModelError: The shape does not fit the configuration or the state.
@@ -206,28 +176,18 @@ class Model:
                 f"in the layout {self.config.layout}"
             )
         features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
-        both = torch.addmm(self._class_bias, features, self._class_weight)  # (S, D + 2)
-        intermediate = torch.nn.functional.leaky_relu(both[:, :-2], 0.2)
-        head = self._network.intensity
-        return torch.cat((torch.addmm(head.bias, intermediate, head.weight.T), both[:, -2:]), 1).sigmoid_()
-
-
-def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's weights by name, without making it."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in Network(config).state_dict().items()}
+        output = self._network.judge(features)
+        return torch.cat((output.intensity[:, None], output.classes), 1)
 
 
 def _find(name_or_path: str | Path) -> Path:
     """Return the file of weights given by name or path."""
-    shipped = shipped_models()
-    known = ", ".join(shipped) or "none"
-    text = str(name_or_path)
-    if text in shipped:
-        return shipped[text]
-    path = Path(text)
+    known, path = shipped("models", ".safetensors"), Path(name_or_path)
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
     if path.is_file():
         return path
     raise ModelError(
-        f"there are no weights {text!r}; shipped are {known}, or give the path of a .safetensors file"
+        f"there are no weights {str(name_or_path)!r}; shipped are {', '.join(known) or 'none'}, "
+        "or give the path of a .safetensors file"
     )

@@ -13,7 +13,11 @@ from streamspot.errors import SettingsError
 from streamspot.types import FlowName
 
 FLOWS: tuple[FlowName, ...] = get_args(FlowName)
-Flow = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+Picture = NDArray[np.uint8]
+Points = NDArray[np.float32]
+Flow = Callable[[Picture, Picture, Points], Points]
+
+_cv: Any = cv2  # the type stubs of OpenCV leave some functions out
 
 _WINDOW = 15
 """Side of the patch that Lucas-Kanade follows, crop pixels: 0.3 inter-ocular distances."""
@@ -35,27 +39,23 @@ def make_flow(name: str = "lk") -> Flow:
     Raises:
         SettingsError: There is no flow of that name.
     """
-    library: Any = cv2  # the type stubs of OpenCV leave these functions out
     if name == "lk":
         return _lucas_kanade
     if name == "farneback":
-        return _read(lambda a, b: library.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 5, 7, 1.5, 0))
+        return _read(lambda a, b: _cv.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 5, 7, 1.5, 0))
     if name == "tvl1":
-        method = library.optflow.DualTVL1OpticalFlow_create()
+        method = _cv.optflow.DualTVL1OpticalFlow_create()
     elif name == "dis":
-        method = library.DISOpticalFlow_create(library.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        method = _cv.DISOpticalFlow_create(_cv.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     else:
         raise SettingsError(f"there is no flow {name!r}; choose one of {', '.join(FLOWS)}")
     return _read(lambda a, b: method.calc(a, b, None))
 
 
-def _lucas_kanade(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _lucas_kanade(before: Picture, after: Picture, points: Points) -> Points:
     """Follow the patch around each point."""
-    library: Any = cv2
     start = np.ascontiguousarray(points, np.float32)
-    end, found, _ = library.calcOpticalFlowPyrLK(
+    end, found, _ = _cv.calcOpticalFlowPyrLK(
         before,
         after,
         start,
@@ -75,17 +75,14 @@ sixth of its points and of its motion, though the pictures still show them."""
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.01)
 
 
-def _read(dense: Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]) -> Flow:
+def _read(dense: Callable[[Picture, Picture], NDArray[np.float32]]) -> Flow:
     """Return a dense flow averaged over blocks and read at the points."""
 
-    def flow(
-        before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def flow(before: Picture, after: Picture, points: Points) -> Points:
         size = before.shape[1] // _BLOCK, before.shape[0] // _BLOCK
         field = cv2.resize(dense(before, after), size, interpolation=cv2.INTER_AREA)
         column, row = np.hsplit((points - (_BLOCK - 1) / 2) / np.float32(_BLOCK), 2)
-        return np.asarray(
-            cv2.remap(field, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-        )
+        read = cv2.remap(field, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(read[:, 0])
 
     return flow

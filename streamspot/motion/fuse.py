@@ -62,17 +62,17 @@ class MotionFusion:
 
     Each frame is followed into first, then pushed, with its landmarks or, if those are not needed, without.
 
+    Attributes:
+        seen: Time of the frame that was pushed last, seconds.
+
     Args:
         layout: The regions to measure.
         origin: Time of tick 0: the first frame of the source, seconds.
         flow: Which optical flow to use.
-        anchor: Time constant of the complementary filter, seconds.
     """
 
-    def __init__(
-        self, layout: Layout, *, origin: float, flow: FlowName = "lk", anchor: float = ANCHOR
-    ) -> None:
-        self._anchor = anchor
+    def __init__(self, layout: Layout, *, origin: float, flow: FlowName = "lk") -> None:
+        self.seen = -math.inf
         self._points = np.concatenate([RIGID, layout.vertices])
         self._grid = TickGrid(origin)
         self._flow = make_flow(flow)
@@ -121,12 +121,9 @@ class MotionFusion:
         """Take the frame that was followed into; return the motion of every tick now known.
 
         In the first 0.3 s of a face that is no motion, of quality 0: its landmarks settle. The mesh they settle
-        to is the reference of all that follows.
-
-        Args:
-            frame: The frame.
-            face: The face in it; None where :meth:`follow` did not need its landmarks and they were not looked for.
+        to is the reference of all that follows. The face is None where ``follow`` did not need its landmarks.
         """
+        self.seen = frame.pts
         if self._began is None:
             self._began = frame.pts
         if frame.pts - self._began < _SETTLING:
@@ -140,7 +137,7 @@ class MotionFusion:
             self._carried += ahead.own
         if face is not None:
             self._look(frame, face)
-        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (self._anchor * self._quality)))
+        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (ANCHOR * self._quality)))
         correction = trust * self._error
         self._position = self._position + correction
         self._error -= correction

@@ -27,30 +27,20 @@ class TickGrid:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._next: int | None = None
-        self._at = 0.0
-        self._frame = 0
-        self._value: NDArray[np.float32] | None = None
+        self._last: tuple[float, int, NDArray[np.float32]] | None = None
 
     def push(
         self, pts: float, frame: int, value: NDArray[np.float32]
     ) -> Iterator[tuple[int, float, int, NDArray[np.float32]]]:
-        """Take the curve's value at a frame; yield (tick, pts, nearest frame, value) of every tick now known.
-
-        Args:
-            pts: The frame's time, later than the last.
-            frame: Its index.
-            value: The curve there, any shape.
-        """
+        """Take the curve's value at a later frame; yield (tick, pts, nearest frame, value) of the ticks now known."""
         at = (pts - self._origin) * TICK_RATE
-        if self._next is None or self._value is None:
+        earlier, earlier_frame, before = self._last or (at, frame, value)
+        if self._next is None:
             self._next = math.ceil(at - _EPSILON)
-            before, earlier, earlier_frame = value, at, frame
-        else:
-            before, earlier, earlier_frame = self._value, self._at, self._frame
         while self._next <= at + _EPSILON:
             share = 1.0 if at <= earlier else min(1.0, max(0.0, (self._next - earlier) / (at - earlier)))
             nearest = frame if share >= 0.5 else earlier_frame
             known = before + np.float32(share) * (value - before)
             yield self._next, self._origin + self._next / TICK_RATE, nearest, known
             self._next += 1
-        self._at, self._frame, self._value = at, frame, value
+        self._last = at, frame, value

@@ -28,11 +28,8 @@ _PRIOR = np.diag([1e-6, 1e-6, 1e-3, 1e-3, 1e-2, 1e-2])
 def rigid_basis(points: Array) -> NDArray[np.float64]:
     """Return the image motion of each point for each of the six motions of a rigid body.
 
-    Args:
-        points: ``(N, 3)`` positions in inter-ocular distances, depth away from the camera positive.
-
-    Returns:
-        ``(N, 2, 6)``: shift x, shift y, nearing, roll, yaw and pitch (small angles, weak perspective).
+    Of points ``(N, 3)`` in inter-ocular distances, depth away from the camera positive, it is ``(N, 2, 6)``: shift x,
+    shift y, nearing, roll, yaw and pitch (small angles, weak perspective).
     """
     x, y, z = points.T
     basis = np.zeros((len(points), 2, 6))
@@ -49,12 +46,8 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
     Three rounds of re-weighted least squares with Cauchy-like weights, begun at the median motion: a hand, hair
     or a spectacle frame over fewer than half of the points does not matter.
 
-    Args:
-        basis: ``(N, 2, 6)`` of :func:`rigid_basis`.
-        motion: ``(N, 2)`` measured, in inter-ocular distances.
-
-    Returns:
-        The six parameters, and the robust standard deviation of what they leave, in inter-ocular distances.
+    Returned are the six parameters for ``motion`` ``(N, 2)``, and the robust standard deviation of what they leave,
+    in inter-ocular distances.
     """
     rows = basis.reshape(-1, 6)
     target = motion.reshape(-1).astype(np.float64)
@@ -87,9 +80,7 @@ def _spread(left: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 class PoseNormaliser:
     """Turns landmarks back into the pose of a reference (3-D Procrustes on the rigid points).
 
-    Args:
-        reference: ``(26 + R, 3)`` landmarks in inter-ocular distances, those of ``RIGID`` first; the segment's
-            first frame.
+    The reference, a segment's first mesh, is (26 + R, 3) in inter-ocular distances, the points of ``RIGID`` first.
     """
 
     def __init__(self, reference: Array) -> None:
@@ -99,9 +90,6 @@ class PoseNormaliser:
 
     def __call__(self, points: Array) -> Array:
         """Return the ``(R, 2)`` positions of the points after the rigid ones, were the head in the reference pose.
-
-        Args:
-            points: ``(26 + R, 3)``, in the order of the reference.
 
         Source: Umeyama, *Least-squares estimation of transformation parameters*, PAMI 1991.
         """

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from streamspot.credentials import MQTT_PASSWORD, has_password, password_of, redacted
 from streamspot.errors import SettingsError
-
-PASSWORD = "STREAMSPOT_MQTT_PASSWORD"  # noqa: S105  (the name of the variable, not its value)
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _FILES = ("cafile", "certfile", "keyfile")
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
-
-
-def redacted(text: str) -> str:
-    """Return text with user and password taken out of every address in it."""
-    return _CREDENTIALS.sub("//", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +35,26 @@ class Broker:
 
         ``mqtt[s]://[user@]host[:port]`` or ``ws[s]://[user@]host[:port]/path``; for TLS
         ``?cafile=…&certfile=…&keyfile=…`` name PEM files. ``?version=5`` speaks MQTT 5 instead of 3.1.1,
-        which every broker knows. The password comes from the environment variable
-        STREAMSPOT_MQTT_PASSWORD or from the file that STREAMSPOT_MQTT_PASSWORD_FILE names.
+        which every broker knows. The password comes from STREAMSPOT_MQTT_PASSWORD, see ``password_of``.
 
         Raises:
             SettingsError: The address makes no sense, or holds a password.
         """
+        url = url if "://" in url else f"mqtt://{url}"
         shown = redacted(url)
+        if has_password(url):
+            raise SettingsError(
+                f"the address {shown} holds a password, which others on this machine could read; write "
+                f"mqtt://user@host and put the password into the environment variable {MQTT_PASSWORD}"
+            )
         try:
-            parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+            parts = urlsplit(url)
             port = parts.port
         except ValueError:
             raise SettingsError(f"{shown!r} is no broker address; write mqtt://host:1883") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise SettingsError(
                 f"{shown!r} is no broker address; write mqtt://host:1883, mqtts://, ws:// or wss://"
-            )
-        if parts.password is not None:
-            raise SettingsError(
-                f"the address of {parts.hostname} holds a password, which others on this machine could read; "
-                f"write mqtt://user@host and put the password into the environment variable {PASSWORD}"
             )
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         version = query.pop("version", "3.1.1")
@@ -79,12 +70,13 @@ class Broker:
         for key, file in query.items():
             if not Path(file).is_file():
                 raise SettingsError(f"the {key} {file} does not exist; name a PEM file")
+        user = unquote(parts.username) if parts.username else None
         return cls(
             scheme=parts.scheme,
             host=parts.hostname,
             port=port or _PORTS[parts.scheme],
-            user=unquote(parts.username) if parts.username else None,
-            password=_password() if parts.username else None,
+            user=user,
+            password=password_of(MQTT_PASSWORD, user, parts.hostname) if user else None,
             path=parts.path or "/mqtt",
             v5=version == "5",
             **query,
@@ -113,14 +105,3 @@ class Broker:
                 f"the certificates for {self.address} are unusable ({error}); check them"
             ) from None
         return context
-
-
-def _password() -> str | None:
-    if name := os.environ.get(f"{PASSWORD}_FILE"):
-        try:
-            return Path(name).read_text().rstrip("\r\n")
-        except OSError as error:
-            raise SettingsError(
-                f"the password file {name} is unreadable ({error.strerror}); name another"
-            ) from None
-    return os.environ.get(PASSWORD)

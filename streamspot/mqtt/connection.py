@@ -31,15 +31,20 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from streamspot.credentials import MQTT_PASSWORD
 from streamspot.errors import BrokerError
 from streamspot.loop import watches_sockets
-from streamspot.mqtt.address import PASSWORD, Broker
+from streamspot.mqtt.address import Broker
 
 TIMEOUT = 4.0
 """Seconds for any answer of the broker; after it the connection is given up and made anew."""
 KEEPALIVE = 10
 """Seconds of silence after which client and broker ask each other whether they are still there."""
+
+_MAX_PACKET = 128 * 1024
+"""Bytes of the longest packet that a broker may send us, told on MQTT 5; no event and no command is near it."""
 
 _QUIET = logging.getLogger(__name__)
 _QUIET.setLevel(logging.CRITICAL)
@@ -95,6 +100,13 @@ class Connection:
                 f"the broker refuses messages to {topic} ({self._refusal}); check its access rules"
             )
 
+    async def subscribe_unretained(self, topic: str) -> None:
+        """Subscribe so that on MQTT 5 a retained message keeps its mark; before 5 it has none if it is new."""
+        if self.v5:
+            await self.client.subscribe(topic, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            await self.client.subscribe(topic, qos=1)
+
     def hear_refusals(self) -> None:
         """Remember why the broker dropped a message; aiomqtt takes a refusal for an acknowledgement."""
         paho = _paho(self.client)
@@ -128,7 +140,7 @@ class Dialler:
         """Connect, and disconnect at the end.
 
         Args:
-            will: Topic and payload the broker publishes, retained, if we vanish.
+            will: Topic and payload, plain text, that the broker publishes, retained, if we vanish.
 
         Raises:
             RefusedError: Credentials, certificate or version are not accepted.
@@ -154,7 +166,7 @@ class Dialler:
             password=self.broker.password,
             identifier=self.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if self.broker.v5 else aiomqtt.ProtocolVersion.V311,
-            will=aiomqtt.Will(*will, qos=1, retain=True) if will else None,
+            will=self._will(*will) if will else None,
             transport="websockets" if web else "tcp",
             websocket_path=self.broker.path if web else None,
             tls_context=self.broker.tls(),
@@ -185,10 +197,18 @@ class Dialler:
             raise aiomqtt.MqttError(reason or "no answer") from None
         writer.close()
 
+    def _will(self, topic: str, payload: bytes) -> aiomqtt.Will:
+        properties = None
+        if self.broker.v5:
+            properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            properties.ContentType = "text/plain"
+        return aiomqtt.Will(topic, payload, qos=1, retain=True, properties=properties)
+
     def _session(self) -> dict[str, Any]:
         if not self.broker.v5:
             return {"clean_session": not self.persistent}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = _MAX_PACKET
         if self.persistent:
             properties.SessionExpiryInterval = 7 * 86400
         return {"clean_start": not self.persistent, "properties": properties}
@@ -232,7 +252,7 @@ def _sentences(broker: Broker) -> Iterator[None]:
         yield
     except MqttConnectError as error:
         raise RefusedError(
-            f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({PASSWORD})"
+            f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({MQTT_PASSWORD})"
         ) from None
     except aiomqtt.MqttError as error:
         if isinstance(tls := error.__context__, ssl.SSLError):

@@ -19,8 +19,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from streamspot import __version__
 from streamspot.commands import COMMAND
 from streamspot.events import CONTENT_TYPE, CloudEvent
-from streamspot.mqtt.bridges import Expression
 from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload, Status
+from streamspot.mqtt.ros import FaceExpression, TrackedFaces
 
 
 class _Published(GenerateJsonSchema):
@@ -92,14 +92,35 @@ _TOPICS = {
     ),
     "stats": _Topic(f"{_STREAM}/stats", "Counts and latencies, every 10 s.", TypeAdapter(StatsPayload)),
     "error": _Topic(f"{_STREAM}/error", "A trouble and its remedy, one sentence.", TypeAdapter(ErrorPayload)),
-    "hri": _Topic(
-        f"{_STREAM}/hri",
-        "Only on request: what a face does, in the shape of ROS' hri_msgs/msg/Expression.",
-        TypeAdapter(Expression),
-    ),
     "set": _Topic(f"{_STREAM}/set", "A command.", COMMAND),
+    "rosTracked": _Topic(
+        f"{_STREAM}/ros/tracked",
+        "With --ros: the faces in view, in the shape of ROS' hri_msgs/msg/IdsList.",
+        TypeAdapter(TrackedFaces),
+    ),
+    "rosExpression": _Topic(
+        f"{_STREAM}/ros/{{face}}/expression",
+        "With --ros: what a face does from now on, in the shape of streamspot_msgs/msg/Expression.",
+        TypeAdapter(FaceExpression),
+    ),
+    "homeAssistant": _Topic(
+        "homeassistant/device/streamspot_{node}/{stream}/config",
+        "With --homeassistant: the device that Home Assistant shows; in both names _ is doubled and . is _-.",
+        TypeAdapter(dict[str, Any]),
+        retain=True,
+    ),
 }
-_PARAMETERS = {"node": "Machine or installation.", "stream": "Source."}
+_PARAMETERS = {
+    "node": "Machine or installation.",
+    "stream": "Source.",
+    "face": "Place that a face in view takes: f0, f1, …",
+}
+_SERVERS = {
+    "mqtt": (1883, "Plain, for a trusted network."),
+    "mqtts": (8883, "Encrypted."),
+    "ws": (80, "Plain, over WebSocket, for browsers."),
+    "wss": (443, "Encrypted, over WebSocket."),
+}
 
 
 def asyncapi() -> dict[str, Any]:
@@ -122,6 +143,20 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
+        "servers": {
+            protocol: {
+                "host": "{host}:{port}",
+                **({"pathname": "/mqtt"} if protocol.startswith("ws") else {}),
+                "protocol": protocol,
+                "protocolVersion": "3.1.1",
+                "description": f"Your broker. {text} MQTT 5 is spoken on request.",
+                "variables": {
+                    "host": {"default": "127.0.0.1", "description": "Where the broker is."},
+                    "port": {"default": str(port), "description": "Its port."},
+                },
+            }
+            for protocol, (port, text) in _SERVERS.items()
+        },
         "channels": each(
             lambda name, topic: {
                 "address": topic.address,

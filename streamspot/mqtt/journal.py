@@ -1,308 +1,257 @@
 """The journal: every event is on disk before it is published, and stays until the broker has it.
 
-A folder of JSON-lines files (``00000001.jsonl``, ...), each line the CloudEvent that MQTT carries, and a file
-``cursor`` with the place up to which the broker has acknowledged. Killing the process at any instant loses
-nothing that was appended and repeats at most one event. A power failure may lose what the last ``fsync`` did
-not cover: one second's events by default.
+An SQLite database, one row an event. Killing the process at any instant loses nothing that was appended and repeats
+at most one event. A power failure may cost what was appended since the last ``sync``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
 import time
 from collections import deque
-from collections.abc import Iterator
-from io import FileIO
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from streamspot.errors import SettingsError
-from streamspot.mqtt.lock import try_lock
+from streamspot.mqtt import database
+from streamspot.mqtt.database import Database, DatabaseError, journal_file
 
-_SEGMENTS = 8
-"""The bounds are kept by dropping whole files, of which there are about this many."""
-_CURSOR = "{:012d} {:015d}\n"
+_RETRY = 0.5
+"""Seconds after which a database that could not be opened is tried again."""
 
 
 class Journal:
-    """Append-only log of payloads with a cursor of what has been delivered.
+    """Payloads in order, each kept until it is delivered and, as long as there is room, afterwards.
 
-    Use it as a context manager, from one thread. A full disk does not stop the stream: what cannot be written
-    waits in memory, ``error`` says so, and it is written once there is room.
+    Use it as a context manager, from one thread; one program at a time may hold a journal. While the disk is full
+    or the file has gone, payloads wait in memory, ``error`` says so, and they are written once that is possible. A
+    database that is damaged or was deleted is begun anew with what can still be read of it.
 
     Args:
-        folder: Made if missing; one program at a time may hold it.
-        max_bytes: Size of the whole journal; beyond it the oldest file goes, delivered or not.
-        max_age: Seconds after which a delivered file goes, and an undelivered one too.
-        max_memory: Events kept in memory while the disk is full; beyond it the oldest goes.
-        fsync: Seconds between two ``fsync``; 0 means one for every event, before it is published.
+        place: Folder of ``journal.sqlite``, made if missing, or a file that ends in ``.sqlite``.
+        max_bytes: Size of all payloads together; beyond it the oldest goes, delivered or not.
+        max_memory: Payloads kept in memory while they cannot be written; beyond it the oldest goes.
+        fsync: Seconds between two ``sync``; 0 makes each payload outlive a power failure once it is appended.
 
     Attributes:
-        queued: Events not yet delivered.
-        lost: Events dropped by one of the bounds before they were delivered.
-        error: One sentence, or empty.
-        fsync: As given; whoever owns the journal calls ``sync`` that often.
+        queued: Payloads not yet delivered.
+        lost: Payloads dropped undelivered, by one of the bounds or by damage.
+        error: What is wrong now, one sentence, or empty.
+        messages: What has happened to the file, oldest first; emptied by whoever shows them.
 
     Raises:
-        SettingsError: The folder cannot be used (on entering).
+        SettingsError: The journal cannot be used, or another program holds it (on entering).
     """
 
     def __init__(
         self,
-        folder: Path,
+        place: Path,
         *,
         max_bytes: int = 64 * 2**20,
-        max_age: float = 7 * 86400.0,
         max_memory: int = 10_000,
         fsync: float = 1.0,
     ) -> None:
         self.queued = 0
         self.lost = 0
         self.error = ""
-        self.fsync = fsync
-        self._folder = folder
-        self._segment_bytes = max(max_bytes // _SEGMENTS, 1)
-        self._segment_age = max_age / _SEGMENTS
+        self.messages: deque[str] = deque(maxlen=20)
+        self._path = journal_file(place)
         self._max_bytes = max_bytes
-        self._max_age = max_age
-        self._memory: deque[bytes] = deque()
         self._max_memory = max_memory
-        self._dirty = False  # something was written since the last fsync
-        self._syncing = asyncio.Lock()
-        self._open = contextlib.ExitStack()
-        self._last = 1  # number of the file written to
-        self._tail: FileIO  # that file
-        self._size = 0  # its length
-        self._born = 0.0  # when it was begun
-        self._at = (1, 0)  # cursor: number of the file, offset
-        self._reader: BinaryIO | None = None  # the file under the cursor
-        self._head: bytes | None = None  # the payload under the cursor
+        self._fsync = fsync
+        self._memory: deque[tuple[float, bytes]] = deque()  # time and payload of what is not on disk yet
+        self._head: tuple[int, bytes] | None = (
+            None  # what was last peeked; its number is 0 if it is in memory
+        )
+        self._file: Database | None = None
+        self._dirty = False  # something was written since the last sync
+        self._synced = self._tried = 0.0
 
     def __enter__(self) -> Self:
-        with self._open:
-            try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._lock()
-                self._cursor = self._open.enter_context(self._private(self._folder / "cursor"))
-                numbers = self._numbers()
-                self._last = numbers[-1] if numbers else 1
-                self._begin(self._last)
-                self._mend()
-                self._resume(numbers)
-                self._bound()
-            except OSError as error:
+        try:
+            self._open()
+        except DatabaseError as error:
+            if not error.full:
                 raise SettingsError(
-                    f"the journal {self._folder} cannot be used ({error.strerror}); name another folder"
+                    f"the journal {self._path} cannot be used ({error}); name another folder"
                 ) from None
-            self._open = self._open.pop_all()
+            self._wait(error)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush_memory()
-        with contextlib.suppress(OSError):
-            os.fsync(self._tail.fileno())
-        if self._reader is not None:
-            self._reader.close()
-        self._tail.close()
-        self._open.close()
+        self._flush()
+        if self._file is not None:
+            self._file.close()
 
-    def append(self, payload: bytes) -> None:
-        """Write one payload (no line end in it); afterwards a killed process loses nothing of it."""
+    def append(self, payload: bytes, time: float = 0.0) -> None:
+        """Write a payload; afterwards a killed process loses nothing of it.
+
+        Args:
+            payload: What is to be delivered.
+            time: Seconds since 1970, by which ``read`` chooses.
+        """
         self.queued += 1
-        self._memory.append(payload)
-        self._flush_memory()
+        self._memory.append((time, payload))
+        self._flush()
         while len(self._memory) > self._max_memory:
-            self._forget(self._memory.popleft())
+            if self._head == (0, self._memory.popleft()[1]):
+                self._head = None
+            self._lose(1)
             self.error = (
                 f"more than {self._max_memory} events wait for the full disk, the oldest go; free space"
             )
 
-    async def sync(self) -> None:
-        """Make what was appended outlive a power failure."""
-        async with self._syncing:
-            if self._dirty:
-                self._dirty = False
-                await asyncio.to_thread(self._sync)
-
     def peek(self) -> bytes | None:
         """Return the oldest undelivered payload, None if there is none."""
         if self._head is None:
-            self._flush_memory()
-            self._head = self._read()
-        return self._head
+            self._flush()
+            self._try(self._find)
+            if self._head is None and self._memory:
+                self._head = 0, self._memory[0][1]
+        return None if self._head is None else self._head[1]
 
     def ack(self, payload: bytes) -> None:
         """Note that the broker has the payload last peeked; a payload dropped meanwhile is ignored."""
-        if payload != self._head:
+        if self._head is None or self._head[1] != payload:
             return
-        self._head = None
+        number, self._head = self._head[0], None
         self.queued -= 1
-        if self._memory and self._memory[0] == payload and not self._behind():
+        if number:
+            self._try(lambda file: file.deliver(number))
+        else:
             self._memory.popleft()
-            return
-        self._move(self._at[0], self._at[1] + len(payload) + 1)
+
+    async def keep(self) -> None:
+        """Look whether the file is still there, write what waits in memory, ``sync`` if due; call it every second."""
+        if self._file is not None and self._file.gone():
+            self._begin_anew(self._file, damaged=False)
+        self._flush()
+        if self._dirty and time.monotonic() - self._synced >= self._fsync:
+            await self.sync()
+
+    async def sync(self) -> None:
+        """Make what was appended outlive a power failure."""
+        self._synced, self._dirty = time.monotonic(), False
+        if self._file is not None:
+            await asyncio.to_thread(self._file.sync)
 
     @staticmethod
-    def read(folder: Path, since: str = "") -> Iterator[bytes]:
+    def read(place: Path, since: float = float("-inf")) -> Iterator[bytes]:
         """Yield the payloads of a journal, delivered or not, oldest first; another program may hold it.
 
         Args:
-            folder: The journal.
-            since: RFC 3339 time in UTC; earlier events are left out.
+            place: As above.
+            since: Seconds since 1970; what is earlier is left out.
+
+        Raises:
+            SettingsError: There is no such journal, or it cannot be read.
         """
-        for path in sorted(folder.glob("*.jsonl")):
-            with path.open("rb") as file:
-                yield from (line[:-1] for line in file if line.endswith(b"\n") and _time(line) >= since)
-
-    def _lock(self) -> None:
-        lock = self._open.enter_context(self._private(self._folder / "lock"))
-        if not try_lock(lock):
-            raise SettingsError(
-                f"the journal {self._folder} is held by another streamspot; stop it or name another folder"
-            )
-
-    @staticmethod
-    def _private(path: Path) -> FileIO:
-        """Open a file only its owner may read, in binary: who smiled when is nobody else's business."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        return FileIO(os.open(path, flags, 0o600), "r+b")
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.jsonl"
-
-    def _numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in self._folder.glob("*.jsonl") if path.stem.isdigit())
-
-    def _begin(self, number: int) -> None:
-        tail = self._private(self._path(number))
-        self._size = tail.seek(0, os.SEEK_END)
-        self._tail, self._last = tail, number
-        self._born = os.fstat(tail.fileno()).st_mtime
-
-    def _mend(self) -> None:
-        """Cut off a line that a crash left unfinished; it was never reported as written."""
-        self._tail.seek(max(self._size - 2 * 65536, 0))
-        rest = self._tail.read()
-        torn = len(rest) - (rest.rfind(b"\n") + 1)
-        if torn:
-            self._size -= torn
-            self._tail.truncate(self._size)
-        self._tail.seek(self._size)
-
-    def _resume(self, numbers: list[int]) -> None:
-        """Find the cursor; one that is damaged starts at the oldest file, for a repetition harms nobody."""
-        first = numbers[0] if numbers else 1
+        path = journal_file(place)
+        if not path.is_file():
+            raise SettingsError(f"there is no journal {path}; name the folder that the stream was run with")
         try:
-            number, offset = (int(part) for part in self._cursor.read(64).split())
-            sound = number in numbers and 0 <= offset <= self._path(number).stat().st_size
-        except ValueError:
-            sound = False
-        self._at = (number, offset) if sound else (first, 0)
-        self._move(*self._at)  # takes the cursor's place on the disk while there is room
-        for each in numbers:
-            if each >= self._at[0]:
-                with self._path(each).open("rb") as file:
-                    file.seek(self._at[1] if each == self._at[0] else 0)
-                    self.queued += sum(1 for _ in file)
+            yield from database.read(path, since)
+        except DatabaseError as error:
+            raise SettingsError(
+                f"the journal {path} cannot be read ({error}); run a stream with it, which mends it"
+            ) from None
 
-    def _flush_memory(self) -> None:
-        while self._memory:
-            line = self._memory[0] + b"\n"
+    def _open(self) -> None:
+        """Open the file, or set it aside if it is damaged, and begin anew.
+
+        Raises:
+            SettingsError: Another program holds it.
+            DatabaseError: It cannot be opened.
+        """
+        self._tried = time.monotonic()
+        try:
+            self._file = Database(self._path, durable=self._fsync == 0)
+        except DatabaseError as error:
+            if not error.damage:
+                raise
+            self._rescue(database.undelivered(self._path), damaged=True)
+            self._file = Database(self._path, durable=self._fsync == 0)
+        self.queued = len(self._memory) + self._file.queued
+
+    def _flush(self) -> None:
+        """Write what waits in memory."""
+        if self._file is None and time.monotonic() - self._tried >= _RETRY:
             try:
-                if self._size and (
-                    self._size + len(line) > self._segment_bytes
-                    or time.time() - self._born > self._segment_age
-                ):
-                    self._rotate()
-                written = self._tail.write(line)
-                if written != len(line):
-                    raise OSError(28, "No space left on device")  # noqa: TRY301
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    self._tail.truncate(self._size)
-                    self._tail.seek(self._size)
-                self.error = (
-                    f"the journal {self._folder} is not writable ({error.strerror}), events wait in memory; "
-                    "free some space"
-                )
+                self._open()
+            except DatabaseError as error:
+                self._wait(error)
+            except SettingsError as error:
+                self.error = str(error)
+        while self._memory:
+            if not self._try(self._store):
                 return
-            self._size += len(line)
-            self._dirty = True
-            self._memory.popleft()
-        self.error = ""
+        if self._file is not None:
+            self.error = ""
 
-    def _rotate(self) -> None:
-        old, end = self._tail, (self._last, self._size)
-        self._begin(self._last + 1)
-        if self._at == end:  # what is in flight from memory will stand at the start of the new file
-            self._move(self._last, 0)
-        os.fsync(old.fileno())
-        old.close()
-        self._bound()
-
-    def _bound(self) -> None:
-        """Drop the oldest files until size and age are within bounds."""
-        numbers = self._numbers()[:-1]
-        sizes = {number: self._path(number).stat() for number in numbers}
-        total = sum(status.st_size for status in sizes.values()) + self._segment_bytes
-        for number, status in sizes.items():
-            if total <= self._max_bytes and time.time() - status.st_mtime <= self._max_age:
-                break
-            total -= status.st_size
-            if number >= self._at[0]:
-                start = self._at[1] if number == self._at[0] else 0
-                with self._path(number).open("rb") as file:
-                    file.seek(start)
-                    gone = sum(1 for _ in file)
-                self.queued -= gone
-                self.lost += gone
-                self._head = None
-                self._move(number + 1, 0)
-            self._path(number).unlink()
-
-    def _forget(self, payload: bytes) -> None:
-        self.queued -= 1
-        self.lost += 1
-        if payload == self._head:
+    def _store(self, file: Database) -> None:
+        when, payload = self._memory[0]
+        number = file.append(when, payload)
+        self._dirty = True
+        self._memory.popleft()
+        if file.delivered == number - 1:
+            self._head = number, payload
+        self._lose(file.trim(self._max_bytes))
+        if self._head is not None and 0 < self._head[0] <= file.delivered:
             self._head = None
 
-    def _behind(self) -> bool:
-        """Tell whether anything on disk is undelivered."""
-        return self._at < (self._last, self._size)
+    def _find(self, file: Database) -> None:
+        self._head = file.next()
 
-    def _read(self) -> bytes | None:
-        while self._behind():
-            if self._reader is None:
-                self._reader = self._path(self._at[0]).open("rb")
-                self._reader.seek(self._at[1])
-            line = self._reader.readline()
-            if line.endswith(b"\n"):
-                return line[:-1]
-            self._move(self._at[0] + 1, 0)
-        return self._memory[0] if self._memory else None
+    def _try(self, work: Callable[[Database], None]) -> bool:
+        """Do something with the file; return whether that was possible."""
+        if self._file is None:
+            return False
+        try:
+            work(self._file)
+        except DatabaseError as error:
+            if error.damage:
+                self._begin_anew(self._file, damaged=True)
+            else:
+                self._wait(error)
+            return False
+        return True
 
-    def _move(self, number: int, offset: int) -> None:
-        if number != self._at[0] and self._reader is not None:
-            self._reader.close()
-            self._reader = None
-        self._at = (number, offset)
-        with contextlib.suppress(OSError):  # at worst something is sent twice after a restart
-            self._cursor.seek(0)
-            self._cursor.write(_CURSOR.format(number, offset).encode())
+    def _wait(self, error: DatabaseError) -> None:
+        self.error = (
+            f"the journal {self._path} is not writable ({error}), events wait in memory; free some space"
+        )
 
-    def _sync(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the disk's trouble shows when appending
-            os.fsync(self._tail.fileno())
+    def _begin_anew(self, file: Database, *, damaged: bool) -> None:
+        """Give the file up and take what is undelivered in it into memory; ``_flush`` makes another."""
+        known = self.queued - len(self._memory)
+        rescued = (
+            file.undelivered() if damaged or file.replaced() else None
+        )  # None: it will be found there again
+        file.close()
+        self._file, self._head, self._tried = None, None, 0.0
+        if rescued is not None:
+            self._lose(max(0, known - len(rescued)))
+            self._rescue(rescued, damaged=damaged)
+        else:
+            self.messages.append(
+                f"files of the journal {self._path} were deleted while it was in use; it goes on"
+            )
 
+    def _rescue(self, rescued: list[tuple[float, bytes]], *, damaged: bool) -> None:
+        why = "was deleted or replaced while it was in use"
+        if damaged:
+            why = f"was damaged and is kept as {database.set_aside(self._path) or 'nothing'}"
+        self._memory.extendleft(reversed(rescued))
+        self.queued = len(self._memory)
+        self.messages.append(
+            f"the journal {self._path} {why}; a new one is begun with the {len(rescued)} undelivered events that "
+            f"could be read ({self.lost} are lost in this run)"
+        )
 
-def _time(line: bytes) -> str:
-    try:
-        return str(json.loads(line)["time"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        self.queued -= count

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamspot.credentials import redacted
 from streamspot.events import dumps
-from streamspot.mqtt.address import redacted
 from streamspot.stats import Delivery, Latency, Stats
 from streamspot.types import FaceState, Score, State, Trouble, Update
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from streamspot.commands import Command, parse
+from streamspot.credentials import redacted
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.events import CONTENT_TYPE, encode, topic_name
 from streamspot.mqtt import payloads
-from streamspot.mqtt.address import Broker, redacted
+from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge, Message
 from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff, quiet_loop
 from streamspot.mqtt.journal import Journal
@@ -33,7 +36,9 @@ from streamspot.types import Controls, Score, Update
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are published again
 _CURVE = 1000  # ticks kept until they are published, the latest
+_LOOK = 1.0  # s between two looks at the journal's file
 _JSON = "application/json"
+_TEXT = "text/plain"
 
 
 class Publisher:
@@ -46,13 +51,14 @@ class Publisher:
         url: Address of the broker, see ``Broker.parse``.
         node: Name of this machine or installation; its own for each process.
         stream: Name of the source.
-        journal: Folder of the journal.
+        journal: Folder of the journal, or its file.
         measured: What the stream measures of itself, for ``stats``.
         delivery: Kept current here.
         controls: The settings in force before the first update.
-        on_command: Called, in the event loop, with each command that arrives.
+        on_command: Called, in the event loop, with each command that arrives; None obeys nobody.
         bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
+        left: Seconds until the run has to be over, infinite while it goes on.
         fsync: Policy of the journal.
 
     Raises:
@@ -73,6 +79,7 @@ class Publisher:
         bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
         fsync: float = 1.0,
+        left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         broker = Broker.parse(url)
         broker.tls()
@@ -80,15 +87,18 @@ class Publisher:
         self._node, self._stream = topic_name(node), topic_name(stream)
         self._base = f"streamspot/{self._node}"
         self._journal = Journal(journal, fsync=fsync)
+        self._look = min(fsync, _LOOK) or _LOOK
         self._measured = measured
         self._delivery = delivery
         delivery.address = broker.address
         self._births = 0
         self._shared = False
         self._on_command = on_command
+        self._forged: set[str] = set()  # topics of ours on which somebody said that we are not online
         self._bridges = bridges
         self._messages: deque[Message] = deque(maxlen=200)
-        self.drain = drain
+        self._drain = drain
+        self._left = left
         self._last = Update(controls=controls)
         self._published: object = None  # what was last published on ``state``
         self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
@@ -104,7 +114,7 @@ class Publisher:
         self._count()
         self._tasks = [
             asyncio.create_task(self._run(), name="mqtt"),
-            asyncio.create_task(self._sync(), name="mqtt-journal"),
+            asyncio.create_task(self._keep(), name="mqtt-journal"),
         ]
         return self
 
@@ -114,8 +124,9 @@ class Publisher:
         self._closing.set()
         self._queued.set()
         away = self._delivery.state in {"retrying", "refused"}
-        try:  # a broker that was away a moment ago gets one more try, but does not hold up a Ctrl-C
-            await asyncio.wait({self._tasks[0]}, timeout=min(self.drain, 0.5) if away else self.drain)
+        patience = min(self._drain, 0.5) if away else self._drain  # for one more try
+        try:
+            await asyncio.wait({self._tasks[0]}, timeout=min(patience, max(0.1, self._left())))
         finally:
             await cancel_all(self._tasks)
             self._count()
@@ -125,22 +136,22 @@ class Publisher:
     async def take(self, update: Update) -> None:
         """Take an update; its events survive the death of this process when this returns."""
         for event in update.events:
-            self._journal.append(encode(event, node=self._node))
-            for bridge in self._bridges:
-                self._messages.extend(bridge.event(event))
+            decided = datetime.fromisoformat(event.decided_at.time).timestamp()
+            self._journal.append(encode(event, node=self._node), decided)
+        for bridge in self._bridges:
+            self._messages.extend(bridge.update(update))
         self._curve.extend(update.scores)
         self._errors.extend(redacted(message) for message in update.messages)
         self._last = update
-        if not update.events:
-            return
-        if self._journal.fsync == 0:
-            await self._journal.sync()
-        self._count()
-        self._queued.set()
+        if update.events:
+            self._count()
+        if update.events or self._messages:
+            self._queued.set()
 
-    def _complain(self, message: str) -> None:
-        """Publish a sentence on ``…/error``, without credentials; if many wait, the oldest is dropped."""
-        self._errors.append(redacted(message))
+    def complain(self, message: str) -> None:
+        """Publish a sentence on ``…/error``; the same once, and if many wait the oldest goes. In any thread."""
+        if (message := redacted(message)) not in self._errors:
+            self._errors.append(message)
 
     def _topic(self, name: str) -> str:
         return f"{self._base}/{self._stream}/{name}"
@@ -148,15 +159,20 @@ class Publisher:
     def _count(self) -> None:
         """Take over the journal's counts and its trouble."""
         self._delivery.queued, self._delivery.lost = self._journal.queued, self._journal.lost
+        while self._journal.messages:
+            self._delivery.messages.append(message := self._journal.messages.popleft())
+            self.complain(message)
         if self._journal.error and self._journal.error != self._delivery.error:
             self._delivery.error = self._journal.error
-            self._complain(self._journal.error)
+            self.complain(self._journal.error)
 
-    async def _sync(self) -> None:
+    async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(self._journal.fsync or 1.0)
-            await self._journal.sync()
+            await asyncio.sleep(self._look)
+            await self._journal.keep()
             self._count()
+            if self._journal.queued:
+                self._queued.set()
 
     async def _run(self) -> None:
         """Connect, deliver, and begin again whenever that ends."""
@@ -197,33 +213,33 @@ class Publisher:
     async def _birth(self, connection: Connection) -> None:
         """Publish state, bridges and status, which a restarted broker may have forgotten; the node's status last."""
         self._births += 1
-        await connection.client.subscribe(f"{self._base}/status", qos=1)
-        await connection.client.subscribe(self._topic("set"), qos=1)
+        for topic in (f"{self._base}/status", self._topic("status")):
+            await connection.client.subscribe(topic, qos=1)
+        if self._on_command is not None:
+            await connection.subscribe_unretained(self._topic("set"))
         await self._publish_state(connection)
         for bridge in self._bridges:
             self._messages.extendleft(bridge.announce())
-        await connection.publish(self._topic("status"), b"online", retain=True)
-        await connection.publish(f"{self._base}/status", b"online", retain=True)
+        await connection.publish(self._topic("status"), b"online", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"online", retain=True, kind=_TEXT)
 
     async def _farewell(self, connection: Connection) -> None:
         """Announce a clean end."""
         self._last = replace(self._last, faces={})
         await self._publish_state(connection)
-        await connection.publish(self._topic("status"), b"stopped", retain=True)
-        await connection.publish(f"{self._base}/status", b"stopped", retain=True)
+        await connection.publish(self._topic("status"), b"stopped", retain=True, kind=_TEXT)
+        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=_TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
         """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
         while True:
             self._queued.clear()
             while (payload := self._journal.peek()) is not None:
-                if self._journal.fsync == 0:
-                    await self._journal.sync()
                 if topic := event_topic(payload):
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
                     self._delivery.acknowledged += 1
                 else:
-                    self._complain("a line of the journal is damaged and was left out; check the disk")
+                    self.complain("a line of the journal is damaged and was left out; check the disk")
                 self._journal.ack(payload)
                 self._count()
             while self._messages:
@@ -236,27 +252,29 @@ class Publisher:
             await self._queued.wait()
 
     async def _listen(self, connection: Connection) -> None:
-        """Obey commands until the connection breaks."""
+        """Obey commands and guard our status until the connection breaks."""
         async for message in connection.client.messages:
-            if str(message.topic) == f"{self._base}/status":
-                await self._keep_online(connection, message.payload, retained=message.retain)
-                continue
-            if message.retain or not isinstance(message.payload, bytes):
-                continue  # a retained command was meant for another time
-            try:
-                command = parse(message.payload)
-                if self._on_command is not None:
-                    self._on_command(command)
-            except StreamspotError as error:
-                self._complain(str(error))
+            topic, payload = str(message.topic), message.payload
+            if topic.endswith("/status"):
+                if not message.retain and payload != b"online":
+                    self._forged.add(topic)
+                elif message.retain and payload == b"online" and topic == f"{self._base}/status":
+                    self._warn_of_another()
+            elif topic == self._topic("set") and not message.retain and payload:
+                # a retained command was meant for another time, and an empty one deletes that
+                self._obey(payload)
 
-    async def _keep_online(self, connection: Connection, status: object, *, retained: bool) -> None:
-        """Publish the node's status anew when another process of the same node, or its will, has overwritten it."""
-        if not retained:
-            if status in {b"offline", b"stopped"}:
-                await connection.publish(f"{self._base}/status", b"online", retain=True)
-        elif status == b"online" and self._births == 1 and not self._shared:
-            # retained from before our first birth; later ones may be our own
+    def _obey(self, payload: object) -> None:
+        try:
+            command = parse(payload if isinstance(payload, bytes) else b"")
+            if self._on_command is not None:
+                self._on_command(command)
+        except StreamspotError as error:
+            self.complain(str(error))
+
+    def _warn_of_another(self) -> None:
+        """Say, once, that the node was online before our first birth; later we may hear ourselves."""
+        if self._births == 1 and not self._shared:
             self._shared = True
             self._delivery.messages.append(
                 f"the node {self._node} is online at the broker already; if another process has that name, give "
@@ -276,6 +294,8 @@ class Publisher:
                 await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
             if due or payloads.state_key(self._last) != self._published:
                 await self._publish_state(connection)
+            while self._forged:  # by another process of the node, its will, or anybody
+                await connection.publish(self._forged.pop(), b"online", retain=True, kind=_TEXT)
             while self._errors:
                 message = payloads.error(self._errors[0])
                 await connection.publish(self._topic("error"), message, kind=_JSON)

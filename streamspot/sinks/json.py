@@ -2,67 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
-from streamspot.errors import SettingsError
 from streamspot.events import encode
+from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
 from streamspot.types import Update
 
 
 class LineFile:
-    """A file or, for ``-``, standard output; every line is with the operating system once written.
+    """A file or, for ``-``, standard output, written in the background; see ``BackgroundWriter``.
 
     Args:
         path: File, overwritten, or ``-`` for standard output.
+        host: The run around it.
+        append: Go on behind what the file holds instead.
 
     Raises:
-        SettingsError: The file cannot be created (on entering), or written.
+        SettingsError: The file cannot be written (on entering), or nobody reads standard output any more.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
+    def __init__(self, path: str | Path, host: Host | None = None, *, append: bool = False) -> None:
+        self.target = LineTarget(path, append=append)
+        self._writer = BackgroundWriter(self.target, self.target.name, host or Host())
 
     async def __aenter__(self) -> Self:
-        if str(self._path) == "-":
-            if sys.stdout is None:
-                raise SettingsError("the standard output is closed; open it, or name a file instead of -")
-            self._file = sys.stdout.buffer
-            return self
-        try:
-            self._file = Path(self._path).open("wb")  # noqa: ASYNC230, SIM115
-        except OSError as error:
-            raise SettingsError(f"{self._path} is not writable ({error.strerror}); name another") from None
+        await self._writer.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None and str(self._path) != "-":
-            with contextlib.suppress(OSError):  # a full disk has been reported already
-                self._file.close()
-        self._file = None
+        await self._writer.close()
 
-    def write(self, lines: bytes) -> None:
-        """Write whole lines."""
-        if self._file is None:
-            return
-        try:
-            self._file.write(lines)
-            self._file.flush()
-        except BrokenPipeError:
-            raise SettingsError(
-                "nobody reads the standard output any more, so the run ends; name a file to go on without a reader"
-            ) from None
-        except OSError as error:
-            place = "the standard output" if str(self._path) == "-" else self._path
-            raise SettingsError(
-                f"{place} cannot be written ({error.strerror}); free some space or choose another file"
-            ) from None
+    def write(self, lines: bytes) -> bool:
+        """Hand whole lines over; return whether there was room for them."""
+        return self._writer.put(lines, len(lines))
 
 
 class JsonLines(LineFile):
@@ -71,13 +47,14 @@ class JsonLines(LineFile):
     Args:
         path: File, overwritten, or ``-`` for standard output.
         node: Name of this machine or installation.
+        host: The run around it.
     """
 
-    def __init__(self, path: str | Path, *, node: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, *, node: str, host: Host | None = None) -> None:
+        super().__init__(path, host)
         self._node = node
 
     async def take(self, update: Update) -> None:
-        """Write the events."""
+        """Hand the events over."""
         for event in update.events:
             self.write(encode(event, node=self._node) + b"\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +13,9 @@ from streamspot.engine import StreamRun
 from streamspot.errors import SettingsError
 from streamspot.sources import MotionRecording
 from streamspot.types import Kind, Update
+
+_MOST, _SPAN = 20, 10.0
+"""Labels that are taken in so many seconds: more than anybody gives, far fewer than a flood."""
 
 
 class LiveLabels:
@@ -23,6 +28,8 @@ class LiveLabels:
     def __init__(self, run: StreamRun) -> None:
         self._run = run
         self._recent = Recent()
+        self._points: Points | None = None
+        self._given: deque[float] = deque(maxlen=_MOST)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,24 +41,31 @@ class LiveLabels:
 
     async def take(self, update: Update) -> None:
         """Remember which frame was shown when."""
-        frames = self._recent.frames
-        if update.session is not None and (not frames or frames[-1].frame != update.frame):
-            self._recent.show(Shown(update.frame, update.pts))
+        recent = self._recent
+        if update.session is not None and (not recent or recent[-1].frame != update.frame):
+            recent.append(Shown(update.frame, update.pts))
 
     def add(self, kind: Kind) -> None:
         """Label the frame that was shown a reaction time ago.
 
         Raises:
-            SettingsError: There is no recording that the label could belong to, or no frame yet.
+            SettingsError: There is no recording that the label could belong to, no frame yet, or labels come in a
+                flood.
             DataError: The label cannot be written.
         """
+        now = time.monotonic()
+        if len(self._given) == _MOST and now - self._given[0] < _SPAN:
+            raise SettingsError(f"more than {_MOST} labels in {_SPAN:.0f} s are not taken; give them by hand")
         video, frame = self._video(), self._recent.ago(REACTION)
         if video is None:
             raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
         if frame is None:
             raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
         subject = self._run.settings.name.subject or self._run.name
-        Points(video.with_name("points.csv"), video.name, subject, None).add(kind, frame)
+        if self._points is None:
+            self._points = Points(video.with_name("points.csv"), video.name, subject, None)
+        self._points.add(kind, frame)
+        self._given.append(now)
 
     def _video(self) -> Path | None:
         """Return the recording that is being made or replayed, None if there is none."""

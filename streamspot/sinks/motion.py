@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from streamspot.engine import StreamRun
-from streamspot.sources.motion import MotionWriter
-from streamspot.types import Update
+from streamspot.sinks.json import LineFile
+from streamspot.sinks.writer import Host
+from streamspot.sources.motion import MotionLines
+from streamspot.types import Motion, SegmentEnd, Update
 
 
-class MotionRecorder:
+class MotionRecorder(LineFile):
     """Records the region motion of a stream, no picture of it.
+
+    Where motion had to be left out, because the disk was full for long, the faces' segments end in the recording: a
+    replay never takes what comes after the gap for a continuation.
 
     Args:
         path: File, overwritten.
         run: The stream; names the regions and how they are judged.
-
-    Raises:
-        SourceError: The file cannot be written.
+        host: The run around it.
     """
 
-    def __init__(self, path: Path, run: StreamRun) -> None:
-        self._path = path
+    def __init__(self, path: Path, run: StreamRun, host: Host | None = None) -> None:
+        super().__init__(path, host)
         self._run = run
-        self._writer: MotionWriter
-        self._begun = False
-
-    async def __aenter__(self) -> Self:
-        self._writer = MotionWriter(self._path)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.close()
+        self._lines: MotionLines | None = None
+        self._gap: set[int] = set()  # faces of which something was left out
 
     async def take(self, update: Update) -> None:
-        """Append the motion."""
+        """Hand the motion over."""
         if update.session is None:
             return
-        if not self._begun:
-            self._begun = True
-            self._writer.begin(update.session, self._run.layout, self._run.judging)
-        self._writer.extend(update.motion, update.session)
+        motion = update.motion
+        if self._lines is None:
+            lines = MotionLines()
+            if not self.write(lines.begin(update.session, self._run.layout, self._run.judging)):
+                return
+            self._lines = lines
+        ends: tuple[Motion, ...] = tuple(
+            SegmentEnd(face, "recording interrupted") for face in sorted(self._gap)
+        )
+        lines_of = self._lines.extend((*ends, *motion), update.session)
+        if not lines_of or self.write(lines_of):
+            self._gap.clear()
+        else:
+            self._gap |= {one.face for one in motion}

@@ -14,9 +14,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from streamspot.errors import SettingsError
-from streamspot.types import FaceState, State, Update
+from streamspot.types import FaceState, Kind, State, Update
 
-_PORTS = {"vrchat": 9000, "vmc": 39539}
+_PORTS = {"vrchat": 9000, "vmc": 39540}
+"""VMC: whoever sends blend shapes without bones is an Assistant, and the Performer listens to those on 39540."""
 _STEP = 0.05  # s between two looks at what has changed
 _REPEAT = 1.0  # s after which everything is sent again
 _STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
@@ -27,25 +28,29 @@ class OscSink:
 
     VRChat: ``/avatar/parameters/StreamspotState`` (int: 0 neutral, 1 macro, 2 micro),
     ``…/StreamspotIntensity`` (float in [0, 1], in steps of 1/255 as avatars synchronise it) and
-    ``…/StreamspotActive`` (bool: a face is in view). VMC: blend shapes ``StreamspotMacro`` and
-    ``StreamspotMicro`` with the intensity.
+    ``…/StreamspotActive`` (bool: a face is in view). VMC: the intensity as a blend shape for each kind,
+    ``StreamspotMacro`` and ``StreamspotMicro`` unless named otherwise.
 
     Args:
-        url: ``vrchat://host[:9000]`` or ``vmc://host[:39539]``.
+        url: ``vrchat://host[:9000]`` or ``vmc://host[:39540]``.
+        names: Kind to blend shape, ``macro=NAME,micro=NAME`` or one of the two; empty for the default.
 
     Raises:
-        SettingsError: The address makes no sense, or (on entering) python-osc is missing.
+        SettingsError: Address or names make no sense, or (on entering) python-osc is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, names: str = "") -> None:
         try:
             parts = urlsplit(url)
             self._port = parts.port or _PORTS[parts.scheme]
         except (ValueError, KeyError):
             raise SettingsError(
-                f"{url!r} is no OSC address; write vrchat://host:9000 or vmc://host:39539"
+                f"{url!r} is no OSC address; write vrchat://host:9000 or vmc://host:39540"
             ) from None
         self._vmc = parts.scheme == "vmc"
+        if names and not self._vmc:
+            raise SettingsError("VRChat's parameters have fixed names; leave --osc-map out, or use vmc://")
+        self._shapes = _shapes(names)
         self._host = parts.hostname or "127.0.0.1"
         self._faces: Mapping[int, FaceState] = {}
         self._sent: dict[str, Any] = {}
@@ -55,9 +60,9 @@ class OscSink:
     async def __aenter__(self) -> Self:
         try:
             from pythonosc.udp_client import SimpleUDPClient  # noqa: PLC0415  (an extra)
-        except ImportError:
+        except ImportError as error:
             raise SettingsError(
-                "OSC needs the package python-osc; install it with: pip install 'streamspot[osc]'"
+                f"OSC needs the package python-osc ({error}); install it with the extra osc"
             ) from None
         try:
             self._client = SimpleUDPClient(self._host, self._port)
@@ -101,16 +106,29 @@ class OscSink:
                     self._client.send_message(f"/avatar/parameters/{key}", value)
             if self._vmc and changed:
                 self._client.send_message("/VMC/Ext/Blend/Apply", [])
-                self._client.send_message("/VMC/Ext/OK", 1)
 
     def _values(self) -> Iterator[tuple[str, Any]]:
         face = self._faces[min(self._faces)] if self._faces else None
         state = "neutral" if face is None else face.state
         intensity = 0.0 if face is None else round(255 * face.intensity) / 255
         if self._vmc:
-            yield "StreamspotMacro", intensity if state == "macro" else 0.0
-            yield "StreamspotMicro", intensity if state == "micro" else 0.0
+            for kind, shape in self._shapes.items():
+                yield shape, intensity if state == kind else 0.0
         else:
             yield "StreamspotState", _STATES[state]
             yield "StreamspotIntensity", intensity
             yield "StreamspotActive", face is not None
+
+
+def _shapes(names: str) -> dict[Kind, str]:
+    shapes: dict[Kind, str] = {"macro": "StreamspotMacro", "micro": "StreamspotMicro"}
+    for pair in filter(None, names.split(",")):
+        kind, _, shape = (part.strip() for part in pair.partition("="))
+        if kind not in shapes or not shape:
+            raise SettingsError(
+                f"{pair!r} names no blend shape; write --osc-map macro=NAME,micro=NAME or one of the two"
+            )
+        shapes[kind] = shape
+    if len(set(shapes.values())) < len(shapes):
+        raise SettingsError(f"both kinds cannot drive the blend shape {shapes['macro']}; give each its own")
+    return shapes

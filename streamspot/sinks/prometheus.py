@@ -1,88 +1,198 @@
-"""Counters and latencies for Prometheus, to be fetched from this machine only."""
+"""Counters and latencies for Prometheus, at ``/metrics`` of a small web server of the stream's own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, get_args
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from streamspot import __version__
 from streamspot.errors import SettingsError
 from streamspot.stats import Delivery, Stats
+from streamspot.types import Kind, Phase, Update
 
-_HELP = {
-    "frames_total": "counter Frames processed.",
-    "dropped_frames_total": "counter Frames dropped because a newer one was there.",
-    "faceless_frames_total": "counter Frames without a face.",
-    "fps": "gauge Frames processed a second.",
-    "stage_seconds": "gauge Latency of a stage over its last 512 calls.",
-    "broker_online": "gauge 1 while the broker is connected.",
-    "events_queued": "gauge Events the broker does not have yet.",
-    "events_acknowledged_total": "counter Events the broker has acknowledged.",
-}
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+_Sample = tuple[str, dict[str, str], float]
+"""Suffix of the name, labels beside node and stream, value."""
+_TIMEOUT = 5  # s after which a connection that says nothing is closed
 
 
-@contextlib.asynccontextmanager
-async def metrics_server(
-    measured: Stats, delivery: Delivery, port: int, *, host: str = "127.0.0.1"
-) -> AsyncIterator[int]:
-    """Serve ``http://127.0.0.1:<port>/metrics`` and yield the port.
+class MetricsServer:
+    """Serves ``http://<host>:<port>/metrics`` while the stream runs.
+
+    Attributes:
+        port: The port, once it is open.
 
     Args:
         measured: What is served of the stream.
         delivery: What is served of the delivery to a broker.
+        node: Label of every figure.
+        stream: Label of every figure.
+        host: Address to listen at.
         port: 0 takes a free one.
-        host: Where to listen.
 
     Raises:
-        SettingsError: The port is taken.
+        SettingsError: Address or port cannot be used (on entering).
     """
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(5):
-                line = await reader.readline()
-                while await reader.readline() not in {b"\r\n", b"\n", b""}:
-                    pass
-                found = line.split(b" ")[:2] == [b"GET", b"/metrics"]
-                body = metrics(measured, delivery).encode() if found else b"see /metrics\n"
-                writer.write(
-                    f"HTTP/1.1 {'200 OK' if found else '404 Not Found'}\r\n"
-                    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-                    + body
-                )
-                await writer.drain()
-        writer.close()
+    def __init__(
+        self,
+        measured: Stats,
+        delivery: Delivery,
+        *,
+        node: str,
+        stream: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._figures = _Figures(measured, delivery, {"node": node, "stream": stream})
+        self._server: _Server
 
-    try:
-        server = await asyncio.start_server(answer, host, port, limit=8192)
-    except OSError as error:
-        raise SettingsError(
-            f"port {port} for metrics cannot be used ({error.strerror}); choose another"
-        ) from None
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async def __aenter__(self) -> Self:
+        registry = CollectorRegistry()
+        registry.register(self._figures)
+        try:
+            self._server = _Server((self._host, self.port), _Handler)
+        except OSError as error:
+            raise SettingsError(
+                f"{self._host} port {self.port} for metrics cannot be used ({error.strerror}); choose another with "
+                "--metrics and --metrics-host"
+            ) from None
+        self._server.set_app(_Metrics(registry))
+        self.port = self._server.server_port
+        Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._server.shutdown)
+        self._server.server_close()
+
+    async def take(self, update: Update) -> None:
+        """Count the events."""
+        self._figures.events.update((event.phase, event.kind) for event in update.events)
 
 
-def metrics(measured: Stats, delivery: Delivery) -> str:
-    """Return the figures in Prometheus' text format."""
-    values: dict[str, list[tuple[str, float]]] = {
-        "frames_total": [("", measured.frames)],
-        "dropped_frames_total": [("", measured.dropped)],
-        "faceless_frames_total": [("", measured.faceless)],
-        "fps": [("", measured.fps)],
-        "stage_seconds": [
-            (f'{{stage="{name}",quantile="{quantile}"}}', value)
-            for name, stage in measured.stages.items()
-            for quantile, value in zip(("0.5", "0.99"), stage.quantiles(), strict=True)
-        ],
-        "broker_online": [("", delivery.state == "online")],
-        "events_queued": [("", delivery.queued)],
-        "events_acknowledged_total": [("", delivery.acknowledged)],
-    }
-    lines = []
-    for name, samples in values.items():
-        kind, _, text = _HELP[name].partition(" ")
-        lines += [f"# HELP streamspot_{name} {text}", f"# TYPE streamspot_{name} {kind}"]
-        lines += [f"streamspot_{name}{labels} {float(value):.9g}" for labels, value in samples]
-    return "\n".join(lines) + "\n"
+class _Figures(Collector):
+    """The figures as they are at the moment they are asked for."""
+
+    def __init__(self, measured: Stats, delivery: Delivery, labels: dict[str, str]) -> None:
+        self.events: Counter[tuple[Phase, Kind]] = Counter()
+        self._measured = measured
+        self._delivery = delivery
+        self._labels = labels
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        measured, delivery = self._measured, self._delivery
+        yield self._counter("frames", "Frames processed.", measured.frames)
+        yield self._counter(
+            "dropped_frames", "Frames dropped because a newer one was there.", measured.dropped
+        )
+        yield self._counter("faceless_frames", "Frames without a face.", measured.faceless)
+        yield self._gauge("fps", "Frames processed a second.", measured.fps)
+        yield self._stages()
+        yield self._events()
+        yield self._gauge("broker_online", "1 while the broker is connected.", delivery.state == "online")
+        yield self._gauge("events_queued", "Events that the broker does not have yet.", delivery.queued)
+        yield self._counter(
+            "events_acknowledged", "Events that the broker has acknowledged.", delivery.acknowledged
+        )
+        yield self._counter(
+            "events_lost", "Events dropped undelivered, by a bound of the journal.", delivery.lost
+        )
+        about = {"version": __version__, "model": measured.model}
+        yield self._metric("build_info", "gauge", "1; its labels say what runs.", [("", about, 1)])
+
+    def _stages(self) -> Metric:
+        samples: list[_Sample] = []
+        for stage, latency in self._measured.stages.items():
+            p50, p99 = latency.quantiles()
+            samples += [
+                ("", {"stage": stage, "quantile": "0.5"}, p50),
+                ("", {"stage": stage, "quantile": "0.99"}, p99),
+                ("_sum", {"stage": stage}, latency.total),
+                ("_count", {"stage": stage}, latency.count),
+            ]
+        text = "Latency of a stage; quantiles over its last 512 calls."
+        return self._metric("stage_seconds", "summary", text, samples)
+
+    def _events(self) -> Metric:
+        samples: list[_Sample] = [
+            ("_total", {"phase": phase, "kind": kind}, self.events[phase, kind])
+            for phase in get_args(Phase)
+            for kind in get_args(Kind)
+        ]
+        return self._metric("events", "counter", "Events reported.", samples)
+
+    def _counter(self, name: str, text: str, value: float) -> Metric:
+        return self._metric(name, "counter", text, [("_total", {}, value)])
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        return self._metric(name, "gauge", text, [("", {}, value)])
+
+    def _metric(self, name: str, kind: str, text: str, samples: list[_Sample]) -> Metric:
+        metric = Metric(f"streamspot_{name}", text, kind)
+        for suffix, labels, value in samples:
+            metric.add_sample(metric.name + suffix, {**self._labels, **labels}, value)
+        return metric
+
+
+class _Metrics:
+    """Answers GET and HEAD of ``/metrics``; prometheus_client's application knows no HEAD and answers every path."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._answer = make_wsgi_app(registry)
+
+    def __call__(self, request: WSGIEnvironment, respond: StartResponse) -> list[bytes]:
+        if request["PATH_INFO"] != "/metrics":
+            respond("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"see /metrics\n"]
+        if request["REQUEST_METHOD"] != "HEAD":
+            return list(self._answer(request, respond))
+        heads: list[tuple[str, list[tuple[str, str]]]] = []
+        (body,) = self._answer({**request, "REQUEST_METHOD": "GET"}, lambda *head: heads.append(head))
+        status, headers = heads[0]
+        respond(status, [*headers, ("Content-Length", str(len(body)))])
+        return []
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, so that one that says nothing holds up none."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking the name service for our own name, which takes seconds where there is none."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: whoever asked went away, or sent nonsense."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _TIMEOUT
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Log nothing."""

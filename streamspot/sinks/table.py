@@ -5,132 +5,149 @@ from __future__ import annotations
 import csv
 import io
 import time
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.events import DECIMALS
+from streamspot.files import write_atomically
+from streamspot.sinks.columns import Table
 from streamspot.sinks.json import LineFile
-from streamspot.types import Event, Moment, Update
+from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
+from streamspot.types import Update
 
-_PART = 500  # events, or
+_PART = 500  # rows, or
 _AGE = 60.0  # s, after which what is in memory becomes a Parquet file
-_MOMENTS = ("onset", "apex", "offset", "decided_at")
+_ROW_BYTES = 4096  # of a row in memory, roughly
+
+
+Row = dict[str, Any]
 
 
 class EventTable:
-    """Appends events to a table, from run to run.
+    """Appends a row for each event that has one in this table, from run to run.
 
-    ``events.csv`` is one file, a row with the operating system at once. ``events.parquet`` is a folder of parts,
-    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 events, every
-    minute an event comes, and at the end. Columns are the event's fields, moments spread out: ``onset_tick``,
-    ``onset_frame``, ``onset_pts``, ``onset_time``, ...
+    ``events.csv`` is one file, each row written at once. ``events.parquet`` is a folder of parts,
+    as pandas, Polars, DuckDB and Arrow read it by the folder's name; a part is written every 500 rows, every
+    minute a row comes, and at the end. Times are text in CSV and time stamps in Parquet.
+
+    Both are written in the background, see ``BackgroundWriter``; a process that is killed loses the rows of the part
+    that was not due.
 
     Args:
         path: Ends in ``.csv`` or ``.parquet``.
+        table: What it holds, ``PHASES`` or ``EXPRESSIONS``.
+        host: The run around it.
 
     Raises:
         SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, table: Table, host: Host | None = None) -> None:
         self._path = Path(path)
+        self._table = table
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
-        self._rows: list[dict[str, Any]] = []
+        plain = self._path.suffix == ".csv"
+        self._target = _CsvRows(self._path) if plain else _ParquetParts(self._path, table)
+        self._writer = BackgroundWriter(self._target, str(path), host or Host())
+        self._rows: list[Row] = []  # that are not handed over yet
         self._since = 0.0
-        self._part = 0
-        self._file: io.FileIO | None = None
 
     async def __aenter__(self) -> Self:
-        try:
-            if self._path.suffix == ".csv":
-                self._file = io.FileIO(self._path, "ab")
-            else:
-                import pyarrow.parquet as _  # noqa: F401, PLC0415  (an extra)
-
-                self._path.mkdir(parents=True, exist_ok=True)
-        except ImportError:
-            raise SettingsError(
-                "Parquet needs the package pyarrow; install it with: pip install 'streamspot[parquet]'"
-            ) from None
-        except OSError as error:
-            raise SettingsError(
-                f"{self._path} is not writable ({error.strerror}); name another place"
-            ) from None
+        self._target.check()
+        await self._writer.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._write_part()
-        if self._file is not None:
-            self._file.close()
+        self._hand_over()
+        await self._writer.close()
 
     async def take(self, update: Update) -> None:
-        """Append a row for each event."""
+        """Append the rows."""
         for event in update.events:
-            row = flat(event)
-            if self._file is not None:
-                self._write(row)
+            row = self._table.row(event)
+            if row is None:
                 continue
             self._since = self._since if self._rows else time.monotonic()
             self._rows.append(row)
-            if len(self._rows) >= _PART or time.monotonic() - self._since >= _AGE:
-                self._write_part()
+        if len(self._rows) >= self._target.part or time.monotonic() - self._since >= self._target.age:
+            self._hand_over()
 
-    def _write(self, row: dict[str, Any]) -> None:
-        assert self._file is not None  # noqa: S101
+    def _hand_over(self) -> None:
+        if self._rows:
+            self._writer.put(self._rows, _ROW_BYTES * len(self._rows))
+            self._rows = []
+
+
+class _CsvRows:
+    """A CSV file that grows by rows."""
+
+    part, age = 1, 0.0
+
+    def __init__(self, path: Path) -> None:
+        self._lines = LineTarget(path, append=True)
+        self.open, self.close = self._lines.open, self._lines.close
+
+    def check(self) -> None:
+        """Need nothing."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows, below the names of the columns if they are the first."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, row, lineterminator="\n")
-        if self._file.seek(0, io.SEEK_END) == 0:
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        if self._lines.empty():
             writer.writeheader()
-        writer.writerow(row)
-        try:
-            self._file.write(text.getvalue().encode())
-        except OSError as error:
-            raise SettingsError(f"{self._path} is not writable ({error.strerror}); free some space") from None
+        writer.writerows(rows)
+        self._lines.write(text.getvalue().encode())
 
-    def _write_part(self) -> None:
-        if not self._rows:
-            return
+
+class _ParquetParts:
+    """A folder of Parquet files."""
+
+    part, age = _PART, _AGE
+
+    def __init__(self, path: Path, table: Table) -> None:
+        self._path = path
+        self._table = table
+        self._count = 0
+
+    def check(self) -> None:
+        """See whether pyarrow is there."""
+        try:
+            import pyarrow.parquet as _  # noqa: F401, PLC0415  (an extra)
+        except ImportError as error:
+            raise SettingsError(
+                f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
+            ) from None
+
+    def open(self) -> None:
+        """Make the folder."""
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"{self._path} is not writable ({error.strerror}); name another place"
+            ) from None
+
+    def write(self, rows: list[Row]) -> None:
+        """Write a part of its own; readers never see half of it."""
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
-        kinds = {int: pa.int64(), float: pa.float64()}
-        schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in _columns().items()])
-        name = f"part-{time.time_ns()}-{self._part:06d}.parquet"
-        self._part += 1
-        table = pa.Table.from_pylist(self._rows, schema=schema)
-        hidden = self._path / f".{name}"
-        parquet.write_table(table, hidden)
-        hidden.rename(self._path / name)  # readers never see half a part
-        self._rows.clear()
+        types = {int: pa.int64(), float: pa.float64(), str: pa.string(), datetime: pa.timestamp("us", "UTC")}
+        schema = pa.schema([(name, types[kind]) for name, kind in self._table.columns.items()])
+        columns = {column: [row[column] for row in rows] for column in schema.names}
+        name = f"part-{time.time_ns()}-{self._count:06d}.parquet"
+        self._count += 1
+        with write_atomically(self._path / name) as part, part.open("wb") as file:
+            parquet.write_table(pa.table(columns).cast(schema), file)
 
-
-def _columns() -> dict[str, Any]:
-    """Return the type of every column, from the fields of an event."""
-    columns: dict[str, Any] = {}
-    for name, field in Event.model_fields.items():
-        if name in _MOMENTS:
-            columns |= {f"{name}_{part}": inner.annotation for part, inner in Moment.model_fields.items()}
-        else:
-            columns[name] = field.annotation
-    return columns
-
-
-def flat(event: Event) -> dict[str, Any]:
-    """Return the event as one row; what is unknown is None."""
-    row: dict[str, Any] = {}
-    for name, value in event:
-        if name in _MOMENTS:
-            row |= {f"{name}_{part}": getattr(value, part, None) for part in Moment.model_fields}
-        else:
-            row[name] = value
-    return {
-        name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in row.items()
-    }
+    def close(self) -> None:
+        """Leave the folder as it is."""
 
 
 class IntensityCsv(LineFile):
@@ -141,10 +158,11 @@ class IntensityCsv(LineFile):
     Args:
         path: File, overwritten, or ``-`` for standard output.
         faces: Whether more than one face may come.
+        host: The run around it.
     """
 
-    def __init__(self, path: str | Path, *, faces: bool = False) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, *, faces: bool = False, host: Host | None = None) -> None:
+        super().__init__(path, host)
         self._faces = faces
 
     async def __aenter__(self) -> Self:
@@ -153,7 +171,11 @@ class IntensityCsv(LineFile):
         return self
 
     async def take(self, update: Update) -> None:
-        """Write a row for each tick judged."""
-        for face, score in update.scores:
-            row = f"{score.tick},{score.pts:.6f},{score.intensity:.6f},{score.macro:.6f},{score.micro:.6f}"
-            self.write(f"{row},{face}\n".encode() if self._faces else f"{row}\n".encode())
+        """Hand over a row for each tick judged."""
+        rows = [
+            f"{score.tick},{score.pts:.6f},{score.intensity:.6f},{score.macro:.6f},{score.micro:.6f}"
+            + (f",{face}\n" if self._faces else "\n")
+            for face, score in update.scores
+        ]
+        if rows:
+            self.write("".join(rows).encode())

@@ -27,36 +27,19 @@ _FORMAT = "streamspot-motion"
 _VERSION = 1
 
 
-class MotionWriter:
-    """Writes a recording.
+class MotionLines:
+    """Turns region motion into the lines of a recording."""
 
-    Args:
-        path: File to write; an existing one is replaced.
-
-    Raises:
-        SourceError: The file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._session: Session | None = None
-        try:
-            self._file = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise SourceError(
-                f"the recording {path} cannot be written ({error.strerror}); name another with --record"
-            ) from error
 
-    def begin(self, session: Session, layout: str, judging: str = "") -> None:
-        """Write the header.
+    def begin(self, session: Session, layout: str, judging: str = "") -> bytes:
+        """Return the header.
 
         Args:
             session: Of the run; a replay carries the same but for the run's id.
             layout: Name of the region layout.
             judging: Stands for the weights and the decoder of the run.
-
-        Raises:
-            SourceError: The disk is full or gone.
         """
         self._session = session
         header = {
@@ -69,28 +52,54 @@ class MotionWriter:
             "origin": session.origin,
             "start": session.start.isoformat(),
         }
-        self._line(header)
+        return _line(header)
 
-    def extend(self, motion: Iterable[Motion], session: Session) -> None:
-        """Append motion.
-
-        Raises:
-            SourceError: The disk is full or gone.
-        """
+    def extend(self, motion: Iterable[Motion], session: Session) -> bytes:
+        """Return the lines of motion."""
+        lines = []
         if self._session is not None and session.start != self._session.start:
-            self._line({"start": session.start.isoformat()})
+            lines.append(_line({"start": session.start.isoformat()}))
             self._session = session
         for one in motion:
             if isinstance(one, SegmentEnd):
-                self._line([one.face, one.reason])
+                lines.append(_line([one.face, one.reason]))
                 continue
             tick = one.motion
             values = [float(str(value)) for value in tick.displacement.ravel()]  # shortest exact float32
-            self._line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values])
+            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values]))
+        return b"".join(lines)
 
-    def _line(self, value: Any) -> None:
+
+class MotionWriter:
+    """Writes a recording.
+
+    Args:
+        path: File to write; an existing one is replaced.
+
+    Raises:
+        SourceError: The file cannot be written (here and by every method).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines = MotionLines()
+        try:
+            path.touch(0o600)  # for its owner only
+            self._file = path.open("wb")
+        except OSError as error:
+            raise SourceError(
+                f"the recording {path} cannot be written ({error.strerror}); name another with --record"
+            ) from error
+
+    def begin(self, session: Session, layout: str, judging: str = "") -> None:
+        """Write the header, as ``MotionLines`` makes it."""
         with self._writing():
-            self._file.write(json.dumps(value, separators=(",", ":")) + "\n")
+            self._file.write(self._lines.begin(session, layout, judging))
+
+    def extend(self, motion: Iterable[Motion], session: Session) -> None:
+        """Append motion."""
+        with self._writing():
+            self._file.write(self._lines.extend(motion, session))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -102,11 +111,7 @@ class MotionWriter:
             ) from error
 
     def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            SourceError: The disk is full: the end of the recording is missing.
-        """
+        """Close the file."""
         with self._writing():
             self._file.close()
 
@@ -117,6 +122,10 @@ class MotionWriter:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def is_recording(path: Path) -> bool:

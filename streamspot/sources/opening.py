@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from av.container import InputContainer
 
+from streamspot.credentials import with_password
 from streamspot.errors import SourceError
 from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name
 from streamspot.sources.cameras import camera_source
@@ -39,7 +40,8 @@ def open_source(spec: str) -> Source:
       video streams than a player does, counted from 0.
     * ``frames/``: a folder of pictures in natural order; ``frames?fps=200``, else 30 fps.
     * ``rtsp://...``, ``udp://:5000``, ``http://...``: a network stream. An http address is asked at once what it
-      serves, and read to its end if that is a recording; ``?follow=1`` lets it lead to other hosts.
+      serves, and read to its end if that is a recording; ``?follow=1`` lets it lead to other hosts. The password
+      of a user that the address names comes from STREAMSPOT_SOURCE_PASSWORD, see ``password_of``.
     * ``session.motion``: a recording of region motion, made with ``--record``.
     * ``-``: JPEG or PNG pictures on standard input; ``-?fps=25``, else 30 fps.
     * ``-?size=640x480&fps=25``: raw BGR pictures on standard input.
@@ -95,6 +97,7 @@ def _address(scheme: str, address: str) -> Source:
         ) from None
     if not host and scheme != "udp":
         raise SourceError(f"the address {redact(address)} names no host; write {scheme}://host/path")
+    address = with_password(address)
     if scheme in {"http", "https"}:
         return _web(address)
     return _live(address, lambda: open_address(address), "check the network and the camera's settings")

@@ -59,8 +59,7 @@ class Component:
             macro=self.macro[place + 1 :],
             micro=self.micro[place + 1 :],
         )
-        for part in (self.values, self.macro, self.micro):
-            del part[place:]
+        del self.values[place:], self.macro[place:], self.micro[place:]
         for side in (self, right):
             side.peak = side.values.index(max(side.values)) if side.values else 0
         self.at_trough = True
@@ -71,9 +70,6 @@ class ComponentTracker:
     """Cuts the curve of one segment into components as it comes.
 
     Memory does not grow with the stream: nothing older than the longest macro-expression is kept.
-
-    Args:
-        settings: How to decode.
     """
 
     def __init__(self, settings: SpotSettings) -> None:
@@ -99,11 +95,7 @@ class ComponentTracker:
     def push(self, tick: int, intensity: float, macro: float, micro: float) -> Component | None:
         """Take the next tick and return the component that ended before it, if that is clear only now.
 
-        Args:
-            tick: Its number.
-            intensity: On the grid of ``on_grid``.
-            macro: Probability of a macro-expression, in [0, 1].
-            micro: Probability of a micro-expression, in [0, 1].
+        The intensity is on the grid of ``on_grid``, the probabilities of both kinds are in [0, 1].
         """
         self._sum += intensity - self._recent[0]
         self._recent.append(intensity)
@@ -112,7 +104,7 @@ class ComponentTracker:
             return None
         ended = None
         if self.current is None or self._neutral:
-            ended = self._end()
+            ended = self.finish()
             self._begin(Component(tick, tuple(self._neutral)))
             self._neutral.clear()
         assert self.current is not None  # noqa: S101 - for the type checker
@@ -125,23 +117,19 @@ class ComponentTracker:
         if component is None:
             return None
         if self._neutral:
-            return self._end() if self.waited >= settings.margin(len(component.values)) else None
+            return self.finish() if self.waited >= settings.margin(len(component.values)) else None
         if len(component.values) < settings.longest:
             return None
-        ended = self._end()
+        ended = self.finish()
         self._begin(Component(tick + 1, remainder=True))
         return ended
-
-    def finish(self) -> Component | None:
-        """End the segment and return the component under way or waiting."""
-        return self._end()
 
     def _begin(self, component: Component) -> None:
         self.current = component
         self._peak = self._valley = -1.0
 
-    def _end(self) -> Component | None:
-        """Return the current component unless it is a remainder, with its right margin."""
+    def finish(self) -> Component | None:
+        """End the component under way or waiting; return it, with its right margin, unless it is a remainder."""
         component, self.current = self.current, None
         if component is None or component.remainder:
             return None
@@ -170,27 +158,22 @@ class ComponentTracker:
     def _divide(self, component: Component) -> Component | None:
         """Divide at the trough's lowest tick and return the part before it.
 
-        A part too short to be an expression is not divided off: the dip belongs to its expression.
+        A part too short to be an expression of the likelier kind is not divided off: the dip belongs to its
+        expression.
         """
         width = self._settings.trough_window
         last = self._valley_tick - component.start
         window = component.values[max(0, last + 1 - width) : last + 1]
         place = last + 1 - len(window) + window.index(min(window))
-        if not _divisible(component, place, self._settings):
-            return None
+        if not component.remainder:
+            if not place:
+                return None
+            apex = component.values.index(max(component.values[:place]))
+            kind: Kind = "micro" if component.micro[apex] > component.macro[apex] else "macro"
+            if place < self._settings.lengths(kind, at_trough=True)[0]:
+                return None
         self.current = component.divide(place)
         return None if component.remainder else component
-
-
-def _divisible(component: Component, place: int, settings: SpotSettings) -> bool:
-    """Return whether the values before a trough last long enough to be an expression of the likelier kind."""
-    if component.remainder:
-        return True
-    if not place:
-        return False
-    apex = component.values.index(max(component.values[:place]))
-    kind: Kind = "micro" if component.micro[apex] > component.macro[apex] else "macro"
-    return place >= settings.lengths(kind, at_trough=True)[0]
 
 
 def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tuple[Component, int]]:

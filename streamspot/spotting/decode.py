@@ -7,9 +7,9 @@ nor NMS crosses from one to the next: decoding component by component is decodin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from streamspot.spotting.components import Component
 from streamspot.spotting.overlap import Span, iou
@@ -48,18 +48,10 @@ class Proposal:
         return self.first, self.last + 1
 
 
-def runs(values: Sequence[float], threshold: float) -> Iterator[tuple[int, int]]:
-    """Yield the first and last place of each run of values above the threshold."""
-    first = -1
-    for place, value in enumerate(values):
-        if value > threshold:
-            if first < 0:
-                first = place
-        elif first >= 0:
-            yield first, place - 1
-            first = -1
-    if first >= 0:
-        yield first, len(values) - 1
+def runs(values: Sequence[float], threshold: float) -> list[tuple[int, int]]:
+    """Return the first and last place of each run of values above the threshold."""
+    below = [-1, *(place for place, value in enumerate(values) if value <= threshold), len(values)]
+    return [(before + 1, behind - 1) for before, behind in pairwise(below) if behind - before > 1]
 
 
 def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
@@ -74,23 +66,16 @@ def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal
     values, lead, at_trough = component.values, len(component.before), component.at_trough
     total = (0.0, *accumulate((*component.before, *values, *component.after)))
     spans = dict.fromkeys(span for level in settings.levels for span in runs(values, level))
+    lengths = {kind: settings.lengths(kind, at_trough=at_trough) for kind in _KINDS}
     found: list[Proposal] = []
     kind_seen = length_seen = False
     for first, last in spans:
         length = last - first + 1
-        kinds: list[tuple[Kind, float]] = []
-        apex = -1
-        for kind in _KINDS:
-            shortest, longest = settings.lengths(kind, at_trough=at_trough)
-            fits = shortest <= length <= longest
-            if apex < 0:
-                apex = values.index(max(values[first : last + 1]), first)
-            probability = (component.macro if kind == "macro" else component.micro)[apex]
-            clear = probability > settings.class_floor
-            kind_seen |= clear
-            length_seen |= clear and fits
-            if clear and fits:
-                kinds.append((kind, probability))
+        apex = values.index(max(values[first : last + 1]), first)
+        likely = zip(_KINDS, (component.macro[apex], component.micro[apex]), strict=True)
+        clear = [(kind, probability) for kind, probability in likely if probability > settings.class_floor]
+        kinds = [one for one in clear if lengths[one[0]][0] <= length <= lengths[one[0]][1]]
+        kind_seen, length_seen = kind_seen or bool(clear), length_seen or bool(kinds)
         if not kinds:
             continue
         width = settings.margin(length)
@@ -103,9 +88,8 @@ def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal
             confidence = score + settings.class_weight * probability
             if confidence >= settings.min_score(kind, at_trough=at_trough):
                 found.append(Proposal(kind, first, apex, last, score, confidence))
-    if found:
-        return found, ""
-    return found, "too weak" if length_seen else "too short or too long" if kind_seen else "no clear kind"
+    why = "too weak" if length_seen else "too short or too long" if kind_seen else "no clear kind"
+    return found, "" if found else why
 
 
 def _rank(proposal: Proposal) -> tuple[float, int, int, str]:
@@ -128,12 +112,8 @@ def decay(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
 def select(ranked: Sequence[Proposal], settings: SpotSettings, *, at_trough: bool) -> list[Proposal]:
     """Return the expressions among decayed proposals, in order of onset.
 
-    Those below the minimum scores are dropped, then greedy NMS across the kinds drops what overlaps a better one.
-
-    Args:
-        ranked: From ``decay``.
-        settings: How to decode.
-        at_trough: Whether a trough bounds the component, which lowers the minimum scores.
+    Those below the minimum scores, which are lower beside a trough, are dropped; then greedy NMS across the kinds
+    drops what overlaps a better one.
     """
     kept: list[Proposal] = []
     for proposal in ranked:
@@ -154,14 +134,9 @@ def _decayed(proposal: Proposal, by: Proposal, settings: SpotSettings) -> Propos
 def detection(
     proposal: Proposal, component: Component, phase: Phase, *, number: int, decided: int
 ) -> Detection:
-    """Return one phase of an expression of a component, all its phases being known.
+    """Return one phase (onset, apex or offset) of an expression of a component, all its phases being known.
 
-    Args:
-        proposal: The expression.
-        component: Where it lies.
-        phase: ``onset``, ``apex`` or ``offset``; what is later than the phase is left out.
-        number: Of the expression within the segment.
-        decided: Tick at which this was decided.
+    What is later than the phase is left out; ``decided`` is the tick at which this was decided.
     """
     final = phase == "offset"
     return Detection(

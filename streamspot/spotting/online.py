@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from streamspot.spotting.components import Component, ComponentTracker, cleaned
 from streamspot.spotting.decode import decay, detection, propose, select
@@ -29,9 +30,6 @@ class Spotter:
         >>> scores = scores_of(curve, [1.0] * len(curve), [0.0] * len(curve))
         >>> [(d.phase, d.onset, d.decided) for score in scores for d in spotter.push(score)]
         [('onset', 2, 3), ('apex', 2, 22), ('offset', 2, 26)]
-
-    Args:
-        settings: How to decode; the defaults if None.
     """
 
     def __init__(self, settings: SpotSettings | None = None) -> None:
@@ -41,7 +39,7 @@ class Spotter:
         self._early: Detection | None = None  # the newest early phase of the expression under way
         self._numbers = 0
         self._now = 0
-        self._quiet_until: int | None = None
+        self._quiet_until = 0
 
     def retune(self, settings: SpotSettings) -> None:
         """Decode what begins from now on with other settings of the same windows; ignored within an expression."""
@@ -53,72 +51,62 @@ class Spotter:
     def push(self, score: Score) -> list[Detection]:
         """Take the score of the next tick and return what it decides, in order."""
         tracker, self._now = self._tracker, score.tick
-        out: list[Detection] = []
         intensity, macro, micro = cleaned(score)
-        if ended := tracker.push(score.tick, intensity, macro, micro):
-            self._judge(ended, out)
+        out = self._judge(tracker.push(score.tick, intensity, macro, micro))
         if tracker.current is not None and tracker.waited <= 1:
-            self._announce(tracker.current, intensity, out)
-        if ended := tracker.settle(score.tick):
-            self._judge(ended, out)
-        return out
+            out += self._announce(tracker.current, intensity)
+        return out + self._judge(tracker.settle(score.tick))
 
     def finish(self, reason: str | None = None) -> list[Detection]:
-        """End the segment.
+        """End the segment: None is the regular end of a recording, otherwise why it broke off (face lost, gap).
 
-        Args:
-            reason: None at the end of a recording: an expression still above the floor ends with the last
-                tick and is judged like any other. Otherwise why the segment broke off (face lost, gap):
-                such an expression is cancelled with this reason, while one that only waited for its outer
-                margin is judged.
+        An expression still above the floor is then cancelled with this reason; at the regular end it ends with the
+        last tick and is judged like any other, as one that only waited for its outer margin always is.
         """
-        out: list[Detection] = []
         still_open = self._tracker.waited == 0
         ended = self._tracker.finish()
-        if still_open and reason is not None:
-            self._cancel(reason, out)
-        elif ended:
-            self._judge(ended, out)
-        return out
+        return self._cancel(reason) if still_open and reason is not None else self._judge(ended)
 
-    def _announce(self, component: Component, intensity: float, out: list[Detection]) -> None:
+    def _announce(self, component: Component, intensity: float) -> list[Detection]:
         """Announce onset and apex of the component under way, or just ended, once they are confirmed."""
-        early, peak = self._early, component.peak
         if component.remainder:
-            return
+            return []
+        out: list[Detection] = []
+        early, peak = self._early, component.peak
+        highest = component.values[peak]
         if early is None:
             if not self._onset_is_clear(component):
-                return
-            self._early = early = Detection(
-                self._numbers, "onset", self._guess(component), _onset(component), None, None,
-                component.values[peak], 0.0, self._now,
-            )  # fmt: skip
+                return []
+            kind, onset = self._guess(component), _onset(component)
+            early = Detection(self._numbers, "onset", kind, onset, None, None, highest, 0.0, self._now)
             self._numbers += 1
             out.append(early)
-        if early.phase == "onset" and component.values[peak] - intensity >= self._settings.apex_margin:
-            self._early = Detection(
-                early.number, "apex", self._guess(component), early.onset, component.start + peak, None,
-                component.values[peak], 0.0, self._now,
-            )  # fmt: skip
-            out.append(self._early)
+        if early.phase == "onset" and highest - intensity >= self._settings.apex_margin:
+            kind, apex = self._guess(component), component.start + peak
+            early = replace(early, phase="apex", kind=kind, apex=apex, intensity=highest, decided=self._now)
+            out.append(early)
+        self._early = early
+        return out
 
     def _onset_is_clear(self, component: Component) -> bool:
         """Return whether the last ``onset_ticks`` values exceed the onset's level and one kind is likely."""
         ticks, level, peak = self._settings.onset_ticks, self._onset_level, component.peak
         if self._tracker.waited or len(component.values) < ticks or component.values[-1] <= level:
             return False
-        if self._quiet_until is not None and self._now < self._quiet_until:
+        if self._now < self._quiet_until:
             return False
-        if max(component.macro[peak], component.micro[peak]) <= self._settings.class_floor:
-            return False
-        return min(component.values[-ticks:]) > level
+        likely = max(component.macro[peak], component.micro[peak]) > self._settings.class_floor
+        return likely and min(component.values[-ticks:]) > level
 
     def _guess(self, component: Component) -> Kind:
         peak, brief = component.peak, len(component.values) <= self._settings.micro_ticks[1]
         return "micro" if brief and component.micro[peak] > component.macro[peak] else "macro"
 
-    def _judge(self, component: Component, out: list[Detection]) -> None:
-        """Append every phase that an ended component still owes."""
+    def _judge(self, component: Component | None) -> list[Detection]:
+        """Return every phase that an ended component, if there is one, still owes."""
+        if component is None:
+            return []
+        out: list[Detection] = []
         proposals, reason = propose(component, self._settings)
         ranked = decay(proposals, self._settings)
         for proposal in select(ranked, self._settings, at_trough=component.at_trough):
@@ -132,20 +120,15 @@ class Spotter:
                 detection(proposal, component, phase, number=number, decided=self._now)
                 for phase in _PHASES[announced:]
             ]
-        self._cancel(reason, out)
+        return out + self._cancel(reason)
 
-    def _cancel(self, reason: str, out: list[Detection]) -> None:
+    def _cancel(self, reason: str) -> list[Detection]:
         """Take back what was announced and not fulfilled."""
         early, self._early = self._early, None
         if early is None:
-            return
+            return []
         self._quiet_until = self._now + self._settings.refractory
-        out.append(
-            Detection(
-                early.number, "cancelled", early.kind, early.onset, early.apex, None,
-                early.intensity, 0.0, self._now, reason,
-            )
-        )  # fmt: skip
+        return [replace(early, phase="cancelled", decided=self._now, reason=reason)]
 
 
 def _onset(component: Component) -> int:
@@ -166,13 +149,6 @@ def decode(scores: Iterable[Score], settings: SpotSettings | None = None) -> lis
 def scores_of(
     intensity: Iterable[float], macro: Iterable[float], micro: Iterable[float], *, start: int = 0
 ) -> Iterator[Score]:
-    """Yield the scores of three curves of equal length, for ``decode``.
-
-    Args:
-        intensity: ``(T,)``, in [0, 1].
-        macro: ``(T,)``, probability of a macro-expression.
-        micro: ``(T,)``, the same of a micro-expression.
-        start: Tick of the first value.
-    """
+    """Yield the scores of three curves of equal length, in [0, 1] and from tick ``start`` on, for ``decode``."""
     for tick, (a, p, q) in enumerate(zip(intensity, macro, micro, strict=True), start):
         yield Score(tick, tick / TICK_RATE, tick, float(a), float(p), float(q))

@@ -1,0 +1,137 @@
+// Events of streamspot in C#, with MQTTnet 4 (.NET Standard, so Unity too) and Newtonsoft.Json: reconnects by itself,
+// takes each event once, hands over to the thread that asks. For MQTTnet 5 write MqttClientFactory instead of
+// MqttFactory and leave "using MQTTnet.Client" out.
+
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Threading;
+using System.Threading.Tasks;
+using MQTTnet;
+using MQTTnet.Client;
+using MQTTnet.Protocol;
+using Newtonsoft.Json;
+
+namespace Streamspot
+{
+    /// <summary>An instant on every clock.</summary>
+    public sealed class Moment
+    {
+        [JsonProperty("tick")] public int Tick;
+        [JsonProperty("frame")] public int Frame;
+        [JsonProperty("pts")] public double Pts;
+        [JsonProperty("time")] public DateTimeOffset Time;
+    }
+
+    /// <summary>One phase of one expression; docs/mqtt.md describes each field.</summary>
+    public sealed class Event
+    {
+        [JsonProperty("run")] public string Run;
+        [JsonProperty("session")] public string Session;
+        [JsonProperty("stream")] public string Stream;
+        [JsonProperty("face")] public int Face;
+        [JsonProperty("expression")] public string Expression;
+        [JsonProperty("phase")] public string Phase;
+        [JsonProperty("kind")] public string Kind;
+        [JsonProperty("seq")] public long Seq;
+        [JsonProperty("onset")] public Moment Onset;
+        [JsonProperty("apex")] public Moment Apex;
+        [JsonProperty("offset")] public Moment Offset;
+        [JsonProperty("intensity")] public float Intensity;
+        [JsonProperty("score")] public float Score;
+        [JsonProperty("decided_at")] public Moment DecidedAt;
+        [JsonProperty("look_ahead")] public int LookAhead;
+        [JsonProperty("model")] public string Model;
+        [JsonProperty("reason")] public string Reason;
+    }
+
+    /// <summary>Listens to a broker until it is disposed of. Take events in the thread that uses them.</summary>
+    public sealed class Events : IDisposable
+    {
+        private const int Remembered = 10000; // ids of events that came; a repetition comes soon or never
+
+        private readonly ConcurrentQueue<Event> _arrived = new ConcurrentQueue<Event>();
+        private readonly CancellationTokenSource _stop = new CancellationTokenSource();
+        private readonly HashSet<string> _seen = new HashSet<string>();
+        private readonly Queue<string> _order = new Queue<string>();
+        private readonly IMqttClient _client = new MqttFactory().CreateMqttClient();
+        private readonly MqttClientOptions _options;
+
+        /// <param name="clientId">A name of your own: the broker keeps events for it while you are away.</param>
+        public Events(string host, string clientId, int port = 1883, string user = null, string password = null)
+        {
+            var options = new MqttClientOptionsBuilder()
+                .WithTcpServer(host, port)
+                .WithClientId(clientId)
+                .WithCleanSession(false)
+                .WithKeepAlivePeriod(TimeSpan.FromSeconds(10));
+            if (user != null) options = options.WithCredentials(user, password);
+            _options = options.Build();
+            _client.ApplicationMessageReceivedAsync += Receive;
+            Task.Run(KeepConnected);
+        }
+
+        public bool Connected => _client.IsConnected;
+
+        /// <summary>The next event, if one has come; never blocks.</summary>
+        public bool TryTake(out Event happened) => _arrived.TryDequeue(out happened);
+
+        public void Dispose()
+        {
+            _stop.Cancel();
+            _client.Dispose();
+        }
+
+        private async Task KeepConnected()
+        {
+            while (!_stop.IsCancellationRequested)
+            {
+                try
+                {
+                    if (!_client.IsConnected)
+                    {
+                        await _client.ConnectAsync(_options, _stop.Token).ConfigureAwait(false);
+                        var topics = new MqttClientSubscribeOptionsBuilder()
+                            .WithTopicFilter("streamspot/+/+/event", MqttQualityOfServiceLevel.AtLeastOnce)
+                            .Build();
+                        await _client.SubscribeAsync(topics, _stop.Token).ConfigureAwait(false);
+                    }
+                }
+                catch (Exception)
+                {
+                    // not there yet; tried again below
+                }
+                try { await Task.Delay(TimeSpan.FromSeconds(1), _stop.Token).ConfigureAwait(false); }
+                catch (OperationCanceledException) { return; }
+            }
+        }
+
+        private Task Receive(MqttApplicationMessageReceivedEventArgs message)
+        {
+            try
+            {
+                var envelope = JsonConvert.DeserializeObject<Envelope>(message.ApplicationMessage.ConvertPayloadToString());
+                if (envelope?.Id != null && envelope.Data != null && IsNew(envelope.Id)) _arrived.Enqueue(envelope.Data);
+            }
+            catch (JsonException)
+            {
+                // somebody else's message
+            }
+            return Task.CompletedTask;
+        }
+
+        private bool IsNew(string id) // MQTTnet calls Receive for one message after the other
+        {
+            if (!_seen.Add(id)) return false;
+            _order.Enqueue(id);
+            if (_order.Count > Remembered) _seen.Remove(_order.Dequeue());
+            return true;
+        }
+
+        private sealed class Envelope
+        {
+            [JsonProperty("id")] public string Id;
+            [JsonProperty("data")] public Event Data;
+        }
+    }
+}

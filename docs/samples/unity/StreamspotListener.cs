@@ -1,0 +1,34 @@
+// Put this on a GameObject; the events arrive in Unity's main thread, where the scene may be touched.
+
+using UnityEngine;
+using UnityEngine.Events;
+
+namespace Streamspot
+{
+    public sealed class StreamspotListener : MonoBehaviour
+    {
+        public string Host = "127.0.0.1";
+        public int Port = 1883;
+        public string ClientId = "";
+        public UnityEvent<Event> Happened = new UnityEvent<Event>();
+
+        private Events _events;
+
+        private void OnEnable()
+        {
+            var id = ClientId.Length > 0 ? ClientId : "unity-" + SystemInfo.deviceUniqueIdentifier;
+            _events = new Events(Host, id, Port);
+        }
+
+        private void Update()
+        {
+            while (_events.TryTake(out var happened))
+            {
+                Happened.Invoke(happened);
+                if (happened.Phase == "offset") Debug.Log($"{happened.Stream}: {happened.Kind} {happened.Intensity}");
+            }
+        }
+
+        private void OnDisable() => _events.Dispose();
+    }
+}

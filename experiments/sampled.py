@@ -1,0 +1,63 @@
+"""Training the window transformer on labelled ticks and some neutral ones, which makes it affordable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.ablations import draw
+from streamspot.model.network import Network, Output
+from streamspot.model.transformer import WindowTransformer
+from streamspot.training.batches import PointLabels
+from streamspot.training.loop import Trainer
+from streamspot.training.losses import Targets, total_loss
+
+
+class SampledTrainer(Trainer):
+    """A ``Trainer`` whose network computes no other ticks; the drawn neutral ones stand for all.
+
+    It needs the transformer, labels of a window, and losses of single ticks. ``neutral`` ticks are drawn for each
+    labelled one.
+    """
+
+    def __init__(self, *given: Any, neutral: int, **how: Any) -> None:
+        super().__init__(*given, **how)
+        self._drawn = neutral
+
+    def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
+        """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
+        blank = torch.zeros_like(inside, dtype=torch.float32)
+        labels = self.label(blank, blank[..., None], points, epoch=epoch)
+        shown = (labels > 0).any(1) & inside
+        free = (self.neutral(points, inside) & ~shown).flatten().nonzero().squeeze(1)
+        some = draw(free, self._drawn * max(1, int(shown.sum())), self.generator)
+        neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
+        chosen = shown | neutral
+        chosen = chosen if chosen.any() else inside
+        output = self.judged(lambda: at(self.network, motion, chosen))
+        targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
+        share = len(some) / len(free) if len(free) else 1.0
+        loss = self.settings.loss
+        weight = loss.expression_weight * share  # as if the others were there too
+        return total_loss(output, targets, loss.model_copy(update={"expression_weight": weight}))
+
+
+def at(network: Network, motion: Tensor, chosen: Tensor) -> Output:
+    """Return what a transformer, which knows nothing but a tick's own window, says of chosen ticks alone.
+
+    Args:
+        network: With a ``WindowTransformer``.
+        motion: (B, T, R, 2).
+        chosen: (B, T) bool, N of them true.
+
+    Returns:
+        What ``Network.forward`` says of these ticks, (1, N, ...).
+    """
+    encoder, ahead = network.encoder, network.config.look_ahead
+    assert isinstance(encoder, WindowTransformer)  # noqa: S101 - ``load_experiment`` has seen to it
+    padded = functional.pad(network.prepare(motion).flatten(2), (0, 0, 0, ahead))
+    pieces = encoder.pieces(padded)[functional.pad(chosen, (ahead, 0))]
+    return network.judge(encoder.encode(pieces)[None])

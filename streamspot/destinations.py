@@ -1,0 +1,75 @@
+"""Where results go: nothing there is destroyed, and a place that cannot be written is said before the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from streamspot.errors import SettingsError
+from streamspot.sources.base import kind_of
+from streamspot.sources.motion import is_recording
+
+_OURS: dict[str, bytes | tuple[bytes, ...]] = {
+    "events": b'{"specversion":"1.0"',
+    "intensity": b"tick,pts,intensity,macro,micro",
+    "log": b"run,session,stream,face,expression,phase,",
+    "expressions": b"run,session,stream,face,expression,kind,",
+}
+"""How the files begin that an output may replace, or append to: those that a run has written before."""
+
+
+def check_outputs(outputs: Mapping[str, Path | None], source: str, *, force: bool = False) -> None:
+    """Refuse outputs that would destroy something.
+
+    Args:
+        outputs: Name of the flag (``events``, ``log``, …) → file; None where there is none.
+        source: What is read.
+        force: Existing files of other programs, and recordings, may be replaced.
+
+    Raises:
+        SettingsError: An output is the source or another output, or would replace a recording or a file of another
+            program.
+    """
+    taken: dict[Path, str] = {}
+    original = Path(source)
+    for flag, path in outputs.items():
+        if path is None or kind_of(path) == "other":  # a device or a pipe keeps nothing
+            continue
+        place = path.resolve()
+        if place in taken:
+            raise SettingsError(
+                f"--{taken[place]} and --{flag} both name {path}; give each a file of its own"
+            )
+        taken[place] = flag
+        if kind_of(original) is not None and kind_of(path) is not None and original.samefile(path):
+            raise SettingsError(
+                f"--{flag} {path} is the source itself and would destroy it; name another file"
+            )
+        if kind_of(path) == "file" and not force and not _may_be_replaced(path, flag):
+            what = "a recording" if is_recording(path) else "a file of another program"
+            raise SettingsError(
+                f"--{flag} {path} is {what} and would be replaced; name another file, or add --force to replace it"
+            )
+
+
+def _may_be_replaced(path: Path, flag: str) -> bool:
+    """Tell whether a file is empty, or such an output of an earlier run."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    return not head or head.startswith(_OURS.get(flag, ()))
+
+
+def check_writable(path: Path, flag: str = "--out") -> None:
+    """See, before the work, that a file can be written there.
+
+    Raises:
+        SettingsError: Its folder does not exist or takes no file, or the path is a folder.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder; name a file with {flag}")
+    if not folder.is_dir():
+        raise SettingsError(f"there is no folder {folder}; make it, or name another place with {flag}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise SettingsError(f"{path} cannot be written; name another place with {flag}")

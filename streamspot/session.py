@@ -1,0 +1,48 @@
+"""What a run is called, and when its first tick was."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from streamspot.types import Frame, Session
+
+_EARLIER = timedelta(milliseconds=1)
+"""The wall-clock time of a run's first tick is mended in no smaller steps."""
+
+
+def digest(*parts: object) -> str:
+    """Return twelve letters that stand for the parts' representations."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def new_run() -> str:
+    """Return an id that no other run has."""
+    return uuid.uuid4().hex[:12]
+
+
+class WallClock:
+    """The wall-clock times of one run; a computer's clock that is set meanwhile changes nothing."""
+
+    def __init__(self) -> None:
+        self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+    def at(self, moment: float) -> datetime:
+        """Return the wall-clock time of a moment of ``time.monotonic()``."""
+        return self._begun + timedelta(seconds=moment)
+
+    def arrival(self, frame: Frame) -> datetime:
+        """Return when a frame arrived."""
+        return self._begun + timedelta(microseconds=frame.captured_ns // 1000)
+
+    def anchored(self, session: Session, frame: Frame) -> Session:
+        """Return the session of a live source with the wall-clock time of tick 0 as it is known with this frame.
+
+        A picture may come late but never early, so the earliest arrival, less its time on the source's time line, is
+        the truest.
+        """
+        start = self.arrival(frame) - timedelta(seconds=frame.pts - session.origin)
+        return replace(session, start=start) if start < session.start - _EARLIER else session

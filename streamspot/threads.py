@@ -1,0 +1,18 @@
+"""One thread for small work: pictures of 160 px, one tick at a time."""
+
+from __future__ import annotations
+
+
+def one_thread() -> None:
+    """Let OpenCV, PyTorch and the matrix products of NumPy use one thread each, whatever the environment says.
+
+    A pool of threads costs more than it saves on so little work; on a busy machine each product would wake a second
+    thread and wait for it. This holds for the whole process, so it is for programs to call, not for libraries.
+    """
+    import cv2  # noqa: PLC0415 - both take a while
+    import torch  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    threadpool_limits(1)

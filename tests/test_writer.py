@@ -1,0 +1,238 @@
+"""Promises about outputs that a thread writes: slow, full or gone, they never hold up the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from brokers import Mosquitto, make_event, make_update, overhear, until
+
+from streamspot.engine import Engine, StreamRun
+from streamspot.errors import SettingsError, StreamspotError
+from streamspot.mqtt.subscriber import subscribe
+from streamspot.outputs import Outputs
+from streamspot.settings import load_settings
+from streamspot.sinks.columns import PHASES
+from streamspot.sinks.json import JsonLines, LineFile
+from streamspot.sinks.table import EventTable
+from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
+from streamspot.types import Event
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.name != "posix" or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not allowed here; run as root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def free(disk: Path) -> None:
+    """Make room."""
+    subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
+
+
+async def test_what_is_handed_over_is_there_at_once(tmp_path: Path):
+    """``tail -f`` sees an event within a moment, long before the end of the run."""
+    async with JsonLines(tmp_path / "e", node="n") as lines:
+        for number in range(3):
+            await lines.take(make_update(make_event(number)))
+        await until(lambda: (tmp_path / "e").read_bytes().count(b"\n") == 3, 1.0)
+
+
+async def test_a_full_disk_suspends_lines_and_loses_none(disk: Path):
+    """It is said once when it begins and once when it ends; whole lines stand there all the time."""
+    said: list[str] = []
+    async with LineFile(disk / "e", Host(said.append)) as lines:
+        for number in range(200):
+            lines.write(b"%0999d\n" % number)
+        await until(lambda: len(said) == 1)
+        assert "No space left" in said[0]
+        content = (disk / "e").read_bytes()
+        assert content.endswith(b"\n")
+        await asyncio.sleep(1.2)
+        free(disk)
+        await until(lambda: len(said) == 2, 3.0)
+        assert "is written again" in said[1]
+    assert [int(line) for line in (disk / "e").read_bytes().split()] == list(range(200))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+async def test_a_full_disk_suspends_a_table_and_loses_no_row(
+    disk: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Once there is room the table has every row once, in order."""
+    if ending == "parquet":
+        pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+        monkeypatch.setattr("streamspot.sinks.table._ParquetParts.part", 20)
+    (disk / "ballast").write_bytes(bytes(50_000))
+    host = Host((said := []).append)
+    async with EventTable(disk / f"t.{ending}", PHASES, host) as table:
+        for number in range(300):
+            await table.take(make_update(make_event(number)))
+        await until(lambda: len(said) == 1)
+        free(disk)
+        await until(lambda: len(said) == 2, 3.0)
+    assert host.writers[0].complaint == ""
+    if ending == "csv":
+        with (disk / "t.csv").open(newline="") as file:
+            rows = [int(row["seq"]) for row in csv.DictReader(file)]
+    else:
+        from pyarrow import parquet
+
+        rows = sorted(parquet.read_table(disk / "t.parquet").to_pydict()["seq"])
+    assert rows == list(range(300))
+
+
+async def test_what_does_not_fit_into_the_bound_is_counted(disk: Path):
+    """A disk that stays full costs memory up to the bound; at the end the file and the sentence tell the truth."""
+    host = Host((said := []).append)
+    writer = BackgroundWriter(LineTarget(disk / "e"), "e", host, room=20_000)
+    await writer.open()
+    kept = [writer.put(b"%0999d\n" % number, 1000) for number in range(20)]
+    for number in range(20, 300):
+        await asyncio.sleep(0.001)
+        kept.append(writer.put(b"%0999d\n" % number, 1000))
+    begun = time.monotonic()
+    await writer.close()
+    assert time.monotonic() - begun < 1.0
+    there = [int(line) for line in (disk / "e").read_bytes().split()]
+    assert there == [number for number, fits in enumerate(kept) if fits][: len(there)]
+    assert writer.missing == 300 - len(there)
+    assert f"lacks {writer.missing} entries (No space left" in writer.complaint
+    assert len(said) == 2
+
+
+async def test_a_pipe_that_nobody_reads_holds_nothing_up(tmp_path: Path):
+    """Handing over takes no time, whoever can wait is told to, and an end in a hurry comes in a hurry."""
+    reading, writing = os.pipe()
+    hurry = [float("inf")]
+    host = Host(left=lambda: hurry[0])
+    writer = BackgroundWriter(LineTarget(f"/dev/fd/{writing}"), "pipe", host, room=2**20)
+    await writer.open()
+    begun = time.monotonic()
+    for _ in range(700):
+        assert writer.put(bytes(1000), 1000)
+    assert time.monotonic() - begun < 0.5
+    assert writer.behind
+    hurry[0] = 0.0
+    await writer.close()
+    assert time.monotonic() - begun < 0.5
+    assert writer.missing > 500
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_a_slow_reader_gets_everything(tmp_path: Path):
+    """At the end of a recording the last line waits for its reader, however slow."""
+    reading, writing = os.pipe()
+    got = bytearray()
+
+    def read() -> None:
+        while piece := os.read(reading, 5000):
+            got.extend(piece)
+            time.sleep(0.005)
+
+    reader = asyncio.create_task(asyncio.to_thread(read))
+    async with LineFile(f"/dev/fd/{writing}") as lines:
+        for number in range(300):
+            lines.write(b"%0999d\n" % number)
+    os.close(writing)
+    await reader
+    os.close(reading)
+    assert [int(line) for line in bytes(got).split()] == list(range(300))
+
+
+async def test_a_reader_that_has_gone_is_one_sentence(tmp_path: Path):
+    """The next update ends the run with the remedy."""
+    reading, writing = os.pipe()
+    lines = LineFile(f"/dev/fd/{writing}")
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(lines)
+        os.close(reading)
+
+        async def write() -> None:
+            for _ in range(100):
+                lines.write(b"x\n")
+                await asyncio.sleep(0.01)
+
+        with pytest.raises(StreamspotError, match="nobody reads"):
+            await write()
+    os.close(writing)
+
+
+async def test_a_named_pipe_is_opened_when_somebody_reads_it(tmp_path: Path):
+    """The run begins meanwhile, says so, and nothing is missing."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with LineFile(pipe, Host((said := []).append)) as lines:
+        lines.write(b"one\n")
+        assert "does anybody read it?" in said[0]
+        reader = asyncio.create_task(asyncio.to_thread(pipe.read_bytes))
+        await asyncio.sleep(0.2)
+        lines.write(b"two\n")
+    assert await reader == b"one\ntwo\n"
+
+
+async def test_only_the_owner_may_read_what_is_written(tmp_path: Path):
+    """Who smiled when is nobody else's business."""
+    async with JsonLines(tmp_path / "e", node="n"), EventTable(tmp_path / "t.csv", PHASES):
+        pass
+    assert [(tmp_path / name).stat().st_mode & 0o077 for name in ("e", "t.csv")] == [0, 0]
+
+
+async def test_an_impossible_place_is_one_sentence(tmp_path: Path):
+    """It is said on entering, before anything else happens."""
+    for sink in (
+        LineFile(tmp_path / "no" / "e"),
+        LineFile(tmp_path),
+        EventTable(tmp_path / "no" / "t.csv", PHASES),
+    ):
+        with pytest.raises(SettingsError, match="name another place"):
+            async with sink:
+                pass
+
+
+async def test_the_broker_gets_everything_while_a_disk_is_full(disk: Path, tmp_path: Path):
+    """A recording without room is suspended, subscribers are told on ``…/error``, and the end says what it lacks."""
+    with Mosquitto(tmp_path) as broker:
+        run = StreamRun(
+            load_settings(
+                {
+                    "source": "synthetic:seconds=14,expressions=3,noise=0",
+                    "record": disk / "r.motion",
+                    "broker": broker.url,
+                    "journal": tmp_path / "j",
+                    "node": "n",
+                    "stream": "s",
+                }
+            )
+        )
+        told: list[Event] = []
+        async with (
+            overhear(broker.url, "streamspot/n/s/error") as errors,
+            subscribe(broker.url) as events,
+            Outputs(run) as outputs,
+            Engine([run]) as engine,
+        ):
+            async for _, update in engine:
+                await outputs.take(update)
+                told += update.events
+            async with asyncio.timeout(5):
+                assert b"No space left" in (await errors.get())[1]
+                assert [(await anext(events)).event for _ in told] == told
+    complaint = outputs.complaint()
+    assert complaint is not None
+    assert "r.motion lacks" in str(complaint)
+    assert (disk / "r.motion").read_bytes().endswith(b"\n")
