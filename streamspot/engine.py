@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from streamspot import __version__
 from streamspot.advice import Advice
+from streamspot.arrivals import SILENT_S, Arrivals
 from streamspot.commands import Command, Pause, Resume, Sensitivity
 from streamspot.ending import Ending
 from streamspot.errors import SettingsError, StreamspotError
@@ -34,14 +34,8 @@ if TYPE_CHECKING:
 _AHEAD = 256
 """Updates the analysis may be ahead of the consumer; then a recording waits and a camera drops frames."""
 
-_SILENT = 2.0
-"""Seconds without a picture after which a live source counts as lost until the next."""
-
 _POLL = 0.05
 """Seconds after which a thread that waits looks whether it should stop."""
-
-_RATE_OVER = 2.0
-"""Seconds over which the rate is measured."""
 
 Give = Callable[[Update | BaseException | None], None]
 """Takes every update, then None at the end or the error that ended the stream."""
@@ -95,10 +89,8 @@ class StreamRun:
         self._last = Update(controls=self.controls)
         self._start: datetime | None = None  # of a recording, as it became known better
         self._advice = Advice()
-        self._arrived: float | None = None  # the newest picture; None before the first and during a pause
-        self._silent: datetime | None = None  # since when no picture has come, while a live source is lost
-        self._pace: deque[float] = deque(maxlen=4096)
         self._clock = WallClock()
+        self._arrivals = Arrivals(self.stats, self._clock)
 
     def load(self) -> None:
         """Load the weights; takes seconds.
@@ -268,26 +260,16 @@ class StreamRun:
                     self._tell(self._last)
 
     def _found(self) -> None:
-        """Note that a picture has come."""
-        if self._silent is not None:
-            away = time.monotonic() - (self._arrived or 0.0)
-            self._silent = self.stats.no_picture_since = None
-            self._tell(
-                replace(self._last, messages=(f"{self.source.name} shows pictures again after {away:.0f} s",))
-            )
-        self._arrived = time.monotonic()
+        """Note that a picture has come; when the source was lost, say that it is back."""
+        if (away := self._arrivals.found()) is not None:
+            message = f"{self.source.name} shows pictures again after {away:.0f} s"
+            self._tell(replace(self._last, messages=(message,)))
 
     def _missed(self) -> None:
         """Note that none has come; when that has lasted, cancel what is open and say that the source is lost."""
-        self._measure_rate()
-        if not self.stats.live or self._arrived is None or self._silent is not None:
-            return
-        if time.monotonic() - self._arrived < _SILENT:
-            return
-        self._silent = self._clock.at(self._arrived)
-        self.stats.no_picture_since = self._arrived
-        message = f"no picture from {self.source.name} for {_SILENT:.0f} s"
-        self._tell(replace(self.finish("no picture"), messages=(message,)))
+        if self._arrivals.missed():
+            message = f"no picture from {self.source.name} for {SILENT_S:.0f} s"
+            self._tell(replace(self.finish("no picture"), messages=(message,)))
 
     def _mend(self, start: datetime) -> None:
         """Take over from a recording when its first tick was, where that became known better."""
@@ -298,7 +280,7 @@ class StreamRun:
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of a pause; what a camera shows meanwhile is let go."""
         self._tell(self.finish("paused"))
-        self._arrived = None
+        self._arrivals.rest()
         with suppress(EndOfStream):
             while not self._going.wait(_POLL) and not self.ending.asked:
                 if self._changed.is_set():
@@ -309,7 +291,7 @@ class StreamRun:
     def _tell(self, update: Update) -> None:
         """Hand an update on, with the controls as they are now; wait while the consumer is far behind."""
         self._changed.clear()
-        update = replace(update, controls=self.controls, no_picture_since=self._silent)
+        update = replace(update, controls=self.controls, no_picture_since=self._arrivals.lost_since)
         self._last = replace(update, motion=(), scores=(), events=(), messages=())
         while not self._room.acquire(timeout=_POLL):
             if self._deaf.is_set() or (self.ending.asked and not update.events):
@@ -351,24 +333,14 @@ class StreamRun:
 
     def _count(self, frame: Frame, took: float) -> bool:
         """Count a frame and how many seconds it took; return whether a face is in it."""
-        stats, now = self.stats, time.perf_counter()
+        stats = self.stats
         waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
         stats.stages["total"].add(waited or took)
         stats.frames += 1
         seen = self._estimator is not None and self._estimator.visible > 0
         stats.faceless += not seen
-        self._pace.append(now)
-        self._measure_rate()
+        self._arrivals.analysed()
         return seen
-
-    def _measure_rate(self) -> None:
-        """Count the frames of the last two seconds, whether or not one has just come."""
-        now = time.perf_counter()
-        while self._pace and now - self._pace[0] > _RATE_OVER:
-            self._pace.popleft()
-        self.stats.fps = (
-            (len(self._pace) - 1) / max(now - self._pace[0], 1e-6) if len(self._pace) > 1 else 0.0
-        )
 
 
 class Engine:

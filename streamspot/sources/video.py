@@ -103,8 +103,9 @@ class VideoFile:
         self._closed = False
         if self._network:
             self.name = redact(self._address)
-            self.stream = stream_name(Path(self.name).stem, without_login(self._address))
-            self.identity = f"url:{hashlib.sha256(self._address.encode()).hexdigest()[:32]}"
+            place = without_login(self._address)  # a new password is no other recording
+            self.stream = stream_name(Path(self.name).stem, place)
+            self.identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
             self.fps: float | None = None
             return
         path = Path(self._address)
