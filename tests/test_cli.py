@@ -382,6 +382,7 @@ def test_a_detector_that_hangs_does_not_hold_up_the_end(tmp_path: Path):
     command = [sys.executable, "-c", program, "run", "--source", "synthetic:seconds=60", "--no-ui"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
+        assert running.stdout.readline() == b"synthetic (seed 0) is the stream synthetic\n"
         assert running.stdout.readline() == b"stuck\n"
         running.send_signal(signal.SIGTERM)
         begun = time.monotonic()

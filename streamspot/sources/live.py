@@ -326,11 +326,13 @@ class _Health:
         if pts - self._began < 3.0:
             return
         fps = self._count / (pts - self._began)
-        # The first seconds are no measure: exposure settles, buffers fill.
-        slow = self._warm and not self._held and nominal is not None and fps < 0.9 * nominal
-        yield from self._tell(
-            "slow", slow, f"gives {fps:.0f} fps instead of {nominal or 0:.0f}: {self.origin.slow}"
-        )
+        # The first seconds are no measure: exposure settles, buffers fill. Nor are those in which the consumer was slow.
+        if self._warm and not self._held and nominal is not None:
+            yield from self._tell(
+                "slow",
+                fps < 0.9 * nominal,
+                f"gives {fps:.0f} fps instead of {nominal:.0f}: {self.origin.slow}",
+            )
         light = float(thumb.mean())
         yield from self._tell(
             "dark", light < 40, f"gives a dark picture (brightness {light:.0f} of 255): add light"
