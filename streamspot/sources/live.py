@@ -326,7 +326,7 @@ class _Health:
         if pts - self._began < 3.0:
             return
         fps = self._count / (pts - self._began)
-        # The first seconds are no measure: exposure settles, buffers fill. Nor are those in which the consumer was slow.
+        # The first seconds are no measure: exposure settles, buffers fill. Nor are those of a slow consumer.
         if self._warm and not self._held and nominal is not None:
             yield from self._tell(
                 "slow",
