@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from streamspot.commands import Pause, Resume, Sensitivity
 from streamspot.engine import Engine, StreamRun
 from streamspot.errors import SettingsError
-from streamspot.settings import Analysis, Settings, build
+from streamspot.settings import Analysis, Settings, build, nearest
 from streamspot.sources.pushed import PushedFrames, as_frame
 from streamspot.stats import Stats
 from streamspot.types import Update
@@ -67,11 +67,11 @@ class Stream:
         self._run = run
         self._engine: Engine | None = None
         self._updates: queue.SimpleQueue[Update | BaseException | None] = queue.SimpleQueue()
-        self._open = False
+        self._begun = False
 
     def __enter__(self) -> Self:
         """Start it."""
-        self._open = True
+        self._begin()
         self._run.start(self._updates.put)
         return self
 
@@ -85,8 +85,10 @@ class Stream:
 
     def __next__(self) -> Update:
         """Return the next update, blocking until there is one; raises the StreamspotError that ended the stream."""
-        if not self._open:
-            raise SettingsError("the stream is not open; iterate over it in a with block")
+        if not self._begun or self._engine is not None:
+            raise SettingsError(
+                "the stream is not open here; iterate with for in a with block, with async for in an async with block"
+            )
         item = self._updates.get()
         if isinstance(item, Update):
             self._run.taken()
@@ -98,6 +100,7 @@ class Stream:
 
     async def __aenter__(self) -> Self:
         """Start it."""
+        self._begin()
         self._engine = await Engine([self._run]).__aenter__()
         return self
 
@@ -113,9 +116,16 @@ class Stream:
     async def __anext__(self) -> Update:
         """Return the next update; raises the StreamspotError that ended the stream."""
         if self._engine is None:
-            raise SettingsError("the stream is not open; iterate over it in an async with block")
+            raise SettingsError(
+                "the stream is not open here; iterate with for in a with block, with async for in an async with block"
+            )
         _, update = await anext(self._engine)
         return update
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise SettingsError("a stream runs once; open the source again with streamspot.open")
+        self._begun = True
 
     def pause(self) -> None:
         """Cancel what is open and wait; a camera's frames are let go meanwhile, a recording waits."""
@@ -148,6 +158,7 @@ class FrameSpotter:
         >>> with streamspot.FrameSpotter() as spotter:  # doctest: +SKIP
         ...     for n, image in enumerate(images):
         ...         update = spotter.push(image, n / 30)
+        ...     last = spotter.finish()
     """
 
     def __init__(self, **analysis: Unpack[Analysis]) -> None:
@@ -161,6 +172,7 @@ class FrameSpotter:
         self.stats: Stats = self._run.stats
         self._count = 0
         self._pts: float | None = None
+        self._closed = False
 
     def push(self, image: NDArray[Any], time: float) -> Update:
         """Take the next picture; return what is now known.
@@ -172,6 +184,8 @@ class FrameSpotter:
         Raises:
             SourceError: It is no picture, or its time does not increase.
         """
+        if self._closed:
+            raise SettingsError("the spotter is closed; make a new one")
         frame = as_frame(self._count, image, time, self._pts)
         self._count, self._pts = self._count + 1, frame.pts
         return self._run.analyse(frame)
@@ -181,7 +195,8 @@ class FrameSpotter:
         return self._run.finish()
 
     def close(self) -> None:
-        """Free the face detector."""
+        """Free the face detector; what ``finish`` would have returned is let go."""
+        self._closed = True
         self._run.close()
 
     def __enter__(self) -> Self:
@@ -203,7 +218,7 @@ def _settings(analysis: Analysis, **more: str) -> Settings:
     for name in analysis:
         if name not in known:
             raise SettingsError(
-                f"{name} is no setting of the analysis; choose from {', '.join(sorted(known))} (outputs such as "
-                "a broker belong to streamspot run)"
+                f"there is no {name!r} among the settings of the analysis{nearest(name, known)} "
+                "(outputs such as a broker belong to streamspot run)"
             )
     return build({**analysis, **more})

@@ -141,7 +141,7 @@ class Outputs:
             reason = delivery.error.partition("; ")[0] or f"{delivery.address} does not answer"
             return BrokerError(
                 f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run "
-                "with a broker that is there"
+                "of this stream to a broker that is there"
             )
         return BrokerError(delivery.error) if delivery.error else None
 

@@ -40,7 +40,7 @@ Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class CaptureSettings(_Group):
@@ -246,10 +246,14 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for a name that is not known: the one that was meant, or all."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(sorted(known))}"
+
+
 def _unknown(leaf: str, known: Iterable[str], where: str) -> SettingsError:
-    close = get_close_matches(leaf, known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(sorted(known))}"
-    return SettingsError(f"there is no setting {leaf!r}{where}; {hint}")
+    return SettingsError(f"there is no setting {leaf!r}{where}{nearest(leaf, known)}")
 
 
 def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:

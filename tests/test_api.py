@@ -117,9 +117,9 @@ def test_times_must_increase():
 
 def test_what_an_interface_does_not_serve_is_refused():
     """A misspelt setting, an output, a pace for pushed frames, a source that is none."""
-    with pytest.raises(SettingsError, match="broker is no setting of the analysis"):
+    with pytest.raises(SettingsError, match=r"no .broker. among the settings of the analysis"):
         streamspot.open(CLIP, broker="mqtt://localhost")
-    with pytest.raises(SettingsError, match="sensitivty"):
+    with pytest.raises(SettingsError, match=r"did you mean .sensitivity."):
         streamspot.open(CLIP, sensitivty=0.5)
     with pytest.raises(SettingsError, match="sensitivity = 2"):
         streamspot.open(CLIP, sensitivity=2.0)
@@ -234,3 +234,15 @@ def test_importing_costs_nothing():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     code = "import sys, streamspot; streamspot.subscribe; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_stream_and_a_spotter_serve_once():
+    """What has ended says so instead of giving nothing, or a fault of a library below."""
+    with streamspot.open("synthetic:seconds=1,expressions=0") as stream:
+        list(stream)
+    with pytest.raises(SettingsError, match="runs once"), stream:
+        pass
+    spotter = streamspot.FrameSpotter()
+    spotter.close()
+    with pytest.raises(SettingsError, match="is closed"):
+        spotter.push(np.zeros((48, 64, 3), np.uint8), 0.0)

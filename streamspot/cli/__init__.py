@@ -63,7 +63,8 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         sentence, code = _answer(error)
-        print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
+        if sentence:  # none where the help was printed because no command was given
+            print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
     if code:
         sys.exit(code)
 
@@ -75,7 +76,9 @@ def _answer(error: Exception) -> tuple[str, int]:
     if isinstance(error, _MISUSE):
         where = getattr(getattr(error, "ctx", None), "command_path", "streamspot")
         sentence = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
-        return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help", 2
+        if "extra argument" in sentence:
+            sentence += " (options have names: --source clip.mp4)"
+        return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help" if sentence else "", 2
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
 
 

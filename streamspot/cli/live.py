@@ -169,7 +169,7 @@ async def _demo(speed: str, weights: str, *, draw: bool) -> None:
             await asyncio.sleep(0.2)
             listener.cancel()
     finished = [event for event in received if event.phase == "offset"]
-    early = "; the demonstration was ended early" if ended else ""
+    early = "; the demonstration was ended early" if ended else ", of which these end an expression"
     typer.echo(f"\nReceived over MQTT from {delivery.address}: {len(received)} events{early}")
     for event in finished:
         typer.echo(f"  {plain(event)}")

@@ -60,9 +60,9 @@ class OscSink:
     async def __aenter__(self) -> Self:
         try:
             from pythonosc.udp_client import SimpleUDPClient  # noqa: PLC0415  (an extra)
-        except ImportError:
+        except ImportError as error:
             raise SettingsError(
-                "OSC needs the package python-osc; install it with: pip install 'streamspot[osc]'"
+                f"OSC needs the package python-osc ({error}); install it with the extra osc"
             ) from None
         try:
             self._client = SimpleUDPClient(self._host, self._port)

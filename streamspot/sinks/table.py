@@ -119,9 +119,9 @@ class _ParquetParts:
         """See whether pyarrow is there."""
         try:
             import pyarrow.parquet as _  # noqa: F401, PLC0415  (an extra)
-        except ImportError:
+        except ImportError as error:
             raise SettingsError(
-                "Parquet needs the package pyarrow; install it with: pip install 'streamspot[parquet]'"
+                f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
             ) from None
 
     def open(self) -> None:

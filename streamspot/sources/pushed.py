@@ -39,7 +39,9 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
             f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
             "give (height, width, 3) of uint8, BGR"
         )
-    if not math.isfinite(pts) or (before is not None and pts <= before):
+    if not math.isfinite(pts):
+        raise SourceError(f"the time of picture {index} is {pts}; give a number of seconds")
+    if before is not None and pts <= before:
         raise SourceError(
             f"the time of picture {index}, {pts} s, is not after that of the one before, {before} s; "
             "times must increase"
