@@ -200,7 +200,7 @@ async def test_a_run_that_came_to_its_end_was_not_stopped():
     async with Engine([run]) as engine:
         async for _ in engine:
             pass
-    assert not run.stopped
+    assert not run.ending.asked
 
 
 async def test_two_sources_run_side_by_side():
