@@ -247,6 +247,7 @@ class Trial:
                 file.write(bytes(65536))
         await self.wait(2.0)
         (self.disk / "ballast").unlink(missing_ok=True)
+        await asyncio.sleep(0.2)  # what waits in memory for room does not survive a kill
 
     async def damage(self) -> None:
         """Damage the journal in one of ten ways while nothing is queued."""
@@ -265,6 +266,7 @@ class Trial:
     async def delete(self) -> None:
         """Delete the journal that is in use."""
         shutil.rmtree(self.disk / "journal")
+        await asyncio.sleep(0.2)  # until the next event, which finds out
         await self.wait(3.0)
 
     async def clock(self) -> None:
@@ -310,6 +312,7 @@ async def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     counts: collections.Counter[str] = collections.Counter()
+    history: list[tuple[int, str]] = []  # how many had been reported when each fault began
     with tempfile.TemporaryDirectory() as name:
         trial = Trial(Path(name), random.Random(options.seed))
         try:
@@ -317,6 +320,7 @@ async def main() -> None:
             kinds = trial.faults()
             for number in range(options.faults):
                 kind = list(kinds)[number % len(kinds)]
+                history.append((len(trial.reported), kind))
                 await kinds[kind]()
                 counts[kind] += 1
                 await trial.wait(0.3)
@@ -338,6 +342,12 @@ async def main() -> None:
         disorder += int(seq) < last.get(run, -1)
         last[run] = int(seq)
     print(json.dumps(counts, indent=1))
+    for place, (run, seq) in enumerate(trial.reported):
+        if f"{run}/s/{seq}" not in trial.arrived:
+            print(
+                f"lost: {run} {seq}, in the fault before",
+                [one for one in history if one[0] <= place + 40][-3:],
+            )
     figures = {
         "faults": sum(counts.values()),
         "runs": trial.runs,

@@ -137,8 +137,7 @@ class Stream:
 
     def set_sensitivity(self, value: float) -> None:
         """Spot more (to 1) or less (to 0); holds for each face as soon as it is neutral."""
-        build({"sensitivity": value})
-        self._run.obey(Sensitivity(value))
+        self._run.obey(Sensitivity(build({"sensitivity": value}).spotting.sensitivity))
 
     def stop(self) -> None:
         """Ask the stream to end: open expressions come out as cancelled, then the iteration ends."""
@@ -221,4 +220,5 @@ def _settings(analysis: Analysis, **more: str) -> Settings:
                 f"there is no {name!r} among the settings of the analysis{nearest(name, known)} "
                 "(outputs such as a broker belong to streamspot run)"
             )
-    return build({**analysis, **more})
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in analysis.items()}
+    return build({**given, **more})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from streamspot.errors import SettingsError
@@ -19,38 +19,55 @@ _OURS: dict[str, bytes | tuple[bytes, ...]] = {
 """How the files begin that an output may replace, or append to: those that a run has written before."""
 
 
-def check_outputs(outputs: Mapping[str, Path | None], source: str, *, force: bool = False) -> None:
-    """Refuse outputs that would destroy something.
+def check_outputs(
+    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None], *, force: bool = False
+) -> None:
+    """Refuse outputs that would destroy something, or cannot be written.
 
     Args:
-        outputs: Name of the flag (``events``, ``log``, …) → file; None where there is none.
-        source: What is read.
+        outputs: Name of the flag (``events``, ``intensity``, ``log``, ``expressions``, ``record``) → file; None where
+            there is none. Labels stand in ``points.csv`` beside what is recorded.
+        inputs: What is read: the source, weights, a face model; what is no path is passed over.
         force: Existing files of other programs, and recordings, may be replaced.
 
     Raises:
-        SettingsError: An output is the source or another output, or would replace a recording or a file of another
-            program.
+        SettingsError: An output is an input or another output, or would replace a recording or a file of another
+            program; or its folder is missing or takes no file.
     """
-    taken: dict[Path, str] = {}
-    original = Path(source)
+    read = [Path(one) for one in inputs if one is not None and kind_of(one) in {"file", "folder"}]
+    record = outputs.get("record")
+    taken: dict[Path, str] = (
+        {} if record is None else {_place(record.with_name("points.csv")): "record (its labels)"}
+    )
     for flag, path in outputs.items():
         if path is None or kind_of(path) == "other":  # a device or a pipe keeps nothing
             continue
-        place = path.resolve()
-        if place in taken:
-            raise SettingsError(
-                f"--{taken[place]} and --{flag} both name {path}; give each a file of its own"
-            )
+        place = _place(path)
+        if other := next((name for one, name in taken.items() if _same(one, place)), None):
+            raise SettingsError(f"--{other} and --{flag} both name {path}; give each a file of its own")
         taken[place] = flag
-        if kind_of(original) is not None and kind_of(path) is not None and original.samefile(path):
-            raise SettingsError(
-                f"--{flag} {path} is the source itself and would destroy it; name another file"
-            )
+        for one in read:
+            if _same(_place(one), place) or (kind_of(one) == "folder" and _place(one) in place.parents):
+                raise SettingsError(f"--{flag} {path} is read by this very run; name another file")
+        if place.suffix != ".parquet":
+            check_writable(path, f"--{flag}")
         if kind_of(path) == "file" and not force and not _may_be_replaced(path, flag):
             what = "a recording" if is_recording(path) else "a file of another program"
             raise SettingsError(
                 f"--{flag} {path} is {what} and would be replaced; name another file, or add --force to replace it"
             )
+
+
+def _place(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise SettingsError(f"{path} leads in a circle of links; name another file") from None
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one file, by whatever links."""
+    return one == other or (kind_of(one) == kind_of(other) == "file" and one.samefile(other))
 
 
 def _may_be_replaced(path: Path, flag: str) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from streamspot.advice import Advice
 from streamspot.arrivals import SILENT_S, Arrivals
 from streamspot.commands import Command, Pause, Resume, Sensitivity
 from streamspot.ending import Ending
-from streamspot.errors import SettingsError, StreamspotError
+from streamspot.errors import SettingsError
 from streamspot.session import WallClock, digest, new_run
 from streamspot.settings import Settings
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
@@ -80,7 +80,8 @@ class StreamRun:
         self._going.set()
         self._room = threading.Semaphore(_AHEAD)
         self._give: Give = lambda _: None
-        self._thread: threading.Thread
+        self._thread: threading.Thread | None = None
+        self._loading = False
         self._model: Model | None = None
         self._spotting: SpotSettings
         self._detector: TimedDetector | None = None
@@ -117,9 +118,12 @@ class StreamRun:
         Args:
             give: Called from their thread with every update, then with None at the end or the error that ended it.
         """
+        if self._thread is not None:
+            raise SettingsError(f"the stream {self.name} has been started before; open its source anew")
         self._give = give
         self._thread = threading.Thread(target=self._work, name=f"analysis {self.name}", daemon=True)
         self._thread.start()
+        atexit.register(self._await_loading, self._thread)
 
     def stop(self) -> None:
         """Ask the run to end; open expressions come out as cancelled. It ends soon even if the analysis hangs."""
@@ -129,12 +133,32 @@ class StreamRun:
         """Note that the consumer has taken an update."""
         self._room.release()
 
-    def leave(self) -> None:
-        """End the run without anybody taking its updates; wait for its thread, but for no more than a second."""
+    def abandon(self) -> None:
+        """End the run without anybody taking its updates any more."""
         if not self.ending.come:
             self.stop()
         self._deaf.set()
-        self._thread.join(0.1 if self.ending.come else self.ending.left)
+
+    def leave(self) -> None:
+        """Abandon the run and wait for its thread, but for no more than a second."""
+        self.abandon()
+        if self._thread is not None:
+            self._thread.join(self.patience)
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread has not ended."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that whoever abandons the run should wait for its thread."""
+        return 0.1 if self.ending.come else self.ending.left
+
+    def _await_loading(self, thread: threading.Thread) -> None:
+        """Let native libraries load to the end before the interpreter is taken down, which would abort it."""
+        while self._loading and thread.is_alive():
+            thread.join(_POLL)
 
     def obey(self, command: Command) -> None:
         """Do what was asked of the running stream; may be called from any thread.
@@ -182,6 +206,7 @@ class StreamRun:
         if isinstance(item, Frame):
             seen = self._count(item, time.perf_counter() - started)
             messages = tuple(self._advice.take(item.pts, seen=seen, motion=update.motion))
+        self._loading = False  # MediaPipe is there too
         self.stats.pts = update.pts
         return replace(update, messages=messages, controls=self.controls)
 
@@ -197,12 +222,15 @@ class StreamRun:
     def _work(self) -> None:
         outcome: BaseException | None = None
         try:
+            self._loading = True
             if self._model is None:
                 self.load()
             self._run()
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             outcome = error
         finally:
+            self._loading = False
+            atexit.unregister(self._await_loading)
             self.close()
             self._end(outcome)
 
@@ -221,7 +249,7 @@ class StreamRun:
         with Feed(self.source, policy=self._policy, speed=None if speed == "max" else speed) as feed:
             try:
                 self._loop(feed)
-            except StreamspotError:
+            except Exception:
                 if self._pipeline is not None:
                     self._tell(self.finish("source failed"))
                 raise
@@ -239,8 +267,9 @@ class StreamRun:
         """
         while not self.ending.asked:
             if self.controls.paused:
-                self._rest(feed)
-                continue
+                if self._rest(feed):
+                    continue
+                break
             asked = time.perf_counter()
             try:
                 item = feed.get(_POLL)
@@ -277,16 +306,19 @@ class StreamRun:
         if self._pipeline is not None:
             self._pipeline.session = replace(self._pipeline.session, start=start)
 
-    def _rest(self, feed: Feed) -> None:
-        """Wait for the end of a pause; what a camera shows meanwhile is let go."""
+    def _rest(self, feed: Feed) -> bool:
+        """Wait for the end of a pause; what a camera shows meanwhile is let go. Return whether there may be more."""
         self._tell(self.finish("paused"))
         self._arrivals.rest()
-        with suppress(EndOfStream):
+        try:
             while not self._going.wait(_POLL) and not self.ending.asked:
                 if self._changed.is_set():
                     self._tell(self._last)
                 if self.stats.live:
                     feed.get(0.0)
+        except EndOfStream:
+            return False
+        return True
 
     def _tell(self, update: Update) -> None:
         """Hand an update on, with the controls as they are now; wait while the consumer is far behind."""
@@ -372,7 +404,11 @@ class Engine:
 
     async def __aexit__(self, *_: object) -> None:
         """End every stream."""
-        await asyncio.gather(*(asyncio.to_thread(run.leave) for run in self._runs))
+        for run in self._runs:
+            run.abandon()
+        until = time.monotonic() + max((run.patience for run in self._runs), default=0.0)
+        while any(run.running for run in self._runs) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
     def __aiter__(self) -> Self:
         """Iterate over the updates."""
@@ -382,12 +418,12 @@ class Engine:
         """Return the next update and its stream; raises the StreamspotError that ended a stream, if one did."""
         while self._going:
             run, item = await self._updates.get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is not None:
+            if isinstance(item, Update):
                 run.taken()
                 return run, item
             self._going -= 1
+            if item is not None:
+                raise item
         raise StopAsyncIteration
 
     def _give(self, run: StreamRun, item: Update | BaseException | None) -> None:

@@ -79,14 +79,17 @@ class Outputs:
                     "log": output.log,
                     "expressions": output.expressions,
                 },
-                settings.source,
+                [self._run.source.name, settings.model.weights, settings.face.face_model],
                 force=output.force,
             )
             node = settings.name.node or slug(socket.gethostname(), "node")
+            files = list(
+                self._files(node)
+            )  # all are made before one is opened, which empties what an earlier run wrote
             if settings.mqtt.broker is not None:  # the first: what any other sink is told is in the journal
                 self._publisher = await self._publish(settings.mqtt.broker, node, stack)
                 self._sinks.append(self._publisher)
-            for sink in self._files(node):
+            for sink in files:
                 self._sinks.append(await stack.enter_async_context(sink))
             self._open = stack.pop_all()
         return self

@@ -246,3 +246,24 @@ def test_a_stream_and_a_spotter_serve_once():
     spotter.close()
     with pytest.raises(SettingsError, match="is closed"):
         spotter.push(np.zeros((48, 64, 3), np.uint8), 0.0)
+
+
+def test_a_buffer_that_is_written_over_does_no_harm(expected: list[object]):
+    """Grabbers hand out the same array again and again; what was handed over is kept."""
+
+    def grabbed() -> Iterator[tuple[np.ndarray, float]]:
+        buffer: np.ndarray | None = None
+        for image, seconds in _pictures():
+            buffer = np.empty_like(image) if buffer is None else buffer
+            buffer[:] = image
+            yield buffer, seconds
+
+    with streamspot.open(grabbed()) as stream:
+        events = [event for update in stream for event in update.events]
+    assert [_told(event) for event in events] == expected
+
+
+def test_weights_may_be_a_path(tmp_path: Path):
+    """So the types say."""
+    with pytest.raises(streamspot.StreamspotError, match=r"none\.safetensors"):
+        streamspot.FrameSpotter(weights=tmp_path / "none.safetensors")

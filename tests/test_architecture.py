@@ -58,3 +58,12 @@ def test_no_module_is_longer_than_a_reader_wants_to_scroll():
     """A file does one thing."""
     long = {file.name: len(file.read_text().splitlines()) for file in PACKAGE.rglob("*.py")}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_the_map_names_every_file_in_its_own_words():
+    """ARCHITECTURE.md has one line for each file, which is the first line of the file itself."""
+    text = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
+    for file in PACKAGE.rglob("*.py"):
+        if file.name != "__init__.py":
+            sentence = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+            assert f"| `{file.relative_to(PACKAGE)}` | {sentence} |" in text

@@ -200,7 +200,7 @@ async def test_a_run_that_came_to_its_end_was_not_stopped():
     async with Engine([run]) as engine:
         async for _ in engine:
             pass
-    assert not run.stopped
+    assert not run.ending.asked
 
 
 async def test_two_sources_run_side_by_side():
@@ -246,7 +246,7 @@ def test_mistakes_are_said_before_anything_starts(tmp_path: Path):
         collect("nowhere.mp4")
     with pytest.raises(ModelError, match="streamspot-bass"):
         collect(CLIP, weights="streamspot-bass")
-    with pytest.raises(SettingsError, match="folder is not writable"):
+    with pytest.raises(SettingsError, match="there is no folder"):
         collect(CLIP, record=tmp_path / "no" / "such" / "folder")
 
 
@@ -392,3 +392,75 @@ async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     read = list(MotionRecording(tmp_path / "r.motion").read())
     ticks = [one.motion.tick if isinstance(one, FaceMotion) else one.reason for one in read]
     assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[0,"100",3.3,100,1.0,[]]', "[0,100.5,3.3,100,1.0,[]]", "[0,null,3.3,100,1.0,[]]", "[-1,100,3.3,100,1.0,[]]",
+        "[0,100,1e400,100,1.0,[]]", "[0,100,3.3,100,NaN,[]]", "[0,5]", '"ab"', "[0,100,3.3,100,1.0,[1,2]]",
+        "[0,99999999999999,3.3,1,1.0,[]]", '{"start":"9999-12-31T00:00:00+00:00"}', '{"start":5}', "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_line_of_nonsense_is_named(tmp_path: Path, recorded: tuple[Path, list, list[Event]], line: str):
+    """Wrong types, too large numbers, missing regions, deep nesting: one sentence with the line's number."""
+    lines = recorded[0].read_text().splitlines()
+    values = json.loads(lines[101])[-1]
+    lines[101] = line.replace("[]]", f"{json.dumps(values)}]")
+    (tmp_path / "bad.motion").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SourceError, match=r"line 102 of .* is damaged"):
+        collect(tmp_path / "bad.motion")
+
+
+def test_a_gap_in_a_recording_is_no_expression(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
+    """Lines that were taken out cancel what was going on; what runs backwards is damaged."""
+    lines = recorded[0].read_text().splitlines()
+    onset = next(event.onset.tick for event in recorded[2] if event.phase == "onset")
+    (tmp_path / "gap.motion").write_text("\n".join([*lines[: onset + 15], *lines[onset + 25 :]]) + "\n")
+    _, events = collect(tmp_path / "gap.motion")
+    assert "gap in the recording" in [event.reason for event in events]
+    (tmp_path / "back.motion").write_text("\n".join([lines[0], *reversed(lines[1:100])]) + "\n")
+    with pytest.raises(SourceError, match="line 3 of"):
+        collect(tmp_path / "back.motion")
+
+
+async def test_a_source_that_ends_during_a_pause_ends_the_run():
+    """A camera that is gone while the stream is paused is not waited for for ever."""
+
+    class Live(PushedFrames):
+        def __init__(self) -> None:
+            super().__init__((frame.image, frame.pts) for frame in Synthetic.parse(SHORT).read())
+            self.live = True
+
+    run = StreamRun(load_settings({"source": SHORT}), Live())
+    async with Engine([run]) as engine, asyncio.timeout(30):
+        run.obey(Pause())
+        async for _ in engine:
+            pass
+    assert run.stats.finished
+
+
+async def test_an_unforeseen_error_leaves_no_expression_open(monkeypatch: pytest.MonkeyPatch):
+    """Whatever goes wrong in the analysis, a subscriber is told that what was open is over."""
+    from streamspot import engine as module
+
+    events: list[Event] = []
+    push = module.push_timed
+
+    def fails_in_an_expression(*given):
+        if events:
+            raise RuntimeError("unforeseen")
+        update, seconds = push(*given)
+        events.extend(update.events)
+        return update, seconds
+
+    monkeypatch.setattr(module, "push_timed", fails_in_an_expression)
+    told: list[Event] = []
+    run = StreamRun(load_settings({"source": CLIP}))
+    with pytest.raises(RuntimeError, match="unforeseen"):  # noqa: PT012
+        async with Engine([run]) as engine:
+            async for _, update in engine:
+                told += update.events
+    assert (told[-1].phase, told[-1].reason) == ("cancelled", "source failed")
+    with pytest.raises(SettingsError, match="started before"):
+        run.start(lambda _: None)

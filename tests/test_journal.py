@@ -134,18 +134,22 @@ def test_of_many_that_begin_at_once_one_gets_the_journal(tmp_path: Path):
     program = (
         "import sys, time; from pathlib import Path; from streamspot.errors import SettingsError\n"
         "from streamspot.mqtt.journal import Journal\n"
-        "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
         "try:\n"
-        "    with Journal(Path(sys.argv[1])): print('got it', flush=True); time.sleep(1.5)\n"
-        "except SettingsError as error: print(error)\n"
+        "    with Journal(Path(sys.argv[1])): print('got it', flush=True); sys.stdin.read()\n"
+        "except SettingsError as error: print(error, flush=True)\n"
     )
-    start = str(time.time() + 2)
-    crowd = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), start], stdout=subprocess.PIPE)
-        for _ in range(6)
-    ]
-    said = [process.communicate()[0] for process in crowd]
-    assert sum(text == b"got it\n" for text in said) <= 1
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+    crowd = [subprocess.Popen(command, **pipes) for _ in range(6)]
+    for process in crowd:
+        assert process.stdout.readline() == b"ready\n"
+    for process in crowd:
+        process.stdin.write(b"go\n")
+    said = [process.stdout.readline() for process in crowd]
+    for process in crowd:
+        process.communicate()
+    assert said.count(b"got it\n") <= 1
     assert sum(b"held by another" in text for text in said) >= 5
 
 

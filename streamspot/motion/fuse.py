@@ -38,6 +38,9 @@ _SURE = 0.5
 _LOOK = 0.09
 """Seconds for which a face that moves little is followed by flow before its landmarks are looked for again."""
 
+_ROUNDING = 1e-5
+"""Seconds by which two times may differ and be the same: large times are coarser than small ones."""
+
 _FAR = 0.02
 """Inter-ocular distances by which flow may carry a region before landmarks have a say in it."""
 
@@ -113,7 +116,7 @@ class MotionFusion:
         return (
             bool(lost.any())
             or quality < _SURE
-            or frame.pts - self._looked >= _LOOK
+            or frame.pts - self._looked >= _LOOK - _ROUNDING
             or float(np.abs(self._carried + own).max()) > _FAR
         )
 
@@ -126,7 +129,7 @@ class MotionFusion:
         self.seen = frame.pts
         if self._began is None:
             self._began = frame.pts
-        if frame.pts - self._began < _SETTLING:
+        if frame.pts - self._began < _SETTLING - _ROUNDING:
             still = np.zeros_like(self._position)
             ticks = self._grid.push(frame.pts, frame.index, still)
             return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]

@@ -94,6 +94,7 @@ class Journal:
             payload: What is to be delivered.
             time: Seconds since 1970, by which ``read`` chooses.
         """
+        self._look()
         self.queued += 1
         self._memory.append((time, payload))
         self._flush()
@@ -127,8 +128,7 @@ class Journal:
 
     async def keep(self) -> None:
         """Look whether the file is still there, write what waits in memory, ``sync`` if due; call it every second."""
-        if self._file is not None and self._file.gone():
-            self._begin_anew(self._file, damaged=False)
+        self._look()
         self._flush()
         if self._dirty and time.monotonic() - self._synced >= self._fsync:
             await self.sync()
@@ -176,6 +176,11 @@ class Journal:
             self._rescue(database.undelivered(self._path), damaged=True)
             self._file = Database(self._path, durable=self._fsync == 0)
         self.queued = len(self._memory) + self._file.queued
+
+    def _look(self) -> None:
+        """See whether the file is still there: some microseconds."""
+        if self._file is not None and self._file.gone():
+            self._begin_anew(self._file, damaged=False)
 
     def _flush(self) -> None:
         """Write what waits in memory."""

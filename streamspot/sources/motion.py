@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
 from streamspot.sources.base import new_messages
@@ -25,6 +26,8 @@ from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, Regi
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
+_LARGEST = 10**10
+"""Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
 
 class MotionLines:
@@ -164,9 +167,8 @@ class MotionRecording:
             self.layout = str(header["layout"])
             self.judging = str(header["how"])
             name, stream = _name(header["session"], SESSION_NAME), _name(header["stream"], STREAM_NAME)
-            start = datetime.fromisoformat(header["start"])
-            self.session = Session("", name, stream, float(header["origin"]), start)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.session = Session("", name, stream, _finite(header["origin"]), _start(header["start"]))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
             ) from error
@@ -177,6 +179,7 @@ class MotionRecording:
         self.identity = self.session.id
         self.messages: deque[str] = new_messages()
         self._closed = False
+        self._regions = 0  # 0 before the first tick
 
     def read(self) -> Iterator[Motion | Session]:
         """Yield the recorded motion, to the last whole line of a recording that breaks off.
@@ -188,10 +191,21 @@ class MotionRecording:
         """
         with self._path.open(encoding="utf-8", errors="replace") as file:
             next(file)
+            newest: dict[int, int] = {}
             for number, line in enumerate(file, 2):
                 if self._closed or not line.endswith("\n"):
                     return  # the run was killed while it wrote
-                yield self._parse(line, number)
+                one = self._parse(line, number)
+                if isinstance(one, FaceMotion):
+                    before = newest.get(one.face, one.motion.tick - 1)
+                    if one.motion.tick <= before:
+                        raise self._damaged(number)
+                    if one.motion.tick > before + 1:
+                        yield SegmentEnd(one.face, "gap in the recording")
+                    newest[one.face] = one.motion.tick
+                elif isinstance(one, SegmentEnd) and newest.pop(one.face, None) is None:
+                    continue  # of a face of which nothing is left
+                yield one
 
     def close(self) -> None:
         """End ``read`` after the line that is being read."""
@@ -199,19 +213,57 @@ class MotionRecording:
 
     def _parse(self, line: str, number: int) -> Motion | Session:
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_constant=_refuse)
             if isinstance(value, dict):
-                return replace(self.session, start=datetime.fromisoformat(value["start"]))
-            face, *rest = value
-            if len(rest) == 1:
-                return SegmentEnd(face, rest[0])
-            tick, pts, frame, quality, values = rest
-            displacement = np.array(values, np.float32).reshape(-1, 2)
-            return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality))
-        except (ValueError, TypeError, KeyError) as error:
-            raise SourceError(
-                f"line {number} of {self._path} is damaged; delete it or record anew"
-            ) from error
+                return replace(self.session, start=_start(value["start"]))
+            if len(value) == 2:
+                face, reason = value
+                return SegmentEnd(_whole(face), None if reason is None else _text(reason))
+            face, tick, pts, frame, quality, values = value
+            displacement = self._displacement(values)
+            motion = RegionMotion(_whole(tick), _finite(pts), _whole(frame), displacement, _finite(quality))
+            return FaceMotion(_whole(face), motion)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            raise self._damaged(number) from None
+
+    def _displacement(self, values: Any) -> NDArray[np.float32]:
+        displacement = np.array(values, np.float32).reshape(-1, 2)
+        if self._regions not in {0, len(displacement)} or not np.isfinite(displacement).all():
+            raise ValueError(len(displacement))
+        self._regions = len(displacement)
+        return displacement
+
+    def _damaged(self, number: int) -> SourceError:
+        return SourceError(f"line {number} of {self._path} is damaged; delete it or record anew")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LARGEST:
+        raise ValueError(value)
+    return value
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, int | float) or not abs(value) < _LARGEST:
+        raise ValueError(value)
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _start(value: Any) -> datetime:
+    start = datetime.fromisoformat(value)
+    if not 1900 < start.year < 5000 or start.tzinfo is None:
+        raise ValueError(value)
+    return start
 
 
 def _name(value: Any, pattern: str) -> str:

@@ -14,6 +14,9 @@ from streamspot.errors import SourceError
 from streamspot.sources.base import as_bgr, fresh_identity, is_picture, new_messages
 from streamspot.types import Frame
 
+_FOREVER = 1e11
+"""Seconds, some three thousand years."""
+
 Pictures = Iterable[tuple[NDArray[Any], float]]
 """Pictures ``(H, W, 3)`` uint8 BGR, each with its time in seconds; times increase."""
 
@@ -36,8 +39,14 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
             f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
             "give (height, width, 3) of uint8, BGR"
         )
-    if not math.isfinite(pts):
-        raise SourceError(f"the time of picture {index} is {pts}; give a number of seconds")
+    try:
+        pts = float(pts)
+    except (TypeError, ValueError, OverflowError):
+        pts = math.nan
+    if not abs(pts) < _FOREVER:
+        raise SourceError(
+            f"the time of picture {index} is {str(pts)[:20]}; give a sensible number of seconds, increasing"
+        )
     if before is not None and pts <= before:
         raise SourceError(
             f"the time of picture {index}, {pts} s, is not after that of the one before, {before} s; "
@@ -82,7 +91,7 @@ class PushedFrames:
                 raise SourceError(
                     f"item {index} of the frames is no pair of a picture and its time"
                 ) from None
-            frame = as_frame(index, image, pts, before)
+            frame = as_frame(index, np.array(image), pts, before)  # a copy: the next may be written over it
             before = frame.pts
             yield frame
 
