@@ -16,9 +16,10 @@ from rich.segment import Segment, Segments
 
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.view import View
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 
 UNTIL = 12.0

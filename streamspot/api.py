@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from streamspot.commands import Pause, Resume, Sensitivity
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.errors import SettingsError
+from streamspot.run import StreamRun
 from streamspot.settings import Analysis, Settings, build, nearest
 from streamspot.sources.pushed import PushedFrames, as_frame
 from streamspot.stats import Stats

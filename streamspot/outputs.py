@@ -14,7 +14,6 @@ from typing import Self
 
 from streamspot.commands import Command, Label
 from streamspot.destinations import check_outputs
-from streamspot.engine import StreamRun
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge
@@ -22,6 +21,7 @@ from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.publisher import Publisher
 from streamspot.mqtt.ros import Ros
+from streamspot.run import StreamRun
 from streamspot.settings import state_folder
 from streamspot.sinks import Sink
 from streamspot.sinks.columns import EXPRESSIONS, PHASES

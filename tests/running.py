@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.events import encode
 from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.types import Event, Score, Update
 

@@ -220,7 +220,7 @@ def test_the_dashboard_stands_before_anything_slow_is_loaded():
     """Neither the network, nor the face detector, nor any output is imported when a source has been opened."""
     script = (
         "import sys, streamspot.cli, streamspot.dashboard.live\n"
-        "from streamspot.engine import StreamRun\n"
+        "from streamspot.run import StreamRun\n"
         "from streamspot.settings import load_settings\n"
         "StreamRun(load_settings({'source': 'synthetic'}))\n"
         "print([name for name in ('torch', 'mediapipe', 'aiomqtt', 'pyarrow') if name in sys.modules])"

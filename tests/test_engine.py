@@ -15,11 +15,12 @@ import pytest
 from running import collect, delivered, updates_of
 
 from streamspot.commands import Label, Pause, Resume, Sensitivity
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.model import Model
 from streamspot.motion.regions import layout
 from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sinks.motion import MotionRecorder
@@ -442,7 +443,7 @@ async def test_a_source_that_ends_during_a_pause_ends_the_run():
 
 async def test_an_unforeseen_error_leaves_no_expression_open(monkeypatch: pytest.MonkeyPatch):
     """Whatever goes wrong in the analysis, a subscriber is told that what was open is over."""
-    from streamspot import engine as module
+    from streamspot import run as module
 
     events: list[Event] = []
     push = module.push_timed

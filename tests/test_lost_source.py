@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from streamspot.engine import StreamRun
 from streamspot.mqtt import payloads
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sources.base import new_messages
 from streamspot.sources.synthetic import Synthetic

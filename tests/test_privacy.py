@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from brokers import Mosquitto, free_port, overhear
 
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.motion.regions import layout
 from streamspot.mqtt.journal import Journal
 from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sources import MotionRecording
 

@@ -14,11 +14,12 @@ import pytest
 from brokers import Mosquitto, overhear, until
 from small_recordings import write_recording
 
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Connection, Dialler
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.types import Event, FaceMotion, Update
 

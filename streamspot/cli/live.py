@@ -22,10 +22,11 @@ from streamspot.console import QuietStderr, can_draw, debugging
 from streamspot.dashboard.lines import PlainLines
 from streamspot.dashboard.live import Dashboard
 from streamspot.dashboard.text import counted, plain
-from streamspot.engine import Engine, StreamRun
+from streamspot.engine import Engine
 from streamspot.errors import BrokerError
 from streamspot.events import encode, printable
 from streamspot.loop import run_to_end
+from streamspot.run import StreamRun
 from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
 from streamspot.threads import one_thread

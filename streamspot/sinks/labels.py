@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from streamspot.datasets.label import REACTION, Points, Recent, Shown
-from streamspot.engine import StreamRun
 from streamspot.errors import SettingsError
+from streamspot.run import StreamRun
 from streamspot.sources import MotionRecording
 from streamspot.types import Kind, Update
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamspot.engine import StreamRun
+from streamspot.run import StreamRun
 from streamspot.sinks.json import LineFile
 from streamspot.sinks.writer import Host
 from streamspot.sources.motion import MotionLines
