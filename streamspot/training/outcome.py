@@ -85,7 +85,9 @@ def _choose_pooled(job: Job) -> dict[str, SpotSettings]:
     chosen: dict[str, SpotSettings] = {}
     for fold in folds:
         others = dataset.of([s for s in dataset.subjects if s not in fold.held_out])
-        decoder = choose_scores(others, {r.name: pool[r.name] for r in others}, settings.decoder)
+        decoder = choose_scores(
+            others, {r.name: pool[r.name] for r in others}, settings.decoder, settings.micro_share
+        )
         chosen |= dict.fromkeys(fold.held_out, decoder)
     return chosen
 
@@ -104,6 +106,6 @@ def _choose_nested(job: Job) -> dict[str, SpotSettings]:
             names = {r.name for r in dataset.of(subjects)}
             scores |= {name: s for name, s in job.last_scores(fold).items() if name in names}
         others = dataset.of([s for s in dataset.subjects if s not in group])
-        decoder = choose_scores(others, scores, settings.decoder)
+        decoder = choose_scores(others, scores, settings.decoder, settings.micro_share)
         chosen |= dict.fromkeys(group, decoder)
     return chosen
