@@ -54,7 +54,7 @@ class Spotter:
         """Take the score of the next tick and return what it decides, in order."""
         tracker, self._now = self._tracker, score.tick
         out: list[Detection] = []
-        intensity, macro, micro = cleaned(score)
+        intensity, macro, micro = cleaned(score, self._settings)
         if ended := tracker.push(score.tick, intensity, macro, micro):
             self._judge(ended, out)
         if tracker.current is not None and tracker.waited <= 1:
