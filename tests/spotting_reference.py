@@ -22,12 +22,6 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     a = np.round(np.clip(a, 0, 1) * 2**20) / 2**20
     p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
     a = np.round(np.array([float(x) ** settings.power for x in a]) * 2**20) / 2**20
-    if settings.micro_curve:
-        own = np.round(p["micro"] * 2**20) / 2**20
-        higher = np.maximum(a, own)
-        some = np.where(higher > 0, higher, 1.0)
-        p = {"macro": a * p["macro"] / some, "micro": own / some}
-        a = higher
     return [
         Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
         for hill in hills(a, p, settings)

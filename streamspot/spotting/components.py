@@ -207,19 +207,11 @@ def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tupl
 
 
 def cleaned(score: Score, settings: SpotSettings) -> tuple[float, float, float]:
-    """Return intensity on the grid and both probabilities in [0, 1]; what is not finite is 0.
-
-    The intensity is raised to ``power``. With ``micro_curve`` the probability of micro is a curve of its own, and the
-    intensity is the higher of the two, of which each kind has its share.
-    """
-    intensity, macro, micro = on_grid(score.intensity), _probability(score.macro), _probability(score.micro)
+    """Return intensity to the power of ``power``, on the grid, and both probabilities; what is not finite is 0."""
+    intensity = on_grid(score.intensity)
     if settings.power != 1:
         intensity = on_grid(intensity**settings.power)
-    if settings.micro_curve:
-        higher = max(intensity, on_grid(micro))
-        macro, micro = (intensity * macro / higher, on_grid(micro) / higher) if higher else (0.0, 0.0)
-        intensity = higher
-    return intensity, macro, micro
+    return intensity, _probability(score.macro), _probability(score.micro)
 
 
 def _probability(value: float) -> float:

@@ -48,8 +48,6 @@ class SpotSettings:
         thresholds: Intensities whose runs are proposed as expressions, ascending. The lowest one is the
             floor: where the curve does not exceed it, the face is neutral.
         power: Exponent of the intensity, which calibrates a curve that saturates.
-        micro_curve: Whether the probability of micro is a curve of its own, known at neutral ticks, too; a
-            micro-expression may then lie where the intensity is low.
         class_floor: A run is proposed for each kind whose probability at the run's apex exceeds this
             (0.5 in §3.6.3).
         usual: Ticks that a macro- and a micro-expression usually reach before and after its peak. If given,
@@ -95,7 +93,6 @@ class SpotSettings:
     thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     usual: tuple[tuple[int, int], tuple[int, int]] | None = None
     power: float = 1.0
-    micro_curve: bool = False
     class_floor: float = 0.5
     macro_ticks: tuple[int, int] = (10, 1800)
     micro_ticks: tuple[int, int] = (6, 16)

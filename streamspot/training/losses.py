@@ -15,9 +15,6 @@ SMALL = 1e-6
 RELIABLE = 0.5
 """Labels above this make a tick a reliable expression tick."""
 
-MICRO_MISS = 4.0
-"""What the ticks without a micro-expression weigh together, where those with one weigh 1."""
-
 MAX_ANCHORS = 1024
 """Most ticks that the contrastive loss compares; its cost grows with their square."""
 
@@ -121,39 +118,24 @@ def smooth_loss(intensity: Tensor, inside: Tensor) -> Tensor:
     return (intensity.diff(dim=1).abs() * both).sum() / both.sum().clamp(min=1)
 
 
-def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
-    """Return the class loss (Eq. 12-13).
+def joint_loss(output: Output, targets: Targets) -> Tensor:
+    """Return the paper's class loss, of class times intensity on reliable expression and neutral ticks (Eq. 12-13)."""
+    reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
+    score = (output.classes * output.intensity[..., None]).clamp(SMALL, 1 - SMALL)
+    positive = -(reliable * score.log()).sum() / reliable.any(-1).sum().clamp(min=1)
+    neutral = (targets.neutral & ~targets.expression.any(1))[..., None]
+    negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
+    return positive + negative
 
-    ``joint`` judges class times intensity on reliable expression and neutral ticks, as the paper does; else
-    the class alone is judged, as yes or no for each class, where an expression shows.
-    """
-    if settings.joint:
-        reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
-        score = (output.classes * output.intensity[..., None]).clamp(SMALL, 1 - SMALL)
-        positive = -(reliable * score.log()).sum() / reliable.any(-1).sum().clamp(min=1)
-        neutral = (targets.neutral & ~targets.expression.any(1))[..., None]
-        negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
-        return positive + negative
+
+def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
+    """Return the cross-entropy of each class, as yes or no, where an expression shows."""
     clear = output.classes.clamp(SMALL, 1 - SMALL)
     mine = targets.expression.transpose(1, 2)  # (B, T, 2); weakly labelled ticks too are of the class
     shown = mine.any(-1, keepdim=True)
     micro = torch.tensor([1.0, settings.micro_weight], device=clear.device)
     each = -(micro * mine * clear.log()) - (~mine) * (1 - clear).log()
     return (each * shown).sum() / (2 * shown.sum()).clamp(min=1)
-
-
-def micro_loss(output: Output, targets: Targets) -> Tensor:
-    """Return the focal loss of the probability of micro at every tick, each side with a mean of its own.
-
-    Eq. 13 neither tells the class what a macro-expression is not, nor lets fifty micro-expressions count among the
-    ticks of all others. The squares leave the plain ticks out, of which there are many.
-    """
-    clear = output.classes[..., 1].clamp(SMALL, 1 - SMALL)
-    mine = targets.reliable[:, 1]
-    other = (targets.neutral | targets.expression[:, 0]) & ~targets.expression[:, 1]
-    hit = -((1 - clear).square() * clear.log() * mine).sum() / mine.sum().clamp(min=1)
-    miss = -(clear.square() * (1 - clear).log() * other).sum() / other.sum().clamp(min=1)
-    return hit + MICRO_MISS * miss
 
 
 def contrast_loss(
@@ -206,9 +188,10 @@ def total_loss(
 ) -> Tensor:
     """Return the weighted sum of all losses (Eq. 14)."""
     loss = intensity_loss(output.intensity, targets, settings)
-    loss = loss + settings.action * action_loss(output, targets, settings)
-    if settings.micro:
-        loss = loss + settings.micro * micro_loss(output, targets)
+    if settings.joint:
+        loss = loss + settings.joint * joint_loss(output, targets)
+    if settings.action:
+        loss = loss + settings.action * action_loss(output, targets, settings)
     if settings.smooth:
         loss = loss + settings.smooth * smooth_loss(output.intensity, targets.inside)
     if settings.norm:

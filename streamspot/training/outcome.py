@@ -60,6 +60,7 @@ def outcome(job: Job, *, seconds: float | None = None) -> dict[str, Any]:
         "configuration": settings.model_dump(mode="json"),
         "decoder": asdict(settings.decoder),
         "min_scores": {s: [c.macro_score, c.micro_score] for s, c in sorted(chosen.items())},
+        "powers": {s: c.power for s, c in sorted(chosen.items())},
         "wall_s": None if seconds is None else round(seconds, 1),
         "compute_s": round(spent, 1),
     }

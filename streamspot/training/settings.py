@@ -89,13 +89,11 @@ class LossSettings(_Settings):
     """Weight of a labelled tick, where a neutral one has 1; 1 is Eq. 9."""
     micro_weight: float = Field(default=2.0, gt=0)
     """Further factor on the weight of a tick of a micro-expression."""
-    action: float = Field(default=1.0, ge=0)
-    """Weight of the class loss (Eq. 13)."""
-    joint: bool = True
-    """Whether the class loss judges class times intensity (Eq. 12); else it judges the class alone, where an
-    expression shows."""
-    micro: float = Field(default=0.25, ge=0)
-    """Weight of the focal loss that makes the probability of micro a curve of its own (ours); see ``micro_loss``."""
+    joint: float = Field(default=1.0, ge=0)
+    """Weight of the paper's class loss, which judges class times intensity (Eq. 12-13)."""
+    action: float = Field(default=0.5, ge=0)
+    """Weight of a loss of the class alone where an expression shows (ours): Eq. 13 never says that an expression
+    of one class is none of the other."""
     smooth: float = Field(default=0.0, ge=0)
     """λ1, weight of the smoothness (Eq. 11)."""
     norm: float = Field(default=0.0, ge=0)
@@ -168,7 +166,6 @@ class TrainSettings(_Settings):
             "usual": [[18, 22], [6, 6]],
             "thresholds": [0.05],
             "power": 3.0,
-            "micro_curve": True,
             "micro_ticks": [6, 18],
             "outer_ticks": 16,
             "trough_share": 1.0,
