@@ -1,1 +1,1 @@
-"""Outside the package: the paper's baselines, the tables of docs/results.md, the making of the weights."""
+"""Outside the package: the paper's ablations and baselines, the tables of docs/results.md, the weights' making."""

@@ -20,7 +20,19 @@ LIVE = ("look-ahead-0", "look-ahead-4", "casme2", "look-ahead-16")
 
 _SHOWN = ("tp", "fp", "fn", "f1", "f1_interval", "apex_error")
 _KEPT = ("seed", "commit", "compute_s", "false_alarms_per_hour", "dataset", "subjects", "recordings")
-_OLD = {"method": "network", "least_steps": 12, "loss": {"completeness": 0.0}}
+_OLD = {
+    "method": "network",
+    "least_steps": 12,
+    "labels": {"overlap": "random", "relative": False},
+    "loss": {
+        "completeness": 0.0,
+        "negatives": "known",
+        "smooth": 0.0,
+        "norm": 0.0,
+        "contrast": 0.0,
+        "temperature": 0.5,
+    },
+}
 """Defaults of settings that are no more, in results of earlier versions."""
 
 Key = tuple[str, bool, int]

@@ -57,7 +57,7 @@ def run(
     ] = False,
 ) -> None:
     """Cross-validate every configuration with every seed."""
-    from experiments.baselines.method import load_experiment  # noqa: PLC0415 - torch is slow to import
+    from experiments.variants import load_experiment  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.crossval import crossval  # noqa: PLC0415
 
     console = Console(stderr=True)

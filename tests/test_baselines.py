@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from experiments.baselines.intervals import complete_interval, contrast, similar_interval
 from experiments.baselines.lac import best_sequence, completeness_loss
-from experiments.baselines.method import Baseline, interval_label, load_experiment
 from experiments.tables import configs
+from experiments.variants import Variant, load_experiment
 from streamspot.errors import SettingsError
 from streamspot.model.network import Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.method import NetworkMethod
 from streamspot.training.settings import LabelSettings
 
-PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
+PAPER = LabelSettings(kind="gim", clamp=None)
 
 
 def _points(*rows: tuple[int, int, int]) -> PointLabels:
@@ -119,8 +119,7 @@ def test_labels_are_intervals_from_stage_three_on():
     a[0, 92:118] = 0.9
     chosen, features = LabelSettings(kind="hard", stages=(1, 0)), torch.zeros(1, 200, 2)
     early, late = (
-        interval_label(
-            "lac",
+        Variant(labels="lac").labeller()(
             a,
             features,
             _points((0, 100, 0)),
@@ -137,21 +136,21 @@ def test_labels_are_intervals_from_stage_three_on():
 
 @pytest.mark.parametrize("name", sorted(configs()))
 def test_every_configuration_of_the_tables_is_valid(name: str):
-    """Every file loads, says in its first line what it is for, and is either plain or a baseline."""
+    """Every file loads, says in its first line what it is for, and is either plain or a variant."""
     path = configs()[name]
     chosen, method = load_experiment(path)
     assert chosen.epochs >= 1
     assert path.read_text().startswith("# ")
-    assert isinstance(method, Baseline) == ("baseline:" in path.read_text())
+    assert isinstance(method, Variant) == ("variant:" in path.read_text())
 
 
-def test_an_unknown_baseline_is_refused(tmp_path: Path):
-    """A key that no baseline has is an error, and so is one of the settings beside it."""
+def test_an_unknown_variant_is_refused(tmp_path: Path):
+    """A key that no variant has is an error, and so is one of the settings beside it."""
     path = tmp_path / "mine.yaml"
-    path.write_text("baseline: {labels: mine}\n")
+    path.write_text("variant: {labels: mine}\n")
     with pytest.raises(ValidationError, match="labels"):
         load_experiment(path)
-    path.write_text("baseline: {labels: lac}\nepoch: 3\n")
+    path.write_text("variant: {labels: lac}\nepoch: 3\n")
     with pytest.raises(SettingsError, match="epoch"):
         load_experiment(path)
     path.write_text("epochs: 3\n")

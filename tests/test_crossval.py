@@ -13,7 +13,7 @@ import psutil
 import pytest
 from small_data import write_small
 
-from experiments.baselines.method import Baseline
+from experiments.variants import Variant
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.shipped import shipped
@@ -188,7 +188,7 @@ def test_the_report_stands_alone(tmp_path: Path) -> None:
     [
         ({"kind": "window"}, NetworkMethod(), "Dashed: the pseudo-labels"),
         ({"kind": "gim"}, NetworkMethod(), "their range alone"),
-        ({"kind": "hard"}, Baseline(labels="hrpro"), "No pseudo-labels"),
+        ({"kind": "hard"}, Variant(labels="hrpro"), "No pseudo-labels"),
     ],
 )
 def test_the_report_shows_the_pseudo_labels(

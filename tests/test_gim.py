@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.variants import Variant
 from streamspot.training.batches import PointLabels
-from streamspot.training.pseudo import find_apex, gaussians, half_length, label, theta
+from streamspot.training.pseudo import find_apex, gaussians, half_length, theta
 from streamspot.training.settings import LabelSettings
 
-PAPER = LabelSettings(kind="gim", clamp=None, overlap="higher")
+PAPER = LabelSettings(stretch=1.2, clamp=None, theta=(0.8, 0.5), theta_epochs=30, stages=(1, 4))
 
 
 def _points(*rows: tuple[int, int, int]) -> PointLabels:
@@ -26,10 +27,16 @@ def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
 
 
 def _label(
-    a: torch.Tensor, x: torch.Tensor, points: PointLabels, epoch: int, chosen: LabelSettings
+    a: torch.Tensor,
+    x: torch.Tensor,
+    points: PointLabels,
+    epoch: int,
+    chosen: LabelSettings,
+    **variant: str | None,
 ) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return label(a, x, points, epoch=epoch, settings=chosen, generator=generator)
+    labeller = Variant.model_validate(variant).labeller()
+    return labeller(a, x, points, epoch=epoch, settings=chosen, generator=generator)
 
 
 def test_theta_falls_linearly_and_stays() -> None:
@@ -78,8 +85,9 @@ def test_labels_stay_in_range_and_near_their_points(seed: int, kind: str, epoch:
     a = torch.rand(2, 150, generator=generator, requires_grad=True)
     x = torch.randn(2, 150, 4, generator=generator)
     points = _points((0, 3, 0), (0, 60, 1), (1, 149, 0), (1, 140, 1))
-    chosen = LabelSettings.model_validate({"kind": kind})
-    labels = _label(a, x, points, epoch, chosen)
+    variant = {"labels": "cosine"} if kind == "cosine" else {}
+    chosen = LabelSettings.model_validate({"kind": "gim" if variant else kind})
+    labels = _label(a, x, points, epoch, chosen, **variant)
     assert labels.shape == (2, 2, 150)
     assert not labels.requires_grad
     assert float(labels.min()) >= 0
@@ -100,16 +108,16 @@ def test_stages_widen_from_hard_to_soft() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overlap", "expected"), [("higher", "max"), ("lower", "min"), ("latest", "second"), ("random", "either")]
+    ("overlap", "expected"), [("higher", "max"), ("lower", "min"), ("latest", "second"), (None, "either")]
 )
-def test_two_of_one_class_that_meet(overlap: str, expected: str) -> None:
+def test_two_of_one_class_that_meet(overlap: str | None, expected: str) -> None:
     """Where labels of one class meet the tick keeps the one that the strategy of Table 4 names."""
     a = torch.maximum(_bump(200, 100), _bump(200, 112))
     x = torch.randn(1, 200, 4, generator=torch.Generator().manual_seed(1))
-    chosen = LabelSettings.model_validate({"kind": "gim", "overlap": overlap, "stages": (0, 0)})
+    chosen = LabelSettings(kind="gim", stages=(0, 0))
     one = _label(a, x, _points((0, 100, 0)), 5, chosen)[0, 0]
     two = _label(a, x, _points((0, 112, 0)), 5, chosen)[0, 0]
-    both = _label(a, x, _points((0, 100, 0), (0, 112, 0)), 5, chosen)[0, 0]
+    both = _label(a, x, _points((0, 100, 0), (0, 112, 0)), 5, chosen, overlap=overlap)[0, 0]
     shared = (one > 0) & (two > 0)
     assert shared.any()
     options = {"max": torch.maximum(one, two), "min": torch.minimum(one, two), "second": two}

@@ -7,25 +7,19 @@ import math
 import pytest
 import torch
 
+from experiments.ablations import contrast_loss, lowest_neutral, norm_loss, smooth_loss
+from experiments.variants import Variant
 from streamspot.model.network import Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.losses import (
     Targets,
-    action_loss,
-    contrast_loss,
     intensity_loss,
+    joint_loss,
     known_neutral,
-    lowest_neutral,
-    norm_loss,
-    smooth_loss,
-    total_loss,
 )
-from streamspot.training.settings import LossSettings
+from streamspot.training.settings import LossSettings, TrainSettings
 
-PAPER = LossSettings(
-    intensity="mse", negatives="lowest", expression_weight=1, micro_weight=1, action=1, joint=True,
-    smooth=0.1, norm=2.5, contrast=0.001,
-)  # fmt: skip
+PAPER = LossSettings(intensity="mse", expression_weight=1, micro_weight=1, action=0, joint=1)
 ALL = torch.ones(1, 4, dtype=torch.bool)
 
 
@@ -93,7 +87,7 @@ def test_class_loss_judges_class_times_intensity() -> None:
     classes = torch.tensor([[[0.9, 0.1], [0.5, 0.4], [0.5, 0.5], [0.5, 0.5]]])
     targets = _targets([0.9, 0, 0.3, 0], [0, 0, 0, 0], [False, True, False, False])
     expected = -math.log(0.72) - (math.log(1 - 0.1) + math.log(1 - 0.08)) / 2
-    assert float(action_loss(_output(a, classes), targets, PAPER)) == pytest.approx(expected, abs=1e-5)
+    assert float(joint_loss(_output(a, classes), targets)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_contrast_pulls_equals_together_and_intensity_weighs() -> None:
@@ -102,8 +96,7 @@ def test_contrast_pulls_equals_together_and_intensity_weighs() -> None:
     generator = torch.Generator()
     good = torch.tensor([[[1.0, 0], [1.0, 0], [0, 1.0], [0, 1.0]]])
     bad = torch.tensor([[[1.0, 0], [0, 1.0], [1.0, 0], [0, 1.0]]])
-    settings = LossSettings()
-    low, high = (float(contrast_loss(f, targets, settings, generator)) for f in (good, bad))
+    low, high = (float(contrast_loss(f, targets, generator)) for f in (good, bad))
     assert low < high
     # by hand: one partner of weight 1 and similarity 1/τ, two others of weight 0.9 and similarity 0
     partner, other = math.exp(1 / 0.5), 0.9
@@ -114,7 +107,9 @@ def test_a_batch_without_expression_is_no_problem() -> None:
     """All losses stay finite, and have gradients, where a batch shows no expression."""
     a = torch.full((1, 4), 0.3, requires_grad=True)
     targets = _targets([0] * 4, [0] * 4, [True] * 4)
-    loss = total_loss(_output(a), targets, PAPER, torch.Generator())
+    variant = Variant(smooth=0.1, norm=2.5, contrast=0.001)
+    points = PointLabels(*torch.zeros(5, 0, dtype=torch.long))
+    loss = variant.loss(TrainSettings(loss=PAPER), 0, _output(a), points, targets, torch.Generator())
     loss.backward()
     assert torch.isfinite(loss)
     assert a.grad is not None

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import write_small
 
-from experiments.baselines.method import Baseline
 from experiments.baselines.proposals import interval_iou, plateaus, sections
 from experiments.baselines.tspnet import align, salient, targets
+from experiments.variants import Variant
 from streamspot.datasets.recording import Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.results import count_subjects
@@ -119,9 +119,9 @@ def settings() -> TrainSettings:
 def test_a_second_stage_finds_plain_expressions(tmp_path: Path, settings: TrainSettings, method: str) -> None:
     """Trained on points alone, it finds every plain rise of an unseen subject, with one false alarm at most."""
     data = load(write_small(tmp_path, subjects=4, videos=2, frames=600))
-    baseline = Baseline.model_validate({"second_stage": method})
+    variant = Variant.model_validate({"second_stage": method})
     seen, unseen = data.of(["s0", "s1", "s2"]), data.of(["s3"])
-    judge = baseline.fit(
+    judge = variant.fit(
         seen, settings, layout=data.layout, start=None, device="cpu", on_epoch=lambda _epoch, _judge: None
     )
     decoder = choose_scores(seen, judge(seen), settings.decoder)
@@ -147,8 +147,8 @@ def test_a_second_stage_is_no_stream(tmp_path: Path, method: str) -> None:
             "network": {"width": 8, "dilations": [1, 4]},
         }
     )
-    baseline = Baseline.model_validate({"second_stage": method})
-    once, again = (crossval(data, tmp_path / name, quick, method=baseline) for name in ("a", "b"))
+    variant = Variant.model_validate({"second_stage": method})
+    once, again = (crossval(data, tmp_path / name, quick, method=variant) for name in ("a", "b"))
     assert once["live"] is None
     assert once["decision_delay_s"] is None
     assert once["strict"] == again["strict"]

@@ -170,7 +170,7 @@ class Actor(Clip):
         said = self.position.copy()
         self.position[:] = 0
         if rng.random() >= self._scenario.idle:
-            self.acted = expressions(rng, self, self._scenario, self)
+            self.acted = expressions(rng, self, self._scenario, self.position, self.mouth)
         total = (said + self.position)[..., 0].clip(0, 1.2)
         total = {name: total[:, number].copy() for number, name in enumerate(names)}
         self._eyes(rng, total)

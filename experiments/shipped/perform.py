@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from experiments.observing import observe
+from experiments.shipped.acted import Acted
 from experiments.shipped.actors import FIRST_SEED, FIRST_SUBTLE, Actor
 from experiments.shipped.heads import FPS, Array, HeadModel
 from streamspot.motion.fuse import ANCHOR
 from streamspot.motion.regions import LAYOUTS
-from streamspot.simulation import Simulation
 from streamspot.simulation.simulate import truth
 from streamspot.types import FaceMotion, FlowName
 
@@ -30,7 +30,7 @@ FLOW_ALONE: tuple[FlowName, float] = ("dis", 2.0)
 """Flow, and seconds after which landmarks correct it, that stand for programs that have dense flow alone."""
 
 
-def perform(model: HeadModel, seed: int, seconds: float) -> Simulation | None:
+def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
     ticks = round(seconds * FPS)
@@ -48,7 +48,7 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Simulation | None:
     if motion is None or flow is None:
         return None
     instances = tuple(instance for instance, _ in actor.acted)
-    return Simulation(motion, *truth(actor.acted, ticks), instances, flow)
+    return Acted(motion, *truth(actor.acted, ticks), instances, flow)
 
 
 def main() -> None:

@@ -11,11 +11,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
 from experiments.shipped.join import join
 from streamspot import __version__
@@ -25,14 +27,14 @@ from streamspot.simulation import Simulation, simulate
 from streamspot.spotting import SpotSettings
 from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
-from streamspot.training.simulated import FLOW_ALONE_SHARE, FlowErrors, flow_alone, vary
+from streamspot.training.simulated import FLOW_ALONE_SHARE, flow_alone, vary
 
 SPOTTING = {"macro_ticks": (12, SpotSettings().longest), "trough_share": 0.6}
 """How these weights' curves are decoded. They learned expressions from end to end, so a run of high intensity is
 hardly shorter than its macro-expression; and they learned to dip between two expressions, so a shallow dip is
 within one."""
 
-MEASURED_FLOW = FlowErrors(-0.45, 0.35, (0.0004, 0.0014))
+measured_flow = partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014))
 """For what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
 
 
@@ -47,7 +49,6 @@ class Recipe:
         steps: Optimiser steps.
         batch: Simulated recordings a step.
         acted: Recordings of rendered actors a step, where there are any.
-        rate: Highest learning rate.
         networks: One seed for each network that is trained, of its batches and first weights; they are joined.
         threads: Processor threads.
         device: Where to train: cpu or cuda; what ships was trained on cpu.
@@ -59,7 +60,6 @@ class Recipe:
     steps: int = 3000
     batch: int = 6
     acted: int = 9
-    rate: float = 4e-3
     networks: tuple[int, ...] = (0, 2)
     threads: int = 1
     device: str = "cpu"
@@ -84,9 +84,9 @@ class Pool:
         """Return the pool of these recordings."""
         examples = [Example.of(one, ticks) for one in recordings]
         flow = [
-            Example.of(replace(one, motion=one.flow), ticks) for one in recordings if one.flow is not None
+            Example.of(replace(one, motion=one.flow), ticks) for one in recordings if isinstance(one, Acted)
         ]
-        return cls(examples, flow if len(flow) == len(examples) else (), share)
+        return cls(examples, flow, share)
 
     def draw(self, rng: np.random.Generator, across: Sequence[int]) -> list[Example]:
         """Draw a step's share, varied; three in ten look like recordings by flow alone."""
@@ -98,10 +98,10 @@ class Pool:
         if rng.random() >= FLOW_ALONE_SHARE:
             return vary(rng, self.examples[number], across, flow_alone_share=0.0)
         one = vary(rng, self.flow[number], across, flow_alone_share=0.0)
-        return replace(one, motion=flow_alone(rng, one.motion, MEASURED_FLOW).astype(np.float32))
+        return replace(one, motion=measured_flow(rng, one.motion).astype(np.float32))
 
 
-def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Simulation] = ()) -> Model:
+def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = ()) -> Model:
     """Train on simulated motion, and on that of rendered actors where there is any.
 
     Args:
@@ -156,7 +156,7 @@ def _train(config: ModelConfig, recipe: Recipe, pools: Sequence[Pool], seed: int
             )
 
     network = Network(config).to(recipe.device)
-    return learn(network, draw, steps=recipe.steps, rate=recipe.rate, on_step=on_step)
+    return learn(network, draw, steps=recipe.steps, on_step=on_step)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads, device=given.device)
     config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead, width=64)
     folder: Path | None = given.actors
-    acted = [] if folder is None else [Simulation.load(path) for path in sorted(folder.glob("*.npz"))]
+    acted = [] if folder is None else [Acted.load(path) for path in sorted(folder.glob("*.npz"))]
     model = make_weights(config, recipe, acted)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)

@@ -20,15 +20,14 @@ def evaluate(
     look_ahead: int | None,
     best_epochs: SubjectCounts | None = None,
 ) -> dict[str, Any]:
-    """Decode the scores of every recording and compare the result with the annotation.
+    """Decode the scores of every recording, given by name, and compare the result with the annotation.
 
     Args:
         recordings: All recordings, also those without an expression.
         scores: By name of the recording.
         settings: How to decode; one for all recordings, or one for each subject by name.
-        look_ahead: Ticks the network waits before it judges one; None for a method that no stream can run, which
-            has no delays.
-        best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes ``scores``.
+        look_ahead: Ticks the network waits before it judges one; None for a method that no stream can run.
+        best_epochs: See ``protocols``.
 
     Returns:
         The tables of ``protocols`` and, under ``live``, those of ``live_figures`` (None without a look-ahead).

@@ -41,12 +41,7 @@ class Announcement:
 
 
 def follow(scores: Scores, settings: SpotSettings) -> list[Detection]:
-    """Return every phase of one recording as the online spotter gives them.
-
-    Args:
-        scores: ``(T, 3)``: intensity, probability of macro, of micro.
-        settings: How to decode.
-    """
+    """Return every phase of one recording as the online spotter gives them."""
     spotter = Spotter(settings)
     phases = [d for score in scores_of(*scores.T) for d in spotter.push(score)]
     return [*phases, *spotter.finish()]
@@ -55,14 +50,7 @@ def follow(scores: Scores, settings: SpotSettings) -> list[Detection]:
 def announcements(
     phases: Sequence[Detection], instances: Sequence[Instance], *, look_ahead: int, ticks: int
 ) -> list[Announcement]:
-    """Return the expressions announced in one recording, matched under the strict protocol.
-
-    Args:
-        phases: As ``follow`` gives them.
-        instances: The annotated expressions, in ticks.
-        look_ahead: Ticks the network waits before it judges one.
-        ticks: Length of the recording.
-    """
+    """Return the expressions announced in one recording of that many ticks, matched under the strict protocol."""
     finals = [d for d in phases if d.phase == "offset"]
     truths = {
         d.number: truth
@@ -99,10 +87,7 @@ def live_figures(
     apex if it was known at an earlier tick. A cancelled expression counts for the kind that was guessed last.
     Medians, quantiles and shares of nothing are None.
 
-    Args:
-        recordings: All recordings, also those without an expression.
-        phases: As ``follow`` gives them, by name of the recording; one that is missing has none.
-        look_ahead: Ticks the network waits before it judges one.
+    All recordings count, also those without an expression; ``phases`` are those of ``follow``, by name.
     """
     made = [
         announcement

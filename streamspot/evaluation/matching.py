@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 from streamspot.datasets.recording import KINDS, Instance
@@ -37,9 +37,7 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Return the sum, field by field."""
-        return Counts(
-            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.apex_error + other.apex_error
-        )
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def precision(self) -> float:
@@ -55,11 +53,6 @@ class Counts:
     def f1(self) -> float:
         """Harmonic mean of precision and recall, 0 if nothing was found."""
         return 2 * self.tp / max(1, 2 * self.tp + self.fp + self.fn)
-
-    @property
-    def mean_apex_error(self) -> float | None:
-        """Mean absolute apex error of the true positives in ticks, None without one."""
-        return self.apex_error / self.tp if self.tp else None
 
 
 def overlap(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:

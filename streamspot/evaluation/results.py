@@ -14,8 +14,6 @@ from streamspot.types import TICK_RATE, Detection, Kind
 SubjectCounts = dict[str, dict[Kind, Counts]]
 """For each subject and class the counts over all its recordings."""
 
-RESAMPLES = 2000
-
 
 def count_subjects(
     recordings: Iterable[Recording],
@@ -25,12 +23,8 @@ def count_subjects(
     """Count hits and misses of every subject.
 
     ``strict`` counts every false positive. ``paper`` drops those of a class that the subject never shows and
-    measures overlap as the paper's code does (see ``matching.overlap``).
-
-    Args:
-        recordings: All recordings, also those without an expression.
-        detections: Finished detections by name of the recording.
-        protocol: Which rule.
+    measures overlap as the paper's code does (see ``matching.overlap``). All recordings count, also those without an
+    expression; detections are finished ones, by name of the recording.
     """
     counts: SubjectCounts = {}
     shown: dict[str, set[Kind]] = {}
@@ -47,10 +41,10 @@ def count_subjects(
     return counts
 
 
-def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str, dict[str, Any]]:
+def summarise(counts: SubjectCounts) -> dict[str, dict[str, Any]]:
     """Return for macro, micro and overall: tp, fp, fn, precision, recall, f1, its 95 % interval, apex error.
 
-    The interval is the bootstrap's over subjects, 2,000 resamples (0 leaves it out), fixed seed; the apex
+    The interval is the bootstrap's over subjects, 2,000 resamples, fixed seed; the apex
     error is the mean absolute one of the true positives in ticks.
     """
     subjects = sorted(counts)
@@ -58,8 +52,6 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
     for name, kinds in CLASSES.items():
         each = [sum((counts[s][k] for k in kinds), Counts()) for s in subjects]
         whole = sum(each, Counts())
-        low, high = _interval(each, resamples) if resamples else (0.0, 0.0)
-        error = whole.mean_apex_error
         table[name] = {
             "tp": whole.tp,
             "fp": whole.fp,
@@ -67,19 +59,35 @@ def summarise(counts: SubjectCounts, *, resamples: int = RESAMPLES) -> dict[str,
             "precision": round(whole.precision, 4),
             "recall": round(whole.recall, 4),
             "f1": round(whole.f1, 4),
-            "f1_interval": [round(low, 4), round(high, 4)],
-            "apex_error": None if error is None else round(error, 2),
+            "f1_interval": [round(end, 4) for end in _interval(each)],
+            "apex_error": round(whole.apex_error / whole.tp, 2) if whole.tp else None,
         }
     return table
 
 
-def _interval(each: Sequence[Counts], resamples: int) -> tuple[float, float]:
+def _interval(each: Sequence[Counts]) -> list[float]:
     """Return the 95 % interval of F1 over resampled subjects."""
     numbers = np.array([(2 * c.tp, 2 * c.tp + c.fp + c.fn) for c in each], float)  # (S, 2)
-    drawn = np.random.default_rng(0).integers(0, len(each), (resamples, len(each)))
+    drawn = np.random.default_rng(0).integers(0, len(each), (2000, len(each)))
     hits, all_ = numbers[drawn].sum(1).T
-    low, high = np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))
-    return float(low), float(high)
+    return [float(end) for end in np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))]
+
+
+RESULT_HEADS = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error")
+
+
+def results_table(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the table of ``summarise`` as rows of text under ``RESULT_HEADS``."""
+    return [
+        (
+            kind,
+            *(str(row[key]) for key in ("tp", "fp", "fn")),
+            *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+            "{:.2f}-{:.2f}".format(*row["f1_interval"]),
+            "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
+        )
+        for kind, row in rows.items()
+    ]
 
 
 def hours(recordings: Iterable[Recording]) -> float:
@@ -87,30 +95,22 @@ def hours(recordings: Iterable[Recording]) -> float:
     return sum(len(r.motion) for r in recordings) / TICK_RATE / 3600
 
 
-def delay(detections: Mapping[str, Sequence[Detection]]) -> float | None:
-    """Return the mean time from an expression's last frame to the decision, s; None without any."""
-    waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]
-    return float(np.mean(waits)) / TICK_RATE if waits else None
-
-
 def protocols(
     recordings: Sequence[Recording],
     detections: Mapping[str, Sequence[Detection]],
     best_epochs: SubjectCounts | None = None,
 ) -> dict[str, Any]:
-    """Return the table of the strict protocol and of the paper's, false alarms an hour and the mean delay.
+    """Return the table of the strict protocol and of the paper's, false alarms an hour, and a delay.
 
-    Args:
-        recordings: All recordings.
-        detections: Finished detections at the last epoch, by name of the recording.
-        best_epochs: Counts of each subject's best epoch, which the paper's protocol takes; None takes the last.
+    The delay is the mean time from an expression's last frame to the decision, None without any.
+    The paper's protocol takes ``best_epochs``, the counts of each subject's best epoch, if they are known.
     """
     strict = summarise(count_subjects(recordings, detections))
-    wait = delay(detections)
+    waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]
     laxer = count_subjects(recordings, detections, "paper") if best_epochs is None else best_epochs
     return {
         "strict": strict,
         "paper": summarise(laxer),
         "false_alarms_per_hour": round(strict["overall"]["fp"] / max(1e-9, hours(recordings)), 2),
-        "decision_delay_s": None if wait is None else round(wait, 3),
+        "decision_delay_s": round(float(np.mean(waits)) / TICK_RATE, 3) if waits else None,
     }

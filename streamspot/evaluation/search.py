@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Recording
-from streamspot.evaluation.results import count_subjects, summarise
+from streamspot.evaluation.matching import CLASSES, Counts
+from streamspot.evaluation.results import count_subjects
 from streamspot.spotting.components import Component, components
 from streamspot.spotting.decode import Proposal, decay, detection, propose, select
 from streamspot.spotting.online import scores_of
@@ -31,30 +32,25 @@ MIN_SCORE = 1e-6
 GRID = (*(round(1 / (1 + math.exp(-0.2 * step)), 4) for step in range(-22, 23)), 1.0, 1.1)
 """The minimum scores to choose from: close together near 0, where a micro-expression's peak may lie, and near 1."""
 
+CHOSEN = ("macro_score", "micro_score", "power")
+"""What is chosen of the decoder's settings."""
+
 POWERS = (1.0, 3.0)
 """The exponents of the intensity to choose from: as it is, and for a curve that saturates."""
 
 
 class Curves:
-    """The proposals of many recordings, ready to be filtered by any pair of minimum scores.
-
-    Args:
-        scores: By name of the recording.
-        settings: How to decode; the minimum scores in it are ignored.
-    """
+    """The proposals of many recordings, ready to be filtered by any pair of minimum scores (not by the settings')."""
 
     def __init__(self, scores: Mapping[str, Scores], settings: SpotSettings) -> None:
         self._settings = replace(settings, macro_score=MIN_SCORE, micro_score=MIN_SCORE)
-        self._decayed = {name: self._decay(curve) for name, curve in scores.items()}
-
-    def _decay(self, scores: Scores) -> list[tuple[Component, int, list[Proposal]]]:
-        """Return the components of a recording, when each was complete, and their decayed proposals."""
-        found = components(scores_of(*scores.T), self._settings)
-        every = [
-            (component, decided, decay(propose(component, self._settings)[0], self._settings))
-            for component, decided in found
-        ]
-        return [one for one in every if one[2]]
+        self._decayed: dict[str, list[tuple[Component, int, list[Proposal]]]] = {
+            name: [
+                (component, decided, decay(propose(component, self._settings)[0], self._settings))
+                for component, decided in components(scores_of(*curve.T), self._settings)
+            ]
+            for name, curve in scores.items()
+        }
 
     def decode(self, name: str, macro_score: float, micro_score: float) -> list[Detection]:
         """Return what ``spotting.decode`` returns with these minimum scores, but for the numbers, which are 0."""
@@ -74,16 +70,8 @@ def choose_scores(
 ) -> SpotSettings:
     """Choose the minimum scores, and with ``usual`` the power, that serve best under the strict protocol.
 
+    What is maximised is the overall F1 plus ``micro_share`` of the F1 of micro-expressions (of which there are few).
     First the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
-
-    Args:
-        recordings: What is judged.
-        scores: By name of the recording.
-        settings: How to decode.
-        micro_share: What is maximised is the overall F1 plus this share of the F1 of micro-expressions.
-
-    Returns:
-        The settings with ``macro_score``, ``micro_score`` and ``power`` set.
     """
     powers = (settings.power,) if settings.usual is None else POWERS
     found = [_choose(recordings, scores, replace(settings, power=power), micro_share) for power in powers]
@@ -99,8 +87,12 @@ def _choose(
 
     def worth(macro: float, micro: float) -> float:
         found = {r.name: curves.decode(r.name, macro, micro) for r in recordings}
-        table = summarise(count_subjects(recordings, found), resamples=0)
-        return float(table["overall"]["f1"] + micro_share * table["micro"]["f1"])
+        counts = count_subjects(recordings, found).values()
+        overall, few = (
+            sum((each[kind] for each in counts for kind in CLASSES[name]), Counts()).f1
+            for name in ("overall", "micro")
+        )
+        return round(overall, 4) + micro_share * round(few, 4)
 
     macro = max(GRID, key=lambda score: worth(score, never))
     micro = max((*GRID, never), key=lambda score: worth(macro, score))

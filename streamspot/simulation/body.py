@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +11,19 @@ from numpy.typing import NDArray
 from streamspot.simulation import time_courses, units
 from streamspot.simulation.person import Person
 from streamspot.simulation.scenario import Scenario
-from streamspot.simulation.time_courses import Rng
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array, Rng
 
 
-def _add(position: Array, start: int, course: Array, pattern: Array) -> None:
-    """Add a pattern (R, 2) times a time course to the positions (T, R, 2); the start may lie before tick 0."""
-    course, start = course[max(0, -start) :], max(0, start)
-    end = min(len(position), start + len(course))
-    if end > start:
-        position[start:end] += course[: end - start, None, None] * pattern
+def _add(total: Array, start: int, part: NDArray[np.floating[Any]]) -> None:
+    """Add what begins at a tick, perhaps before tick 0, to what there is (T, ...), as far as that reaches."""
+    part, start = part[max(0, -start) :], max(0, start)
+    end = max(start, min(len(total), start + len(part)))
+    total[start:end] += part[: end - start].astype(np.float32)
+
+
+def _times(course: Array, pattern: Array) -> Array:
+    """Return a pattern (R, 2) at every tick of a time course (T,), (T, R, 2)."""
+    return course[:, None, None] * pattern
 
 
 def starts(rng: Rng, ticks: int, rate: float) -> NDArray[np.int64]:
@@ -75,7 +78,7 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         late = rng.uniform(0, 0.6) * np.exp(-np.arange(30) / rng.uniform(3, 12))
         tail = np.concatenate((course, np.zeros(30, np.float32)))
         tail[len(course) - 1 : len(course) + 29] += late.astype(np.float32)
-        _add(position, int(start), tail, lids)
+        _add(position, int(start), _times(tail, lids))
     for start in starts(rng, len(position), scenario.gazes * rng.uniform(0, 2)):
         rise, stay = int(rng.integers(1, 5)), int(rng.integers(5, 90))
         course = np.concatenate((time_courses.ease(rise), np.ones(stay), 1 - time_courses.ease(rise))).astype(
@@ -85,7 +88,7 @@ def _eyes(rng: Rng, person: Person, scenario: Scenario, position: Array) -> None
         eyes[:, 0] += np.where(np.abs(eyes[:, 1]) > 0, rng.normal(0, 0.005), 0)
         for part in ("outer", "mid", "inner"):
             eyes += person.part(part, 0, rng.normal(0, 0.003))
-        _add(position, int(start), course, eyes)
+        _add(position, int(start), _times(course, eyes))
 
 
 def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDArray[np.bool_]:
@@ -116,23 +119,17 @@ def _mouth(rng: Rng, person: Person, scenario: Scenario, position: Array) -> NDA
             first = 0 if rng.random() < 0.3 else ticks - steps
             way[:first], way[first : first + steps, 0, 0] = 0, time_courses.ease(steps)
             moves = np.concatenate((moves + way * where, rest + where))
-        shown = person.shape(moves.astype(np.float32))[max(0, -start) :]
-        end = min(length, max(0, int(start)) + len(shown))
-        position[max(0, start) : end] += shown[: end - max(0, start)]
+        _add(position, int(start), person.shape(moves.astype(np.float32)))
         busy[max(0, start - 10) : max(0, start + ticks + 10)] = True
         if rng.random() < 0.5:  # brows and head accompany speech a little
             beat = time_courses.knots(rng, ticks, 15, 1)[:, 0] * np.float32(rng.uniform(0, 0.012))
-            _add(position, int(start), beat * np.hanning(ticks).astype(np.float32), person.pitch)
+            _add(position, int(start), _times(beat * np.hanning(ticks).astype(np.float32), person.pitch))
     for start in starts(rng, length, scenario.chewing):
         ticks = int(rng.integers(60, 400))
         t = np.arange(ticks) / 30
         course = np.sin(np.pi * rng.uniform(0.9, 1.8) * t) ** 2 * np.minimum(1, np.hanning(ticks) * 4)
-        _add(
-            position,
-            int(start),
-            course.astype(np.float32),
-            person.shape(patterns[0] * rng.uniform(0.05, 0.3)),
-        )
+        jaw = person.shape(patterns[0] * rng.uniform(0.05, 0.3))
+        _add(position, int(start), _times(course.astype(np.float32), jaw))
         busy[max(0, start - 10) : max(0, start + ticks + 10)] = True
     return busy
 
@@ -149,11 +146,8 @@ def _head(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Arra
         small = 0.4 if nodding else 1.0
         for residual in (person.yaw, person.pitch):
             course = make(rng, ticks)
-            _add(position, int(start), course * np.float32(rng.normal(0, size * small)), residual)
-            speed = np.abs(np.diff(course, prepend=course[:1]))[max(0, -start) :] * np.float32(poor)
-            shake[max(0, start) : max(0, start) + len(speed)] += speed[
-                : max(0, len(position) - max(0, start))
-            ]
+            _add(position, int(start), _times(course * np.float32(rng.normal(0, size * small)), residual))
+            _add(shake, int(start), np.abs(np.diff(course, prepend=course[:1])) * np.float32(poor))
     slow = time_courses.knots(rng, len(position), rng.uniform(60, 200), 2) * np.float32(rng.uniform(0, 0.012))
     position += slow[:, :1, None] * person.yaw + slow[:, 1:, None] * person.pitch
     return np.asarray(1 + shake.clip(0, 4), np.float32)
@@ -170,18 +164,12 @@ def _hands(rng: Rng, person: Person, scenario: Scenario, position: Array) -> Non
     for start in starts(rng, len(position), scenario.hands):
         parts = groups[rng.integers(len(groups))]
         side = rng.choice((-1, 0, 1))
-        hit = np.array(
-            [
-                p in parts and (s in (0, side) or side == 0)
-                for p, s in zip(person.parts, person.sides, strict=True)
-            ]
-        )
+        here = [side == 0 or s in (0, side) for s in person.sides]
+        hit = np.isin(person.parts, parts) & here
         ticks = int(rng.integers(20, 150))
         jumps = rng.standard_normal((ticks, 1, 2)) * (rng.random((ticks, 1, 1)) < rng.uniform(0.03, 0.2))
         own = rng.standard_normal((ticks, len(hit), 2)) * (rng.random((ticks, 1, 1)) < 0.1) * 0.3
         fade = np.exp(-np.arange(60) / rng.uniform(3, 12))
         course = np.stack([np.convolve(c, fade) for c in (jumps + own).reshape(ticks, -1).T], 1)
         course = course.reshape(-1, len(hit), 2) * rng.uniform(0.02, 0.12) * hit[:, None]
-        course, first = course[max(0, -start) :], max(0, int(start))
-        end = min(len(position), first + len(course))
-        position[first:end] += course[: end - first].astype(np.float32)
+        _add(position, int(start), course)

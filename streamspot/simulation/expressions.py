@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import time_courses, units
 from streamspot.simulation.scenario import Scenario
-from streamspot.simulation.time_courses import Rng
+from streamspot.simulation.time_courses import Array, Rng
 from streamspot.types import Kind
-
-Array = NDArray[np.float32]
 
 MICRO_TICKS = 15
 """A micro-expression lasts at most half a second."""
@@ -45,32 +43,29 @@ class Shown(Protocol):
         """Return the largest displacement of any region, in inter-ocular distances."""
 
 
-class Busy(Protocol):
-    """The motion to which expressions are added: a simulated ``Body`` or a rendered actor."""
+def expressions(
+    rng: Rng, person: Shown, scenario: Scenario, position: Array, mouth: NDArray[np.bool_]
+) -> list[tuple[Instance, Array]]:
+    """Add chance expressions to positions.
 
-    @property
-    def position(self) -> Array:
-        """(T, R, 2), or (T, S, 1) of an actor; changed in place."""
-
-    @property
-    def mouth(self) -> NDArray[np.bool_]:
-        """(T,) bool, true where the mouth speaks or chews, and shortly before and after."""
-
-
-def expressions(rng: Rng, person: Shown, scenario: Scenario, body: Busy) -> list[tuple[Instance, Array]]:
-    """Add chance expressions to the positions of ``body``.
+    Args:
+        rng: Source of chance.
+        person: Who shows them.
+        scenario: How many, and how strong.
+        position: (T, R, 2), or (T, S, 1) of an actor; changed in place.
+        mouth: (T,), true where the mouth speaks or chews, and shortly before and after.
 
     Returns:
         The expressions in order of onset, each with its activation in [0, 1] from onset to offset.
     """
     out: list[tuple[Instance, Array]] = []
-    length = len(body.position)
+    length = len(position)
     rate = scenario.expressions * float(np.exp(rng.uniform(-1, 1.2)))
     micro = scenario.micro * rng.uniform(0, 2)
     favourite = _units(rng, scenario.combinations)
     start = 12 + int(rng.exponential(1800 / rate))
     while start < length - 20:
-        talking = bool(body.mouth[start : start + 30].any())
+        talking = bool(mouth[start : start + 30].any())
         kind: Kind = "micro" if rng.random() < micro and not talking else "macro"
         chosen = favourite if rng.random() < 0.5 else _units(rng, scenario.combinations)
         faint = rng.random() < scenario.faint
@@ -100,9 +95,9 @@ def expressions(rng: Rng, person: Shown, scenario: Scenario, body: Busy) -> list
             if end - start < 5:
                 break
             course = course[: end - start]
-            body.position[start:end] += course[:, None, None] * (face * size)
+            position[start:end] += course[:, None, None] * (face * size)
             if kind == "macro" and len(course) > 40 and not faint and rng.random() < 0.25:
-                _second(rng, person, body.position[start:end], scenario.combinations)
+                _second(rng, person, position[start:end], scenario.combinations)
             instance = None if faint else _instance(rng, start, course, kind)
             if instance is not None:
                 out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamspot.simulation import time_courses
 from streamspot.simulation.body import starts
 from streamspot.simulation.person import Person
 from streamspot.simulation.scenario import Scenario
-from streamspot.simulation.time_courses import Rng
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array, Rng
 
 _JITTER = {"corner": 1.4, "upper": 1.15, "lower": 1.5, "chin": 2.1, "lid": 0.55, "nostril": 0.65}
 """Factor on the jitter of these parts; 1 for all others."""
 
 
 def measured(rng: Rng, person: Person, scenario: Scenario, position: Array, shake: Array) -> Array:
-    """Return the positions (T, R, 2) as a camera and the flow stage would report them.
-
-    Args:
-        rng: Source of chance.
-        person: Whose noise level and regions count.
-        scenario: Sizes of the errors.
-        position: (T, R, 2) true displacement from rest.
-        shake: (T,) factor on the noise of the flow.
-    """
+    """Return the true positions (T, R, 2) as a camera and the flow stage would report them; see ``Body.shake``."""
     ticks, regions, _ = position.shape
     level = person.level
     kinds = np.array([_JITTER.get(part, 1.0) for part in person.parts])

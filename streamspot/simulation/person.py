@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamspot.motion.regions import Layout
 from streamspot.simulation import units
-from streamspot.simulation.time_courses import Rng
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array, Rng
 
 _FAR = {"chin": 2.0, "lid": 1.3, "corner": 1.3, "upper": 1.3, "outer": 0.8, "mid": 0.8, "inner": 0.8}
 """Factor on what is left in these parts of a turn of the head; 1 for all others."""
@@ -18,12 +15,7 @@ _UPPER = ("outer", "mid", "inner")
 
 
 class Person:
-    """Gains, asymmetry, pose and error patterns, drawn once for a recording.
-
-    Args:
-        rng: Source of chance.
-        layout: Regions measured.
-    """
+    """Gains, asymmetry, pose and error patterns, drawn once for a recording of these regions."""
 
     def __init__(self, rng: Rng, layout: Layout) -> None:
         self.layout = layout

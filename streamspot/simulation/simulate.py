@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Instance
 from streamspot.motion.regions import layout as layout_named
@@ -17,60 +15,30 @@ from streamspot.simulation.expressions import expressions
 from streamspot.simulation.measurement import measured
 from streamspot.simulation.person import Person
 from streamspot.simulation.scenario import Scenario
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The motion that would be measured of a simulated or rendered person, and its truth.
+    """The motion that would be measured of a simulated person, and its truth.
 
     Attributes:
         motion: (T, R, 2) float32, displacement since the last tick, in inter-ocular distances.
         intensity: (T,) float32 in [0, 1]: 0 when neutral, 0.6 to 1 from onset to offset.
         classes: (T, 2) float32, 1 where a macro- or micro-expression is on.
         instances: In order of their onsets; they do not overlap.
-        flow: ``motion`` as measured by dense flow with next to no correction by landmarks; None for simulated motion.
     """
 
     motion: Array
     intensity: Array
     classes: Array
     instances: tuple[Instance, ...]
-    flow: Array | None = None
-
-    def save(self, path: Path) -> None:
-        """Write a NumPy archive."""
-        rows = [(one.kind == "micro", one.onset, one.apex, one.offset, one.point) for one in self.instances]
-        np.savez_compressed(
-            path,
-            motion=self.motion,
-            **({} if self.flow is None else {"flow": self.flow}),
-            intensity=self.intensity,
-            classes=self.classes,
-            instances=np.array(rows, np.int32).reshape(-1, 5),
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> Simulation:
-        """Read what ``save`` wrote."""
-        with np.load(path) as file:
-            rows = [tuple(int(v) for v in row) for row in file["instances"]]
-            instances = tuple(Instance("micro" if k else "macro", *row) for k, *row in rows)
-            flow = file.get("flow")
-            return cls(file["motion"], file["intensity"], file["classes"], instances, flow)
 
 
 def simulate(
     seed: int, ticks: int = 900, *, layout: str = "face17", scenario: Scenario | None = None
 ) -> Simulation:
-    """Simulate one person before one camera, with chance expressions and disturbances.
-
-    Args:
-        seed: The same seed gives the same simulation.
-        ticks: Length T, at least 2.
-        layout: Name of a region layout.
-        scenario: Rates and sizes of what happens; None for the default.
+    """Simulate one person before one camera for at least 2 ticks; the same seed gives the same simulation.
 
     Raises:
         SettingsError: There is no such layout.
@@ -79,7 +47,11 @@ def simulate(
     rng = np.random.default_rng((seed, 0x57A7))
     person = Person(rng, regions)
     moving = body(rng, person, scenario, ticks)
-    shown = [] if rng.random() < scenario.idle else expressions(rng, person, scenario, moving)
+    shown = (
+        []
+        if rng.random() < scenario.idle
+        else expressions(rng, person, scenario, moving.position, moving.mouth)
+    )
     position = measured(rng, person, scenario, moving.position, moving.shake)
     settled = min(int(rng.integers(8, 12)), ticks - 1)  # until then a new face counts as still
     position[:settled] = position[settled]
@@ -88,25 +60,15 @@ def simulate(
 
 
 def truth(shown: Sequence[tuple[Instance, Array]], ticks: int) -> tuple[Array, Array]:
-    """Return intensity (T,) and classes (T, 2) of a recording.
-
-    Args:
-        shown: Each expression with its activation in [0, 1] at every tick from onset to offset.
-        ticks: Length T.
-    """
+    """Return intensity (T,) and classes (T, 2) of expressions, each with its activation from onset to offset."""
     intensity = np.zeros(ticks, np.float32)
     classes = np.zeros((ticks, 2), np.float32)
     for instance, course in shown:
         inside = slice(instance.onset, instance.offset + 1)
         intensity[inside] = 0.6 + 0.4 * course
         classes[inside, 0 if instance.kind == "macro" else 1] = 1
-    _open_gaps(intensity, [instance for instance, _ in shown])
-    return intensity, classes
-
-
-def _open_gaps(intensity: Array, instances: list[Instance]) -> None:
-    """Set the intensity to 0 for three ticks between expressions less than 5 ticks apart, so that they stay two."""
-    for before, after in pairwise(instances):
-        if after.onset - before.offset < 5:
+    for (before, _), (after, _) in pairwise(shown):
+        if after.onset - before.offset < 5:  # a gap of three ticks, so that they stay two
             middle = (before.offset + after.onset) // 2
             intensity[middle - 1 : middle + 2] = 0.0
+    return intensity, classes

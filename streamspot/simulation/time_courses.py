@@ -18,10 +18,10 @@ def ease(steps: int) -> Array:
 def knots(rng: Rng, ticks: int, every: float, columns: int) -> Array:
     """Return smooth noise (ticks, columns) of unit variance that wanders within about ``every`` ticks."""
     where = np.arange(ticks, dtype=np.float32) / np.float32(every) + np.float32(rng.random())
-    left = where.astype(np.int64)
-    values = rng.standard_normal((int(left[-1]) + 2, columns), dtype=np.float32) if ticks else None
-    if values is None:
+    if not ticks:
         return np.zeros((0, columns), np.float32)
+    left = where.astype(np.int64)
+    values = rng.standard_normal((int(left[-1]) + 2, columns), dtype=np.float32)
     s = (where - left)[:, None]
     weight = s * s * (3 - 2 * s)
     mixed = values[left] * (1 - weight) + values[left + 1] * weight

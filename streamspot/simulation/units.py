@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.motion.regions import Layout
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array
 
 PARTS = ("outer", "mid", "inner", "lid", "cheek", "nostril", "corner", "upper", "lower", "chin")
 """Parts of the face that regions measure; all but the last three lie on both sides."""
@@ -121,18 +120,12 @@ COMBINATIONS: Combinations = (
 """Units that act together, with how often they do."""
 
 
-def split(name: str) -> tuple[str, int]:
-    """Return the part and the side (-1 left in the image, 0 middle, 1 right) of a region's name."""
-    words = name.split("_")
-    side = -1 if "left" in words else 1 if "right" in words else 0
-    part = next(word for word in (*reversed(words),) if word in PARTS or word in ("mouth", "brow"))
-    return ("corner" if part == "mouth" else part), side
-
-
 def parts_of(layout: Layout) -> tuple[list[str], NDArray[np.int64]]:
     """Return the part of each region and its side (-1 left in the image, 0 middle, 1 right)."""
-    pairs = [split(name) for name in layout.names]
-    return [part for part, _ in pairs], np.array([side for _, side in pairs])
+    words = [name.split("_") for name in layout.names]
+    parts = [next(w for w in reversed(name) if w in PARTS or w in ("mouth", "brow")) for name in words]
+    sides = [-1 if "left" in name else 1 if "right" in name else 0 for name in words]
+    return ["corner" if part == "mouth" else part for part in parts], np.array(sides)
 
 
 def pattern(unit: int, layout: Layout) -> Array:

@@ -37,6 +37,11 @@ class PointLabels:
     onset: Tensor
     offset: Tensor
 
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, int, int, int]]) -> PointLabels:
+        """Return the points given as rows of these five."""
+        return cls(*torch.tensor(rows, dtype=torch.long).view(-1, 5).unbind(1))
+
     def __len__(self) -> int:
         """Return the number of points P."""
         return len(self.crop)
@@ -68,21 +73,16 @@ class Batch:
 def batches(
     recordings: Sequence[Recording], crop: int, size: int, look_ahead: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """Cut all recordings at random places and yield every tick once, in random order.
+    """Cut all recordings at random places and yield every tick once, in random order, ``size`` crops a batch.
 
-    Args:
-        recordings: What to cut.
-        crop: Ticks a crop; 0 keeps recordings whole and pads them to the longest of the batch.
-        size: Crops a batch.
-        look_ahead: Ticks after a crop that the network needs to see.
-        rng: Draws places and order.
+    A crop has ``crop`` ticks and the ``look_ahead`` ticks behind them that the network needs to see; 0 keeps
+    recordings whole and pads them to the longest of the batch.
     """
     crops: list[tuple[Recording, int, int]] = []
     for recording in recordings:
-        ticks = len(recording.motion)
-        step = crop or ticks
         start = -int(rng.integers(0, crop)) if crop else 0
-        crops += [(recording, first, first + step) for first in range(start, ticks, step)]
+        step = crop or len(recording.motion)
+        crops += [(recording, at, at + step) for at in range(start, len(recording.motion), step)]
     order = rng.permutation(len(crops))
     for first in range(0, len(crops), size):
         yield _batch([crops[i] for i in order[first : first + size]], look_ahead)
@@ -101,12 +101,10 @@ def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batc
         motion[i, first - origin : last - origin] = recording.motion[first:last]
         inside[i, max(0, start) - origin : min(ticks, stop) - origin] = True
         for instance in recording.instances:
-            point = instance.stamp
-            if -BEYOND <= point - origin < length + BEYOND:
-                kind = KINDS.index(instance.kind)
-                points.append((i, point - origin, kind, instance.onset - origin, instance.offset - origin))
-    table = torch.tensor(points, dtype=torch.long).view(-1, 5)
-    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), PointLabels(*table.unbind(1)))
+            stamp, onset, offset = (t - origin for t in (instance.stamp, instance.onset, instance.offset))
+            if -BEYOND <= stamp < length + BEYOND:
+                points.append((i, stamp, KINDS.index(instance.kind), onset, offset))
+    return Batch(torch.from_numpy(motion), torch.from_numpy(inside), PointLabels.of(points))
 
 
 def augment(
@@ -116,14 +114,10 @@ def augment(
     unit: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Vary a batch of motion.
+    """Vary a batch of motion (B, N, R, 2).
 
-    Args:
-        motion: (B, N, R, 2).
-        settings: By how much.
-        across: The region across the face from each, see ``mirror``; None where regions are unknown.
-        unit: Displacement that the network sees as 1.
-        generator: For all draws.
+    ``across`` names the region across the face from each (see ``mirror``), None where regions are unknown; ``unit``
+    is the displacement that the network sees as 1.
     """
     size, _, regions, _ = motion.shape
     if settings.mirror and across is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +46,8 @@ def train_command(
 
     settings = load_settings(config, seed=seed, epochs=epochs)
     console = Console(stderr=True)
-    with _bar(console, hidden=no_ui) as bar:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=no_ui) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
         task = bar.add_task("training", total=settings.epochs)
@@ -111,44 +113,21 @@ def evaluate_command(
         out.write_text(text + "\n", encoding="utf-8")
 
 
-def _bar(console: Console, *, hidden: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=hidden,
-    )
-
-
 def _show(results: dict[str, Any], console: Console) -> None:
     """Print both protocols' tables and, of what can stream, what a live user feels."""
     from streamspot.evaluation.live import HEADS, live_table  # noqa: PLC0415 - NumPy is slow to import
+    from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415
+
+    def show(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+        table = Table(title=title, title_justify="left")
+        for head in heads:
+            table.add_column(head, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
 
     for protocol in ("strict", "paper"):
-        table = Table(title=f"{protocol} protocol", title_justify="left")
-        for head in ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error"):
-            table.add_column(head, justify="right")
-        for kind, row in results[protocol].items():
-            low, high = row["f1_interval"]
-            error = "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}"
-            table.add_row(
-                kind,
-                *(str(row[key]) for key in ("tp", "fp", "fn")),
-                *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-                f"{low:.2f}-{high:.2f}",
-                error,
-            )
-        console.print(table)
-    live = results["live"]
-    if live is None:
-        return
-    table = Table(
-        title=f"live, look-ahead {live['look_ahead']} ticks; delays: median (95 %)", title_justify="left"
-    )
-    for head in HEADS:
-        table.add_column(head, justify="right")
-    for cells in live_table(live):
-        table.add_row(*cells)
-    console.print(table)
+        show(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]))
+    if (figures := results["live"]) is not None:
+        title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
+        show(title, HEADS, live_table(figures))

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,8 @@ def crossval(
     Whatever ``out`` already holds of the same data, settings and method is used; each fold depends on its
     settings and seed alone, so the result is the same whether the work was interrupted or not.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        out: Folder for results.
-        settings: Every choice.
-        method: What is trained and judged.
-        jobs: Processes, each computing on one core.
-        device: ``cpu`` or ``cuda``; several jobs share one GPU.
-        console: Where the progress is shown; nowhere if None.
+    Each of the ``jobs`` processes computes on one core; they may share one GPU. The progress is shown on ``console``,
+    nowhere if that is None.
 
     Returns:
         The content of ``results.json``.
@@ -76,48 +70,43 @@ def crossval(
         refresh_per_second=4,
     )
     with bar:
-        whole = bar.add_task(f"{len(folds)} trainings", total=len(folds) * settings.epochs)
-        bar.advance(whole, (len(folds) - len(todo)) * settings.epochs)
+        before, total = (n * settings.epochs for n in (len(folds) - len(todo), len(folds)))
+        whole = bar.add_task(f"{len(folds)} trainings", total=total, completed=before)
         if todo and settings.simulated.steps:
             first = bar.add_task("simulated motion", total=settings.simulated.steps)
             begin(job, lambda _step, _loss: bar.advance(first))
             bar.remove_task(first)
         if jobs == 1:
             for fold in todo:
-                execute(fold, job, lambda _key, _epoch: bar.advance(whole))
+                execute(fold, job, lambda: bar.advance(whole))
         else:
-            _in_processes(todo, job, jobs, lambda: bar.advance(whole))
+            _in_processes(todo, job, jobs, lambda done: bar.update(whole, completed=before + done))
     results = outcome(job, seconds=time.perf_counter() - started)
     with write_atomically(out / "results.json") as part:
         part.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return results
 
 
-def _in_processes(todo: Sequence[Fold], job: Job, jobs: int, advance: Callable[[], None]) -> None:
-    """Work off the folds, those with most training data first."""
+def _in_processes(todo: Sequence[Fold], job: Job, jobs: int, show: Callable[[int], object]) -> None:
+    """Work off the folds, those with most training data first; ``show`` is given the number of epochs done."""
     context = multiprocessing.get_context("spawn")
-    ticks: multiprocessing.Queue[str | None] = context.Queue()
-
-    def drain() -> None:
-        while ticks.get() is not None:
-            advance()
-
-    listener = threading.Thread(target=drain, daemon=True)
-    listener.start()
+    epochs = context.Value("i", 0)
     ordered = sorted(todo, key=lambda fold: sum(len(r.motion) for r in job.dataset.of(fold.held_out)))
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (job, ticks))
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (job, epochs))
     try:
-        for done in as_completed([pool.submit(_work, fold) for fold in ordered]):
-            done.result()
+        working = {pool.submit(_work, fold) for fold in ordered}
+        while working:
+            done, working = wait(working, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            show(epochs.value)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        ticks.put(None)
-        listener.join(1)
 
 
-def _start_worker(job: Job, ticks: Any) -> None:
+def _start_worker(job: Job, epochs: Any) -> None:
     """Keep the data in the process, which ends with the one that started it, however that ends."""
-    _worker.update(job=job, ticks=ticks)
+    _worker.update(job=job, epochs=epochs)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -128,6 +117,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(fold: Fold) -> str:
-    execute(fold, _worker["job"], lambda key, _: _worker["ticks"].put(key))
-    return fold.key
+def _work(fold: Fold) -> None:
+    execute(fold, _worker["job"], _count_epoch)
+
+
+def _count_epoch() -> None:
+    with _worker["epochs"].get_lock():
+        _worker["epochs"].value += 1

@@ -34,9 +34,6 @@ from streamspot.training.simulated import start
 FIRST_JUDGED = 5
 """The paper's protocol looks at every epoch from this one on."""
 
-Progress = Callable[[str, int], None]
-"""Called with a fold's key and the number of epochs it has finished."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -55,15 +52,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all folds of a cross-validation share.
-
-    Attributes:
-        dataset: The data.
-        settings: Every choice.
-        method: What is trained and judged.
-        folder: Where folds leave their scores.
-        device: Where networks are trained: ``cpu`` or ``cuda``.
-    """
+    """What all folds of a cross-validation share; they leave their scores in ``folder``."""
 
     dataset: Dataset
     settings: TrainSettings
@@ -80,10 +69,17 @@ class Job:
         """Where a fold's scores lie."""
         return self.folder / f"{fold.key}.npz"
 
-    def last_scores(self, fold: Fold) -> dict[str, Scores]:
-        """Return a fold's scores at the last epoch, ``(T, 3)`` by name of the recording."""
+    def scores(self, fold: Fold) -> tuple[dict[int, dict[str, Scores]], float]:
+        """Return a fold's scores ``(T, 3)`` by epoch and name of the recording, and the seconds it took."""
+        last = self.settings.epochs - 1
+        found: dict[int, dict[str, Scores]] = {last: {}}
         with np.load(self.file(fold)) as file:
-            return {name[5:]: file[name] for name in file.files if name.startswith("last/")}
+            for key in file.files:
+                stage, _, name = key.partition("/")
+                if name:
+                    epoch = last if stage == "last" else int(stage.removeprefix("epoch"))
+                    found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
+            return found, float(file["seconds"])
 
 
 def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
@@ -146,13 +142,12 @@ def begin(job: Job, on_step: OnStep) -> None:
         return
     torch.set_num_threads(1)
     weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
-    if weights is not None:
-        with write_atomically(job.start) as part:
-            save_file(dict(weights), part)
+    with write_atomically(job.start) as part:
+        save_file(dict(weights), part)
 
 
-def execute(fold: Fold, job: Job, progress: Progress) -> None:
-    """Train one fold and write its scores, whole or not at all.
+def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> None:
+    """Train one fold and write its scores, whole or not at all; ``on_epoch`` is called after each epoch.
 
     The file holds ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16
     for the paper's protocol.
@@ -164,16 +159,14 @@ def execute(fold: Fold, job: Job, progress: Progress) -> None:
     unseen = dataset.of(fold.held_out)
     kept: dict[str, np.ndarray[Any, Any]] = {}
 
-    def on_epoch(epoch: int, judge: Judge) -> None:
+    def keep(epoch: int, judge: Judge) -> None:
         if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
-            kept.update(
-                {f"epoch{epoch}/{n}": scores.astype(np.float16) for n, scores in judge(unseen).items()}
-            )
-        progress(fold.key, epoch + 1)
+            kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})
+        on_epoch()
 
     weights = load_file(job.start) if settings.simulated.steps else None
     judge = job.method.fit(
-        seen, settings, layout=dataset.layout, start=weights, device=job.device, on_epoch=on_epoch
+        seen, settings, layout=dataset.layout, start=weights, device=job.device, on_epoch=keep
     )
     kept |= {f"last/{name}": scores for name, scores in judge(unseen).items()}
     kept["seconds"] = np.array(time.process_time() - started)

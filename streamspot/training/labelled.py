@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from streamspot.model import Network
 from streamspot.model.network import Output
 from streamspot.simulation import Scenario, Simulation
-
-Array = NDArray[np.float32]
+from streamspot.simulation.time_courses import Array
 
 OnStep = Callable[[int, float], None]
 """Called after each optimiser step with its number and the loss of the intensity."""
@@ -67,16 +65,11 @@ def stacked(examples: Sequence[Example], device: torch.device | str = "cpu") -> 
 
 
 def labelled_loss(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropies of intensity and of classes.
+    """Return the cross-entropies of intensity and of classes, for motion (B, T, R, 2) and targets (B, T, 4).
 
     Three kinds of tick weigh more: the edges of an expression and the gap between two (twice), those of a
     micro-expression (twice), and those without an expression at which the face moves (four times), most of it
     speech.
-
-    Args:
-        out: The network's output.
-        motion: (B, T, R, 2).
-        targets: (B, T, 4), see ``Example``.
     """
     intensity, classes, judged = targets[..., 0], targets[..., 1:3], targets[..., 3] > 0.999
     edge = functional.max_pool1d(intensity.diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
@@ -100,58 +93,44 @@ def learn(
     draw: Callable[[], Sequence[Example]],
     *,
     steps: int,
-    rate: float = 4e-3,
-    average: float = 0.997,
-    decay: float = 0.02,
     on_step: OnStep | None = None,
 ) -> Network:
-    """Train a network on fully labelled recordings.
-
-    Args:
-        network: What is trained, in place.
-        draw: Gives the examples of one step.
-        steps: Optimiser steps of AdamW.
-        rate: Highest learning rate; reached after a tenth of the steps, in the second half it falls to 0.15 of it.
-        average: Decay of the running mean of the weights, which is what is kept.
-        decay: Weight decay.
-        on_step: Called after each step.
+    """Train a network in place on fully labelled recordings, of which ``draw`` gives those of a step.
 
     Returns:
-        The network to keep, in evaluation mode.
+        A network of the running mean of its weights, in evaluation mode.
     """
     device = next(network.parameters()).device
-    optimiser = torch.optim.AdamW(network.train().parameters(), lr=rate, weight_decay=decay)
+    optimiser = torch.optim.AdamW(network.train().parameters(), lr=4e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
         motion, targets = stacked(draw(), device)
         intensity, classes = labelled_loss(network(motion), motion, targets)
-        optimiser.zero_grad()
-        (intensity + classes).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        descend(optimiser, network, intensity + classes)
         schedule.step()
-        running_mean(kept, network, average, step)
+        running_mean(kept, network, 0.997, step)
         if on_step is not None:
             on_step(step, float(intensity.detach()))
     return kept.eval()
 
 
+def descend(optimiser: torch.optim.Optimizer, network: Network, loss: Tensor) -> None:
+    """Take one step down a loss; the gradient is no longer than 1."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimiser.step()
+
+
 def _rate(progress: float) -> float:
-    """Return the share of the highest learning rate."""
+    """Return the share of the highest learning rate: up for a tenth, in the second half down to 0.15 of it."""
     return min(1.0, progress / 0.1 + 0.004) * (1.0 - 1.7 * max(0.0, progress - 0.5))
 
 
 @torch.no_grad()
 def running_mean(kept: Network, network: Network, decay: float, steps: int) -> None:
-    """Move the kept weights towards the current ones; early in a training faster than ``decay`` says.
-
-    Args:
-        kept: The running mean.
-        network: What is trained.
-        decay: Decay of the mean; 0 keeps the current weights.
-        steps: Steps taken so far.
-    """
+    """Move the kept weights towards the current ones; after few ``steps`` faster than ``decay`` says."""
     decay = min(decay, (1 + steps) / (10 + steps))
     for mean, now in zip(kept.parameters(), network.parameters(), strict=True):
         mean.lerp_(now, 1 - decay)

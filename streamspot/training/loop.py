@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,52 +16,30 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.labelled import labelled_loss, running_mean
-from streamspot.training.losses import Targets, draw, known_neutral, lowest_neutral, total_loss
+from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
+from streamspot.training.losses import Targets, draw, known_neutral, total_loss
 from streamspot.training.pseudo import label
-from streamspot.training.settings import LabelSettings, TrainSettings
+from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import SimulationPool, Weights
 
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
 
-ExtraLoss = Callable[[int, Output, PointLabels, Tensor], Tensor]
-"""A loss beside those of ``total_loss``: of the epoch, the output, the points and the ticks that count (B, T)."""
+Labeller = Callable[..., Tensor]
+"""Turns the points of a batch into labels (B, 2, T); it is called as ``pseudo.label`` is."""
 
-
-class Labeller(Protocol):
-    """Turns the points of a batch into labels; ``pseudo.label`` is the one for every setting of this package."""
-
-    def __call__(
-        self,
-        intensity: Tensor,
-        features: Tensor,
-        points: PointLabels,
-        *,
-        epoch: int,
-        settings: LabelSettings,
-        generator: torch.Generator,
-        centres: Tensor | None = None,
-    ) -> Tensor:
-        """Return labels (B, 2, T); see ``pseudo.label``."""
-
+Criterion = Callable[[int, Output, PointLabels, Targets, torch.Generator], Tensor]
+"""Returns the loss of a batch: of the epoch, the output, the points, the targets, and what all draws come from."""
 
 _NEUTRAL_BIAS = -3.0
 """Faces are neutral most of the time: the intensity starts at 0.05, not at 0.5."""
 
 
 class Trainer:
-    """Trains one network on some recordings.
+    """Trains one network on the training subjects' recordings.
 
-    Args:
-        recordings: The training subjects' recordings.
-        settings: Every choice.
-        layout: Name of the region layout.
-        start: Weights to start from, see ``simulated.start``; None starts from random weights.
-        name: Name of the model.
-        device: ``cpu`` or ``cuda``.
-        labeller: Turns points into labels.
-        extra_loss: A loss beside those of the settings.
+    It begins with the weights ``start`` (see ``simulated.start``), or with random ones. ``criterion`` takes the place
+    of ``total_loss``.
 
     Raises:
         DataError: No recording has an expression.
@@ -78,7 +56,7 @@ class Trainer:
         name: str = "unnamed",
         device: str = "cpu",
         labeller: Labeller = label,
-        extra_loss: ExtraLoss | None = None,
+        criterion: Criterion | None = None,
     ) -> None:
         if not any(r.instances for r in recordings):
             raise DataError(
@@ -98,20 +76,22 @@ class Trainer:
         self.network.to(self.device)
         self.kept = Network(self.network.config).to(self.device)
         self.kept.load_state_dict(self.network.state_dict())
-        self._label, self._extra_loss = labeller, extra_loss
         self._across = mirror(LAYOUTS[layout]) if layout in LAYOUTS else None
         self._rng = np.random.default_rng(settings.seed)
         self._generator = torch.Generator().manual_seed(settings.seed)
+        self._label = partial(labeller, settings=settings.labels, generator=self._generator)
+        self._criterion = criterion
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self._centres = torch.zeros(2, settings.network.width, device=self.device)
         self._reach = _reach(settings).to(self.device)
         self._steps = 0
         simulated = settings.simulated
-        self._simulated: SimulationPool | None = None
-        if simulated.beside:
-            self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
+        self._simulated = (
+            SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
+            if simulated.beside
+            else None
+        )
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
         """Train and return the network to keep, in evaluation mode."""
@@ -143,48 +123,21 @@ class Trainer:
         motion = augment(batch.motion, settings.augment, self._across, unit, self._generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
         loss = self.loss(epoch, motion, points, inside) + self._simulated_loss()
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimiser.step()
+        descend(self._optimiser, self.network, loss)
         self._steps += 1
         running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of a batch.
-
-        Args:
-            epoch: 0-based.
-            motion: (B, N, R, 2).
-            points: Time stamps.
-            inside: (B, N) bool, ticks that count.
-        """
-        loss = self._sampled_loss if self.settings.neutral else self._whole_loss
-        return loss(epoch, motion, points, inside)
-
-    def _whole_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of every tick."""
-        settings = self.settings
+        """Return the loss of a batch of motion (B, N, R, 2) with the ticks that count (B, N)."""
+        if self.settings.neutral:
+            return self._sampled_loss(epoch, motion, points, inside)
         output = self._output(motion)
-        self._follow_centres(output.intermediate, points)
-        labels = self._label(
-            output.intensity,
-            output.intermediate,
-            points,
-            epoch=epoch,
-            settings=settings.labels,
-            generator=self._generator,
-            centres=self._centres,
-        )
-        if settings.loss.negatives == "lowest":
-            neutral = lowest_neutral(output.intensity, labels, inside)
-        else:
-            neutral = self._known_neutral(points, inside)
-        loss = total_loss(output, Targets(labels, neutral, inside), settings.loss, self._generator)
-        if self._extra_loss is not None:
-            loss = loss + self._extra_loss(epoch, output, points, inside)
-        return loss
+        labels = self._label(output.intensity, output.intermediate, points, epoch=epoch)
+        targets = Targets(labels, known_neutral(points, inside, self._reach), inside)
+        if self._criterion is not None:
+            return self._criterion(epoch, output, points, targets, self._generator)
+        return total_loss(output, targets, self.settings.loss)
 
     def _output(self, motion: Tensor, chosen: Tensor | None = None) -> Output:
         """Return the network's output at every tick, or at the chosen ones (B, N), in float32."""
@@ -197,21 +150,16 @@ class Trainer:
         if self._simulated is None:
             return 0.0
         simulated = self.settings.simulated
-        motion, targets = self._simulated.draw(simulated.beside, self.device)
-        return simulated.weight * sum(labelled_loss(self._output(motion), motion, targets))
-
-    def _known_neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
-        return inside if self.settings.labels.kind == "full" else known_neutral(points, inside, self._reach)
+        motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
+        return sum(labelled_loss(self._output(motion), motion, targets))
 
     def _sampled_loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
         settings = self.settings
         blank = torch.zeros_like(inside, dtype=torch.float32)
-        labels = self._label(
-            blank, blank[..., None], points, epoch=epoch, settings=settings.labels, generator=self._generator
-        )
+        labels = self._label(blank, blank[..., None], points, epoch=epoch)
         shown = (labels > 0).any(1) & inside
-        free = (self._known_neutral(points, inside) & ~shown).flatten().nonzero().squeeze(1)
+        free = (known_neutral(points, inside, self._reach) & ~shown).flatten().nonzero().squeeze(1)
         some = draw(free, settings.neutral * max(1, int(shown.sum())), self._generator)
         neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
         chosen = shown | neutral
@@ -221,17 +169,7 @@ class Trainer:
         share = len(some) / len(free) if len(free) else 1.0
         weight = settings.loss.expression_weight * share  # as if the others were there too
         loss = settings.loss.model_copy(update={"expression_weight": weight})
-        return total_loss(output, targets, loss, self._generator)
-
-    @torch.no_grad()
-    def _follow_centres(self, features: Tensor, points: PointLabels) -> None:
-        """Follow the mean of X at the points of each class, for labels that compare with it."""
-        seen = points.select((points.tick >= 0) & (points.tick < features.shape[1]))
-        for kind in range(2):
-            mine = seen.kind == kind
-            if mine.any():
-                mean = features[seen.crop[mine], seen.tick[mine]].float().mean(0)
-                self._centres[kind].lerp_(mean, 0.1)
+        return total_loss(output, targets, loss)
 
 
 def _rate(progress: float) -> float:
@@ -243,10 +181,12 @@ def _rate(progress: float) -> float:
 
 def _reach(settings: TrainSettings) -> Tensor:
     """Return how far before and after a point a tick may belong to its expression, (2, 2)."""
-    labels, margin = settings.labels, settings.loss.margin
+    labels, margin = settings.labels, torch.tensor(settings.loss.margin)[:, None]
+    if labels.kind == "full":
+        return torch.full((2, 2), -1)  # whatever has no label is neutral
     if labels.kind == "window":
-        return torch.tensor([[b + m, a + m] for (b, a), m in zip(labels.window, margin, strict=True)])
-    return torch.tensor([[d // 2 + m, d // 2 + m] for d, m in zip(labels.duration, margin, strict=True)])
+        return torch.tensor(labels.window) + margin
+    return (torch.tensor(labels.duration)[:, None] // 2 + margin).expand(2, 2)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
@@ -17,6 +17,14 @@ Judge = Callable[[Sequence[Recording]], dict[str, Scores]]
 
 OnEpoch = Callable[[int, Judge], None]
 """Called after each epoch with its number and what would judge recordings if training ended there."""
+
+
+class Given(TypedDict):
+    """What a network is trained for and begins with; see ``Trainer``."""
+
+    layout: str
+    start: Weights | None
+    device: str
 
 
 class Method(Protocol):
@@ -33,22 +41,10 @@ class Method(Protocol):
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        *,
-        layout: str,
-        start: Weights | None,
-        device: str,
         on_epoch: OnEpoch,
+        **given: Unpack[Given],
     ) -> Judge:
-        """Learn from the recordings of the training subjects.
-
-        Args:
-            recordings: Of the training subjects.
-            settings: Every choice.
-            layout: Name of the region layout.
-            start: Weights to start from, None for random ones.
-            device: ``cpu`` or ``cuda``.
-            on_epoch: Called after each epoch.
-        """
+        """Learn from the recordings of the training subjects, beginning with the weights given, if any."""
 
 
 class NetworkMethod:
@@ -64,13 +60,10 @@ class NetworkMethod:
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        *,
-        layout: str,
-        start: Weights | None,
-        device: str,
         on_epoch: OnEpoch,
+        **given: Unpack[Given],
     ) -> Judge:
         """Train the network."""
-        trainer = Trainer(recordings, settings, layout=layout, start=start, device=device)
+        trainer = Trainer(recordings, settings, **given)
         network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(predict, kept)))
         return partial(predict, network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,20 +19,20 @@ from streamspot.datasets.store import load
 from streamspot.errors import DataError
 from streamspot.evaluation.live import HEADS, live_table
 from streamspot.evaluation.matching import Counts
-from streamspot.evaluation.results import count_subjects
+from streamspot.evaluation.results import RESULT_HEADS, count_subjects, results_table
 from streamspot.evaluation.search import Scores
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.batches import PointLabels
+from streamspot.training.folds import Job, plan
 from streamspot.training.method import NetworkMethod
 from streamspot.training.outcome import decode_all
 from streamspot.training.pseudo import label
-from streamspot.training.settings import LabelSettings, TrainSettings
+from streamspot.training.settings import TrainSettings
 
 TRACES = 6
 """Recordings whose traces are drawn: those with most expressions."""
 
-_IN_FEATURES = ("gim", "cosine", "classwise")
-"""Labels whose height depends on features that a run does not keep."""
+_COLOURS = {"macro": "#4477aa", "micro": "#cc6677"}
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
@@ -55,30 +56,44 @@ def write_report(data: Path, out: Path) -> Path:
         raise DataError(f"there is no finished {out / 'results.json'}; run crossval first") from None
     settings = TrainSettings.model_validate(results["configuration"])
     dataset = load(data, seed=settings.seed)
-    epochs = _scores_by_epoch(out / "folds", settings.epochs)
+    job = Job(dataset, settings, NetworkMethod(), out / "folds")
+    epochs: dict[int, dict[str, Scores]] = defaultdict(dict)
+    for fold in plan(dataset.subjects, settings):
+        if fold.outer:
+            for epoch, scores in job.scores(fold)[0].items():
+                epochs[epoch] |= scores
     last = epochs[settings.epochs - 1]
-    labels = settings.labels if results["method"] == NetworkMethod().describe() else None
-    decoders = {
-        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
-        for subject, (macro, micro) in results["min_scores"].items()
-    }
+    own = settings if results["method"] == NetworkMethod().describe() else None
+    decoders = {subject: replace(settings.decoder, **chosen) for subject, chosen in results["chosen"].items()}
     busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
+    heads = (*RESULT_HEADS[:-2], "95 % interval", "apex error, ticks")
+    summary = (
+        f"{results['recordings']} recordings of {results['subjects']} subjects, each subject judged by a network "
+        f"that never saw it. Seed {results['seed']}, commit {html.escape(results['commit'])}, "
+        f"{results['false_alarms_per_hour']} false alarms an hour."
+    )
+    live = ""
+    if (figures := results["live"]) is not None:
+        live = (
+            f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
+            "annotated moment to its announcement and errors: median (95 % quantile).</p>"
+        ) + _table(HEADS, live_table(figures))
     parts = [
         f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
-        f"<p>{_summary(results)}</p>",
-        *(_table(name, results[name]) for name in ("strict", "paper")),
-        _live(results["live"]) if results.get("live") else "",
+        f"<p>{summary}</p>",
+        *(
+            f"<h2>{name} protocol</h2>" + _table(heads, results_table(results[name.lower()]))
+            for name in ("Strict", "Paper")
+        ),
+        live,
         "<h2>By subject</h2>",
         _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
         "<h2>Apex error by epoch</h2>",
         _svg(lambda axes: _apex_errors(axes, dataset, epochs), (6, 3)),
         "<h2>Traces</h2>",
-        f"<p>{_legend(labels)}</p>",
+        f"<p>{_legend(own)}</p>",
         *(
-            _svg(
-                lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], settings, labels),
-                (9, 2.2),
-            )
+            _svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], own), (9, 2.2))
             for r in busy
         ),
         "<h2>Configuration</h2>",
@@ -90,57 +105,10 @@ def write_report(data: Path, out: Path) -> Path:
     return path
 
 
-def _summary(results: dict[str, Any]) -> str:
-    return (
-        f"{results['recordings']} recordings of {results['subjects']} subjects, each subject judged by a network "
-        f"that never saw it. Seed {results['seed']}, commit {html.escape(results['commit'])}, "
-        f"{results['false_alarms_per_hour']} false alarms an hour."
-    )
-
-
-def _scores_by_epoch(folder: Path, epochs: int) -> dict[int, dict[str, Scores]]:
-    """Return the test subjects' scores by epoch and recording; the last epoch is always there."""
-    found: dict[int, dict[str, Scores]] = {}
-    for path in sorted(folder.glob("*.npz")):
-        if path.name.startswith("inner-"):
-            continue
-        with np.load(path) as file:
-            for key in file.files:
-                if "/" in key:
-                    stage, name = key.split("/", 1)
-                    epoch = epochs - 1 if stage == "last" else int(stage[5:])
-                    found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
-    return found
-
-
-def _table(name: str, rows: dict[str, dict[str, Any]]) -> str:
-    heads = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 % interval", "apex error, ticks")
-    return f"<h2>{name.capitalize()} protocol</h2>" + _rows(
-        heads,
-        (
-            (
-                kind,
-                *(str(row[key]) for key in ("tp", "fp", "fn")),
-                *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-                "{:.2f} to {:.2f}".format(*row["f1_interval"]),
-                "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
-            )
-            for kind, row in rows.items()
-        ),
-    )
-
-
-def _rows(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _live(figures: dict[str, Any]) -> str:
-    return (
-        f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
-        "annotated moment to its announcement and errors: median (95 % quantile).</p>"
-    ) + _rows(HEADS, live_table(figures))
 
 
 def _svg(draw: Any, size: tuple[float, float]) -> str:
@@ -174,86 +142,67 @@ def _subjects(
 
 def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores]]) -> None:
     """Draw the mean distance of the pseudo-apex from the annotated one by epoch (Fig. 7), on unseen subjects."""
-    reach = {"macro": 8, "micro": 4}
-    for kind, colour in (("macro", "#4477aa"), ("micro", "#cc6677")):
+    for kind, reach in (("macro", 8), ("micro", 4)):
+        shown = [(r.name, i) for r in dataset.recordings for i in r.instances if i.kind == kind]
         errors = []
         for epoch in sorted(epochs):
             far = []
-            for recording in dataset.recordings:
-                curve = epochs[epoch][recording.name][:, 0]
-                for i in recording.instances:
-                    if i.kind == kind:
-                        point = i.stamp
-                        first = max(0, point - reach[kind])
-                        near = curve[first : point + reach[kind] + 1]
-                        far.append(abs(first + int(near.argmax()) - i.apex))
+            for name, i in shown:
+                first = max(0, i.stamp - reach)
+                apex = first + int(epochs[epoch][name][first : i.stamp + reach + 1, 0].argmax())
+                far.append(abs(apex - i.apex))
             errors.append(float(np.mean(far)) if far else np.nan)
-        axes.plot(sorted(epochs), errors, color=colour, marker="o", label=kind)
+        axes.plot(sorted(epochs), errors, color=_COLOURS[kind], marker="o", label=kind)
     axes.set(xlabel="epoch", ylabel="ticks")
     axes.legend()
 
 
-def _legend(labels: LabelSettings | None) -> str:
+def _legend(own: TrainSettings | None) -> str:
     """Return what the traces show, and how far their labels are those of the training."""
     shown = "Line: intensity. Shaded: annotated (blue macro, red micro). Bars below: detected. "
-    if labels is None:
+    if own is None:
         return shown + "No pseudo-labels: they are those of another method."
     shown += (
         "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
         "round them on this curve of a network that never saw the subject"
     )
-    if labels.kind in _IN_FEATURES:
+    if own.labels.kind == "gim":
         shown += ", their range alone, since their height depends on features that a run does not keep"
     return shown + "."
 
 
-def _pseudo_labels(
-    recording: Recording, scores: Scores, settings: TrainSettings, labels: LabelSettings
-) -> Scores:
+def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings) -> Scores:
     """Return the last epoch's pseudo-labels of the recording (2, T); 1 in the whole range if they need X."""
-    chosen = labels.model_copy(update={"kind": "hard" if labels.kind in _IN_FEATURES else labels.kind})
-    table = torch.tensor(
-        [(0, i.stamp, KINDS.index(i.kind), i.onset, i.offset) for i in recording.instances],
-        dtype=torch.long,
-    ).view(-1, 5)
-    curve = torch.from_numpy(scores[None, :, 0])
-    generator = torch.Generator().manual_seed(settings.seed)
+    labels = settings.labels
     found = label(
-        curve, curve.new_zeros(*curve.shape, 1), PointLabels(*table.unbind(1)),
-        epoch=settings.epochs - 1, settings=chosen, generator=generator,
-    )  # fmt: skip
+        torch.from_numpy(scores[None, :, 0]),
+        torch.zeros(1, len(scores), 1),
+        PointLabels.of([(0, i.stamp, KINDS.index(i.kind), i.onset, i.offset) for i in recording.instances]),
+        epoch=settings.epochs - 1,
+        settings=labels.model_copy(update={"kind": "hard"}) if labels.kind == "gim" else labels,
+        generator=torch.Generator().manual_seed(settings.seed),
+    )
     return np.asarray(found[0].numpy(), np.float32)
 
 
-def _trace(  # noqa: PLR0917 - private
-    axes: Any,
-    recording: Recording,
-    scores: Scores,
-    decoder: SpotSettings,
-    settings: TrainSettings,
-    labels: LabelSettings | None,
+def _trace(
+    axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings, own: TrainSettings | None
 ) -> None:
-    """Draw intensity, pseudo-labels, annotated expressions and detections of one recording (Fig. 4-6)."""
+    """Draw intensity, annotated expressions and detections of one recording (Fig. 4-6), perhaps pseudo-labels."""
     seconds = np.arange(len(scores)) / 30
     axes.plot(seconds, scores[:, 0], color="#222", linewidth=0.7)
-    colours = {"macro": "#4477aa", "micro": "#cc6677"}
     for i in recording.instances:
-        axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=colours[i.kind], alpha=0.3, linewidth=0)
-    if labels is not None:
-        for kind, row in zip(KINDS, _pseudo_labels(recording, scores, settings, labels), strict=True):
+        axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=_COLOURS[i.kind], alpha=0.3, linewidth=0)
+    if own is not None:
+        for kind, row in zip(KINDS, _pseudo_labels(recording, scores, own), strict=True):
             if row.any():
-                near = np.convolve(row, np.ones(3), "same") > 0
-                axes.step(
-                    seconds,
-                    np.where(near, row, np.nan),
-                    "--",
-                    where="mid",
-                    color=colours[kind],
-                    linewidth=0.9,
-                )
+                near = np.where(np.convolve(row, np.ones(3), "same") > 0, row, np.nan)
+                axes.step(seconds, near, "--", where="mid", color=_COLOURS[kind], linewidth=0.9)
             stamps = [i.stamp for i in recording.instances if i.kind == kind]
-            axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=colours[kind], markersize=4)
+            axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=_COLOURS[kind], markersize=4)
     for d in decode_all({recording.name: scores}, decoder)[recording.name]:
-        axes.plot([d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=colours[d.kind], linewidth=4)
+        axes.plot(
+            [d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=_COLOURS[d.kind], linewidth=4
+        )
     axes.set(ylim=(-0.1, 1.12), ylabel="intensity", xlabel="s")
     axes.set_title(recording.name, fontsize=9, loc="left")

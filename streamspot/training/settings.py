@@ -16,8 +16,6 @@ from streamspot.model.config import ModelConfig
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
-LabelKind = Literal["gim", "hard", "cosine", "classwise", "window", "full"]
-Overlap = Literal["random", "higher", "lower", "latest"]
 Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
 
@@ -45,13 +43,10 @@ class NetworkSettings(_Settings):
 class LabelSettings(_Settings):
     """How one time stamp an expression becomes a pseudo-label for every tick."""
 
-    kind: LabelKind = "gim"
-    """``gim``: Gaussians in feature space (Eq. 1-5). ``hard``: 1 in the range that GIM estimates. ``cosine``:
-    similarity to the pseudo-apex, and ``classwise``: Gaussians round the class's mean feature (Table 3).
-    ``window``: 1 in a fixed window round the point. ``full``: 1 from the annotated onset to the annotated
-    offset, which is full supervision, the upper bound."""
-    overlap: Overlap = "random"
-    """Which label a tick keeps where two of one class meet (Table 4); ``latest`` is the official code's choice."""
+    kind: Literal["gim", "hard", "window", "full"] = "gim"
+    """``gim``: Gaussians in feature space (Eq. 1-5). ``hard``: 1 in the range that GIM estimates. ``window``: 1 in a
+    fixed window round the point. ``full``: 1 from the annotated onset to the annotated offset, which is full
+    supervision, the upper bound."""
     duration: Pair = (32, 16)
     """k_c, the usual length of an expression, ticks."""
     hard_reach: Pair = (5, 3)
@@ -67,8 +62,6 @@ class LabelSettings(_Settings):
     """θ at the first epoch and at the end of its decrease (Eq. 3; 0.8 and 0.5 in the paper)."""
     theta_epochs: int = Field(default=4, ge=1)
     """Epoch at which θ reaches its end."""
-    relative: bool = False
-    """Whether θ is a share of the intensity at the pseudo-apex (ours) instead of an intensity."""
     stages: Pair = (1, 2)
     """Epochs of stage 1 and of stage 2; stage 3 takes the rest (section 3.6.2)."""
     window: tuple[Pair, Pair] = ((10, 14), (6, 6))
@@ -80,11 +73,8 @@ class LossSettings(_Settings):
 
     intensity: Literal["mse", "bce"] = "mse"
     """Loss of the intensity (Table 2): squared error or binary cross-entropy."""
-    negatives: Literal["lowest", "known"] = "known"
-    """Which ticks count as neutral. ``lowest``: those of lowest intensity, as many as are labelled (Eq. 6).
-    ``known``: every tick that is too far from any point to belong to an expression."""
     margin: Pair = (6, 3)
-    """Ticks beyond a label that are neither expression nor ``known`` neutral."""
+    """Ticks beyond a label that are neither expression nor neutral."""
     expression_weight: float = Field(default=5.0, gt=0)
     """Weight of a labelled tick, where a neutral one has 1; 1 is Eq. 9."""
     micro_weight: float = Field(default=2.0, gt=0)
@@ -94,14 +84,6 @@ class LossSettings(_Settings):
     action: float = Field(default=0.5, ge=0)
     """Weight of a loss of the class alone where an expression shows (ours): Eq. 13 never says that an expression
     of one class is none of the other."""
-    smooth: float = Field(default=0.0, ge=0)
-    """λ1, weight of the smoothness (Eq. 11)."""
-    norm: float = Field(default=0.0, ge=0)
-    """λ2, weight of the norm (Eq. 10, as a mean over ticks)."""
-    contrast: float = Field(default=0.0, ge=0)
-    """λ3, weight of the contrastive loss (Eq. 7, as a mean over anchors)."""
-    temperature: float = Field(default=0.5, gt=0)
-    """τ of the contrastive loss (Eq. 7)."""
 
 
 class AugmentSettings(_Settings):
@@ -126,8 +108,6 @@ class SimulatedSettings(_Settings):
     """Optimiser steps on simulated motion alone before the first epoch; 0 starts from random weights."""
     beside: int = Field(default=0, ge=0)
     """Simulated recordings that join the data in every step of the epochs."""
-    weight: float = Field(default=1.0, gt=0)
-    """Weight of the loss of those beside the data."""
 
 
 class TrainSettings(_Settings):
@@ -197,14 +177,11 @@ class TrainSettings(_Settings):
     @classmethod
     def _drawable(cls, value: int, info: ValidationInfo) -> int:
         """Refuse to draw neutral ticks where labels or losses need the ticks between them."""
-        loss, network, labels = (info.data.get(name) for name in ("loss", "network", "labels"))
-        if not value or not (loss and network and labels):
-            return value
-        simulated = info.data.get("simulated")
-        beside = simulated is not None and (simulated.steps or simulated.beside)
-        between = beside or loss.smooth or loss.norm or loss.negatives == "lowest"
-        if between or network.encoder != "transformer" or labels.kind not in ("window", "full"):
-            raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
+        network, labels, simulated = (info.data.get(name) for name in ("network", "labels", "simulated"))
+        if value and network and labels and simulated:
+            window = network.encoder == "transformer" and labels.kind in ("window", "full")
+            if not window or simulated.steps or simulated.beside:
+                raise ValueError("it needs the transformer, labels of a window, and losses of single ticks")
         return value
 
     @property
@@ -231,15 +208,7 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
-    """Read settings from YAML.
-
-    Args:
-        name_or_path: See ``read_yaml``; None takes the defaults.
-        **override: Keys that win over the file's; None leaves the file's.
-
-    Args:
-        path: A YAML file or the name of one in ``configs/train``.
-        **override: Keys and values that win.
+    """Read settings from YAML (see ``read_yaml``; None takes the defaults); keys given as arguments win if not None.
 
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
@@ -250,11 +219,7 @@ def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSett
 
 
 def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:
-    """Return these values as settings.
-
-    Args:
-        values: By key.
-        where: The file that an error names.
+    """Return these values as settings; ``where`` is the file that an error names.
 
     Raises:
         SettingsError: A key is unknown or a value impossible.

@@ -7,22 +7,19 @@ judged later.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from streamspot.errors import SettingsError
 from streamspot.model.network import Network
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.simulation import simulate
-from streamspot.training.labelled import Example, OnStep, learn, stacked
+from streamspot.simulation.time_courses import Array, Rng
+from streamspot.training.labelled import Example, OnStep, learn
 from streamspot.training.settings import TrainSettings
 
-Array = NDArray[np.float32]
-Rng = np.random.Generator
 Weights = Mapping[str, Tensor]
 
 TICKS = 600
@@ -32,39 +29,13 @@ FLOW_ALONE_SHARE = 0.3
 """Share of the recordings that are made to look like recordings by flow alone; see ``flow_alone``."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowErrors:
-    """How a recording by flow alone differs from a stream's motion.
-
-    Attributes:
-        shrink: Mean of the logarithm of a factor on the motion.
-        spread: Standard deviation of that logarithm.
-        drift: Smallest and largest size of the errors of a tick, in inter-ocular distances; they add up.
-    """
-
-    shrink: float
-    spread: float
-    drift: tuple[float, float]
-
-
-SIMULATED_FLOW = FlowErrors(-0.3, 0.3, (0.0006, 0.0018))
-"""For simulated motion. The errors have the power of the public CAS(ME)² features between expressions, the
-unrest of the faces included. Errors of the size of their quiet half taught the network to see an expression in
-every motion."""
-
-
 class SimulationPool:
-    """Simulated recordings of 20 s as a data set of that layout would have recorded them.
+    """Simulated recordings of 20 s as a data set of that layout would have recorded them; a seed gives its draws.
 
     Example:
-        >>> motion, targets = SimulationPool("paper10", seed=0, recordings=2).draw(1)
-        >>> motion.shape, targets.shape
-        (torch.Size([1, 600, 10, 2]), torch.Size([1, 600, 4]))
-
-    Args:
-        layout: Name of the region layout.
-        seed: The same seed gives the same draws.
-        recordings: How many to choose from.
+        >>> (example,) = SimulationPool("paper10", seed=0, recordings=2).draw(1)
+        >>> example.motion.shape, example.targets.shape
+        ((600, 10, 2), (600, 4))
 
     Raises:
         SettingsError: The layout's regions are unknown to the simulation.
@@ -84,14 +55,10 @@ class SimulationPool:
             for number in range(recordings)
         ]
 
-    def examples(self, count: int) -> list[Example]:
+    def draw(self, count: int) -> list[Example]:
         """Draw so many recordings, each varied anew."""
         chosen = self._rng.integers(0, len(self._pool), count)
         return [vary(self._rng, self._pool[i], self._across, self._share) for i in chosen]
-
-    def draw(self, count: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Draw so many recordings as motion (B, T, R, 2) and targets (B, T, 4)."""
-        return stacked(self.examples(count), device)
 
 
 def start(
@@ -100,19 +67,16 @@ def start(
     regions: int,
     device: str = "cpu",
     on_step: OnStep | None = None,
-) -> Weights | None:
-    """Return weights that have learned from simulated motion alone, None if the settings want none.
+) -> Weights:
+    """Return weights that have learned from simulated motion alone.
 
     Raises:
         SettingsError: The layout cannot be simulated.
     """
-    steps = settings.simulated.steps
-    if not steps:
-        return None
     pool = SimulationPool(layout, seed=settings.seed, recordings=settings.simulated.recordings)
     torch.manual_seed(settings.seed)
     network = Network(settings.network.config("start", layout, regions)).to(device)
-    learned = learn(network, lambda: pool.examples(BATCH), steps=steps, on_step=on_step)
+    learned = learn(network, lambda: pool.draw(BATCH), steps=settings.simulated.steps, on_step=on_step)
     return {key: value.cpu() for key, value in learned.state_dict().items()}
 
 
@@ -121,17 +85,10 @@ def vary(
 ) -> Example:
     """Mirror a recording, scale it, change its speed, add errors and silence regions, each by chance.
 
-    Args:
-        rng: Source of chance.
-        example: What to vary.
-        across: The region across the face from each, see ``mirror``.
-        flow_alone_share: Probability that the result looks like a recording by flow alone, see ``flow_alone``.
-
-    Returns:
-        The varied recording, of the same shape.
+    ``across`` names the region across the face from each (see ``mirror``), ``flow_alone_share`` is the probability
+    that the result looks like a recording by flow alone (see ``flow_alone``).
     """
     motion, targets = example.motion, example.targets
-    regions = motion.shape[1]
     if rng.random() < 0.5:
         motion = motion[:, across] * np.array([-1, 1], np.float32)
     motion = motion * np.float32(np.exp(rng.normal(0, 0.2)))
@@ -142,7 +99,7 @@ def vary(
     if rng.random() < 0.1:
         motion = motion + _drift(rng, motion.shape, (0.0003, 0.0015))
     if rng.random() < 0.15:
-        motion = motion * (rng.random((1, regions, 1)) < 0.85)
+        motion = motion * (rng.random((1, motion.shape[1], 1)) < 0.85)
     if rng.random() < flow_alone_share:
         motion = flow_alone(rng, motion)
     return Example(motion.astype(np.float32), targets.astype(np.float32))
@@ -160,19 +117,30 @@ def _at_speed(motion: Array, targets: Array, speed: float) -> tuple[Array, Array
     return moved, targets[left] * (1 - share) + targets[left + 1] * share
 
 
-def flow_alone(rng: Rng, motion: Array, errors: FlowErrors = SIMULATED_FLOW) -> Array:
+def flow_alone(
+    rng: Rng,
+    motion: Array,
+    *,
+    shrink: float = -0.3,
+    spread: float = 0.3,
+    drift: tuple[float, float] = (0.0006, 0.0018),
+) -> Array:
     """Return motion (T, R, 2) as a program that follows faces by dense flow alone would record it.
 
     Such recordings, the public features among them, have the ten regions of ``paper10`` only, less motion, and
-    errors that no landmark corrects.
+    errors that no landmark corrects. The defaults are for simulated motion: the errors have the power of the public
+    CAS(ME)² features between expressions, the unrest of the faces included. Errors of the size of their quiet half
+    taught the network to see an expression in every motion.
 
     Args:
         rng: Source of chance.
         motion: What moves.
-        errors: Size of the differences.
+        shrink: Mean of the logarithm of a factor on the motion.
+        spread: Standard deviation of that logarithm.
+        drift: Smallest and largest size of the errors of a tick, in inter-ocular distances; they add up.
     """
-    motion = motion * np.float32(np.exp(rng.normal(errors.shrink, errors.spread)))
-    motion = motion + _drift(rng, motion.shape, errors.drift)
+    motion = motion * np.float32(np.exp(rng.normal(shrink, spread)))
+    motion = motion + _drift(rng, motion.shape, drift)
     motion = motion + _jitter(rng, motion.shape, (0.0003, 0.0012))
     return motion * (np.arange(motion.shape[1]) < len(LAYOUTS["paper10"]))[:, None]
 
@@ -180,10 +148,7 @@ def flow_alone(rng: Rng, motion: Array, errors: FlowErrors = SIMULATED_FLOW) -> 
 def _drift(rng: Rng, shape: tuple[int, ...], size: tuple[float, float]) -> Array:
     """Draw errors of the displacement (T, R, 2), which add up; a third of their power is common to all regions.
 
-    Args:
-        rng: Source of chance.
-        shape: T, R, 2.
-        size: Smallest and largest standard deviation; one is drawn between them.
+    Their standard deviation is drawn between the two sizes.
     """
     deviation = np.float32(np.exp(rng.uniform(np.log(size[0]), np.log(size[1]))))
     own = rng.standard_normal(shape, dtype=np.float32) * np.float32(0.82)

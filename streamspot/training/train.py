@@ -36,13 +36,8 @@ def train(
 ) -> Model:
     """Train on all subjects and write the weights, their configuration and how they came about.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        out: A ``.safetensors`` file.
-        settings: Every choice.
-        device: ``cpu`` or ``cuda``.
-        on_step: Called after each step on simulated motion alone, where the settings want any.
-        on_epoch: Called with the number of each finished epoch and its mean loss.
+    ``on_step`` is called after each step on simulated motion alone, where the settings want any, ``on_epoch`` with
+    the number of each finished epoch and its mean loss.
 
     Raises:
         DataError: The data cannot be used.
@@ -50,7 +45,8 @@ def train(
         SettingsError: The device is not there, or the data's layout cannot be simulated as the settings want.
     """
     dataset = load(data, seed=settings.seed)
-    weights = start(settings, dataset.layout, dataset.regions, device, on_step)
+    simulated = settings.simulated.steps
+    weights = start(settings, dataset.layout, dataset.regions, device, on_step) if simulated else None
     trainer = Trainer(
         dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
     )
@@ -74,21 +70,12 @@ def evaluate_weights(
     data: Path,
     weights: str | Path,
     *,
-    decoder: SpotSettings | None = None,
     choose: bool = False,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Judge a data set with given weights.
+    """Judge a data set with weights, given by name or path, and return the tables of ``results.json``.
 
-    Args:
-        data: Folder with ``features.npz`` and ``annotations.csv``.
-        weights: Name of shipped weights, or a path.
-        decoder: Decoder settings; the weights' own if None.
-        choose: Choose the minimum scores on this very data; the result is then optimistic and says so.
-        device: ``auto``, ``cpu`` or ``cuda``.
-
-    Returns:
-        The tables of ``results.json``.
+    With ``choose`` the minimum scores are chosen on this very data; the result is then optimistic and says so.
 
     Raises:
         DataError: The data cannot be used or has another layout than the weights.
@@ -97,7 +84,7 @@ def evaluate_weights(
     dataset = load(data)
     model = Model.load(weights, device=device)
     scores = judge(model, dataset)
-    decoder = decoder or SpotSettings.from_sensitivity(0.5, **model.spotting)
+    decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
         decoder = choose_scores(dataset.recordings, scores, decoder)
     return {

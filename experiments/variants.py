@@ -1,0 +1,176 @@
+"""The rows of the tables as one method for ``crossval``: other labels or losses, a second stage, or no learning.
+
+A configuration of ``experiments/configs`` names them in its section ``variant``; all else are ``TrainSettings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Unpack
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from experiments.ablations import (
+    OVERLAPS,
+    Centres,
+    contrast_loss,
+    cosine,
+    lowest_neutral,
+    norm_loss,
+    smooth_loss,
+)
+from experiments.baselines.hrpro import InstanceStage
+from experiments.baselines.intervals import complete_interval, similar_interval
+from experiments.baselines.lac import completeness_loss
+from experiments.baselines.motion import MotionRule
+from experiments.baselines.tspnet import CentreStage
+from streamspot.datasets.recording import Recording
+from streamspot.errors import SettingsError
+from streamspot.model.network import Network, Output
+from streamspot.training.batches import PointLabels
+from streamspot.training.loop import Labeller, Trainer, predict
+from streamspot.training.losses import Targets, total_loss
+from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch
+from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
+from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
+
+
+class Variant(BaseModel):
+    """What a row changes beside the settings; it is the ``Method`` that ``crossval`` takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: Literal["cosine", "classwise", "lac", "hrpro"] | None = None
+    """Labels of stage 3: similarity to the pseudo-apex, Gaussians round the class's mean feature (Table 3), LAC's
+    interval of highest contrast, or HR-Pro's neighbours that resemble the class. The stages before it are those of
+    ``labels`` in ``TrainSettings``, whose kind must have stages."""
+    overlap: Literal["higher", "lower", "latest"] | None = None
+    """Which label a tick keeps where two of one class meet (Table 4); None tosses a coin."""
+    lowest: bool = False
+    """Whether the ticks of lowest intensity count as neutral (Eq. 6), not every tick far from all points."""
+    smooth: float = Field(default=0.0, ge=0)
+    """λ1, weight of the smoothness (Eq. 11)."""
+    norm: float = Field(default=0.0, ge=0)
+    """λ2, weight of the norm (Eq. 10, as a mean over ticks)."""
+    contrast: float = Field(default=0.0, ge=0)
+    """λ3, weight of the contrastive loss (Eq. 7, as a mean over anchors)."""
+    completeness: float = Field(default=0.0, ge=0)
+    """Weight of LAC's score and feature contrast, from stage 2 on."""
+    second_stage: Literal["hrpro", "tspnet"] | None = None
+    """What judges the network's proposals. A second stage needs whole proposals, so it cannot stream."""
+    motion_rule: bool = False
+    """A fixed window round the peaks of motion, without any learning."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether scores are known tick by tick: the others know a plateau only when it is over."""
+        return self.second_stage is None and not self.motion_rule
+
+    def describe(self) -> dict[str, Any]:
+        """Return every choice beside ``TrainSettings``."""
+        return {"name": "variant", **self.model_dump(mode="json")}
+
+    def fit(
+        self,
+        recordings: Sequence[Recording],
+        settings: TrainSettings,
+        on_epoch: OnEpoch,
+        **given: Unpack[Given],
+    ) -> Judge:
+        """Train the network, if any, and give what judges recordings by it."""
+        if self.motion_rule:
+            return MotionRule(recordings)
+        trainer = Trainer(
+            recordings,
+            settings,
+            labeller=self.labeller(),
+            criterion=partial(self.loss, settings),
+            **given,
+        )
+
+        def judge(network: Network, unseen: Sequence[Recording]) -> dict[str, Any]:
+            return self._second_stage(network, recordings, settings)(unseen)
+
+        network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(judge, kept)))
+        return self._second_stage(network, recordings, settings)
+
+    def _second_stage(
+        self, network: Network, recordings: Sequence[Recording], settings: TrainSettings
+    ) -> Judge:
+        """Train the second stage, if any, on what the network was trained on."""
+        if self.second_stage is None:
+            return partial(predict, network)
+        stage = InstanceStage if self.second_stage == "hrpro" else CentreStage
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the network's own training goes on as if nothing had been drawn
+            torch.manual_seed(settings.seed)
+            return stage(network, recordings, settings)
+
+    def loss(  # noqa: PLR0917 - a ``Criterion``, after the settings
+        self,
+        settings: TrainSettings,
+        epoch: int,
+        output: Output,
+        points: PointLabels,
+        targets: Targets,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the loss of a batch (Eq. 14)."""
+        if self.lowest:
+            neutral = lowest_neutral(output.intensity, targets.labels, targets.inside)
+            targets = replace(targets, neutral=neutral)
+        loss = total_loss(output, targets, settings.loss)
+        if self.smooth:
+            loss = loss + self.smooth * smooth_loss(output.intensity, targets.inside)
+        if self.norm:
+            loss = loss + self.norm * norm_loss(output.intensity, targets.inside)
+        if self.contrast:
+            loss = loss + self.contrast * contrast_loss(output.features, targets, generator)
+        if self.completeness and epoch >= settings.labels.stages[0]:
+            lacking = completeness_loss(output, points, targets.inside, settings.labels)
+            loss = loss + self.completeness * lacking
+        return loss
+
+    def labeller(self) -> Labeller:
+        """Return what turns points into labels, as ``pseudo.label`` does."""
+        centres = Centres()
+
+        def interval(
+            intensity: Tensor, features: Tensor, points: PointLabels, _epoch: int, settings: LabelSettings
+        ) -> Pieces:
+            if self.labels == "lac":
+                return ones(intensity, points, *complete_interval(intensity, points, settings))
+            return ones(intensity, points, *similar_interval(features, points, centres.means, settings))
+
+        stages = {None: adaptive, "cosine": cosine, "classwise": centres.classwise}
+        overlap = OVERLAPS[self.overlap] if self.overlap else toss
+        plain = partial(label, stage3=stages.get(self.labels, interval), overlap=overlap)
+
+        def following(intensity: Tensor, features: Tensor, points: PointLabels, **how: Any) -> Tensor:
+            centres.follow(features, points)
+            return plain(intensity, features, points, **how)
+
+        return following if self.labels in ("classwise", "hrpro") else plain
+
+
+def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]:
+    """Read a configuration of ``experiments/configs``; keys given as arguments win.
+
+    Raises:
+        SettingsError: The file is missing or no YAML, a key of ``TrainSettings`` is unknown or a value impossible.
+        ValidationError: So is one of the section ``variant``.
+    """
+    values = read_yaml(path) | override
+    variant = values.pop("variant", None)
+    settings = checked(values, path)
+    if variant is None:
+        return settings, NetworkMethod()
+    if settings.neutral:
+        raise SettingsError(f"the setting neutral in {path} is wrong: a variant judges every tick")
+    return settings, Variant.model_validate(variant)
