@@ -38,13 +38,13 @@ def _live_rows(runs: dict[Key, dict[str, Any]], *, quick: bool) -> Iterator[str]
     """Yield a row for each kind of every run that has the figures, by look-ahead."""
     for config in LIVE:
         for key, line in sorted(runs.items()):
-            if key[:2] != (config, quick) or not line.get("live"):
+            if (key[0], key[2]) != (config, quick) or not line.get("live"):
                 continue
             ticks = line["live"]["look_ahead"]
-            folds = "5 folds, pooled" if quick else "22 folds, nested"
+            folds = "5 folds, pooled" if quick else "one subject out, nested"
             for kind, *cells in live_table(line["live"]):
                 if kind != "overall":
-                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{folds}, seed {line['seed']}", kind)
+                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{key[1]}, {folds}, seed {key[3]}", kind)
                     yield "| " + " | ".join((*about, *cells)) + " |"
 
 

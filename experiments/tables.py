@@ -1,6 +1,6 @@
 """Cross-validate the rows of docs/results.md and write that page.
 
-python -m experiments.tables run --data DIR --runs RUNS [--quick] [--seed 0 --seed 1] [NAME ...]
+python -m experiments.tables run --data DIR [--data DIR] --runs RUNS [--quick] [--seed 0 --seed 1] [NAME ...]
 python -m experiments.tables add RUNS/*
 python -m experiments.tables render
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ def title(config: Path) -> str:
 def run(
     *,
     names: Annotated[list[str] | None, typer.Argument(help="Names of configurations; all if none.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder with features.npz and annotations.csv.")],
+    data: Annotated[list[Path], typer.Option(help="Folder as for crossval; may be given several times.")],
     runs_folder: Annotated[Path, typer.Option("--runs", help="Folder for the runs.")],
     seed: Annotated[list[int] | None, typer.Option(help="May be given several times.")] = None,
     jobs: int = 1,
@@ -62,14 +63,13 @@ def run(
 
     console = Console(stderr=True)
     known = configs()
-    for number in seed or [0]:
-        for name in names or known:
-            out = runs_folder / runs.run_name(name, number, quick=quick)
-            if not (out / "results.json").exists():
-                console.print(out.name)
-                settings, method = load_experiment(known[name], seed=number, **(QUICK if quick else {}))
-                crossval(data, out, settings, method=method, jobs=jobs, console=console)
-            runs.add([out])
+    for number, folder, name in product(seed or [0], data, names or known):
+        out = runs_folder / runs.run_name(name, folder.name, number, quick=quick)
+        if not (out / "results.json").exists():
+            console.print(out.name)
+            settings, method = load_experiment(known[name], seed=number, **(QUICK if quick else {}))
+            crossval(folder, out, settings, method=method, jobs=jobs, console=console)
+        runs.add([out])
 
 
 @app.command()
@@ -83,12 +83,14 @@ def render() -> None:
     """Write docs/results.md."""
     known = runs.read()
     text = [INTRODUCTION]
+    datasets = sorted({key[1] for key in known})
     for quick, heading in ((False, FULL), (True, FIVE)):
         rows = []
         for name, config in configs().items():
-            found = [line for key, line in sorted(known.items()) if key[:2] == (name, quick)]
-            if found:
-                rows.append(_row(config, found))
+            for dataset in datasets:
+                found = [line for key, line in sorted(known.items()) if key[:3] == (name, dataset, quick)]
+                if found:
+                    rows.append(_row(config, found))
         if rows:
             text += [heading, _HEAD, *rows]
     text += live_section(known)
@@ -96,8 +98,8 @@ def render() -> None:
 
 
 _HEAD = (
-    "| what | seeds | overall F1 | macro F1 | micro F1 | TP / FP overall | apex error (ticks) | "
-    "false alarms / h | paper protocol F1 | minutes of one core | commit |\n" + "|---" * 11 + "|"
+    "| what | data | seeds | overall F1 | macro F1 | micro F1 | TP / FP overall | apex error (ticks) | "
+    "false alarms / h | paper protocol F1 | minutes of one core | commit |\n" + "|---" * 12 + "|"
 )
 
 
@@ -108,7 +110,7 @@ def _row(config: Path, found: list[dict[str, Any]]) -> str:
     error = "-" if both["apex_error"] is None else both["apex_error"]
     commits = ", ".join(sorted({line["commit"] for line in found}))
     return (
-        f"| {title(config)} (`{config.stem}`) | {seeds} | {' | '.join(_spreads(found))} | "
+        f"| {title(config)} (`{config.stem}`) | {first['dataset']} | {seeds} | {' | '.join(_spreads(found))} | "
         f"{both['tp']} / {both['fp']} | {error} | {first['false_alarms_per_hour']} | "
         f"{_spread(found, 'paper', 'overall')} | {first['compute_s'] / 60:.0f} | {commits} |"
     )

@@ -146,12 +146,14 @@ class TrainSettings(_Settings):
             "usual": [[18, 22], [6, 6]],
             "thresholds": [0.05],
             "power": 3.0,
+            "macro_score": 0.7,
+            "micro_score": 0.3,
             "micro_ticks": [6, 18],
             "outer_ticks": 16,
             "trough_share": 1.0,
         }
     )
-    """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
+    """Decoder settings that differ from ``SpotSettings``; cross-validation chooses minimum scores and power itself."""
     micro_share: float = Field(default=0.1, ge=0)
     """What the F1 of micro-expressions counts beside the overall one where the minimum scores are chosen."""
     folds: int = Field(default=0, ge=0)
