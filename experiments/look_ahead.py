@@ -70,7 +70,8 @@ def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     settings = TrainSettings.model_validate(results["configuration"])
     return settings, {
-        subject: replace(settings.decoder, **chosen) for subject, chosen in results["chosen"].items()
+        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
+        for subject, (macro, micro) in results["min_scores"].items()
     }
 
 

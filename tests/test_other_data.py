@@ -31,7 +31,7 @@ def test_the_same_commands_work_on_another_directory(tmp_path: Path) -> None:
     _run("crossval", "--data", data, "--out", tmp_path / "run", "--config", config, "--no-ui")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["subjects"], results["recordings"], results["dataset"]) == (30, 30, "other")
-    assert len(results["chosen"]) == 30
+    assert len(results["min_scores"]) == 30
     assert results["configuration"]["epochs"] == 2
     assert {"seed", "commit", "wall_s", "compute_s", "decoder"} <= set(results)
     assert min(written.values()) > 10

@@ -32,12 +32,6 @@ MIN_SCORE = 1e-6
 GRID = (*(round(1 / (1 + math.exp(-0.2 * step)), 4) for step in range(-22, 23)), 1.0, 1.1)
 """The minimum scores to choose from: close together near 0, where a micro-expression's peak may lie, and near 1."""
 
-CHOSEN = ("macro_score", "micro_score", "power")
-"""What is chosen of the decoder's settings."""
-
-POWERS = (1.0, 3.0)
-"""The exponents of the intensity to choose from: as it is, and for a curve that saturates."""
-
 
 class Curves:
     """The proposals of many recordings, ready to be filtered by any pair of minimum scores (not by the settings')."""
@@ -68,20 +62,11 @@ def choose_scores(
     settings: SpotSettings,
     micro_share: float = 0.1,
 ) -> SpotSettings:
-    """Choose the minimum scores, and with ``usual`` the power, that serve best under the strict protocol.
+    """Choose the minimum scores that serve best on these recordings under the strict protocol.
 
     What is maximised is the overall F1 plus ``micro_share`` of the F1 of micro-expressions (of which there are few).
     First the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
     """
-    powers = (settings.power,) if settings.usual is None else POWERS
-    found = [_choose(recordings, scores, replace(settings, power=power), micro_share) for power in powers]
-    return max(found, key=lambda one: one[0])[1]
-
-
-def _choose(
-    recordings: Sequence[Recording], scores: Mapping[str, Scores], settings: SpotSettings, micro_share: float
-) -> tuple[float, SpotSettings]:
-    """Return what the best minimum scores with this power are worth, and the settings with them."""
     curves = Curves(scores, settings)
     never = 2.0  # above any score the decoder knows
 
@@ -97,4 +82,4 @@ def _choose(
     macro = max(GRID, key=lambda score: worth(score, never))
     micro = max((*GRID, never), key=lambda score: worth(macro, score))
     macro = max(GRID, key=lambda score: worth(score, micro))
-    return worth(macro, micro), replace(settings, macro_score=macro, micro_score=micro)
+    return replace(settings, macro_score=macro, micro_score=micro)

@@ -10,7 +10,7 @@ from typing import Any
 from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import SubjectCounts, count_subjects
-from streamspot.evaluation.search import CHOSEN, Curves, Scores, choose_scores
+from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.folds import Job, deal, plan
 from streamspot.training.provenance import commit
@@ -54,7 +54,7 @@ def outcome(job: Job, *, seconds: float) -> dict[str, Any]:
         "method": job.method.describe(),
         "configuration": settings.model_dump(mode="json"),
         "decoder": asdict(settings.decoder),
-        "chosen": {s: {key: getattr(c, key) for key in CHOSEN} for s, c in sorted(chosen.items())},
+        "min_scores": {s: [c.macro_score, c.micro_score] for s, c in sorted(chosen.items())},
         "wall_s": round(seconds, 1),
         "compute_s": round(spent, 1),
     }

@@ -64,7 +64,10 @@ def write_report(data: Path, out: Path) -> Path:
                 epochs[epoch] |= scores
     last = epochs[settings.epochs - 1]
     own = settings if results["method"] == NetworkMethod().describe() else None
-    decoders = {subject: replace(settings.decoder, **chosen) for subject, chosen in results["chosen"].items()}
+    decoders = {
+        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
+        for subject, (macro, micro) in results["min_scores"].items()
+    }
     busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
     heads = (*RESULT_HEADS[:-2], "95 % interval", "apex error, ticks")
     summary = (

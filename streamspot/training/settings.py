@@ -144,7 +144,7 @@ class TrainSettings(_Settings):
     spotting: dict[str, Any] = Field(
         default_factory=lambda: {
             "usual": [[18, 22], [6, 6]],
-            "thresholds": [0.05],
+            "thresholds": [0.1],
             "power": 3.0,
             "macro_score": 0.7,
             "micro_score": 0.3,
@@ -153,7 +153,7 @@ class TrainSettings(_Settings):
             "trough_share": 1.0,
         }
     )
-    """Decoder settings that differ from ``SpotSettings``; cross-validation chooses minimum scores and power itself."""
+    """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
     micro_share: float = Field(default=0.1, ge=0)
     """What the F1 of micro-expressions counts beside the overall one where the minimum scores are chosen."""
     folds: int = Field(default=0, ge=0)
