@@ -137,8 +137,10 @@ configurations of `experiments/configs/` and `configs/train/casme2.yaml`; any of
 
     python -m experiments.tables run --data DIR --runs RUNS [--quick] [--seed N] [--jobs N] [NAME ...]
 
-Data: CAS(ME)² optical-flow features, 97 recordings, 22 subjects, 300 macro- and 57 micro-expressions; one published
-time stamp an expression for training, causal network, look-ahead 8 ticks (0.27 s) unless the row says otherwise.
+Data: `casme2_flow`, CAS(ME)² optical-flow features, 97 recordings, 22 subjects, 300 macro- and 57 micro-expressions,
+and `samm_flow`, the same of one half of SAMM-LV's people, 69 recordings, 15 subjects, 174 macro- and 78
+micro-expressions; one published time stamp an expression for training (sampled where none is published), causal
+network, look-ahead 8 ticks (0.27 s) unless the row says otherwise. Every row has one configuration for both.
 
 **Strict protocol** (all columns but one): inclusive IoU ≥ 0.5, one-to-one in order of score, per class, every
 recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
@@ -146,11 +148,11 @@ without an annotated offset ends at onset + 20. **Paper protocol**: each subject
 classes the subject never shows dropped, the official code's overlap. One seed: 95 % bootstrap interval over
 subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's.
 
-The default's epochs, width, window and margin were chosen by comparing runs on these same subjects, which no
-interval here accounts for; every run has a line in `experiments/results/runs.jsonl`."""
+The default's epochs, width, labels, losses, reach, floor and exponent were chosen by comparing five-fold runs of
+seed 0 on these same subjects, which no interval here accounts for; every run has a line in `experiments/results/runs.jsonl`."""
 
 FULL = """
-## Leave one subject out, 22 folds, nested choice of minimum scores
+## Leave one subject out, nested choice of minimum scores
 """
 
 FIVE = """
