@@ -149,7 +149,8 @@ classes the subject never shows dropped, the official code's overlap. One seed: 
 subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's.
 
 The default's epochs, width, labels, losses, reach, floor and exponent were chosen by comparing five-fold runs of
-seed 0 on these same subjects, which no interval here accounts for; every run has a line in `experiments/results/runs.jsonl`."""
+seed 0 on these same subjects, which no interval here accounts for. Every run has a line in
+`experiments/results/runs.jsonl`."""
 
 FULL = """
 ## Leave one subject out, nested choice of minimum scores
