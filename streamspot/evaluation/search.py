@@ -60,7 +60,7 @@ def choose_scores(
     recordings: Sequence[Recording],
     scores: Mapping[str, Scores],
     settings: SpotSettings,
-    micro_share: float = 0.5,
+    micro_share: float = 0.1,
 ) -> SpotSettings:
     """Choose the minimum scores that serve best on these recordings under the strict protocol.
 

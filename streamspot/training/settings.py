@@ -154,7 +154,7 @@ class TrainSettings(_Settings):
         }
     )
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
-    micro_share: float = Field(default=0.5, ge=0)
+    micro_share: float = Field(default=0.1, ge=0)
     """What the F1 of micro-expressions counts beside the overall one where the minimum scores are chosen."""
     folds: int = Field(default=0, ge=0)
     """Number of folds of a cross-validation; 0 leaves one subject out at a time."""
