@@ -38,13 +38,13 @@ def _live_rows(runs: dict[Key, dict[str, Any]], *, quick: bool) -> Iterator[str]
     """Yield a row for each kind of every run that has the figures, by look-ahead."""
     for config in LIVE:
         for key, line in sorted(runs.items()):
-            if key[:2] != (config, quick) or not line.get("live"):
+            if (key[0], key[2]) != (config, quick) or not line.get("live"):
                 continue
             ticks = line["live"]["look_ahead"]
-            folds = "5 folds, pooled" if quick else "22 folds, nested"
+            folds = "5 folds, pooled" if quick else "one subject out, nested"
             for kind, *cells in live_table(line["live"]):
                 if kind != "overall":
-                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{folds}, seed {line['seed']}", kind)
+                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{key[1]}, {folds}, seed {key[3]}", kind)
                     yield "| " + " | ".join((*about, *cells)) + " |"
 
 
@@ -95,16 +95,15 @@ share of the expressions found (strict protocol) whose onset was announced befor
 from the annotated onset to its announcement and from the annotated offset to the final event, over the
 expressions found; delays and apex error are medians, the 95 % quantile in brackets. *Cancelled early*: share of the
 announcements made while an expression was under way that were cancelled, and how many an hour. *False*: final
-events that found nothing. Decoded as in the tables above, which differs from a stream's default settings: outer
-margins of up to 16 ticks instead of 8, which an event waits for, macro-expressions of 18 to 90 ticks, no troughs; the
-onset announced at 0.4 instead of 0.5.
+events that found nothing. Decoded as in the tables above.
 """
 
 PLOTTED = """
 ![Announced before the apex against cancelled announcements](look-ahead.png)
 
 Share of the found expressions announced before their apex against cancelled announcements, by look-ahead and by
-the level that the curve must exceed for an early onset (five folds; `python -m experiments.look_ahead levels`)."""
+the level that the curve must exceed for an early onset (five folds; `python -m experiments.look_ahead levels`).
+This figure and all below were measured with the networks and the decoder of the row `window-runs`."""
 
 EXACT = """
 **Online equals offline** on all recordings under the five-fold models of three seeds, look-ahead 8, with the

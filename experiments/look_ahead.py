@@ -62,7 +62,7 @@ Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
 
 
 def _run(runs: Path, look_ahead: int, seed: int = 0) -> Path:
-    return runs / run_name(RUN[look_ahead], seed, quick=True)
+    return runs / run_name(RUN[look_ahead], "casme2_flow", seed, quick=True)
 
 
 def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:

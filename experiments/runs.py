@@ -20,45 +20,28 @@ LIVE = ("look-ahead-0", "look-ahead-4", "casme2", "look-ahead-16")
 
 _SHOWN = ("tp", "fp", "fn", "f1", "f1_interval", "apex_error")
 _KEPT = ("seed", "commit", "compute_s", "false_alarms_per_hour", "dataset", "subjects", "recordings")
-_OLD = {
-    "method": "network",
-    "least_steps": 12,
-    "neutral": 0,
-    "simulated": {"weight": 1.0},
-    "labels": {"overlap": "random", "relative": False},
-    "loss": {
-        "completeness": 0.0,
-        "negatives": "known",
-        "smooth": 0.0,
-        "norm": 0.0,
-        "contrast": 0.0,
-        "temperature": 0.5,
-    },
-}
-"""Defaults of settings that are no more, in results of earlier versions."""
-
-Key = tuple[str, bool, int]
-"""Configuration, whether quick, seed."""
+Key = tuple[str, str, bool, int]
+"""Configuration, data set, whether quick, seed."""
 
 
-def run_name(config: str, seed: int, *, quick: bool) -> str:
+def run_name(config: str, dataset: str, seed: int, *, quick: bool) -> str:
     """Return the name of a run's folder."""
-    return f"{'quick-' if quick else ''}{config}-seed{seed}"
+    return f"{'quick-' if quick else ''}{config}-{dataset}-seed{seed}"
 
 
 def read(path: Path | None = None) -> dict[Key, dict[str, Any]]:
-    """Return all lines of a file, ``FILE`` if none is given, by configuration, quickness and seed."""
+    """Return all lines of a file, ``FILE`` if none is given, by configuration, data set, quickness and seed."""
     path = path or FILE
     if not path.exists():
         return {}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(line["config"], line["quick"], line["seed"]): line for line in lines}
+    return {(line["config"], line["dataset"], line["quick"], line["seed"]): line for line in lines}
 
 
 def add(folders: Iterable[Path], path: Path | None = None) -> int:
     """Add the finished runs among these folders to a file, ``FILE`` if none is given, and return how many they are.
 
-    A line takes the place of an earlier one of the same configuration, quickness and seed.
+    A line takes the place of an earlier one of the same configuration, data set, quickness and seed.
     """
     path = path or FILE
     known, found = read(path), 0
@@ -67,7 +50,7 @@ def add(folders: Iterable[Path], path: Path | None = None) -> int:
             continue
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         line = _line(folder.name, results)
-        known[line["config"], line["quick"], line["seed"]] = line
+        known[line["config"], line["dataset"], line["quick"], line["seed"]] = line
         found += 1
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(known[key], separators=(",", ":")) for key in sorted(known)]
@@ -77,9 +60,8 @@ def add(folders: Iterable[Path], path: Path | None = None) -> int:
 
 def _line(name: str, results: dict[str, Any]) -> dict[str, Any]:
     """Return the line of a run, whose folder has the name that ``run_name`` gives."""
-    config = name.removeprefix("quick-").rsplit("-seed", 1)[0]
+    config = name.removeprefix("quick-").removesuffix(f"-{results['dataset']}-seed{results['seed']}")
     settings = _difference(results["configuration"], TrainSettings().model_dump(mode="json"))
-    settings = _difference(settings, _OLD)
     settings.pop("seed", None)
     line = {"config": config, "quick": name.startswith("quick-"), **{key: results[key] for key in _KEPT}}
     line["method"] = results.get("method", {"name": settings.get("method", "network")})

@@ -21,6 +21,7 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     a = np.where(np.isfinite(intensity), intensity, 0.0)
     a = np.round(np.clip(a, 0, 1) * 2**20) / 2**20
     p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
+    a = np.round(np.array([float(x) ** settings.power for x in a]) * 2**20) / 2**20
     return [
         Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
         for hill in hills(a, p, settings)
@@ -111,6 +112,8 @@ def detect(
     a: Array, p: dict[str, Array], hill: tuple[int, int, int, int, bool], settings: SpotSettings
 ) -> list[Found]:
     """Return the detections of one hill."""
+    if settings.usual is not None:
+        return select(round_peaks(a, p, hill, settings), settings, beside=hill[4])
     start, end, free_left, free_right, beside = hill
     spans = {
         (start + s, start + e) for level in thresholds(settings) for s, e in runs(a[start : end + 1] > level)
@@ -134,6 +137,50 @@ def detect(
             fits = limits[kind][0] <= length <= limits[kind][1]
             if prob > settings.class_floor and fits and confidence >= least[kind]:
                 pool.append((confidence, score, kind, s, apex, e))
+    return select(pool, settings, beside=beside)
+
+
+def round_peaks(
+    a: Array, p: dict[str, Array], hill: tuple[int, int, int, int, bool], settings: SpotSettings
+) -> list[Found]:
+    """Return the expressions round the peaks of one hill."""
+    start, end, free_left, free_right, beside = hill
+    length = end - start + 1
+    margin = int(min(max(1, np.rint(settings.outer_margin * length)), settings.outer_ticks))
+    leftmost = start - min(start - free_left, settings.outer_ticks) // 2
+    rightmost = end + min(free_right - end, margin) // 2
+    pool: list[Found] = []
+    for kind, (before, after) in zip(KINDS, settings.usual or (), strict=True):
+        shortest, longest = settings.lengths(kind, at_trough=beside)
+        rough = np.round(a[start : end + 1] * p[kind][start : end + 1] * 2**20) / 2**20
+        padded = np.pad(rough, 4)
+        curve = np.array([padded[i : i + 9].sum() for i in range(length)]) / 9
+        walled = np.pad(curve, 1, constant_values=-1)
+        top = (curve > 0) & (curve >= walled[:-2]) & (curve >= walled[2:])
+        while top.any():
+            peak = int(np.argmax(np.where(top, curve, -1)))
+            first, last = next(run for run in runs(curve > curve[peak] / 2) if peak <= run[1])
+            top[first : last + 1] = False
+            usual, width = before + after + 1, last - first + 1
+            apex = max(0, peak - 4) + int(np.argmax(a[start : end + 1][max(0, peak - 4) : peak + 5]))
+            if width <= 3 * usual:
+                middle = ((first + last) / 2 + peak + (after - before) / 2) / 2
+                half = (math.sqrt(width * usual) - 1) / 2
+                first = min(peak, math.floor(middle - half + 0.5))
+                last = max(peak, math.floor(middle + half + 0.5))
+            s, e = max(start + min(first, apex), leftmost), min(start + max(last, apex), rightmost)
+            score = float(curve[peak])
+            least = settings.macro_score if kind == "macro" else settings.micro_score
+            enough = score >= least - (settings.trough_allowance if beside else 0.0)
+            if shortest <= e - s + 1 <= longest and enough:
+                pool.append((score, score, kind, s, start + apex, e))
+    return pool
+
+
+def select(pool: list[Found], settings: SpotSettings, *, beside: bool) -> list[Found]:
+    """Return what soft-NMS, the minimum scores and NMS leave of a hill's proposals."""
+    allowance = settings.trough_allowance if beside else 0.0
+    least = {"macro": settings.macro_score - allowance, "micro": settings.micro_score - allowance}
     pool = sorted(pool, key=rank)[:64]
     decayed: list[Found] = []
     while pool:
@@ -221,6 +268,10 @@ SETTINGS = (
     SpotSettings(overlap=0.5, macro_score=0.1, micro_score=0.1, class_floor=0, micro_ticks=(1, 20)),
     SpotSettings(macro_ticks=(5, 40), trough_ticks=50, trough_allowance=0.3),
     SpotSettings(trough_ticks=1, trough_allowance=0),
+    SpotSettings(usual=((18, 22), (6, 6)), macro_score=0.2, micro_score=0.1),
+    SpotSettings(
+        usual=((9, 3), (2, 5)), thresholds=(0.05,), trough_share=1.0, outer_ticks=16, macro_score=0.05
+    ),
 )
 
 

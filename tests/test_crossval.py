@@ -17,6 +17,7 @@ from experiments.variants import Variant
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.shipped import shipped
+from streamspot.training.cli import app
 from streamspot.training.crossval import crossval
 from streamspot.training.folds import deal, plan
 from streamspot.training.method import Method, NetworkMethod
@@ -128,6 +129,33 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     crossval(data, tmp_path / "out", TrainSettings.model_validate(quick))
     with pytest.raises(SettingsError, match="other data or settings"):
         crossval(data, tmp_path / "out", TrainSettings.model_validate(quick | {"seed": 1}))
+
+
+def test_another_decoder_needs_no_training(tmp_path: Path) -> None:
+    """How curves are read, and what is maximised, may change without a network being trained again."""
+    data = write_small(tmp_path / "data", subjects=4, frames=200)
+    quick = TINY | {"epochs": 1, "choice": "pooled"}
+    crossval(data, tmp_path / "out", TrainSettings.model_validate(quick))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "folds").iterdir()}
+    other = quick | {"spotting": {"macro_ticks": [10, 90]}, "micro_share": 1.0}
+    results = crossval(data, tmp_path / "out", TrainSettings.model_validate(other))
+    assert results["decoder"]["usual"] is None
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "folds").iterdir()} == before
+
+
+def test_several_data_sets_end_in_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``crossval`` judges each data set in a folder of its own and shows all of them in one table."""
+    folders = [write_small(tmp_path / name, subjects=4, frames=200) for name in ("first", "second")]
+    config = tmp_path / "tiny.yaml"
+    config.write_text(json.dumps(TINY | {"epochs": 1, "choice": "pooled"}))
+    given = [part for folder in folders for part in ("--data", str(folder))]
+    with pytest.raises(SystemExit) as ended:
+        app(["crossval", *given, "--out", str(tmp_path / "out"), "--config", str(config), "--no-ui"])
+    assert not ended.value.code
+    assert all((tmp_path / "out" / folder.name / "results.json").exists() for folder in folders)
+    shown = capsys.readouterr().err
+    table = shown[shown.index("all data sets") :]
+    assert all(folder.name in table for folder in folders)
 
 
 def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:

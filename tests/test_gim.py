@@ -14,7 +14,7 @@ from streamspot.training.batches import PointLabels
 from streamspot.training.pseudo import find_apex, gaussians, half_length, theta
 from streamspot.training.settings import LabelSettings
 
-PAPER = LabelSettings(kind="gim", clamp=None)
+PAPER = LabelSettings(stretch=1.2, clamp=None, theta=(0.8, 0.5), theta_epochs=30, stages=(1, 4))
 
 
 def _points(*rows: tuple[int, int, int]) -> PointLabels:

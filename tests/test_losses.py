@@ -13,13 +13,13 @@ from streamspot.model.network import Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.losses import (
     Targets,
-    action_loss,
     intensity_loss,
+    joint_loss,
     known_neutral,
 )
 from streamspot.training.settings import LossSettings, TrainSettings
 
-PAPER = LossSettings(intensity="mse", expression_weight=1, micro_weight=1, action=1, joint=True)
+PAPER = LossSettings(intensity="mse", expression_weight=1, micro_weight=1, action=0, joint=1)
 ALL = torch.ones(1, 4, dtype=torch.bool)
 
 
@@ -87,7 +87,7 @@ def test_class_loss_judges_class_times_intensity() -> None:
     classes = torch.tensor([[[0.9, 0.1], [0.5, 0.4], [0.5, 0.5], [0.5, 0.5]]])
     targets = _targets([0.9, 0, 0.3, 0], [0, 0, 0, 0], [False, True, False, False])
     expected = -math.log(0.72) - (math.log(1 - 0.1) + math.log(1 - 0.08)) / 2
-    assert float(action_loss(_output(a, classes), targets, PAPER)) == pytest.approx(expected, abs=1e-5)
+    assert float(joint_loss(_output(a, classes), targets)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_contrast_pulls_equals_together_and_intensity_weighs() -> None:

@@ -111,6 +111,9 @@ def settings() -> TrainSettings:
             "crop": 256,
             "batch": 4,
             "network": {"width": 16, "dilations": [1, 2, 4, 8]},
+            "labels": {"kind": "window"},
+            "loss": {"intensity": "bce", "joint": 0},
+            "spotting": {"macro_ticks": [18, 90], "outer_ticks": 16, "trough_share": 1.0},
         }
     )
 

@@ -33,40 +33,12 @@ def test_a_run_becomes_a_line_and_takes_the_place_of_the_one_before(
         done = CliRunner().invoke(tables.app, command, catch_exceptions=False)
         assert done.exit_code == 0, done.output
     ((key, line),) = runs.read().items()
-    assert key == ("motion", True, 0)
+    assert key == ("motion", "data", True, 0)
     assert line["method"]["motion_rule"] is True
+    assert line["settings"].pop("spotting") == {"macro_ticks": [18, 90]}
     assert line["settings"] == {"epochs": 1, "folds": 5, "choice": "pooled"}
-    results = json.loads((tmp_path / "runs" / "quick-motion-seed0" / "results.json").read_text())
+    results = json.loads((tmp_path / "runs" / "quick-motion-data-seed0" / "results.json").read_text())
     assert line["strict"]["overall"]["tp"] == results["strict"]["overall"]["tp"]
-
-
-def test_results_of_earlier_versions_are_read(tmp_path: Path):
-    """A results.json with settings that are no more becomes a line as well."""
-    row = {"tp": 1, "fp": 2, "fn": 3, "f1": 0.3, "f1_interval": [0.1, 0.5], "apex_error": None}
-    kinds = dict.fromkeys(("macro", "micro", "overall"), row)
-    old = {"method": "tspnet", "least_steps": 12, "loss": {"completeness": 0.1, "action": 0.5}, "seed": 1}
-    results = {
-        "strict": kinds,
-        "paper": kinds,
-        "configuration": old,
-        "seed": 1,
-        "commit": "abc",
-        "live": None,
-    }
-    results |= {
-        "compute_s": 60.0,
-        "false_alarms_per_hour": 1.0,
-        "dataset": "d",
-        "subjects": 5,
-        "recordings": 5,
-    }
-    folder = tmp_path / "tspnet-seed1"
-    folder.mkdir()
-    (folder / "results.json").write_text(json.dumps(results))
-    assert runs.add([folder, tmp_path / "none"], tmp_path / "runs.jsonl") == 1
-    line = runs.read(tmp_path / "runs.jsonl")["tspnet", False, 1]
-    assert line["settings"] == {"method": "tspnet", "loss": {"completeness": 0.1}}
-    assert line["method"] == {"name": "tspnet"}
 
 
 def test_the_package_does_not_know_the_experiments():

@@ -100,7 +100,7 @@ def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
     """A transformer's loss on labelled and drawn neutral ticks alone is the loss of all ticks if all are drawn."""
     data = load(write_small(tmp_path, subjects=2))
     network = {"encoder": "transformer", "width": 8, "heads": 2}
-    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32"}
+    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32", "labels": {"kind": "window"}}
     losses: dict[int, list[float]] = {}
     for neutral in (0, 2, 10_000):
         settings = TrainSettings.model_validate(chosen)

@@ -7,6 +7,7 @@ as well come last: the components and their decayed proposals do not depend on i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -28,9 +29,8 @@ Scores = NDArray[np.float32]
 MIN_SCORE = 1e-6
 """The lowest score that the settings allow."""
 
-GRID = tuple(round(0.05 * step, 2) for step in range(1, 25))
-MICRO_SHARE = 0.1
-"""How much the F1 of micro-expressions counts beside the overall one in the choice."""
+GRID = (*(round(1 / (1 + math.exp(-0.2 * step)), 4) for step in range(-22, 23)), 1.0, 1.1)
+"""The minimum scores to choose from: close together near 0, where a micro-expression's peak may lie, and near 1."""
 
 
 class Curves:
@@ -60,12 +60,12 @@ def choose_scores(
     recordings: Sequence[Recording],
     scores: Mapping[str, Scores],
     settings: SpotSettings,
-    grid: Sequence[float] = GRID,
+    micro_share: float = 0.1,
 ) -> SpotSettings:
     """Choose the minimum scores that serve best on these recordings under the strict protocol.
 
-    What is maximised is the overall F1 plus a tenth of the F1 of micro-expressions (of which there are few). First
-    the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
+    What is maximised is the overall F1 plus ``micro_share`` of the F1 of micro-expressions (of which there are few).
+    First the macro's score is chosen with micro-expressions off, then the micro's, then the macro's once more.
     """
     curves = Curves(scores, settings)
     never = 2.0  # above any score the decoder knows
@@ -77,9 +77,9 @@ def choose_scores(
             sum((each[kind] for each in counts for kind in CLASSES[name]), Counts()).f1
             for name in ("overall", "micro")
         )
-        return round(overall, 4) + MICRO_SHARE * round(few, 4)
+        return round(overall, 4) + micro_share * round(few, 4)
 
-    macro = max(grid, key=lambda score: worth(score, never))
-    micro = max((*grid, never), key=lambda score: worth(macro, score))
-    macro = max(grid, key=lambda score: worth(score, micro))
+    macro = max(GRID, key=lambda score: worth(score, never))
+    micro = max((*GRID, never), key=lambda score: worth(macro, score))
+    macro = max(GRID, key=lambda score: worth(score, micro))
     return replace(settings, macro_score=macro, micro_score=micro)

@@ -181,7 +181,7 @@ def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tupl
     tracker, tick = ComponentTracker(settings), 0
     for score in scores:
         tick = score.tick
-        if ended := tracker.push(tick, *cleaned(score)):
+        if ended := tracker.push(tick, *cleaned(score, settings)):
             yield ended, tick
         if ended := tracker.settle(tick):
             yield ended, tick
@@ -189,9 +189,12 @@ def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tupl
         yield ended, tick
 
 
-def cleaned(score: Score) -> tuple[float, float, float]:
-    """Return intensity on the grid and both probabilities in [0, 1]; what is not finite is 0."""
-    return on_grid(score.intensity), _probability(score.macro), _probability(score.micro)
+def cleaned(score: Score, settings: SpotSettings) -> tuple[float, float, float]:
+    """Return intensity to the power of ``power``, on the grid, and both probabilities; what is not finite is 0."""
+    intensity = on_grid(score.intensity)
+    if settings.power != 1:
+        intensity = on_grid(intensity**settings.power)
+    return intensity, _probability(score.macro), _probability(score.micro)
 
 
 def _probability(value: float) -> float:

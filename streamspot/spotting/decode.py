@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from streamspot.spotting.components import Component
+from streamspot.spotting.extent import MEAN, moving_mean, peaks
 from streamspot.spotting.overlap import Span, iou
-from streamspot.spotting.settings import SpotSettings
+from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import Detection, Kind, Phase
 
 _KINDS: tuple[Kind, Kind] = ("macro", "micro")
@@ -55,7 +56,37 @@ def runs(values: Sequence[float], threshold: float) -> list[tuple[int, int]]:
 
 
 def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
-    """Return the admissible proposals of a component, and why there is none.
+    """Return the admissible proposals of a component, its peaks or its runs, and why there is none."""
+    return propose_runs(component, settings) if settings.usual is None else propose_peaks(component, settings)
+
+
+def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
+    """Return what the peaks of intensity times class probability propose, each class by itself (see ``extent``).
+
+    The score is the height of the peak; the apex is the highest intensity near it. An expression reaches over at most
+    half of the neutral ticks on either side, so that none can meet one of the next component.
+    """
+    values, count = component.values, len(component.values)
+    earliest, latest = -(len(component.before) // 2), count - 1 + len(component.after) // 2
+    found: list[Proposal] = []
+    length_seen = False
+    for kind, usual in zip(_KINDS, settings.usual or (), strict=True):
+        probability = component.macro if kind == "macro" else component.micro
+        curve = moving_mean([on_grid(a * p) for a, p in zip(values, probability, strict=True)])
+        shortest, longest = settings.lengths(kind, at_trough=component.at_trough)
+        for begin, peak, end in peaks(curve, usual):
+            near = values[max(0, peak - MEAN // 2) : peak + MEAN // 2 + 1]
+            apex = max(0, peak - MEAN // 2) + near.index(max(near))
+            first, last = max(min(begin, apex), earliest), min(max(end, apex), latest)
+            if shortest <= last - first + 1 <= longest:
+                length_seen = True
+                if curve[peak] >= settings.min_score(kind, at_trough=component.at_trough):
+                    found.append(Proposal(kind, first, apex, last, curve[peak], curve[peak]))
+    return found, "" if found else "too weak" if length_seen else "too short or too long"
+
+
+def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
+    """Return the admissible runs of a component above each threshold (§3.6.3), and why there is none.
 
     The score is the contrast of Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that
     exist: a margin ends at the next component and at the ends of the recording, and is at most ``outer_ticks`` wide.

@@ -51,7 +51,7 @@ class Spotter:
     def push(self, score: Score) -> list[Detection]:
         """Take the score of the next tick and return what it decides, in order."""
         tracker, self._now = self._tracker, score.tick
-        intensity, macro, micro = cleaned(score)
+        intensity, macro, micro = cleaned(score, self._settings)
         out = self._judge(tracker.push(score.tick, intensity, macro, micro))
         if tracker.current is not None and tracker.waited <= 1:
             out += self._announce(tracker.current, intensity)

@@ -15,6 +15,7 @@ _RANGES = (
     (("outer_ticks", "trough_window", "trough_ticks", "onset_ticks"), 1, 1000),
     (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
     (("trough_memory",), 1, 1_000_000),
+    (("power",), 0.1, 10),
     (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
     (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance"), 0, 1),
     (("refractory",), 0, 1_000_000),
@@ -32,6 +33,11 @@ def on_grid(value: float) -> float:
     return 1.0 if 1.0 < value < float("inf") else 0.0
 
 
+def _tuples(value: Any) -> Any:
+    """Return a list, and the lists in it, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True, slots=True)
 class SpotSettings:
     """How intensity curves are decoded; the defaults are those of the GIM paper unless a reason is given.
@@ -41,8 +47,12 @@ class SpotSettings:
     Attributes:
         thresholds: Intensities whose runs are proposed as expressions, ascending. The lowest one is the
             floor: where the curve does not exceed it, the face is neutral.
+        power: Exponent of the intensity, which calibrates a curve that saturates.
         class_floor: A run is proposed for each kind whose probability at the run's apex exceeds this
             (0.5 in §3.6.3).
+        usual: Ticks that a macro- and a micro-expression usually reach before and after its peak. If given,
+            expressions are the peaks of intensity times class probability, as ``extent`` says, and not runs
+            above the thresholds; only the lowest threshold, the floor, then counts.
         macro_ticks: Minimum and maximum length of a macro-expression. The minimum is 10 where the paper's code has
             15, because a run is shorter than its expression: it begins above the floor and may end at a trough.
             The maximum is also where a held expression is cut. It is then reported once, and what follows until
@@ -81,6 +91,8 @@ class SpotSettings:
     """
 
     thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    usual: tuple[tuple[int, int], tuple[int, int]] | None = None
+    power: float = 1.0
     class_floor: float = 0.5
     macro_ticks: tuple[int, int] = (10, 1800)
     micro_ticks: tuple[int, int] = (6, 16)
@@ -118,6 +130,13 @@ class SpotSettings:
                     f"{name} {low}, {high} must be a minimum and a maximum length between 1 and the "
                     f"longest macro-expression, {self.longest} ticks"
                 )
+        if self.usual is not None and not all(
+            0 <= ticks <= self.longest for reach in self.usual for ticks in reach
+        ):
+            raise SettingsError(
+                f"usual {self.usual} must give ticks before and after the peak of a macro- and of a "
+                f"micro-expression, 0 to {self.longest}"
+            )
         for names, low, high in _RANGES:
             for name in names:
                 if not low <= getattr(self, name) <= high:
@@ -134,7 +153,7 @@ class SpotSettings:
         Args:
             sensitivity: In [0, 1]: 0 reports only what is plain, 1 also what is faint, 0.5 gives the
                 defaults. From 0 to 1 every threshold sinks by 0.2, the minimum scores by 0.4 and the onset's
-                level by 0.3.
+                level by 0.3. With ``usual`` the minimum scores sink to a quarter and the floor stays.
             **overrides: Settings at 0.5 that differ from the defaults, as a model or a file holds them.
 
         Raises:
@@ -147,14 +166,18 @@ class SpotSettings:
             raise SettingsError(
                 f"there is no spotting setting {unknown[0]!r}; see SpotSettings for the names"
             )
-        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
+        tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
         plain, less = cls(**tuples), 0.5 - sensitivity
+        level = round(plain.onset_level + 0.3 * less, 6)
+        if plain.usual is not None:  # heights of peaks, of which some are small: they are halved or doubled
+            macro, micro = (round(score * 4**less, 6) for score in (plain.macro_score, plain.micro_score))
+            return replace(plain, macro_score=macro, micro_score=micro, onset_level=level)
         return replace(
             plain,
             thresholds=tuple(round(level + 0.2 * less, 6) for level in plain.thresholds),
             macro_score=round(plain.macro_score + 0.4 * less, 6),
             micro_score=round(plain.micro_score + 0.4 * less, 6),
-            onset_level=round(plain.onset_level + 0.3 * less, 6),
+            onset_level=level,
         )
 
     @property

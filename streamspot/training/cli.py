@@ -64,9 +64,16 @@ def train_command(
 @app.command("crossval")
 def crossval_command(
     *,
-    data: Data,
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="Folder as for train; may be given several times, for one table of all."),
+    ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for results.json; an interrupted run goes on here.")
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder for results.json, of several data sets one folder each; an interrupted run goes on.",
+        ),
     ],
     config: Config = None,
     seed: Seed = None,
@@ -82,13 +89,21 @@ def crossval_command(
 
     console = Console(stderr=True)
     settings = load_settings(config, seed=seed, epochs=epochs)
-    results = crossval(data, out, settings, jobs=jobs, device=device, console=None if no_ui else console)
-    _show(results, console)
-    console.print(f"{out / 'results.json'}")
-    if report:
-        from streamspot.training.report import write_report  # noqa: PLC0415 - an extra
+    strict: dict[str, Any] = {}
+    for folder in data:
+        place = out if len(data) == 1 else out / folder.name
+        results = crossval(
+            folder, place, settings, jobs=jobs, device=device, console=None if no_ui else console
+        )
+        strict[results["dataset"]] = results["strict"]
+        _show(results, console)
+        console.print(f"{place / 'results.json'}")
+        if report:
+            from streamspot.training.report import write_report  # noqa: PLC0415 - an extra
 
-        console.print(f"{write_report(data, out)}")
+            console.print(f"{write_report(folder, place)}")
+    if len(data) > 1:
+        _show_all(strict, console)
 
 
 @app.command("evaluate")
@@ -113,21 +128,30 @@ def evaluate_command(
         out.write_text(text + "\n", encoding="utf-8")
 
 
+def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], console: Console) -> None:
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
 def _show(results: dict[str, Any], console: Console) -> None:
     """Print both protocols' tables and, of what can stream, what a live user feels."""
     from streamspot.evaluation.live import HEADS, live_table  # noqa: PLC0415 - NumPy is slow to import
     from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415
 
-    def show(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-        table = Table(title=title, title_justify="left")
-        for head in heads:
-            table.add_column(head, justify="right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-
     for protocol in ("strict", "paper"):
-        show(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]))
+        _print(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]), console)
     if (figures := results["live"]) is not None:
         title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
-        show(title, HEADS, live_table(figures))
+        _print(title, HEADS, live_table(figures), console)
+
+
+def _show_all(strict: dict[str, Any], console: Console) -> None:
+    """Print the strict tables of several data sets as one."""
+    from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - NumPy is slow to import
+
+    rows = [(name, *row) for name, table in strict.items() for row in results_table(table)]
+    _print("strict protocol, all data sets", ("data", *RESULT_HEADS), rows, console)

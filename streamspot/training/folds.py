@@ -116,7 +116,10 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
     Raises:
         SettingsError: It holds folds of others.
     """
-    digest = hashlib.sha256(settings.model_dump_json().encode())
+    trained = settings.model_dump_json(
+        exclude={"spotting", "micro_share"}
+    )  # networks do not depend on how they are read
+    digest = hashlib.sha256(trained.encode())
     digest.update(json.dumps(method.describe(), sort_keys=True).encode())
     for recording in dataset.recordings:
         digest.update(f"{recording.name} {recording.subject} {recording.instances}".encode())

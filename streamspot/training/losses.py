@@ -76,19 +76,18 @@ def intensity_loss(intensity: Tensor, targets: Targets, settings: LossSettings) 
     return ((hit * weight).sum() + (miss * neutral).sum()) / total.clamp(min=SMALL)
 
 
-def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
-    """Return the class loss (Eq. 12-13).
+def joint_loss(output: Output, targets: Targets) -> Tensor:
+    """Return the paper's class loss, of class times intensity on reliable and neutral ticks (Eq. 12-13)."""
+    reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
+    score = (output.classes * output.intensity[..., None]).clamp(SMALL, 1 - SMALL)
+    positive = -(reliable * score.log()).sum() / reliable.any(-1).sum().clamp(min=1)
+    neutral = (targets.neutral & ~targets.expression.any(1))[..., None]
+    negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
+    return positive + negative
 
-    ``joint`` judges class times intensity on reliable expression and neutral ticks, as the paper does; else
-    the class alone is judged, as yes or no for each class, where an expression shows.
-    """
-    if settings.joint:
-        reliable = targets.reliable.transpose(1, 2)  # (B, T, 2)
-        score = (output.classes * output.intensity[..., None]).clamp(SMALL, 1 - SMALL)
-        positive = -(reliable * score.log()).sum() / reliable.any(-1).sum().clamp(min=1)
-        neutral = (targets.neutral & ~targets.expression.any(1))[..., None]
-        negative = -(neutral * (1 - score).log()).sum() / (2 * neutral.sum()).clamp(min=1)
-        return positive + negative
+
+def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
+    """Return the cross-entropy of each class, as yes or no, where an expression shows."""
     clear = output.classes.clamp(SMALL, 1 - SMALL)
     mine = targets.expression.transpose(1, 2)  # (B, T, 2); weakly labelled ticks too are of the class
     shown = mine.any(-1, keepdim=True)
@@ -100,4 +99,5 @@ def action_loss(output: Output, targets: Targets, settings: LossSettings) -> Ten
 def total_loss(output: Output, targets: Targets, settings: LossSettings) -> Tensor:
     """Return the weighted sum of both losses (the part of Eq. 14 that is always on)."""
     loss = intensity_loss(output.intensity, targets, settings)
+    loss = loss + settings.joint * joint_loss(output, targets)
     return loss + settings.action * action_loss(output, targets, settings)

@@ -81,6 +81,7 @@ def choose_decoders(job: Job) -> dict[str, SpotSettings]:
     for group in groups:
         scores = ChainMap(*(last[fold] for fold in folds if pooled or set(group) < set(fold.held_out)))
         others = dataset.of([s for s in dataset.subjects if s not in group])
-        decoder = choose_scores(others, {r.name: scores[r.name] for r in others}, settings.decoder)
+        curves = {r.name: scores[r.name] for r in others}
+        decoder = choose_scores(others, curves, settings.decoder, settings.micro_share)
         chosen |= dict.fromkeys(group, decoder)
     return chosen

@@ -43,7 +43,7 @@ class NetworkSettings(_Settings):
 class LabelSettings(_Settings):
     """How one time stamp an expression becomes a pseudo-label for every tick."""
 
-    kind: Literal["gim", "hard", "window", "full"] = "window"
+    kind: Literal["gim", "hard", "window", "full"] = "gim"
     """``gim``: Gaussians in feature space (Eq. 1-5). ``hard``: 1 in the range that GIM estimates. ``window``: 1 in a
     fixed window round the point. ``full``: 1 from the annotated onset to the annotated offset, which is full
     supervision, the upper bound."""
@@ -53,16 +53,16 @@ class LabelSettings(_Settings):
     """k_s1, how far from the point the hard labels of stage 1 reach, ticks."""
     soft_reach: Pair = (4, 2)
     """k_s2, how far from the point the Gaussians of stage 2 reach, ticks."""
-    stretch: float = Field(default=1.2, gt=0)
-    """δ, the factor from the rough to the labelled length (Eq. 3)."""
+    stretch: float = Field(default=1.8, gt=0)
+    """δ, the factor from the rough to the labelled length (Eq. 3; 1.2 in the paper, see docs/training.md)."""
     clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
     """Shortest and longest labelled length of macro- and of micro-expressions, as in the official code; None
     leaves the length free, as in the paper."""
-    theta: tuple[float, float] = (0.8, 0.5)
-    """θ at the first epoch and at the end of its decrease (Eq. 3)."""
-    theta_epochs: int = Field(default=30, ge=1)
+    theta: tuple[float, float] = (0.5, 0.3)
+    """θ at the first epoch and at the end of its decrease (Eq. 3; 0.8 and 0.5 in the paper)."""
+    theta_epochs: int = Field(default=4, ge=1)
     """Epoch at which θ reaches its end."""
-    stages: Pair = (1, 4)
+    stages: Pair = (1, 2)
     """Epochs of stage 1 and of stage 2; stage 3 takes the rest (section 3.6.2)."""
     window: tuple[Pair, Pair] = ((10, 14), (6, 6))
     """Ticks before and after the point, for macro- and for micro-expressions; of the kind ``window`` alone."""
@@ -71,7 +71,7 @@ class LabelSettings(_Settings):
 class LossSettings(_Settings):
     """What is minimised."""
 
-    intensity: Literal["mse", "bce"] = "bce"
+    intensity: Literal["mse", "bce"] = "mse"
     """Loss of the intensity (Table 2): squared error or binary cross-entropy."""
     margin: Pair = (6, 3)
     """Ticks beyond a label that are neither expression nor neutral."""
@@ -79,11 +79,11 @@ class LossSettings(_Settings):
     """Weight of a labelled tick, where a neutral one has 1; 1 is Eq. 9."""
     micro_weight: float = Field(default=2.0, gt=0)
     """Further factor on the weight of a tick of a micro-expression."""
+    joint: float = Field(default=1.0, ge=0)
+    """Weight of the paper's class loss, which judges class times intensity (Eq. 12-13)."""
     action: float = Field(default=0.5, ge=0)
-    """Weight of the class loss (Eq. 13)."""
-    joint: bool = False
-    """Whether the class loss judges class times intensity (Eq. 12); else it judges the class alone, where an
-    expression shows."""
+    """Weight of a loss of the class alone where an expression shows (ours): Eq. 13 never says that an expression
+    of one class is none of the other."""
 
 
 class AugmentSettings(_Settings):
@@ -142,9 +142,20 @@ class TrainSettings(_Settings):
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order, augmentation and sampled points."""
     spotting: dict[str, Any] = Field(
-        default={"macro_ticks": [18, 90], "micro_ticks": [6, 18], "outer_ticks": 16, "trough_share": 1.0}
+        default_factory=lambda: {
+            "usual": [[18, 22], [6, 6]],
+            "thresholds": [0.1],
+            "power": 3.0,
+            "macro_score": 0.7,
+            "micro_score": 0.3,
+            "micro_ticks": [6, 18],
+            "outer_ticks": 16,
+            "trough_share": 1.0,
+        }
     )
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
+    micro_share: float = Field(default=0.1, ge=0)
+    """What the F1 of micro-expressions counts beside the overall one where the minimum scores are chosen."""
     folds: int = Field(default=0, ge=0)
     """Number of folds of a cross-validation; 0 leaves one subject out at a time."""
     choice: Literal["nested", "pooled"] = "nested"

@@ -60,7 +60,7 @@ def train(
         "commit": commit(),
         "torch": torch.__version__,
     }
-    model = Model(network, provenance)
+    model = Model(network, provenance, spotting=settings.spotting)
     out.parent.mkdir(parents=True, exist_ok=True)
     model.save(out)
     return model
