@@ -85,8 +85,10 @@ def check_writable(path: Path, flag: str = "--out") -> None:
     """
     folder = path.parent
     if path.is_dir():
-        raise SettingsError(f"{path} is a folder; name a file with {flag}")
+        raise SettingsError(f"{path} is a folder; name another with {flag}")
     if not folder.is_dir():
-        raise SettingsError(f"there is no folder {folder}; make it, or name another place with {flag}")
+        raise SettingsError(
+            f"{path} cannot be written: there is no folder {folder}; name another with {flag}"
+        )
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise SettingsError(f"{path} cannot be written; name another place with {flag}")
+        raise SettingsError(f"{path} cannot be written; name another with {flag}")
