@@ -125,7 +125,8 @@ class StreamRun:
 
     def stop(self) -> None:
         """Ask the run to end; open expressions come out as cancelled. It ends soon even if the analysis hangs."""
-        self.ending.ask(self._give_up)
+        started = self._thread is not None  # before, there is nothing that could hang
+        self.ending.ask(self._give_up if started else lambda: None)
 
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
