@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from streamspot.sources.pushed import Pictures
 
 
+_NOT_OPEN = (
+    "the stream is not open here; iterate with for in a with block, with async for in an async with block"
+)
+
+
 def open(source: str | int | Path | Pictures = 0, **analysis: Unpack[Analysis]) -> Stream:  # noqa: A001 - streamspot.open
     """Return the stream of a source, to be iterated in a ``with`` or an ``async with`` block.
 
@@ -87,9 +92,7 @@ class Stream:
     def __next__(self) -> Update:
         """Return the next update, blocking until there is one; raises the StreamspotError that ended the stream."""
         if not self._begun or self._engine is not None:
-            raise SettingsError(
-                "the stream is not open here; iterate with for in a with block, with async for in an async with block"
-            )
+            raise SettingsError(_NOT_OPEN)
         item = self._updates.get()
         if isinstance(item, Update):
             self._run.taken()
@@ -117,9 +120,7 @@ class Stream:
     async def __anext__(self) -> Update:
         """Return the next update; raises the StreamspotError that ended the stream."""
         if self._engine is None:
-            raise SettingsError(
-                "the stream is not open here; iterate with for in a with block, with async for in an async with block"
-            )
+            raise SettingsError(_NOT_OPEN)
         _, update = await anext(self._engine)
         return update
 

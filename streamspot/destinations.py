@@ -10,7 +10,7 @@ from streamspot.errors import SettingsError
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
 
-_OURS: dict[str, bytes | tuple[bytes, ...]] = {
+_OURS: dict[str, bytes] = {
     "events": b'{"specversion":"1.0"',
     "intensity": b"tick,pts,intensity,macro,micro",
     "log": b"run,session,stream,face,expression,phase,",
@@ -74,7 +74,7 @@ def _may_be_replaced(path: Path, flag: str) -> bool:
     """Tell whether a file is empty, or such an output of an earlier run."""
     with path.open("rb") as file:
         head = file.read(64)
-    return not head or head.startswith(_OURS.get(flag, ()))
+    return not head or (flag in _OURS and head.startswith(_OURS[flag]))
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:
