@@ -22,6 +22,7 @@ from brokers import Mosquitto, free_port, overhear
 from streamspot.engine import Engine
 from streamspot.motion.regions import layout
 from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.payloads import TICKS
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings
@@ -31,8 +32,6 @@ PACKAGE = Path(__file__).parents[1] / "streamspot"
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
 SECRET = "hunter2-not-to-be-seen"  # noqa: S105
 EMOTIONS = r"\b(happ(y|iness)|joy\w*|sad|sadness|ang(er|ry)|disgust\w*|fear\w*|surprise[ds]?|contempt\w*)\b"
-BATCH = 64
-"""More ticks than one message of curve holds in practice, fewer numbers than a face has landmarks."""
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +138,7 @@ def test_no_array_could_be_a_face(said: dict[str, list[bytes]]):
     regions = 2 * len(layout(_layout(said)))
     for place, value in _values(said):
         longest = _longest_array(value)
-        assert longest <= (regions if place == "motion.jsonl" else BATCH if "intensity" in place else 6), (
+        assert longest <= (regions if place == "motion.jsonl" else TICKS if "intensity" in place else 6), (
             place
         )
 

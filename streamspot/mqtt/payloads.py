@@ -20,6 +20,9 @@ from streamspot.types import FaceState, Score, State, Trouble, Update
 Status = Literal["online", "stopped", "offline"]
 """Of a node or a stream; the broker publishes ``offline`` when we vanish."""
 
+TICKS = 60
+"""Of the curve, in one message at most: fewer numbers than a face has landmarks."""
+
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
@@ -139,7 +142,7 @@ def intensity(curve: Iterable[tuple[int, Score]]) -> bytes:
     """Return the payload of ``intensity``.
 
     Args:
-        curve: (face, score) of the ticks judged since the last message, in order.
+        curve: (face, score) of at most `TICKS` ticks judged since the last message, in order.
     """
     faces: dict[str, Curve] = {}
     for number, score in curve:

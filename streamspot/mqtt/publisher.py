@@ -288,9 +288,9 @@ class Publisher:
         while True:
             await asyncio.sleep(_BATCH)
             due = time.monotonic() - published >= _REPEAT
-            if self._curve:
-                payload = payloads.intensity(self._curve)
-                self._curve.clear()
+            while self._curve:
+                part = [self._curve.popleft() for _ in range(min(len(self._curve), payloads.TICKS))]
+                payload = payloads.intensity(part)
                 await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
             if due or payloads.state_key(self._last) != self._published:
                 await self._publish_state(connection)
