@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.shipped.heads import FPS, SIZE, Array, Clip, HeadModel, Rng
-from experiments.shipped.paint import SKIN
+from experiments.shipped.muscles import CLEAR, MOUTH, OPENING, movement
+from experiments.shipped.paint import SKIN, beard
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import Scenario
 from streamspot.simulation.expressions import expressions
+from streamspot.simulation.person import Free
 from streamspot.simulation.time_courses import ease, knots, nod, speech, swing
 from streamspot.simulation.units import COMBINATIONS
 from streamspot.types import Frame
 
 FIRST_SEED = 1_000_000
 """Seed of actor 0; no other script renders people with seeds from here on."""
-FIRST_SUBTLE = 1000
-"""Actors from this number on show weaker expressions."""
 
 _SHAPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.0},
@@ -55,12 +55,13 @@ three times what the chin goes down, the model's jaw alone parts them by once.""
 _COMBINATIONS = (*COMBINATIONS, (1.2, (16, 25)), (0.8, (16, 20, 25)), (0.6, (10, 16, 25)))
 """Those of the simulation, and bared teeth."""
 _SCENARIO = Scenario(
-    expressions=14.0,
+    expressions=16.0,
     idle=0.12,
     micro=0.35,
     trains=0.1,
     macro_floor=0.04,
     micro_floor=0.02,
+    free=0.65,
     combinations=_COMBINATIONS,
 )
 _OFTEN = {
@@ -77,7 +78,8 @@ _SUBTLE = replace(
         (1.0, (1, 2, 5, 26)),
     ),
 )
-"""Expressions that are seldom found: weaker ones, pressed and stretched lips, lowered brows and mouth corners."""
+"""What every fifth actor shows, expressions that are seldom found: weaker ones, pressed and stretched lips, lowered
+brows and mouth corners."""
 _VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
 _PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
 
@@ -113,7 +115,7 @@ class Actor(Clip):
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 20.0) -> None:
         self.acted: list[tuple[Instance, Array]] = []
-        self._scenario = _SUBTLE if seed >= FIRST_SEED + FIRST_SUBTLE else _SCENARIO
+        self._scenario = _SUBTLE if seed % 5 == 4 else _SCENARIO
         super().__init__(model, seed, seconds)
         rng = np.random.default_rng([seed, 78])
         n = self._count
@@ -126,6 +128,10 @@ class Actor(Clip):
             drift[start:] += np.float32(rng.normal(0, 0.08)) * np.minimum(np.arange(n - start) / 6, 1)
         self._exposure = np.exp(drift.clip(-0.5, 0.3))
         self._hands = self._hand_courses(rng)
+        self.bearded, self._spectacles = rng.random() < 0.2, self._rims(rng) if rng.random() < 0.2 else []
+        if self.bearded:
+            beard(rng, self._paint, self._uv[model.landmarks])
+        self._rim = int(rng.integers(1, 3)), tuple(float(v) for v in rng.uniform(10, 80) * np.ones(3))
 
     def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
         """Draw the weights (S, 1) of all shapes that show these units together."""
@@ -139,6 +145,21 @@ class Actor(Clip):
             for name, weight in shapes.items():
                 for number, shape in self._shapes_of(name):
                     out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
+        return out
+
+    def free(self, rng: Rng) -> Free:
+        """Draw any muscles that contract together, and what speech has in common with them."""
+        drawn = movement(rng)
+        names = set(drawn.muscles)
+        return Free(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
+
+    def _weights_of(self, shapes: dict[str, float]) -> Array:
+        """Return the weights (S, 1) of all shapes; a name without a side means both."""
+        out = np.zeros((len(self._model.shapes), 1), np.float32)
+        for number, shape in enumerate(self._model.shapes):
+            out[number] = shapes.get(shape, 0.0)
+            if shape[-2:] not in ("_L", "_R"):
+                out[number] = max(shapes.get(f"{shape}_L", 0.0), shapes.get(f"{shape}_R", 0.0))
         return out
 
     def _shapes_of(self, name: str) -> list[tuple[int, str]]:
@@ -158,6 +179,8 @@ class Actor(Clip):
         """Yield the clip at this camera's rate: BGR pictures with noise, JPEG-compressed."""
         for index in np.unique(np.round(np.arange(0, self._count, self._every)).astype(int)):
             picture = self.picture(index) * self._exposure[index]
+            if self._spectacles:
+                self._frame(picture, int(index))
             for hand in self._hands:
                 self._cover(picture, int(index), hand)
             yield self._shot(int(index), picture)
@@ -171,13 +194,20 @@ class Actor(Clip):
         self.position[:] = 0
         if rng.random() >= self._scenario.idle:
             self.acted = expressions(rng, self, self._scenario, self.position, self.mouth)
-        total = (said + self.position)[..., 0].clip(0, 1.2)
+        total = (said + self.position + self._worn(rng))[..., 0].clip(0, 1.2)
         total = {name: total[:, number].copy() for number, name in enumerate(names)}
         self._eyes(rng, total)
         return {name: curve for name, curve in total.items() if curve.any()}
 
+    def _worn(self, rng: Rng) -> Array:
+        """Return the weights (T, S, 1) of an expression that a few people wear from first to last."""
+        if rng.random() >= 0.15:
+            return np.zeros((1, 1, 1), np.float32)
+        held = 1 + 0.1 * knots(rng, self._count, 60, 1)
+        return held[:, None] * self._weights_of(movement(rng).shapes) * np.float32(rng.uniform(0.2, 0.8))
+
     def _talk(self, rng: Rng, names: list[str]) -> None:
-        """Add speech and chewing to the weights, and note where the mouth is busy."""
+        """Add speech and chewing to the weights."""
         n = self._count
         talker = rng.random() < 0.35
         loud = float(np.clip(np.exp(rng.normal(0.1, 0.45)), 0.2, 1.8))
@@ -188,25 +218,7 @@ class Actor(Clip):
             if stop - start < 8:
                 at += length
                 continue
-            first, second = speech(rng, length), speech(rng, length)
-            tracks = {
-                "jawOpen": first[:, 0] * rng.uniform(0.1, 0.35),
-                "mouthFunnel": first[:, 1] * rng.uniform(0, 0.3),
-                "mouthPucker": -first[:, 1] * rng.uniform(0, 0.3),
-                "mouthStretch": first[:, 2] * rng.uniform(0, 0.3),
-                "mouthLowerDown": first[:, 3] * rng.uniform(0, 0.4),
-                "mouthUpperUp": second[:, 1] * rng.uniform(0, 0.25),
-                "mouthPress": second[:, 2] * rng.uniform(0, 0.3),
-                "mouthShrugLower": second[:, 3] * rng.uniform(0, 0.3),
-                "mouthSmile": -second[:, 3] * rng.uniform(0, 0.12),
-                "mouthRollLower": -second[:, 2] * rng.uniform(0, 0.3),
-            }
-            beat = knots(rng, length, 15, 2) * np.hanning(length)[:, None] * rng.uniform(0, 0.15)
-            tracks |= {"browInnerUp": beat[:, 0], "browOuterUp": beat[:, 0], "browDown": beat[:, 1]}
-            for name, track in tracks.items():
-                for number, _ in self._shapes_of(name):
-                    self.position[start:stop, number, 0] += loud * track[start - at : stop - at].clip(0)
-            self.mouth[max(0, at - 10) : stop + 10] = True
+            self._speak(rng, at, length, loud)
             at += length + int(rng.exponential(60 if talker else 400)) + 8
         if rng.random() < 0.06:
             length = int(rng.integers(60, 300))
@@ -221,6 +233,31 @@ class Actor(Clip):
                 self.position[start:stop, names.index(name), 0] += curve
             self.mouth[max(0, start - 10) : stop + 10] = True
 
+    def _speak(self, rng: Rng, at: int, length: int, loud: float) -> None:
+        """Add a bout of speech to the weights, and note that the mouth is busy."""
+        start, stop = max(0, at), min(self._count, at + length)
+        first, second = speech(rng, length), speech(rng, length)
+        tracks = {
+            "jawOpen": first[:, 0] * rng.uniform(0.1, 0.35),
+            "mouthFunnel": first[:, 1] * rng.uniform(0, 0.3),
+            "mouthPucker": -first[:, 1] * rng.uniform(0, 0.3),
+            "mouthStretch": first[:, 2] * rng.uniform(0, 0.3),
+            "mouthLowerDown": first[:, 3] * rng.uniform(0, 0.4),
+            "mouthUpperUp": second[:, 1] * rng.uniform(0, 0.25),
+            "mouthPress": second[:, 2] * rng.uniform(0, 0.3),
+            "mouthShrugLower": second[:, 3] * rng.uniform(0, 0.3),
+            "mouthSmile": -second[:, 3] * rng.uniform(0, 0.12),
+            "mouthRollLower": -second[:, 2] * rng.uniform(0, 0.3),
+        }
+        beat = knots(rng, length, 15, 2) * np.hanning(length)[:, None] * rng.uniform(0, 0.15)
+        aside = second[:, 1] * rng.uniform(0, 0.3) * (rng.random() < 0.4)
+        tracks |= {"mouthLeft": aside, "mouthRight": -aside}
+        tracks |= {"browInnerUp": beat[:, 0], "browOuterUp": beat[:, 0], "browDown": beat[:, 1]}
+        for name, track in tracks.items():
+            for number, _ in self._shapes_of(name):
+                self.position[start:stop, number, 0] += loud * track[start - at : stop - at].clip(0)
+        self.mouth[max(0, at - 10) : stop + 10] = True
+
     def _sway(self, rng: Rng) -> Array:
         n = self._count
         slow = knots(rng, n, rng.uniform(25, 90), 6) * np.array((1.5, 1.3, 0.9, 0.15, 0.12, 0.01), np.float32)
@@ -234,15 +271,41 @@ class Actor(Clip):
             course = (nod if nodding else swing)(rng, length)[: n - start]
             sizes = rng.normal(0, 1, 3) * ((4, 6, 2) if nodding else (18, 9, 7))
             slow[start : start + len(course), :3] += course[:, None] * sizes.astype(np.float32)
-        if rng.random() < 0.2:  # walks nearer or away
-            start, steps = int(rng.integers(0, n - 60)), int(rng.integers(30, 150))
+        if rng.random() < 0.3:  # walks nearer or away, or leans forward
+            start, steps = int(rng.integers(0, n - 60)), int(np.exp(rng.uniform(np.log(8), np.log(150))))
             way = np.concatenate((np.zeros(start), ease(steps), np.ones(n)))[:n]
             slow[:, 5] += (way * rng.uniform(-0.3, 0.3)).astype(np.float32)
-        slow[:, :2] = 32 * np.tanh(slow[:, :2] / 32)
+        slow[:, :2] = 38 * np.tanh(slow[:, :2] / 38)
         slow[:, 2] = 20 * np.tanh(slow[:, 2] / 20)
         slow[:, :3] *= np.float32(np.pi / 180)
         slow[:, 5] += 1
         return slow
+
+    def _rims(self, rng: Rng) -> list[Array]:
+        """Return the lines (N, 3) of a spectacle frame, in the space of the head."""
+        marks = self._person[self._model.landmarks]
+        left, right = marks[36:42].mean(0), marks[42:48].mean(0)
+        wide = float(np.linalg.norm(right - left)) * rng.uniform(0.34, 0.42)
+        high, power = wide * rng.uniform(0.65, 1.0), rng.uniform(0.5, 1.0)
+        angle = np.linspace(0, 2 * np.pi, 33)
+        around = np.stack((np.cos(angle), np.sin(angle)), 1)
+        around = np.sign(around) * np.abs(around) ** power
+        lines = []
+        for eye in (left, right):
+            rim = np.zeros((33, 3))
+            rim[:, :2], rim[:, 2] = eye[:2] + around * (wide, high) - (0, 0.15 * high), eye[2] + 1.2
+            lines.append(rim.astype(np.float32))
+        bridge = np.stack((lines[0][0], (lines[0][0] + lines[1][16]) / 2 + (0, 0.2, 0.5), lines[1][16]))
+        return [*lines, bridge.astype(np.float32)]
+
+    def _frame(self, picture: Array, index: int) -> None:
+        """Paint the spectacle frame over the picture."""
+        thick, colour = self._rim
+        for line in self._spectacles:
+            flat = np.round(self.project(line, index)[0][:, :2] * 16).astype(np.int32)
+            cv2.polylines(
+                picture, [flat], isClosed=False, color=colour, thickness=thick, lineType=cv2.LINE_AA, shift=4
+            )
 
     def _hand_courses(self, rng: Rng) -> list[Hand]:
         """Draw when hands come and go."""

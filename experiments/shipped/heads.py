@@ -140,6 +140,7 @@ class Clip:
         rough = cv2.resize(
             rng.uniform(0, 1, (6, 6, 3)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC
         )
+        self._noise = rng.standard_normal((16, SIZE, 2 * SIZE), np.float32)
         self._background: Array = rough * rng.uniform(60, 140) + rng.uniform(10, 80)
 
     def frames(self) -> Iterator[Frame]:
@@ -149,8 +150,8 @@ class Clip:
 
     def _shot(self, index: int, picture: Array) -> Frame:
         """Return what a webcam makes of a picture."""
-        noise = self._rng.normal(0, self._sigma, (SIZE, SIZE, 1)).astype(np.float32)
-        noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+        noise = self._noise[self._rng.integers(len(self._noise)), :, self._rng.integers(SIZE) :][:, :SIZE]
+        noisy = cv2.add(picture, cv2.merge([noise * np.float32(self._sigma)] * 3), dtype=cv2.CV_8U)
         packed = cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, self._packing))[1]
         image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
         return Frame(index, index / FPS, int(index / FPS * 1e9), image)
@@ -236,6 +237,10 @@ class Clip:
         for name, curve in self._weights.items():
             if curve[index]:
                 points += curve[index] * self._model.shapes[name]
+        return self.project(points, index)
+
+    def project(self, points: Array, index: int) -> tuple[Array, Array]:
+        """Return where points of the head (V, 3) are in the picture of frame ``index``, as ``vertices`` does."""
         yaw, pitch, roll, x, y, near = (float(v) for v in self._pose[index])
         rotation = np.asarray(
             cv2.Rodrigues(np.array((0, 0, roll)))[0]
@@ -260,5 +265,6 @@ class Clip:
         colours = cv2.remap(
             self._paint, values[..., 0], values[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        picture = np.where(covered[..., None], colours * values[..., 2:], self._background)
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.7), np.float32)
+        colours *= values[..., 2:]
+        np.copyto(colours, self._background, where=~covered[..., None])
+        return np.asarray(cv2.GaussianBlur(colours, (0, 0), 0.7), np.float32)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from streamspot.errors import ModelError
+from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network
 
 
@@ -43,6 +46,42 @@ def join(networks: Sequence[Network]) -> Network:
         joined[f"{head}.bias"] = torch.stack(parts[f"{head}.bias"]).mean(0)
     out.load_state_dict(joined)
     return out.eval()
+
+
+def parts_of(weights: Path, widths: Sequence[int]) -> list[Network]:
+    """Return the networks of these widths that a file of joined weights holds, ready to go on learning."""
+    with safe_open(weights, framework="pt") as file:
+        joined = Network(ModelConfig.from_json(file.metadata()["config"]))
+        joined.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
+    return split(joined, widths)
+
+
+@torch.no_grad()
+def split(joined: Network, widths: Sequence[int]) -> list[Network]:
+    """Return the networks of these widths that ``join`` put side by side.
+
+    Raises:
+        ModelError: The widths do not add up to that of the joined network.
+    """
+    config = joined.config
+    if sum(widths) != config.width:
+        raise ModelError(f"networks of the widths {tuple(widths)} make none of width {config.width}")
+    theirs, out, start = joined.state_dict(), [], 0
+    for width in widths:
+        mine = slice(start, start + width)
+        network = Network(replace(config, width=width))
+        parts = {name: weight[..., mine] for name, weight in theirs.items()}
+        older, newer = theirs["encoder.past"].chunk(2, 1)
+        parts["encoder.past"] = torch.cat([older[:, mine, mine], newer[:, mine, mine]], 1)
+        parts["intermediate.weight"] = theirs["intermediate.weight"][mine, mine]
+        parts |= {name: theirs[name][:, mine, mine] for name in ("encoder.now", "encoder.mix")}
+        for head in ("intensity", "classes"):
+            parts[f"{head}.weight"] = parts[f"{head}.weight"] * len(widths)
+            parts[f"{head}.bias"] = theirs[f"{head}.bias"]
+        network.load_state_dict(parts)
+        out.append(network)
+        start += width
+    return out
 
 
 def _taps(parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:

@@ -95,3 +95,15 @@ def painted(
         centre = (person[ball, :2].min(0) + person[ball, :2].max(0)) / 2
         uv[ball] = (person[ball, :2] - centre) * (_PAINT, -_PAINT) + (middle[0], height + middle[1])
     return np.concatenate((paint, strip)), np.asarray(uv, np.float32)
+
+
+def beard(rng: Rng, paint: Array, marks: Array) -> None:
+    """Paint a beard into the paint of a person, whose 68 landmarks ``marks`` (68, 2) lie there."""
+    mask = np.zeros(paint.shape[:2], np.float32)
+    cheeks = (marks[[3, 13]] + marks[[31, 35]]) / 2
+    outline = np.concatenate((marks[3:14], cheeks[1:], marks[[35, 33, 31]], cheeks[:1]))
+    cv2.fillPoly(mask, [np.round(outline + np.float32(3)).astype(np.int32)], 1.0)
+    cv2.fillPoly(mask, [np.round(marks[48:60]).astype(np.int32)], 0.0)
+    mask *= (rng.random(mask.shape) < rng.uniform(0.4, 0.9)).astype(np.float32)
+    weight = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] * np.float32(rng.uniform(0.4, 0.9))
+    paint[:] = paint * (1 - weight) + np.array((20, 28, 40), np.float32) * weight

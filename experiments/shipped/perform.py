@@ -10,45 +10,69 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 
-from experiments.observing import observe
 from experiments.shipped.acted import Acted
-from experiments.shipped.actors import FIRST_SEED, FIRST_SUBTLE, Actor
+from experiments.shipped.actors import FIRST_SEED, Actor
 from experiments.shipped.heads import FPS, Array, HeadModel
-from streamspot.motion.fuse import ANCHOR
+from streamspot.face.detectors import make_detector
+from streamspot.face.tracker import FaceTracker
+from streamspot.motion import fuse
+from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.fuse import MotionFusion
 from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation.simulate import truth
-from streamspot.types import FaceMotion, FlowName
+from streamspot.types import Face, FaceMotion, Frame, RegionMotion
 
-CLIPS = (*range(654), *range(FIRST_SUBTLE, 1260))
-"""Numbers of the clips that the shipped weights learn from."""
-FLOW_ALONE: tuple[FlowName, float] = ("dis", 2.0)
-"""Flow, and seconds after which landmarks correct it, that stand for programs that have dense flow alone."""
+CLIPS = 600
+"""Number of actors that the shipped weights learn from."""
+ALONE = 2.0
+"""Seconds after which landmarks correct the flow that stands for programs that have flow alone."""
 
 
 def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
-    ticks = round(seconds * FPS)
+    ticks, regions = round(seconds * FPS), LAYOUTS["face17"]
+    looked: dict[int, Face] = {}
+
+    class Remembering(FaceTracker):
+        """Keeps what was seen, for the second measurement."""
+
+        def track(self, frame: Frame) -> list[Face]:
+            found = super().track(frame)
+            looked.update((frame.index, face) for face in found if face.track == 0)
+            return found
+
     frames = list(actor.frames())
-
-    def measured(flow: FlowName, anchor: float) -> Array | None:
-        seen = [one for one in observe(frames, flow, anchor) if isinstance(one, FaceMotion) and one.face == 0]
-        known = [one.motion for one in seen if one.motion.tick < ticks]
-        out = np.zeros((ticks, len(LAYOUTS["face17"]), 2), np.float32)
-        for one in known:
-            out[one.tick] = one.displacement
-        return out if len(known) >= 0.97 * ticks - 15 else None
-
-    motion, flow = measured("lk", ANCHOR), measured(*FLOW_ALONE)
-    if motion is None or flow is None:
+    with closing(MotionEstimator(Remembering(make_detector(1, None), 1), regions)) as estimator:
+        seen = [one for frame in frames for one in estimator.push(frame)]
+    known = [one.motion for one in seen if isinstance(one, FaceMotion) and one.face == 0]
+    if len(known) < 0.97 * ticks - 15:
         return None
+    flow = MotionFusion(regions, origin=0.0)
+    alone = []
+    with patch.object(fuse, "ANCHOR", ALONE):
+        for frame in frames:
+            flow.follow(frame)
+            alone += flow.push(frame, looked.get(frame.index))
     instances = tuple(instance for instance, _ in actor.acted)
-    return Acted(motion, *truth(actor.acted, ticks), instances, flow)
+    measured = (_on_ticks(one, ticks) for one in (known, alone))
+    return Acted(next(measured), *truth(actor.acted, ticks), instances, next(measured))
+
+
+def _on_ticks(known: list[RegionMotion], ticks: int) -> Array:
+    """Return the displacement (T, R, 2) at every tick, 0 where none is known."""
+    out = np.zeros((ticks, *known[0].displacement.shape), np.float32)
+    for one in known:
+        if one.tick < ticks:
+            out[one.tick] = one.displacement
+    return out
 
 
 def main() -> None:
@@ -57,13 +81,13 @@ def main() -> None:
     parser.add_argument("face_models", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", default="1/1", help="K/N: only every N-th clip, from the K-th on")
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=16.0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     model = HeadModel.load(options.face_models)
     part, parts = (int(word) for word in options.part.split("/"))
-    for number in CLIPS[part - 1 :: parts]:
+    for number in range(part - 1, CLIPS, parts):
         path = options.out / f"{number:05}.npz"
         if path.exists():
             continue

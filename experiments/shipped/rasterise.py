@@ -1,6 +1,8 @@
-"""Triangles with depth, drawn into a picture, in NumPy."""
+"""Triangles with depth, drawn into a picture: by compiled code where numba is installed, else by NumPy."""
 
 from __future__ import annotations
+
+import importlib.util
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,54 @@ def rasterise(
     Returns:
         Which pixels are covered ``(size, size)``, and their attributes ``(size, size, A)``.
     """
+    return _draw(points, triangles, attributes, size)
+
+
+def _one_by_one(  # noqa: C901 - compiled, so in one piece
+    points: Array, triangles: NDArray[np.int64], attributes: Array, size: int
+) -> tuple[NDArray[np.bool_], Array]:
+    """Draw each triangle after the other; slow where it is not compiled."""
+    nearest = np.full((size, size), -np.inf, np.float32)
+    shown = np.full((size, size), -1, np.int64)
+    shares = np.zeros((size, size, 2), np.float32)
+    for t in range(len(triangles)):
+        i, j, k = triangles[t]
+        ax, ay, bx, by = points[i, 0], points[i, 1], points[j, 0], points[j, 1]
+        cx, cy = points[k, 0], points[k, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        left, right = int(np.ceil(min(ax, bx, cx))), int(np.floor(max(ax, bx, cx)))
+        top, bottom = int(np.ceil(min(ay, by, cy))), int(np.floor(max(ay, by, cy)))
+        if area >= -1e-4 or left < 0 or top < 0 or right >= size or bottom >= size:
+            continue
+        over = 1 / area
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * over
+                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * over
+                third = 1 - first - second
+                if first < -1e-5 or second < -1e-5 or third < -1e-5:
+                    continue
+                near = first * points[i, 2] + second * points[j, 2] + third * points[k, 2]
+                if near > nearest[y, x]:
+                    nearest[y, x], shown[y, x] = near, t
+                    shares[y, x, 0], shares[y, x, 1] = first, second
+    values = np.zeros((size, size, attributes.shape[1]), np.float32)
+    for y in range(size):
+        for x in range(size):
+            if shown[y, x] >= 0:
+                i, j, k = triangles[shown[y, x]]
+                first, second = shares[y, x]
+                third = 1 - first - second
+                for a in range(attributes.shape[1]):
+                    value = first * attributes[i, a] + second * attributes[j, a] + third * attributes[k, a]
+                    values[y, x, a] = value
+    return shown >= 0, values
+
+
+def _at_once(
+    points: Array, triangles: NDArray[np.int64], attributes: Array, size: int
+) -> tuple[NDArray[np.bool_], Array]:
+    """Draw all triangles of a size at once."""
     x, y = points[:, 0], points[:, 1]
     i, j, k = triangles.T
     area = (x[j] - x[i]) * (y[k] - y[i]) - (y[j] - y[i]) * (x[k] - x[i])
@@ -61,6 +111,14 @@ def rasterise(
     values = np.zeros((size * size, attributes.shape[1]), np.float32)
     values[covered] = sum(weights[shown, k, None] * attributes[chosen[:, k]] for k in range(3))
     return covered.reshape(size, size), values.reshape(size, size, -1)
+
+
+if importlib.util.find_spec("numba"):
+    import numba
+
+    _draw = numba.njit(cache=True)(_one_by_one)
+else:
+    _draw = _at_once
 
 
 def normals(points: Array, triangles: NDArray[np.int64]) -> Array:

@@ -19,11 +19,11 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.join import join
+from experiments.shipped.join import join, parts_of
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
-from streamspot.simulation import Simulation, simulate
+from streamspot.simulation import Scenario, Simulation, simulate
 from streamspot.spotting import SpotSettings
 from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
@@ -33,6 +33,9 @@ SPOTTING = {"macro_ticks": (12, SpotSettings().longest), "trough_share": 0.6}
 """How these weights' curves are decoded. They learned expressions from end to end, so a run of high intensity is
 hardly shorter than its macro-expression; and they learned to dip between two expressions, so a shallow dip is
 within one."""
+
+SCENARIO = Scenario(expressions=11.0, free=0.6)
+"""What is simulated: three in five expressions are any muscles that move together."""
 
 measured_flow = partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014))
 """For what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
@@ -50,6 +53,7 @@ class Recipe:
         batch: Simulated recordings a step.
         acted: Recordings of rendered actors a step, where there are any.
         networks: One seed for each network that is trained, of its batches and first weights; they are joined.
+        learned: Steps of networks that have learned before, at a quarter of the learning rate.
         threads: Processor threads.
         device: Where to train: cpu or cuda; what ships was trained on cpu.
     """
@@ -61,6 +65,7 @@ class Recipe:
     batch: int = 6
     acted: int = 9
     networks: tuple[int, ...] = (0, 2)
+    learned: int = 1500
     threads: int = 1
     device: str = "cpu"
 
@@ -101,17 +106,20 @@ class Pool:
         return replace(one, motion=measured_flow(rng, one.motion).astype(np.float32))
 
 
-def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = ()) -> Model:
+def make_weights(
+    config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = (), before: Sequence[Network] = ()
+) -> Model:
     """Train on simulated motion, and on that of rendered actors where there is any.
 
     Args:
         config: Of each of the networks that are joined.
         recipe: How they are trained.
         acted: Recordings of actors.
+        before: Networks that go on learning; without any, new ones begin.
     """
     torch.set_num_threads(recipe.threads)
     simulated = [
-        simulate(recipe.seed * 100_000 + number, recipe.ticks, layout=config.layout)
+        simulate(recipe.seed * 100_000 + number, recipe.ticks, layout=config.layout, scenario=SCENARIO)
         for number in range(recipe.recordings)
     ]
     pools = [
@@ -119,7 +127,11 @@ def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = (
         for recordings, share in ((simulated, recipe.batch), (acted, recipe.acted))
         if recordings
     ]
-    networks = [_train(config, recipe, pools, recipe.seed + own) for own in recipe.networks]
+    begun = before or [None] * len(recipe.networks)
+    networks = [
+        _train(config, recipe, pools, recipe.seed + own, one)
+        for own, one in zip(recipe.networks, begun, strict=True)
+    ]
     provenance = {
         "protocol": "simulated motion and rendered actors, full labels, last step, joined",
         "seed": recipe.seed,
@@ -134,7 +146,9 @@ def make_weights(config: ModelConfig, recipe: Recipe, acted: Sequence[Acted] = (
     return Model(join(networks), provenance, spotting=SPOTTING)
 
 
-def _train(config: ModelConfig, recipe: Recipe, pools: Sequence[Pool], seed: int) -> Network:
+def _train(
+    config: ModelConfig, recipe: Recipe, pools: Sequence[Pool], seed: int, before: Network | None
+) -> Network:
     """Return the trained network of that seed."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -143,20 +157,19 @@ def _train(config: ModelConfig, recipe: Recipe, pools: Sequence[Pool], seed: int
     def draw() -> list[Example]:
         return [one for pool in pools for one in pool.draw(rng, across)]
 
+    steps = recipe.steps if before is None else recipe.learned
     started, shown = time.monotonic(), 0.0
 
     def on_step(step: int, loss: float) -> None:
         nonlocal shown
         shown = 0.95 * shown + 0.05 * loss
-        if step % 50 == 49 or step == recipe.steps - 1:
+        if step % 50 == 49 or step == steps - 1:
             recent = shown / (1 - 0.95 ** (step + 1))
             took = time.monotonic() - started
-            print(
-                f"network {seed}, step {step + 1}/{recipe.steps}: loss {recent:.4f}, {took:.0f} s", flush=True
-            )
+            print(f"network {seed}, step {step + 1}/{steps}: loss {recent:.4f}, {took:.0f} s", flush=True)
 
-    network = Network(config).to(recipe.device)
-    return learn(network, draw, steps=recipe.steps, on_step=on_step)
+    network = (Network(config) if before is None else before).to(recipe.device)
+    return learn(network, draw, steps=steps, rate=4e-3 if before is None else 1e-3, on_step=on_step)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -166,18 +179,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--actors", type=Path, help="folder of rendered actors' motion; the shipped weights have seen some"
     )
+    parser.add_argument("--before", type=Path, help="weights whose networks go on learning")
     parser.add_argument("--layout", default="face17", help="region layout: face17 or paper10")
     parser.add_argument("--look-ahead", type=int, default=8, help="ticks: 0, 4, 8 or 16")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--steps", type=int, default=Recipe().steps)
+    parser.add_argument("--learned", type=int, default=Recipe().learned, help="steps, with --before")
     parser.add_argument("--threads", type=int, default=Recipe().threads)
     parser.add_argument("--device", default=Recipe().device, help="cpu or cuda")
     given = parser.parse_args(arguments)
-    recipe = Recipe(seed=given.seed, steps=given.steps, threads=given.threads, device=given.device)
+    recipe = Recipe(
+        seed=given.seed,
+        steps=given.steps,
+        learned=given.learned,
+        threads=given.threads,
+        device=given.device,
+    )
     config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead, width=64)
     folder: Path | None = given.actors
     acted = [] if folder is None else [Acted.load(path) for path in sorted(folder.glob("*.npz"))]
-    model = make_weights(config, recipe, acted)
+    before = [] if given.before is None else parts_of(given.before, [config.width] * len(recipe.networks))
+    model = make_weights(config, recipe, acted, before)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)
     held_out = [simulate(HELD_OUT + number, layout=config.layout) for number in range(200)]

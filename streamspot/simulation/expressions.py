@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import time_courses, units
+from streamspot.simulation.person import Free
 from streamspot.simulation.scenario import Scenario
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.types import Kind
@@ -22,10 +23,7 @@ _ONSET_LEVEL, _OFFSET_LEVEL = 0.06, 0.12
 _ABOVE_NOISE = {"macro": 0.024, "micro": 0.016}
 """Four times what a face of average noise wanders while such an expression lasts."""
 
-_SPOKEN = {10, 14, 15, 16, 17, 18, 20, 23, 24, 25, 26, 27, 28}
-"""Units that speech uses as well."""
-
-_JAW, _JAW_FLOOR = {16, 25, 26, 27}, 0.12
+_JAW_FLOOR = 0.12
 """An opening mouth alone is speech unless it opens this wide."""
 
 
@@ -38,6 +36,9 @@ class Shown(Protocol):
 
     def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
         """Draw what action units do at their strongest: displacements (R, 2), or weights of shapes (S, 1)."""
+
+    def free(self, rng: Rng) -> Free:
+        """Draw any muscles that contract together."""
 
     def reach(self, face: Array) -> float:
         """Return the largest displacement of any region, in inter-ocular distances."""
@@ -70,19 +71,23 @@ def expressions(
         chosen = favourite if rng.random() < 0.5 else _units(rng, scenario.combinations)
         faint = rng.random() < scenario.faint
         train = kind == "macro" and rng.random() < scenario.trains
+        free = _free(rng, person, scenario, kind, talking)
         if train and rng.random() < 0.6:
             chosen = ((26,), (27,))[rng.integers(2)]
         while not _possible(chosen, kind, talking):
             chosen = _units(rng, scenario.combinations)
-        face = person.face(rng, chosen)
+        face = free.face if free else person.face(rng, chosen)
         peak = max(person.reach(face), 1e-6)
-        floor = _JAW_FLOOR if kind == "macro" and set(chosen) <= _JAW else scenario.floor(kind)
+        opening = free.opening if free else set(chosen) <= units.JAW
+        floor = _JAW_FLOOR if kind == "macro" and opening else scenario.floor(kind)
         floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
         least = floor / peak
         usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
+        if free:
+            usual = float(np.exp(rng.uniform(np.log(0.2), np.log(1.1))))
         strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
         for _ in range(int(rng.integers(2, 6)) if train else 1):
-            course = _brief(rng) if train else _course(rng, kind)
+            course = _brief(rng) if train else _course(rng, kind, at_any_speed=free is not None)
             again = rng.uniform(0.75, 1.15) if train else 1
             size = np.float32(max(strength * again, 0 if faint else least))
             end = min(length, start + len(course))
@@ -92,7 +97,7 @@ def expressions(
             position[start:end] += course[:, None, None] * (face * size)
             if kind == "macro" and len(course) > 40 and not faint and rng.random() < 0.25:
                 _second(rng, person, position[start:end], scenario.combinations)
-            instance = None if faint else _instance(rng, start, course, kind)
+            instance = None if faint else instance_of(rng, start, course, kind)
             if instance is not None:
                 out.append((instance, course[instance.onset - start : instance.offset + 1 - start]))
             start = end + int(rng.integers(5, 22))
@@ -102,10 +107,20 @@ def expressions(
     return out
 
 
+def _free(rng: Rng, person: Shown, scenario: Scenario, kind: Kind, talking: bool) -> Free | None:
+    """Draw muscles that move freely, None where known units are to be shown."""
+    if not scenario.free or rng.random() >= scenario.free:
+        return None
+    while True:
+        drawn = person.free(rng)
+        if not (drawn.opening and kind == "micro") and not (drawn.spoken and talking):
+            return drawn
+
+
 def _possible(chosen: tuple[int, ...], kind: Kind, talking: bool) -> bool:
     """Return whether units can be told apart from speech and, in a micro-expression, from an opening mouth."""
     seen = set(chosen)
-    return not (seen <= _JAW and kind == "micro") and not (seen <= _SPOKEN and talking)
+    return not (seen <= units.JAW and kind == "micro") and not (seen <= units.SPOKEN and talking)
 
 
 def _units(rng: Rng, combinations: units.Combinations) -> tuple[int, ...]:
@@ -117,14 +132,17 @@ def _units(rng: Rng, combinations: units.Combinations) -> tuple[int, ...]:
     return combinations[rng.choice(len(weights), p=weights / weights.sum())][1]
 
 
-def _course(rng: Rng, kind: Kind) -> Array:
+def _course(rng: Rng, kind: Kind, *, at_any_speed: bool) -> Array:
+    """Draw the time course of an expression; at any speed, brief ones are as brief as 0.2 s and more are fast."""
     if kind == "micro":
-        total = int(rng.integers(8, MICRO_TICKS + 5))
+        total = int(rng.integers(6 if at_any_speed else 8, MICRO_TICKS + 5))
         rise = max(2, round(total * rng.uniform(0.25, 0.5)))
         hold = int(rng.integers(0, 4))
         return time_courses.expression(rng, rise, hold, max(3, total - rise - hold))
     rise = int(np.clip(np.exp(rng.normal(np.log(9), 0.45)), 4, 30))
     fall = int(np.clip(rise * np.exp(rng.normal(0.25, 0.4)), 5, 50))
+    if at_any_speed and rng.random() < 0.4:
+        rise, fall = int(rng.integers(2, 7)), int(rng.integers(3, 10))
     hold = int(np.clip(np.exp(rng.normal(np.log(12), 1.0)), 0, 240))
     if rng.random() < 0.08:
         hold = int(rng.integers(60, 240))
@@ -150,7 +168,7 @@ def _second(rng: Rng, person: Shown, position: Array, combinations: units.Combin
     position[start : start + len(course)] += course[:, None, None] * face
 
 
-def _instance(rng: Rng, start: int, course: Array, kind: Kind) -> Instance | None:
+def instance_of(rng: Rng, start: int, course: Array, kind: Kind) -> Instance | None:
     """Return the instance that an annotator would write down, None if fewer than five ticks of it are seen."""
     apex = int(course.argmax())
     after = course[apex:] < _OFFSET_LEVEL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from streamspot.motion.regions import Layout
@@ -12,6 +14,21 @@ _FAR = {"chin": 2.0, "lid": 1.3, "corner": 1.3, "upper": 1.3, "outer": 0.8, "mid
 """Factor on what is left in these parts of a turn of the head; 1 for all others."""
 
 _UPPER = ("outer", "mid", "inner")
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Muscles that contract together, whatever they are.
+
+    Attributes:
+        face: What they do at their strongest, as of ``Shown.face``.
+        spoken: Whether it cannot be told from speech in a mouth that speaks.
+        opening: Whether it is an opening mouth alone, which is speech unless it opens wide.
+    """
+
+    face: Array
+    spoken: bool
+    opening: bool
 
 
 class Person:
@@ -69,6 +86,34 @@ class Person:
         if weaker < 0.5:
             total[self.sides == 0] *= np.float32(0.7)
         return self.shape(total)
+
+    def free(self, rng: Rng) -> Free:
+        """Draw one to three muscles that contract together, half of them on one side."""
+        total = np.zeros((len(self.layout), 2), np.float32)
+        spoken, opening, one_sided = True, True, rng.random() < 0.5
+        for _ in range(int(rng.choice((1, 2, 3), p=(0.45, 0.35, 0.2)))):
+            size, kind = np.float32(rng.uniform(0.5, 1.2)), rng.random()
+            if kind < 0.15:
+                aside = units.ASIDE["mouth" if rng.random() < 0.8 else "jaw"]
+                way = np.array((rng.choice((-1, 1)), rng.normal(0, 0.2)), np.float32)
+                total += size * way * np.array([[aside.get(part, 0.0)] for part in self.parts], np.float32)
+                opening = False
+            elif kind < 0.2:  # with both eyes it were a blink
+                total += units.both_sides(units.WINK, self.layout) * size
+                spoken, opening, one_sided = False, False, True
+            elif kind < 0.25:
+                total += units.both_sides(units.FUNNEL, self.layout) * size
+                opening = False
+            else:
+                unit = list(units.UNITS)[rng.integers(len(units.UNITS))]
+                total += units.pattern(unit, self.layout) * size
+                spoken, opening = spoken and unit in units.SPOKEN, opening and unit in units.JAW
+        if one_sided:
+            total[self.sides == rng.choice((-1, 1))] *= np.float32(rng.uniform(0, 0.2))
+            corners = np.array([part == "corner" for part in self.parts])
+            total[self.sides == 0] *= np.float32(0.7)  # what is in the middle is pulled there
+            total[self.sides == 0, 0] += np.float32(rng.uniform(0, 0.5)) * total[corners, 0].sum()
+        return Free(self.shape(total), spoken, opening)
 
     def reach(self, face: Array) -> float:
         """Return the largest displacement of any region, in inter-ocular distances."""

@@ -30,6 +30,8 @@ class Scenario:
         noise: Standard deviation of the flow's error a tick.
         wander: Standard deviation of the slow error of the position.
         glitches: Rate of gross errors of a region's flow.
+        free: Share of expressions in which any muscles move, on one side or both, as fast and as large as they
+            may, instead of action units that are known to act together.
         combinations: Action units that act together, with how often they do.
     """
 
@@ -50,6 +52,7 @@ class Scenario:
     noise: float = 0.0009
     wander: float = 0.006
     glitches: float = 4.0
+    free: float = 0.0
     combinations: Combinations = COMBINATIONS
 
     def floor(self, kind: Kind) -> float:

@@ -7,6 +7,8 @@ posed expressions. They are typical values; every simulated person has gains of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,6 +77,22 @@ UNITS: dict[int, dict[str, tuple[float, float]]] = {
     28: {"lower": (0, -0.06), "upper": (0, 0.05), "chin": (0, -0.03), "corner": (-0.01, 0.005)},
 }
 
+FUNNEL = {"corner": (-0.06, 0.0), "upper": (0.0, -0.035), "lower": (0.0, 0.05), "chin": (0.0, 0.02)}
+"""Lips pushed forward and open, as far as it shows from the front."""
+WINK = {
+    "lid": (0.0, 0.035),
+    "cheek": (0.01, -0.025),
+    "mid": (0.0, 0.015),
+    "outer": (0.0, 0.015),
+    "corner": (0.012, -0.015),
+}
+"""One eye closed: a wink, where it is on one side."""
+ASIDE = {
+    "mouth": {"corner": 0.1, "upper": 0.08, "lower": 0.1, "chin": 0.035, "cheek": 0.015, "nostril": 0.012},
+    "jaw": {"chin": 0.09, "lower": 0.07, "corner": 0.03, "upper": 0.01},
+}
+"""How far a mouth or a jaw that is pulled aside takes the parts with it, all in one direction."""
+
 Combinations = tuple[tuple[float, tuple[int, ...]], ...]
 
 COMBINATIONS: Combinations = (
@@ -120,6 +138,13 @@ COMBINATIONS: Combinations = (
 """Units that act together, with how often they do."""
 
 
+SPOKEN = {10, 14, 15, 16, 17, 18, 20, 23, 24, 25, 26, 27, 28}
+"""Units that speech uses as well."""
+
+JAW = {16, 25, 26, 27}
+"""Units of an opening mouth."""
+
+
 def parts_of(layout: Layout) -> tuple[list[str], NDArray[np.int64]]:
     """Return the part of each region and its side (-1 left in the image, 0 middle, 1 right)."""
     words = [name.split("_") for name in layout.names]
@@ -130,7 +155,12 @@ def parts_of(layout: Layout) -> tuple[list[str], NDArray[np.int64]]:
 
 def pattern(unit: int, layout: Layout) -> Array:
     """Return the displacement (R, 2) of a unit at its strongest, on both sides."""
+    return both_sides(UNITS[unit], layout)
+
+
+def both_sides(moved: Mapping[str, tuple[float, float]], layout: Layout) -> Array:
+    """Return the displacement (R, 2) of regions whose parts move so far (outwards, down) on both sides."""
     parts, sides = parts_of(layout)
-    out = np.array([UNITS[unit].get(part, (0.0, 0.0)) for part in parts], np.float32)
+    out = np.array([moved.get(part, (0.0, 0.0)) for part in parts], np.float32)
     out[:, 0] *= sides
     return out

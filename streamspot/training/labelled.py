@@ -89,15 +89,22 @@ def _moved(motion: Tensor) -> Tensor:
 
 
 def learn(
-    network: Network, draw: Callable[[], Sequence[Example]], *, steps: int, on_step: OnStep | None = None
+    network: Network,
+    draw: Callable[[], Sequence[Example]],
+    *,
+    steps: int,
+    rate: float = 4e-3,
+    on_step: OnStep | None = None,
 ) -> Network:
     """Train a network in place on fully labelled recordings, of which ``draw`` gives those of a step.
+
+    ``rate`` is the highest learning rate.
 
     Returns:
         A network of the running mean of its weights, in evaluation mode.
     """
     device = next(network.parameters()).device
-    optimiser = torch.optim.AdamW(network.train().parameters(), lr=4e-3, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(network.train().parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
