@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
+from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Recipe, make_weights
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig
@@ -13,6 +16,7 @@ from streamspot.motion.regions import layout
 from streamspot.simulation import simulate
 from streamspot.simulation.units import pattern
 from streamspot.spotting import SpotSettings, decode, scores_of
+from streamspot.training.labelled import Example
 
 
 def test_runs_are_inclusive_and_last_four_ticks():
@@ -41,6 +45,28 @@ def test_training_is_repeatable(tmp_path):
     assert 0 <= held_out_figures(first, held_out)["mse"] <= 1
     first.save(tmp_path / "tiny.safetensors")
     assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
+
+
+def test_an_expression_that_nothing_shows_is_not_judged():
+    """Where the regions that a program records do not move, a network is not asked to see an expression."""
+    one = next(one for one in map(simulate, range(20)) if one.instances)
+    example = Example.of(one, len(one.motion))
+    assert (example.without_unseen(0.0).targets == example.targets).all()
+    judged = replace(example, motion=example.motion * 0).without_unseen(0.02).targets[:, 3]
+    assert not judged[one.instances[0].onset : one.instances[0].offset].any()
+    assert (judged[example.targets[:, 0] == 0] > 0).any()
+
+
+def test_muscles_move_on_one_side_or_both():
+    """A wink is never on both sides; every other muscle that can moves alone on a side half of the time."""
+    rng = np.random.default_rng(0)
+    for name, muscle in MUSCLES.items():
+        drawn = [movement(rng, (name,)) for _ in range(60)]
+        sides = {one.side for one in drawn}
+        assert sides == ({"L", "R"} if name == "wink" else {"L", "R", "both"} if muscle.sided else {"both"})
+        assert all(max(one.shapes.values()) > 0 for one in drawn)
+    several = [movement(rng) for _ in range(100)]
+    assert {len(one.muscles) for one in several} == {1, 2, 3}
 
 
 def test_the_shipped_weights_know_unseen_recordings():

@@ -83,6 +83,24 @@ def test_an_expression_moves_the_face_and_nothing_else_does():
     assert seen > 40
 
 
+def test_any_muscles_may_move_together():
+    """Where movements are free, mouths go aside and sides move alone, and all of it is seen and labelled."""
+    aside = one_sided = seen = 0
+    corners = [layout("face17").names.index(f"mouth_corner_{side}") for side in ("left", "right")]
+    for seed in range(20):
+        one = simulate(seed, layout="face17", scenario=replace(QUIET, free=1.0))
+        position = one.motion.cumsum(0)
+        for instance in one.instances:
+            moved = position[instance.apex] - position[max(0, instance.onset - 2)]
+            left, right = moved[corners]
+            seen += 1
+            aside += left[0] * right[0] > 0.02**2
+            one_sided += np.abs(left).max() > 0.03 > 3 * np.abs(right).max()
+    assert seen > 40
+    assert aside > 0.05 * seen
+    assert one_sided > 0
+
+
 def test_a_movement_too_faint_to_see_is_no_expression():
     """Of faint activations alone nothing is labelled, though they move the face."""
     for seed in range(10):

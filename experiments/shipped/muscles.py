@@ -52,6 +52,7 @@ MUSCLES: dict[str, Muscle] = {
     "lips in": Muscle({"mouthRollLower": 0.9, "mouthRollUpper": 0.9}, 0.7, False, "pressed"),
     "lower lip in": Muscle({"mouthRollLower": 1.0}, 0.5, False, "pressed"),
     "chin up": Muscle({"mouthShrugLower": 1.0, "mouthShrugUpper": 0.3}, 1.5, False, "pressed"),
+    "long face": Muscle({"jawOpen": 0.6, "mouthClose": 0.5, "mouthPucker": 0.5}, 0.7, False, "pressed"),
     "pout": Muscle({"mouthPucker": 1.0}, 0.9, False, "pout"),
     "funnel": Muscle({"mouthFunnel": 1.0}, 0.6, False, "pout"),
     "mouth left": Muscle({"mouthLeft": 1.0}, 1.2, False, "aside"),

@@ -34,8 +34,11 @@ SPOTTING = {"macro_ticks": (12, SpotSettings().longest), "trough_share": 0.6}
 hardly shorter than its macro-expression; and they learned to dip between two expressions, so a shallow dip is
 within one."""
 
-SCENARIO = Scenario(expressions=11.0, free=0.6)
+SCENARIO = Scenario(expressions=11.0, free=0.6, macro_floor=0.028, micro_floor=0.014)
 """What is simulated: three in five expressions are any muscles that move together."""
+
+UNSEEN = 0.02
+"""Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
 
 measured_flow = partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014))
 """For what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
@@ -98,12 +101,12 @@ class Pool:
         return [self._varied(rng, i, across) for i in rng.integers(0, len(self.examples), self.share)]
 
     def _varied(self, rng: np.random.Generator, number: int, across: Sequence[int]) -> Example:
-        if not self.flow:
-            return vary(rng, self.examples[number], across)
         if rng.random() >= FLOW_ALONE_SHARE:
             return vary(rng, self.examples[number], across, flow_alone_share=0.0)
+        if not self.flow:
+            return vary(rng, self.examples[number], across, flow_alone_share=1.0).without_unseen(UNSEEN)
         one = vary(rng, self.flow[number], across, flow_alone_share=0.0)
-        return replace(one, motion=measured_flow(rng, one.motion).astype(np.float32))
+        return replace(one, motion=measured_flow(rng, one.motion).astype(np.float32)).without_unseen(UNSEEN)
 
 
 def make_weights(

@@ -88,22 +88,17 @@ class Person:
         return self.shape(total)
 
     def free(self, rng: Rng) -> Free:
-        """Draw one to three muscles that contract together, half of them on one side."""
+        """Draw one to three movements that come together, half of them on one side."""
         total = np.zeros((len(self.layout), 2), np.float32)
         spoken, opening, one_sided = True, True, rng.random() < 0.5
         for _ in range(int(rng.choice((1, 2, 3), p=(0.45, 0.35, 0.2)))):
             size, kind = np.float32(rng.uniform(0.5, 1.2)), rng.random()
-            if kind < 0.15:
-                aside = units.ASIDE["mouth" if rng.random() < 0.8 else "jaw"]
-                way = np.array((rng.choice((-1, 1)), rng.normal(0, 0.2)), np.float32)
-                total += size * way * np.array([[aside.get(part, 0.0)] for part in self.parts], np.float32)
+            if kind < 0.3:
+                total += self._any_mouth(rng) * size
                 opening = False
-            elif kind < 0.2:  # with both eyes it were a blink
+            elif kind < 0.36:  # with both eyes it were a blink
                 total += units.both_sides(units.WINK, self.layout) * size
                 spoken, opening, one_sided = False, False, True
-            elif kind < 0.25:
-                total += units.both_sides(units.FUNNEL, self.layout) * size
-                opening = False
             else:
                 unit = list(units.UNITS)[rng.integers(len(units.UNITS))]
                 total += units.pattern(unit, self.layout) * size
@@ -114,6 +109,22 @@ class Person:
             total[self.sides == 0] *= np.float32(0.7)  # what is in the middle is pulled there
             total[self.sides == 0, 0] += np.float32(rng.uniform(0, 0.5)) * total[corners, 0].sum()
         return Free(self.shape(total), spoken, opening)
+
+    def _any_mouth(self, rng: Rng) -> Array:
+        """Draw the displacement (R, 2) of a mouth that is pulled aside, up or down, made wide, narrow, oblique, open.
+
+        The chin follows more or less, cheeks and nostrils a little. One movement outweighs the others.
+        """
+        sizes = rng.normal(0, 1, 5) * (0.1, 0.08, 0.06, 0.04, 0.05) * rng.choice((0.25, 1.0), 5, p=(0.6, 0.4))
+        aside, down, wide, oblique, apart = (float(v) for v in sizes)
+        lips = {"corner": (wide, 0.0), "upper": (0.0, -0.3 * abs(apart)), "lower": (0.0, abs(apart))}
+        follows = {"corner": 1.0, "upper": 0.9, "lower": 1.0, "chin": rng.uniform(0.2, 1), "cheek": 0.15}
+        follows["nostril"] = 0.1
+        out = units.both_sides(lips, self.layout)
+        share = np.array([follows.get(part, 0.0) for part in self.parts], np.float32)
+        out += share[:, None] * np.array((aside, down), np.float32)
+        out[:, 1] += share * self.sides * np.float32(oblique)
+        return out
 
     def reach(self, face: Array) -> float:
         """Return the largest displacement of any region, in inter-ocular distances."""

@@ -77,8 +77,6 @@ UNITS: dict[int, dict[str, tuple[float, float]]] = {
     28: {"lower": (0, -0.06), "upper": (0, 0.05), "chin": (0, -0.03), "corner": (-0.01, 0.005)},
 }
 
-FUNNEL = {"corner": (-0.06, 0.0), "upper": (0.0, -0.035), "lower": (0.0, 0.05), "chin": (0.0, 0.02)}
-"""Lips pushed forward and open, as far as it shows from the front."""
 WINK = {
     "lid": (0.0, 0.035),
     "cheek": (0.01, -0.025),
@@ -87,12 +85,6 @@ WINK = {
     "corner": (0.012, -0.015),
 }
 """One eye closed: a wink, where it is on one side."""
-ASIDE = {
-    "mouth": {"corner": 0.1, "upper": 0.08, "lower": 0.1, "chin": 0.035, "cheek": 0.015, "nostril": 0.012},
-    "jaw": {"chin": 0.09, "lower": 0.07, "corner": 0.03, "upper": 0.01},
-}
-"""How far a mouth or a jaw that is pulled aside takes the parts with it, all in one direction."""
-
 Combinations = tuple[tuple[float, tuple[int, ...]], ...]
 
 COMBINATIONS: Combinations = (

@@ -57,6 +57,18 @@ class Example:
         return cls(motion, targets)
 
 
+    def without_unseen(self, least: float) -> Example:
+        """Return the same with the expressions not judged in which no region moves so far, in the motion as it is."""
+        targets = self.targets.copy()
+        shown = np.concatenate(([False], targets[:, 0] > 0.3, [False])).astype(np.int8)
+        edges, position = np.diff(shown), self.motion.cumsum(0)
+        for first, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+            before = position[max(0, first - 3) : first + 1].mean(0)
+            if np.abs(position[first:stop] - before).max() < least:
+                targets[max(0, first - 3) : stop + 3, 3] = 0
+        return Example(self.motion, targets)
+
+
 def stacked(examples: Sequence[Example], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Return motion (B, T, R, 2) and targets (B, T, 4) of examples of one length."""
     motion = torch.from_numpy(np.stack([one.motion for one in examples]))
