@@ -84,7 +84,7 @@ def expressions(
         least = floor / peak
         usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
         if free:
-            usual = float(np.exp(rng.uniform(np.log(0.2), np.log(1.1))))
+            usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
         strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
         for _ in range(int(rng.integers(2, 6)) if train else 1):
             course = _brief(rng) if train else _course(rng, kind, at_any_speed=free is not None)

@@ -113,9 +113,10 @@ class Person:
     def _any_mouth(self, rng: Rng) -> Array:
         """Draw the displacement (R, 2) of a mouth that is pulled aside, up or down, made wide, narrow, oblique, open.
 
-        The chin follows more or less, cheeks and nostrils a little. One movement outweighs the others.
+        The chin follows more or less, cheeks and nostrils a little. One movement outweighs the others. A nose that
+        is pulled along turns the fitted head, so the upper face seems to go the other way.
         """
-        sizes = rng.normal(0, 1, 5) * (0.1, 0.08, 0.06, 0.04, 0.05) * rng.choice((0.25, 1.0), 5, p=(0.6, 0.4))
+        sizes = rng.normal(0, 1, 5) * (0.12, 0.1, 0.06, 0.04, 0.05) * rng.choice((0.25, 1.0), 5, p=(0.6, 0.4))
         aside, down, wide, oblique, apart = (float(v) for v in sizes)
         lips = {"corner": (wide, 0.0), "upper": (0.0, -0.3 * abs(apart)), "lower": (0.0, abs(apart))}
         follows = {"corner": 1.0, "upper": 0.9, "lower": 1.0, "chin": rng.uniform(0.2, 1), "cheek": 0.15}
@@ -124,6 +125,9 @@ class Person:
         share = np.array([follows.get(part, 0.0) for part in self.parts], np.float32)
         out += share[:, None] * np.array((aside, down), np.float32)
         out[:, 1] += share * self.sides * np.float32(oblique)
+        above = self._upper | np.array([part == "lid" for part in self.parts])
+        out[above, 0] -= np.float32(aside * rng.uniform(-0.05, 0.25))
+        out[above, 1] += self.sides[above] * np.float32(aside * rng.uniform(-0.25, 0.25))
         return out
 
     def reach(self, face: Array) -> float:

@@ -56,7 +56,6 @@ class Example:
                 targets[max(0, one.onset - 3) : one.offset + 4, 3] = 0
         return cls(motion, targets)
 
-
     def without_unseen(self, least: float) -> Example:
         """Return the same with the expressions not judged in which no region moves so far, in the motion as it is."""
         targets = self.targets.copy()
