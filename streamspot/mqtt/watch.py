@@ -87,6 +87,7 @@ class Watch(Incoming[Followed]):
             return None
         if one.update.pts < before - _BACK_S:
             one = Followed(replace(one.stats), one.delivered, one.update)
+        one.stats.pts = one.update.pts
         self._followed[name] = one
         numbers = zip(*(each.delivered for each in self._followed.values()), strict=True)
         self.delivery.queued, self.delivery.acknowledged, self.delivery.lost = map(sum, numbers)
@@ -143,7 +144,7 @@ def _scores(payload: IntensityPayload) -> list[tuple[int, Score]]:
 def _count(stats: Stats, payload: StatsPayload) -> None:
     """Take over what the stream measures of itself."""
     stats.model, stats.look_ahead = printable(payload.model), payload.look_ahead
-    stats.fps, stats.pts, stats.frames = payload.fps, payload.pts, payload.frames
+    stats.fps, stats.frames = payload.fps, payload.frames
     stats.dropped, stats.faceless = payload.dropped, payload.faceless
     for name, took in payload.latency_ms.items():
         if name in stats.stages:
