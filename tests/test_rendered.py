@@ -9,7 +9,9 @@ import pytest
 
 from experiments.shipped.actors import FIRST_SEED, Actor
 from experiments.shipped.heads import SIZE, Clip, HeadModel
-from experiments.shipped.rasterise import rasterise
+from experiments.shipped.rasterise import _at_once, _one_by_one, rasterise
+from experiments.strangers.people import FIRST_SEED as STRANGERS
+from experiments.strangers.people import Notes, Stranger
 
 
 @pytest.fixture
@@ -41,6 +43,31 @@ def test_the_nearer_surface_hides_the_farther() -> None:
     for triangles in ([(0, 2, 1), (3, 5, 4)], [(3, 5, 4), (0, 2, 1)]):
         covered, values = rasterise(points, np.array(triangles), colour, SIZE)
         np.testing.assert_allclose(values[covered], 2, atol=1e-4)
+
+
+def test_compiled_code_draws_the_same() -> None:
+    """Test that triangles one by one, as compiled code draws them, make the picture that all at once make."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(2, 62, (30, 2)), rng.uniform(0, 9, (30, 1))], 1).astype(np.float32)
+    points[1::3] = points[::3] + rng.uniform(-5, 5, (10, 3))
+    points[2::3] = points[::3] + rng.uniform(-5, 5, (10, 3))
+    points[:, :2] = points[:, :2].clip(1, 62)
+    triangles, colour = np.arange(30).reshape(-1, 3), rng.uniform(0, 1, (30, 2)).astype(np.float32)
+    (one, first), (two, second) = (draw(points, triangles, colour, 64) for draw in (_at_once, _one_by_one))
+    assert one.any()
+    assert (one == two).mean() > 0.999
+    assert (np.abs(first - second).max(-1) < 1e-3).mean() > 0.995
+
+
+def test_what_is_known_of_a_stranger_is_kept(model: HeadModel, tmp_path: Path) -> None:
+    """Test that a stranger shows what the notes say, and that notes are read back as they were written."""
+    people = [Stranger(model, STRANGERS + number, 4.0) for number in range(3)]
+    for person in people:
+        person.notes().save(tmp_path / "notes.json")
+        assert Notes.load(tmp_path / "notes.json") == person.notes()
+        for one in person.shown:
+            assert np.abs(person.position[one.instance.apex]).max() > 0
+        assert not person.shown or not person.context.startswith("nothing")
 
 
 def test_a_seed_is_a_clip(model: HeadModel) -> None:
