@@ -13,7 +13,7 @@ from small_pictures import small_picture
 
 from streamspot.errors import SourceError
 from streamspot.sources import Feed
-from streamspot.sources.live import LiveSource, Origin
+from streamspot.sources.live import LiveSource
 from streamspot.types import Frame
 
 Life = Iterator[object]
@@ -22,6 +22,8 @@ Life = Iterator[object]
 
 class _Camera:
     """A camera that does what its life says, and fails when that is over."""
+
+    greeting = ""
 
     def __init__(self, life: Life, fps: float | None) -> None:
         self.fps = fps
@@ -47,15 +49,15 @@ class _Bench:
         self.openings = 0
         self.opened: list[float] = []
         self._lives, self._fps = lives, fps
-        self.source = LiveSource(Origin("eye", "eye", self._open, stall, "more light helps"))
+        self.source = LiveSource("eye", "eye", self._open, stall=stall, slow="more light helps")
 
-    def _open(self) -> tuple[_Camera, str]:
+    def _open(self) -> _Camera:
         life = self._lives[min(self.openings, len(self._lives) - 1)]
         self.openings += 1
         self.opened.append(time.monotonic())
         if isinstance(life, SourceError):
             raise life
-        return _Camera(life(), self._fps), ""
+        return _Camera(life(), self._fps)
 
     def take(self, wanted: int, timeout: float = 20.0) -> list[Frame]:
         frames: list[Frame] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,33 +12,34 @@ from itertools import islice
 from streamspot.mqtt import payloads
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings
-from streamspot.sources.base import new_messages
+from streamspot.sources.base import Source
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Frame, Update
 
 
-class _Camera:
-    """Shows 30 pictures, nothing for 2.6 s, and 20 more."""
+class _Camera(Source):
+    """Shows 30 pictures, the second once the first has been analysed, nothing for 2.6 s, and 20 more."""
 
-    name, stream, live, fps, identity = "eye", "eye", True, 30.0, "eye:1"
+    live = True
 
     def __init__(self) -> None:
-        self.messages = new_messages()
+        super().__init__("eye", "eye", fps=30.0)
+        self.watched = threading.Event()
 
     def read(self) -> Iterator[Frame]:
         started = time.monotonic()
         for frame in islice(Synthetic(seconds=7, expressions=1).read(), 50):
+            if frame.index == 1:
+                self.watched.wait()
             time.sleep(2.6 if frame.index == 30 else 0.03)
             now = time.monotonic_ns()
             yield replace(frame, captured_ns=now, pts=now / 1e9 - started)
 
-    def close(self) -> None:
-        """Nothing to close."""
-
 
 def test_a_silent_camera_looks_lost():
     """No face is in view, the rate falls to nothing, and the retained state says since when."""
-    run = StreamRun(load_settings({"source": "synthetic"}), _Camera())
+    camera = _Camera()
+    run = StreamRun(load_settings({"source": "synthetic"}), camera)
     run.load()
     got: list[tuple[float, Update, float]] = []
     end: list[BaseException | None] = []
@@ -46,6 +48,7 @@ def test_a_silent_camera_looks_lost():
         if isinstance(item, Update):
             got.append((time.monotonic(), item, run.stats.fps))
             run.taken()
+            camera.watched.set()
         else:
             end.append(item)
 

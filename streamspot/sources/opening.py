@@ -15,11 +15,11 @@ from av.container import InputContainer
 
 from streamspot.credentials import with_password
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name
+from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name, without_login
 from streamspot.sources.cameras import camera_source
 from streamspot.sources.decoding import is_finite
 from streamspot.sources.images import ImageFolder
-from streamspot.sources.live import LiveSource, Origin
+from streamspot.sources.live import LiveSource
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.network import STALL_S, NetworkStream, open_address
 from streamspot.sources.stdin import StandardInput
@@ -130,14 +130,8 @@ def _live(
     name, parts = redact(address), urlsplit(address)
     title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
 
-    def opened() -> tuple[NetworkStream, str]:
-        stream = NetworkStream(opening(), name, wanted)
-        return stream, "".join(stream.messages)
-
-    place = address.replace(
-        parts.netloc, parts.netloc.rpartition("@")[2], 1
-    )  # a new password is no other stream
-    return LiveSource(Origin(name, stream_name(title, place), opened, STALL_S, slow))
+    stream = stream_name(title, without_login(address))  # a new password is no other stream
+    return LiveSource(name, stream, lambda: NetworkStream(opening(), name, wanted), stall=STALL_S, slow=slow)
 
 
 def _interruptibly(job: Callable[[], T]) -> T:
