@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -36,6 +39,34 @@ def terminal_size(console: Console) -> tuple[int, int]:
         if size.columns > 0 and size.lines > 0:
             return size.columns, size.lines
     return console.width, console.height
+
+
+@contextlib.contextmanager
+def suspendable(leave: Callable[[], None], come_back: Callable[[], None]) -> Iterator[None]:
+    """Give the terminal back while Ctrl-Z has stopped the process.
+
+    Where signals cannot be handled, on Windows and in other threads than the first, nothing is done.
+
+    Args:
+        leave: Called before the process stops.
+        come_back: Called when it goes on.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        leave()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # and here it goes on
+        signal.signal(signal.SIGTSTP, stop)
+        come_back()
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def debugging() -> bool:

@@ -26,9 +26,10 @@ from streamspot.datasets.measure import (
 )
 from streamspot.datasets.store import Meta, save
 from streamspot.datasets.videos import Found, Video
-from streamspot.errors import DataError, StreamspotError
+from streamspot.errors import DataError, SourceError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, work_off
+from streamspot.sources.video import VideoFile
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
@@ -140,7 +141,7 @@ def _length(video: Video) -> int:
     """Return how many frames a video has, 0 where that is not known before it is read."""
     if video.file is None:
         return len(video.pictures)
-    capture = cv2.VideoCapture(str(video.file))
-    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    capture.release()
-    return int(frames) if 0 < frames < 1e9 else 0
+    try:
+        return VideoFile(video.file).length
+    except SourceError:  # a recording of motion, or no video, which is said when its turn comes
+        return 0

@@ -85,6 +85,9 @@ class Timeline:
 class VideoFile(Source):
     """A recorded video: a local file, or an address that serves one.
 
+    Attributes:
+        length: Number of pictures by the file's account, 0 while unknown.
+
     Args:
         address: Path of the file, or an ``http(s)`` address of one.
         stream: Number of the video stream to read; None for the one that a player takes.
@@ -103,12 +106,13 @@ class VideoFile(Source):
             place = without_login(self._address)  # a new password is no other recording
             identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
             super().__init__(name, stream_name(Path(name).stem, place), identity)
+            self.length = 0
             return
         path = Path(self._address)
         identity = _checked(path, self._address)
         super().__init__(self._address, stream_name(path.stem, str(path.absolute())), identity)
         decoder = self._open(deque())  # what it says is said when it is read
-        self.fps = decoder.fps
+        self.fps, self.length = decoder.fps, decoder.length
         decoder.close()
 
     def read(self) -> Iterator[Frame]:
