@@ -81,10 +81,6 @@ class Decoder:
         except SourceError:
             container.close()
             raise
-        width, height = self._stream.width, self._stream.height
-        if width * height > MOST_PIXELS:
-            container.close()
-            raise SourceError(f"the pictures of {name} have {width}x{height} pixels; 64 million are the most")
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
@@ -126,6 +122,13 @@ class Decoder:
 
     def _chosen(self, number: int | None) -> av.VideoStream:
         """Return the stream of that number, or the one that a player takes."""
+        stream, name = self._named(number), self._name
+        if stream.width * stream.height > MOST_PIXELS:
+            size = f"{stream.width}x{stream.height}"
+            raise SourceError(f"the pictures of {name} have {size} pixels; 64 million are the most")
+        return stream
+
+    def _named(self, number: int | None) -> av.VideoStream:
         name = self._name
         # Without a context its codec is unknown.
         streams = [one for one in self._container.streams.video if one.codec_context is not None]

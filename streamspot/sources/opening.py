@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from av.container import InputContainer
-
 from streamspot.credentials import with_password
 from streamspot.errors import SourceError
 from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name, without_login
@@ -100,7 +98,7 @@ def _address(scheme: str, address: str) -> Source:
     address = with_password(address)
     if scheme in {"http", "https"}:
         return _web(address)
-    return _live(address, lambda: open_address(address), "check the network and the camera's settings")
+    return _live(address, slow="check the network and the camera's settings")
 
 
 def _web(address: str) -> Source:
@@ -121,17 +119,18 @@ def _web(address: str) -> Source:
     if finite:
         return VideoFile(address, stream=wanted, follow=follow)
     # The decoder invents a rate where the server declares none, which is nearly always.
-    return _live(address, lambda: open_address(address, follow=follow), "", wanted)
+    return _live(address, follow=follow, wanted=wanted)
 
 
-def _live(
-    address: str, opening: Callable[[], InputContainer], slow: str, wanted: int | None = None
-) -> LiveSource:
+def _live(address: str, *, slow: str = "", follow: bool = False, wanted: int | None = None) -> LiveSource:
     name, parts = redact(address), urlsplit(address)
     title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
 
+    def opening() -> NetworkStream:
+        return NetworkStream(open_address(address, follow=follow), name, wanted)
+
     stream = stream_name(title, without_login(address))  # a new password is no other stream
-    return LiveSource(name, stream, lambda: NetworkStream(opening(), name, wanted), stall=STALL_S, slow=slow)
+    return LiveSource(name, stream, opening, stall=STALL_S, slow=slow)
 
 
 def _interruptibly(job: Callable[[], T]) -> T:
