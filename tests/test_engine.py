@@ -80,7 +80,7 @@ def test_the_decoder_settings_of_the_weights_hold_in_a_run(
     path, scores, events = recorded
     shipped = Model.load(device="cpu")
     strict = tmp_path / "strict.safetensors"
-    Model(shipped._network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
+    Model(shipped.network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
     again, found = collect(path, weights=str(strict))
     assert again == scores
     assert any(event.phase == "offset" for event in events)
@@ -99,7 +99,7 @@ def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[
     """Other weights, another decoder, another flow: another session; a name of one's own is kept."""
     path, _, events = recorded
     shipped = Model.load(device="cpu")
-    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
+    Model(shipped.network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
         tmp_path / "w.safetensors"
     )
     sessions = {
