@@ -14,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.segment import Segment, Segments
 
+from streamspot.dashboard.look import Look
 from streamspot.dashboard.picture import picture
-from streamspot.dashboard.view import View
+from streamspot.dashboard.view import Views
 from streamspot.engine import Engine
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.outputs import Outputs
@@ -34,14 +35,16 @@ async def watch(width: int, height: int) -> list[list[Segment]]:
             run = StreamRun(load_settings({**flags, "journal": Path(folder)}))
             run.load()
             async with Outputs(run) as outputs, Engine([run]) as engine:
-                view = View(run.stats, outputs.delivery)
+                views = Views([run.stats], outputs.delivery)
                 async for _, update in engine:
                     await outputs.take(update)
-                    view.take(update)
+                    views.take(run.name, update)
                     if update.pts > UNTIL:
                         break
                 await asyncio.sleep(0.1)  # the last event is acknowledged
-                return picture(view.shown(elapsed=update.pts, ending="q ends the run"), width, height)
+                return picture(
+                    views.shown(elapsed=update.pts, ending="q quit · ? keys"), Look(), width, height
+                )
 
 
 def svg(lines: list[list[Segment]], width: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,6 +31,10 @@ from streamspot.settings import Settings, load_settings
 from streamspot.stats import Delivery
 from streamspot.threads import one_thread
 from streamspot.types import Event
+
+if TYPE_CHECKING:
+    from streamspot.commands import Command
+    from streamspot.outputs import Outputs
 
 app = typer.Typer()
 
@@ -94,10 +98,12 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
 
         _on_signals(stop)
         outputs = await stack.enter_async_context(Outputs(run, delivery))
+        if isinstance(screen, Dashboard):
+            screen.control(_in_loop(outputs), lambda _, sensitivity: run.decoder(sensitivity))
         engine = await stack.enter_async_context(Engine([run]))
         async for _, update in engine:
             await outputs.take(update)
-            screen.take(update)
+            screen.take(run.name, update)
         ended = run.ending.asked
     if (complaint := outputs.complaint()) is not None:
         raise complaint
@@ -121,8 +127,18 @@ class _Impatient(ThreadPoolExecutor):
 def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: bool) -> Dashboard | PlainLines:
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
-        return Dashboard(run.stats, delivery, quiet, on_quit=run.stop)
+        return Dashboard([run.stats], delivery, quiet, on_quit=run.stop)
     return PlainLines(run.stats, delivery, quiet.console if stdout_taken else Console())
+
+
+def _in_loop(outputs: Outputs) -> Callable[[str, Command], None]:
+    """Return what obeys a command of another thread in the event loop's."""
+    loop = asyncio.get_running_loop()
+
+    async def obey(asked: Command) -> None:
+        outputs.obey(asked)
+
+    return lambda _, asked: asyncio.run_coroutine_threadsafe(obey(asked), loop).result(timeout=1.0)
 
 
 def _on_signals(act: Callable[[], None]) -> None:
