@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -29,6 +31,9 @@ from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
+
+_LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
+_LOADING = threading.Lock()
 
 
 def _device(name: str) -> torch.device:
@@ -105,6 +110,17 @@ class Model:
         except (ValueError, TypeError):
             raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
         return cls(network, about[0], spotting=about[1], device=str(place))
+
+    @classmethod
+    def shared(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+        """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
+        path, place = _find(name_or_path), str(_device(device))
+        about = path.stat()
+        key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
+        with _LOADING:
+            if (model := _LOADED.get(key)) is None:
+                model = _LOADED[key] = cls.load(path, device=place)
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
