@@ -370,7 +370,8 @@ class StreamRun:
     def _count(self, frame: Frame, took: float) -> bool:
         """Count a frame and how many seconds it took; return whether a face is in it."""
         stats = self.stats
-        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
+        paced = stats.live or self.settings.capture.speed != "max"
+        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if paced else 0.0
         stats.stages["total"].add(waited or took)
         stats.frames += 1
         seen = self._estimator is not None and self._estimator.visible > 0

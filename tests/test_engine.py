@@ -263,10 +263,10 @@ async def _controlled(
         async for run, update in engine:
             await outputs.take(run, update)
             if not events and update.events:
-                outputs.obey(Label("macro"))
-                outputs.obey(Pause())
-                asyncio.get_running_loop().call_later(0.3, outputs.obey, Sensitivity(0.6))
-                asyncio.get_running_loop().call_later(0.4, outputs.obey, Resume())
+                outputs.obey(run.name, Label("macro"))
+                outputs.obey(run.name, Pause())
+                asyncio.get_running_loop().call_later(0.3, outputs.obey, run.name, Sensitivity(0.6))
+                asyncio.get_running_loop().call_later(0.4, outputs.obey, run.name, Resume())
             events += update.events
             paused.append(update.controls.paused)
     return events, paused, outputs, run
