@@ -104,6 +104,11 @@ class Dashboard:
         """Show what an update of a stream brought to light."""
         self._views.take(stream, update)
 
+    def add(self, stats: Stats) -> None:
+        """Show one more stream, or one of that name anew, and no longer one without a name."""
+        self._stats = [*(one for one in self._stats if one.stream not in {"", stats.stream}), stats]
+        self._views.add(stats)
+
     def control(self, obey: Obey, decoder: Decoder | None = None) -> None:
         """Let keys command the streams from now on.
 

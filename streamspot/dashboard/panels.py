@@ -202,17 +202,10 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
         "peak": 4,
         "decided": 7,
     }
-    one_face = len({event.face for event in events}) < 2
-    one_stream = len({event.stream for event in events}) < 2
-    for name in (
-        *["stream"] * one_stream,
-        *["face"] * one_face,
-        "peak",
-        "decided",
-        "lasted",
-        "face",
-        "stream",
-    ):
+    if len({event.stream for event in events}) < 2:
+        del columns["stream"]
+    alone = len({event.face for event in events}) < 2
+    for name in (*["face"] * alone, "peak", "decided", "lasted", "face", "stream"):
         if sum(columns.values()) + len(columns) + 1 > inner:
             columns.pop(name, None)
     spare = inner - sum(columns.values()) - len(columns) - 1

@@ -206,6 +206,12 @@ class Views:
         """Expressions that were found and are over."""
         return sum(view.expressions for view in self.by_name.values())
 
+    def add(self, stats: Stats) -> None:
+        """Show one more stream, or one of that name anew, and no longer one without a name."""
+        with self._lock:
+            self.by_name.pop("", None)
+            self.by_name[stats.stream] = View(stats)
+
     def take(self, stream: str, update: Update) -> None:
         """Note what an update of a stream brought to light."""
         several = f"{stream}: " if len(self.by_name) > 1 else ""
