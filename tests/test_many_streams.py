@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,16 @@ def test_sources_may_be_repeated_or_listed_with_settings_of_their_own(tmp_path: 
     assert [one.source for one in load_streams({})] == ["0"]
     with pytest.raises(SettingsError, match="2 sources"):
         load_settings({}, file)
+
+
+def test_the_list_shown_in_the_documentation_works(tmp_path: Path):
+    """The page about sources shows a settings file as it may be."""
+    page = (Path(__file__).parents[1] / "docs" / "sources.md").read_text()
+    file = tmp_path / "shown.yaml"
+    file.write_text(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0])
+    first, door = load_streams({}, file)
+    assert (first.source, first.face.faces) == ("0", 1)
+    assert (door.name.stream, door.face.choose, door.mqtt.broker) == ("door", "largest", first.mqtt.broker)
 
 
 @pytest.mark.parametrize(
