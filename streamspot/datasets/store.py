@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, Validati
 from streamspot.datasets.annotations import MISSING, Annotated, Faults, read_annotations, write_annotations
 from streamspot.datasets.recording import Dataset, Recording, sample_point, to_tick, to_ticks
 from streamspot.errors import DataError
-from streamspot.files import write_atomically
+from streamspot.files import make_private, write_atomically
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
@@ -124,7 +124,7 @@ def save(
     folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: list[Annotated], meta: Meta
 ) -> None:
     """Write a data set in the form ``load`` takes; files that are there are replaced once all three are written."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     declared = meta.model_dump(mode="json", exclude_defaults=True)
     with (
         write_atomically(folder / FEATURES) as features,

@@ -86,7 +86,7 @@ class ModelConfig:
             (fits, "regions", f"{self.layout} has {len(known or ())} regions"),
             (self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}"),
             (self.encoder in get_args(Encoder), "encoder", "choose causal or transformer"),
-            (1 <= self.width <= 1024, "width", "choose 1 to 1024 channels"),
+            (1 <= self.width <= 256, "width", "choose 1 to 256 channels"),
             (0 < len(self.dilations) <= 16 and powers, "dilations", "give 1 to 16 powers of two up to 1024"),
             (0 < len(self.time_constants) <= 16 and times, "time_constants", "give 1 to 16 times in seconds"),
             (self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width"),

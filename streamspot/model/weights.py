@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamspot.errors import ModelError
+from streamspot.files import write_atomically
 from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
@@ -89,18 +90,17 @@ class Model:
                     raise ModelError(
                         f"{path} holds weights of another program; give weights made by streamspot train"
                     )
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                network = Network(_config(path, metadata["config"]))  # some MB at most
+                parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+                if found != _shapes(network):  # before anything that the file asks for is allocated
+                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
+                weights = {name: file.get_tensor(name) for name in found}
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
-        try:
-            network = Network(ModelConfig.from_json(metadata["config"]))
-            network.load_state_dict(weights)
-        except ModelError as error:
-            raise ModelError(f"{path} asks for a network that cannot be: {error}; {remedy}") from None
-        except RuntimeError:
-            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
+        network.load_state_dict(weights)
         try:
             about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
         except (ValueError, TypeError):
@@ -121,7 +121,8 @@ class Model:
         }
         weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
         try:
-            save_file(weights, path, metadata)
+            with write_atomically(Path(path), private=False) as part:
+                save_file(weights, part, metadata)
         except (SafetensorError, OSError) as error:
             raise ModelError(
                 f"the model cannot be written to {path} ({error}); choose another place"
@@ -178,6 +179,21 @@ class Model:
         features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
         output = self._network.judge(features)
         return torch.cat((output.intensity[:, None], output.classes), 1)
+
+
+def _config(path: Path, text: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(text)
+    except ModelError as error:
+        raise ModelError(
+            f"{path} asks for a network that cannot be: {error}; train or fetch it again"
+        ) from None
+
+
+def _shapes(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type, as safetensors names it, and shape of each weight."""
+    names = {torch.float32: "F32", torch.int64: "I64"}
+    return {key: (names[one.dtype], tuple(one.shape)) for key, one in network.state_dict().items()}
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from streamspot.errors import SettingsError
+from streamspot.files import make_private
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
@@ -69,9 +70,8 @@ class Database:
         self._durable = durable
         with contextlib.ExitStack() as stack:
             stack.enter_context(_saying())
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # the log beside it gets the same mode
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+            make_private(path.parent)
+            path.touch(0o600)  # the log beside it gets the same mode
             self._rows = stack.enter_context(contextlib.closing(_connect(path)))
             self._hold()
             self._sync = stack.enter_context(contextlib.closing(_connect(path)))
