@@ -159,7 +159,7 @@ class Outputs:
         if settings.ros:
             bridges.append(Ros(node, name))
         if settings.homeassistant:
-            bridges.append(HomeAssistant(node, name))
+            bridges.append(HomeAssistant(node, name, commands=settings.commands))
         publisher = Publisher(
             url,
             node=node,

@@ -77,10 +77,19 @@ def recordings(folder: Path, good: Path) -> Cases:
     for value in (None, 7, [], {}, True):
         yield case(f"stream is {value!r}", header(stream=value))
     for key in json.loads(head):
-        yield case(f"no {key}", whole(json.dumps({k: v for k, v in json.loads(head).items() if k != key}), *lines))
+        yield case(
+            f"no {key}", whole(json.dumps({k: v for k, v in json.loads(head).items() if k != key}), *lines)
+        )
     for value in ("NaN", "1e999", "1" + "0" * 400, '"x"', "null"):
         yield case(f"origin {value[:12]}", whole(head.replace('"origin":0.0', f'"origin":{value}'), *lines))
-    for start in ("9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00", "yesterday", "2026-11-22", 5, LONG):
+    for start in (
+        "9999-12-31T23:59:59+00:00",
+        "0001-01-01T00:00:00+00:00",
+        "yesterday",
+        "2026-11-22",
+        5,
+        LONG,
+    ):
         yield case(f"start {str(start)[:12]}", header(start=start))
     yield case("unknown layout", header(layout="face900"))
     yield case("layout of 3 MB", header(layout=LONG))
@@ -94,13 +103,14 @@ def recordings(folder: Path, good: Path) -> Cases:
             if not (field in {"pts", "quality"} and value == "-1"):
                 parts = [json.dumps(one) for one in row]
                 parts[place] = value
-                yield case(f"{field} {value[:12]}", whole(head, *lines[:5], f"[{','.join(parts)}]", *lines[6:]))
+                yield case(
+                    f"{field} {value[:12]}", whole(head, *lines[:5], f"[{','.join(parts)}]", *lines[6:])
+                )
     values = [["x"] * 34, [0.1] * 33, [0.1] * 400, [[0.1]] * 34, [1e39] * 34, [None] * 34, [0.1] * 500_000]
     for one in values:
         line = json.dumps([*row[:5], one])
         yield case(f"values {str(one)[:12]} x {len(one)}", whole(head, *lines[:5], line, *lines[6:]))
     yield case("time runs back", whole(head, *lines[:9], *lines[:9]))
-    yield case("tick far ahead", whole(head, *lines[:5], json.dumps([0, 9 * 10**9, *row[2:]])))
     yield case("line nested", whole(head, *lines[:5], DEEP, *lines[6:]))
     yield case("line of 3 MB", whole(head, *lines[:5], f'["{LONG}"]', *lines[6:]))
     yield case("a line of text", whole(head, *lines[:5], "hello", *lines[6:]))
@@ -131,7 +141,9 @@ def weights(folder: Path, good: Path) -> Cases:
         return struct.pack("<Q", len(text)) + text + body
 
     def configured(**changes: object) -> bytes:
-        return packed(about | {"__metadata__": about["__metadata__"] | {"config": json.dumps(config | changes)}})
+        return packed(
+            about | {"__metadata__": about["__metadata__"] | {"config": json.dumps(config | changes)}}
+        )
 
     for key, value in (
         *(("regions", value) for value in (10**9, -1, 1.5, "17", None, 256)),
@@ -155,7 +167,12 @@ def weights(folder: Path, good: Path) -> Cases:
     for key in ("config", "provenance", "spotting"):
         for text in ("", "[]", "{", DEEP, "NaN", '"' + LONG + '"'):
             yield case(f"{key} {text[:5]!r}", packed(about | {"__metadata__": meta | {key: text}}))
-    for spotting in ({"smooth": 10**12}, {"macro_score": "x"}, {"thresholds": [0.1] * 10**5}, {"x" * 10**6: 1}):
+    for spotting in (
+        {"smooth": 10**12},
+        {"macro_score": "x"},
+        {"thresholds": [0.1] * 10**5},
+        {"x" * 10**6: 1},
+    ):
         text = json.dumps(spotting)
         yield case(f"spotting {text[:12]}", packed(about | {"__metadata__": meta | {"spotting": text}}))
     yield case("header of 2**60 bytes", struct.pack("<Q", 2**60) + content[8:])
@@ -217,10 +234,13 @@ def settings(folder: Path, good: Path) -> Cases:
         yield name, ["run", "--config", str(path), "--source", str(good), "--no-ui"]
         if number % 3 == 0:
             out = str(folder / "w.safetensors")
-            yield f"{name} (train)", ["train", "--data", str(data), "--config", str(path), "--out", out, "--no-ui"]
+            yield (
+                f"{name} (train)",
+                ["train", "--data", str(data), "--config", str(path), "--out", out, "--no-ui"],
+            )
 
 
-def data_sets(folder: Path, good: Path) -> Cases:  # noqa: ARG001 - as the others
+def data_sets(folder: Path, good: Path) -> Cases:
     """Data sets: ``features.npz``, ``annotations.csv``, ``meta.yaml``."""
     write_small(folder / "0", subjects=2)
     files = {path.name: path.read_bytes() for path in (folder / "0").iterdir()}
@@ -239,12 +259,11 @@ def data_sets(folder: Path, good: Path) -> Cases:  # noqa: ARG001 - as the other
         array = b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(head)) + head + body
         return _zip({f"{name}.npy": array})
 
-    zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
     yield case("claims 4 TB", features_npz=archive("s0_v0", (10**9, 512, 2)))
     yield case("claims more than there are numbers", features_npz=archive("s0_v0", (2**62, 2**62, 2)))
     yield case("a negative shape", features_npz=archive("s0_v0", (-1, 10, 2)))
-    yield case("a zip bomb of 2 GB", features_npz=_bomb("s0_v0.npy", 2 * 10**9, zeros))
-    yield case("a bomb within its header's shape", features_npz=_bomb("s0_v0.npy", 10**9, None))
+    yield case("a zip bomb of 2 GB", features_npz=_bomb("s0_v0.npy", 2 * 10**9))
+    yield case("a bomb within its header's shape", features_npz=_bomb("s0_v0.npy", 10**9))
     yield case("pickled objects", features_npz=_pickled())
     yield case("text as numbers", features_npz=_saved(np.array([["x"] * 2])))
     yield case("complex numbers", features_npz=_saved(np.zeros((300, 10, 2), complex)))
@@ -254,7 +273,10 @@ def data_sets(folder: Path, good: Path) -> Cases:  # noqa: ARG001 - as the other
     yield case("300 regions", features_npz=_saved(np.zeros((300, 300, 2), np.float32)))
     yield case("dates", features_npz=_saved(np.zeros((300, 10, 2), "datetime64[s]")))
     yield case("a structure", features_npz=_saved(np.zeros((300, 10, 2), [("a", "f4")])))
-    yield case("a header of code", features_npz=_zip({"a.npy": b"\x93NUMPY\x01\x00\x20\x00" + b"__import__('os').getcwd()".ljust(32)}))
+    yield case(
+        "a header of code",
+        features_npz=_zip({"a.npy": b"\x93NUMPY\x01\x00\x20\x00" + b"__import__('os').getcwd()".ljust(32)}),
+    )
     yield case("path as a name", features_npz=_saved(np.zeros((300, 10, 2), np.float32), "../../x"))
     yield case("no zip", features_npz=b"hello")
     yield case("cut", features_npz=files["features.npz"][:999])
@@ -268,9 +290,13 @@ def data_sets(folder: Path, good: Path) -> Cases:  # noqa: ARG001 - as the other
         cells[columns.index(column)] = value
         return "\n".join((head, ",".join(cells), *rows[1:])) + "\n"
 
-    for column in [name for name in columns if name in {"fps", "onset", "apex", "offset", "point", "frames", "kind"}]:
+    for column in [
+        name for name in columns if name in {"fps", "onset", "apex", "offset", "point", "frames", "kind"}
+    ]:
         for value in ("1e999", "9" * 400, "-5", "NaN", "=1+1", "x\0y", LONG):
-            if not (value == "NaN" and column in {"apex", "point", "offset"}) and not (value == "-5" and column != "fps"):
+            if not (value == "NaN" and column in {"apex", "point", "offset"}) and not (
+                value == "-5" and column != "fps"
+            ):
                 yield case(f"{column} {value[:8]}", annotations_csv=cell(column, value))
     yield case("a field of 3 MB, quoted", annotations_csv=head + '\n"' + LONG)
     yield case("NUL", annotations_csv=table.encode() + b"\0" * 4096)
@@ -293,7 +319,9 @@ def tables(folder: Path, good: Path) -> Cases:
     """Point labels in CSV, and Excel sheets."""
     head = "video,subject,kind,point,fps\n"
 
-    def case(name: str, content: str | bytes, file: str = "points.csv", layout: str = "folder") -> tuple[str, list[str]]:
+    def case(
+        name: str, content: str | bytes, file: str = "points.csv", layout: str = "folder"
+    ) -> tuple[str, list[str]]:
         place = folder / str(len(list(folder.iterdir())))
         place.mkdir()
         (place / "v.motion").write_bytes(good.read_bytes())
@@ -301,7 +329,16 @@ def tables(folder: Path, good: Path) -> Cases:
         out = str(folder / "out")
         return name, ["extract", str(place), "--layout", layout, "--out", out, "--jobs", "1", "--no-ui"]
 
-    for video in ("/etc/passwd", "../../../etc/passwd", "/dev/zero", "/proc/self/mem", ".", LONG, "x\0y", "\x1b[2J"):
+    for video in (
+        "/etc/passwd",
+        "../../../etc/passwd",
+        "/dev/zero",
+        "/proc/self/mem",
+        ".",
+        LONG,
+        "x\0y",
+        "\x1b[2J",
+    ):
         yield case(f"video {video[:12]!r}", head + f"{video},ann,macro,20,\n")
     for point in ("9" * 400, "1e999", "NaN", "-1", "x", "10000000"):
         yield case(f"point {point[:8]}", head + f"v.motion,ann,macro,{point},\n")
@@ -315,7 +352,7 @@ def tables(folder: Path, good: Path) -> Cases:
     for name, content in {
         "no zip": b"hello",
         "an empty zip": _zip({}),
-        "a bomb of 2 GB": _bomb(sheet, 2 * 10**9, zlib.compressobj(9, zlib.DEFLATED, -15), _BOOK),
+        "a bomb of 2 GB": _bomb(sheet, 2 * 10**9, _BOOK),
         "entities that double": _zip(_BOOK | {sheet: _LAUGHS}),
         "a cell in column XFD of a million rows": _zip(_BOOK | {sheet: _FAR}),
         "no sheet": _zip({name: content for name, content in _BOOK.items() if "sheet" not in name}),
@@ -324,7 +361,7 @@ def tables(folder: Path, good: Path) -> Cases:
         yield case(f"Excel: {name}", content, code, "casme2")
 
 
-def pictures(folder: Path, good: Path) -> Cases:  # noqa: ARG001
+def pictures(folder: Path, good: Path) -> Cases:
     """Folders of pictures."""
 
     def case(name: str, content: bytes, ending: str = "png") -> tuple[str, list[str]]:
@@ -334,9 +371,14 @@ def pictures(folder: Path, good: Path) -> Cases:  # noqa: ARG001
         return name, ["run", "--source", str(place), "--no-ui"]
 
     def png(width: int, height: int, body: bytes) -> bytes:
-        parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", body), (b"IEND", b"")]
+        parts = [
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+            (b"IDAT", body),
+            (b"IEND", b""),
+        ]
         return b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part)) for kind, part in parts
+            struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+            for kind, part in parts
         )
 
     yield case("claims 2**31 x 2**31", png(2**31 - 1, 2**31 - 1, b""))
@@ -345,7 +387,11 @@ def pictures(folder: Path, good: Path) -> Cases:  # noqa: ARG001
     yield case("text", b"hello")
     yield case("cut", png(640, 480, zlib.compress(bytes(1000)))[:50])
     yield case("JPEG cut", b"\xff\xd8\xff\xe0\x00\x10JFIF", "jpg")
-    yield case("JPEG of 65,535 x 65,535", b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda", "jpg")
+    yield case(
+        "JPEG of 65,535 x 65,535",
+        b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda",
+        "jpg",
+    )
     yield case("SVG", b'<svg xmlns="http://www.w3.org/2000/svg" width="99999" height="99999"/>', "png")
 
 
@@ -395,17 +441,28 @@ def journals(folder: Path, good: Path) -> Cases:
     yield case("a header alone", lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(84)))
     yield case("another table", tabled("CREATE TABLE other (a, b)"))
     yield case("other columns", tabled("CREATE TABLE event (a, b)"))
-    yield case("a view without end", tabled(
-        "CREATE VIEW event AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
-        "SELECT id, 1e12 AS time, 0 AS delivered, zeroblob(100000000) AS payload FROM n"
-    ))
-    yield case("a view with a bomb", tabled(
-        "CREATE VIEW event AS SELECT 1 AS id, 1e12 AS time, 0 AS delivered, zeroblob(999999999) AS payload"
-    ))
+    yield case(
+        "a view without end",
+        tabled(
+            "CREATE VIEW event AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+            "SELECT id, 1e12 AS time, 0 AS delivered, zeroblob(100000000) AS payload FROM n"
+        ),
+    )
+    yield case(
+        "a view with a bomb",
+        tabled(
+            "CREATE VIEW event AS SELECT 1 AS id, 1e12 AS time, 0 AS delivered, zeroblob(999999999) AS payload"
+        ),
+    )
     yield case("text as payload", tabled(columns, "INSERT INTO event VALUES (1, 1e12, 0, 'hello')"))
     yield case("a number as payload", tabled(columns, "INSERT INTO event VALUES (1, 1e12, 0, 7)"))
-    yield case("a payload of 50 MB", tabled(columns, "INSERT INTO event VALUES (1, 1e12, 0, zeroblob(50000000))"))
-    yield case("a payload nested", tabled(columns, f"INSERT INTO event VALUES (1, 1e12, 0, x'{(b'[' * 50_000).hex()}')"))
+    yield case(
+        "a payload of 50 MB", tabled(columns, "INSERT INTO event VALUES (1, 1e12, 0, zeroblob(50000000))")
+    )
+    yield case(
+        "a payload nested",
+        tabled(columns, f"INSERT INTO event VALUES (1, 1e12, 0, x'{(b'[' * 50_000).hex()}')"),
+    )
 
 
 _BOOK = {
@@ -445,7 +502,7 @@ def _zip(files: dict[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def _bomb(name: str, size: int, _: object, others: dict[str, bytes] | None = None) -> bytes:
+def _bomb(name: str, size: int, others: dict[str, bytes] | None = None) -> bytes:
     """Return an archive of a few MB whose first file is that large; of an array, its header says so."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -458,8 +515,9 @@ def _bomb(name: str, size: int, _: object, others: dict[str, bytes] | None = Non
                 )
             else:
                 file.write(_SHEET)
+            part = bytes(10**7) if name.endswith(".npy") else b"<row/>" * 1_600_000
             for _ in range(size // 10**7):
-                file.write(bytes(10**7))
+                file.write(part)
     return content.getvalue()
 
 
@@ -482,7 +540,7 @@ def _forked(command: list[str], output: int) -> int:
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["streamspot", *command]
-    from streamspot.__main__ import program  # noqa: PLC0415
+    from streamspot.__main__ import program
 
     program()
     return 0
@@ -491,7 +549,7 @@ def _forked(command: list[str], output: int) -> int:
 def _started(command: list[str], output: int) -> int:
     """Run it as a program of its own."""
     program = [sys.executable, "-m", "streamspot", *command]
-    return subprocess.Popen(program, stdout=output, stderr=output, stdin=subprocess.DEVNULL).pid  # noqa: S603
+    return subprocess.Popen(program, stdout=output, stderr=output, stdin=subprocess.DEVNULL).pid
 
 
 def outcome(command: list[str], *, forked: bool) -> dict[str, object]:
@@ -521,9 +579,9 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     if options.forked:
-        import streamspot.datasets.extract  # noqa: PLC0415
-        import streamspot.outputs  # noqa: PLC0415
-        import streamspot.training.train  # noqa: F401, PLC0415
+        import streamspot.datasets.extract
+        import streamspot.outputs
+        import streamspot.training.train  # noqa: F401
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_STATE_HOME"] = str(Path(name, "state"))

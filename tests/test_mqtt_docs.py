@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
+from brokers import Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
 from streamspot.errors import BrokerError, SettingsError
@@ -139,6 +139,7 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
             measured=Stats(),
             delivery=(delivery := Delivery()),
             on_command=got.put_nowait,
+            bridges=[Ros("lab", "cam"), HomeAssistant("lab", "cam")],
         )
         async with (
             subscribe(url("robot")) as events,
@@ -165,6 +166,8 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
                 assert (await anext(events)).event.seq == 0
             await asyncio.sleep(0.3)
             assert delivery.state == "online"
+            async with overhear(url("home-assistant"), "homeassistant/#") as announced, asyncio.timeout(5):
+                assert (await announced.get())[0] == "homeassistant/device/streamspot_lab/cam/config"
         assert delivery.queued == 0
 
 

@@ -92,7 +92,7 @@ class ModelConfig:
             (self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width"),
             (all(self.groups) and disjoint, "groups", "give disjoint, non-empty groups of region numbers"),
             (0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)"),
-            (0 < self.input_scale < math.inf, "input_scale", "give a positive factor"),
+            (0 < self.input_scale <= 1e4, "input_scale", "give a factor above 0, at most 10,000"),
         ):
             if not fine:
                 raise _impossible(key, getattr(self, key), remedy)

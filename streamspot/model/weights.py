@@ -17,13 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamspot.errors import ModelError
+from streamspot.errors import ModelError, SettingsError, cut
 from streamspot.files import write_atomically
 from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.step import StepWeights
 from streamspot.shipped import shipped
+from streamspot.spotting.settings import SpotSettings
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
@@ -97,15 +98,20 @@ class Model:
                     raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
                 weights = {name: file.get_tensor(name) for name in found}
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
+            raise ModelError(
+                f"{path} is damaged or no safetensors file ({cut(error, 200)}); {remedy}"
+            ) from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
         network.load_state_dict(weights)
         try:
-            about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
-        except (ValueError, TypeError):
-            raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
-        return cls(network, about[0], spotting=about[1], device=str(place))
+            provenance, spotting = (_mapping(metadata.get(key, "{}")) for key in ("provenance", "spotting"))
+            SpotSettings.from_sensitivity(0.5, **spotting)
+        except (ValueError, TypeError, RecursionError, SettingsError) as error:
+            raise ModelError(
+                f"the provenance or spotting in {path} is impossible ({cut(error, 200)}); {remedy}"
+            ) from None
+        return cls(network, provenance, spotting=spotting, device=str(place))
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
@@ -188,6 +194,12 @@ def _config(path: Path, text: str) -> ModelConfig:
         raise ModelError(
             f"{path} asks for a network that cannot be: {error}; train or fetch it again"
         ) from None
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    if not isinstance(found := json.loads(text), dict):
+        raise TypeError("no JSON mapping")
+    return found
 
 
 def _shapes(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:

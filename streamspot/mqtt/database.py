@@ -24,9 +24,13 @@ _TABLE = (
     "delivered INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL)"
 )
 _BUSY = 0.5
-"""Seconds to wait for whoever else uses the file: ``read``, a thousand rows at a time."""
+"""Seconds to wait for whoever else uses the file: ``read``, some rows at a time."""
 _LONG = 4000
 """Pages of the write-ahead log (16 MiB) after which writing has to wait until it begins at its start again."""
+_LONGEST = 2**18
+"""Bytes of a row; subscribers take events of 64 KiB."""
+_PART = 100
+"""Rows that ``read`` takes at a time."""
 _KEPT = 3
 """Damaged files that are kept, the newest."""
 
@@ -173,8 +177,7 @@ class Database:
         try:
             rows.execute("PRAGMA locking_mode = EXCLUSIVE")
             rows.execute("PRAGMA journal_mode = DELETE")  # alone from here on
-            tables = {name for (name,) in rows.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if tables - {"event"}:
+            if not _is_ours(rows):
                 raise SettingsError(f"{self._path} is the database of something else; name another file")
             rows.execute(_TABLE)
             rows.execute(f"PRAGMA user_version = {token}")
@@ -217,18 +220,21 @@ def read(path: Path, since: float) -> Iterator[bytes]:
 
     Raises:
         DatabaseError: It cannot be read.
+        SettingsError: It is none of ours.
     """
-    query, last = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 1000", 0
+    query, last = f"SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT {_PART}", 0
     while True:
         with (
             _saying(),
             contextlib.closing(_connect(path)) as rows,
         ):  # closed soon: whoever begins waits for it
+            if not _is_ours(rows):
+                raise SettingsError(f"{path} is the database of something else; name a journal")
             found = rows.execute(query, (last, since)).fetchall()
         if not found:
             return
         last = found[-1][0]
-        yield from (payload for _, payload in found)
+        yield from (payload for _, payload in found if isinstance(payload, bytes))
 
 
 def undelivered(path: Path) -> list[tuple[float, bytes]]:
@@ -267,9 +273,17 @@ def _undelivered(rows: sqlite3.Connection) -> list[tuple[float, bytes]]:
     return [found[number] for number in sorted(found)]
 
 
+def _is_ours(rows: sqlite3.Connection) -> bool:
+    """Tell whether a file is empty or holds our table alone: a view or a trigger would run a stranger's program."""
+    found = rows.execute("SELECT type, name FROM sqlite_master LIMIT 2").fetchall()
+    return found in ([], [("table", "event")])
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
+    rows = sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
+    rows.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    return rows
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ time of tick 0 became known better.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections import deque
@@ -20,12 +21,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.errors import SourceError
+from streamspot.errors import SourceError, cut
 from streamspot.sources.base import new_messages
 from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
+_LINE = 64 * 2**10
+"""Characters of a line at most; 256 regions need a sixth of them."""
+_WORD = r"[\w.:+-]{0,80}"
+"""What may be called a layout, or stand for a way of judging."""
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -158,14 +163,13 @@ class MotionRecording:
         self._path = path
         try:
             with path.open(encoding="utf-8") as file:
-                header = json.loads(file.readline())
+                header = json.loads(file.readline(_LINE))
             if header["format"] != _FORMAT or header["version"] != _VERSION:
                 raise SourceError(
-                    f"{path} is version {header['version']} of {header['format']}; "
+                    f"{path} is version {cut(header['version'])} of {cut(header['format'])}; "
                     f"this program reads version {_VERSION} of {_FORMAT}"
                 )
-            self.layout = str(header["layout"])
-            self.judging = str(header["how"])
+            self.layout, self.judging = _name(header["layout"], _WORD), _name(header["how"], _WORD)
             name, stream = _name(header["session"], SESSION_NAME), _name(header["stream"], STREAM_NAME)
             self.session = Session("", name, stream, _finite(header["origin"]), _start(header["start"]))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
@@ -182,7 +186,7 @@ class MotionRecording:
         self._regions = 0  # 0 before the first tick
 
     def read(self) -> Iterator[Motion | Session]:
-        """Yield the recorded motion, to the last whole line of a recording that breaks off.
+        """Yield the recorded motion, to the last whole line of a recording that breaks off, which is said.
 
         Where the wall-clock time of tick 0 became known better, the session is yielded anew.
 
@@ -190,11 +194,19 @@ class MotionRecording:
             SourceError: A line is damaged.
         """
         with self._path.open(encoding="utf-8", errors="replace") as file:
-            next(file)
+            file.readline(_LINE)
             newest: dict[int, int] = {}
-            for number, line in enumerate(file, 2):
-                if self._closed or not line.endswith("\n"):
-                    return  # the run was killed while it wrote
+            for number in itertools.count(2):
+                line = file.readline(_LINE)
+                if self._closed or not line:
+                    return
+                if not line.endswith("\n"):
+                    if len(line) == _LINE:
+                        raise self._damaged(number)
+                    self.messages.append(
+                        f"{self._path} breaks off in line {number}: it is cut, or the run that recorded it was killed"
+                    )
+                    return
                 one = self._parse(line, number)
                 if isinstance(one, FaceMotion):
                     before = newest.get(one.face, one.motion.tick - 1)
@@ -227,7 +239,7 @@ class MotionRecording:
             raise self._damaged(number) from None
 
     def _displacement(self, values: Any) -> NDArray[np.float32]:
-        displacement = np.array(values, np.float32).reshape(-1, 2)
+        displacement = np.array([_finite(value) for value in values], np.float32).reshape(-1, 2)
         if self._regions not in {0, len(displacement)} or not np.isfinite(displacement).all():
             raise ValueError(len(displacement))
         self._regions = len(displacement)
@@ -248,7 +260,7 @@ def _whole(value: Any) -> int:
 
 
 def _finite(value: Any) -> float:
-    if not isinstance(value, int | float) or not abs(value) < _LARGEST:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < _LARGEST:
         raise ValueError(value)
     return float(value)
 
