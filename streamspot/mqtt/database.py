@@ -23,14 +23,14 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
     "delivered INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL)"
 )
+_INSERT = "INSERT INTO event (id, time, payload) VALUES (?, ?, ?)"
+_NOTE = "UPDATE event SET delivered = 1 WHERE id BETWEEN ? AND ?"
 _BUSY = 0.5
 """Seconds to wait for whoever else uses the file: ``read``, some rows at a time."""
 _LONG = 4000
 """Pages of the write-ahead log (16 MiB) after which writing has to wait until it begins at its start again."""
 _LONGEST = 2**18
 """Bytes of a row; subscribers take events of 64 KiB."""
-_PART = 100
-"""Rows that ``read`` takes at a time."""
 _KEPT = 3
 """Damaged files that are kept, the newest."""
 
@@ -97,13 +97,18 @@ class Database:
         Raises:
             DatabaseError: That is impossible now; every method may raise it.
         """
+        row = self._last + 1, time, payload
         with _saying():
-            if self._noted < self.delivered:
-                self.deliver(self.delivered)
             if self._durable:
                 self._rows.execute("PRAGMA synchronous = FULL")
-            row = self._last + 1, time, payload
-            self._rows.execute("INSERT INTO event (id, time, payload) VALUES (?, ?, ?)", row)
+            if self._noted == self.delivered:
+                self._rows.execute(_INSERT, row)
+            else:  # one transaction costs little more than half as much as two
+                with self._rows:
+                    self._rows.execute("BEGIN IMMEDIATE")
+                    self._rows.execute(_NOTE, (self._noted + 1, self.delivered))
+                    self._rows.execute(_INSERT, row)
+                self._noted = self.delivered
         self._last += 1
         self._bytes += len(payload)
         return self._last
@@ -111,6 +116,8 @@ class Database:
     def trim(self, most: int) -> int:
         """Delete the oldest rows, but the newest, while there are more bytes; return how many were undelivered."""
         lost = 0
+        if self._bytes <= most:
+            return lost
         with _saying():
             while self._bytes > most:
                 number, size = self._one("SELECT id, length(payload) FROM event ORDER BY id LIMIT 1")
@@ -133,18 +140,23 @@ class Database:
         return found
 
     def deliver(self, number: int) -> None:
-        """Note that everything up to a number is delivered; the system may forget that in a power failure."""
+        """Note that everything up to a number is delivered; of the last one that is written with the next row."""
         self.delivered = number
-        with _saying():
-            if self._durable:
-                self._rows.execute("PRAGMA synchronous = NORMAL")
-            query = "UPDATE event SET delivered = 1 WHERE id BETWEEN ? AND ?"
-            self._rows.execute(query, (self._noted + 1, number))
-            self._noted = number
+        if number > self._noted + 1:
+            self.note()
+
+    def note(self) -> None:
+        """Write down what is delivered; the system may forget that in a power failure."""
+        if self._noted < self.delivered:
+            with _saying():
+                if self._durable:
+                    self._rows.execute("PRAGMA synchronous = NORMAL")
+                self._rows.execute(_NOTE, (self._noted + 1, self.delivered))
+                self._noted = self.delivered
 
     def undelivered(self) -> list[tuple[float, bytes]]:
         """Return time and payload of everything undelivered that can be read."""
-        return _undelivered(self._rows)
+        return _undelivered(self._rows, self.delivered)
 
     def sync(self) -> None:
         """Bring everything to the disk; may be called in another thread, trouble shows when appending."""
@@ -164,7 +176,7 @@ class Database:
     def close(self) -> None:
         """Bring everything to the disk and let go."""
         with contextlib.suppress(DatabaseError):
-            self.deliver(self.delivered)
+            self.note()
         for connection in (self._sync, self._rows):
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA synchronous = FULL")
@@ -222,7 +234,7 @@ def read(path: Path, since: float) -> Iterator[bytes]:
         DatabaseError: It cannot be read.
         SettingsError: It is none of ours.
     """
-    query, last = f"SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT {_PART}", 0
+    query, last = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100", 0
     while True:
         with (
             _saying(),
@@ -259,13 +271,13 @@ def set_aside(path: Path) -> str:
     return target.name if target.exists() else ""
 
 
-def _undelivered(rows: sqlite3.Connection) -> list[tuple[float, bytes]]:
+def _undelivered(rows: sqlite3.Connection, delivered: int = 0) -> list[tuple[float, bytes]]:
     """Read up to the damage from the one side, and from the other."""
     found: dict[int, tuple[float, bytes]] = {}
     for order in ("ASC", "DESC"):
-        query = f"SELECT id, time, payload FROM event WHERE NOT delivered ORDER BY id {order}"  # noqa: S608
+        query = f"SELECT id, time, payload FROM event WHERE NOT delivered AND id > ? ORDER BY id {order}"  # noqa: S608
         with contextlib.suppress(sqlite3.Error):
-            for number, time, payload in rows.execute(query):
+            for number, time, payload in rows.execute(query, (delivered,)):
                 if number in found:
                     break
                 if isinstance(payload, bytes) and isinstance(time, float):
