@@ -43,7 +43,8 @@ def train(
     Raises:
         DataError: The data cannot be used.
         ModelError: The weights cannot be written.
-        SettingsError: ``out`` cannot be written, the device is not there, or the data's layout cannot be simulated as the settings want.
+        SettingsError: ``out`` cannot be written, the device is not there, or the data's layout cannot be simulated as
+            the settings want.
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
