@@ -190,7 +190,7 @@ def videos(folder: Path, good: Path) -> Cases:
         "concat.ffconcat": b"ffconcat version 1.0\nfile /etc/passwd\n",
         "pickle.motion": b"\x80\x04\x95.",
         "sdp.sdp": b"v=0\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
-        "sound.wav": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0data\0\0\0\0",
+        "wave.wav": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0data\0\0\0\0",
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
