@@ -123,9 +123,7 @@ async def test_nobody_else_reads_what_a_run_writes(tmp_path: Path):
     names |= {"expressions": "x.parquet", "journal": "deep/deeper/journal"}
     with Mosquitto(tmp_path / "broker") as broker:
         files = {name: out / value for name, value in names.items()} | {"events": str(out / "e.jsonl")}
-        settings = load_settings(
-            {"source": "synthetic:expressions=1", "broker": broker.url, **files}
-        )
+        settings = load_settings({"source": "synthetic:expressions=1", "broker": broker.url, **files})
         run = StreamRun(settings)
         run.load()
         async with Outputs(run) as outputs, Engine([run]) as engine:

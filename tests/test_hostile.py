@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_recordings import write_recording
 
 from streamspot.bounds import check_archive, read_yaml
+from streamspot.sources import open_source
 
 HOSTILE = Path(__file__).with_name("hostile.py")
 
@@ -72,3 +74,14 @@ def test_an_archive_that_bursts_is_not_unpacked(tmp_path: Path):
     check_archive(tmp_path / "a.zip", free=4)
     with pytest.raises(ValueError, match="unpacked it would take 3 MiB"):
         check_archive(tmp_path / "a.zip", free=2)
+
+
+def test_a_recording_that_is_cut_is_said_to_be_cut(tmp_path: Path):
+    """What is whole of it is replayed; whoever relies on its end learns that it has none."""
+    recording = write_recording(tmp_path / "r.motion", ticks=30)
+    recording.write_bytes(recording.read_bytes()[:-20])
+    source = open_source(str(recording))
+    assert len(list(source.read())) == 29
+    assert list(source.messages) == [
+        f"{recording} breaks off in line 31: it is cut, or the run that recorded it was killed"
+    ]

@@ -171,15 +171,13 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
 
 def _array(file: Any, name: str) -> NDArray[np.float32]:
     """Read an array; one whose header says that it is larger than its bytes is refused before it is made."""
+    header: Any = np.lib.format
     with file.zip.open(f"{name}.npy") as member:
-        major, _ = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        shape, _, kind = read(member)
-        if (
-            kind.kind not in "fiu"
-            or math.prod(shape) * kind.itemsize > file.zip.getinfo(f"{name}.npy").file_size
-        ):
-            raise ValueError(name)
+        first = header.read_magic(member) == (1, 0)
+        shape, _, kind = (header.read_array_header_1_0 if first else header.read_array_header_2_0)(member)
+    size = file.zip.getinfo(f"{name}.npy").file_size
+    if kind.kind not in "fiu" or not 0 <= math.prod(shape) * kind.itemsize <= size:
+        raise ValueError(name)
     return np.asarray(file[name], np.float32)
 
 

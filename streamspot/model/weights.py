@@ -17,14 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamspot.errors import ModelError, SettingsError, cut
+from streamspot.errors import ModelError, cut
 from streamspot.files import write_atomically
 from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.step import StepWeights
 from streamspot.shipped import shipped
-from streamspot.spotting.settings import SpotSettings
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
@@ -106,8 +105,7 @@ class Model:
         network.load_state_dict(weights)
         try:
             provenance, spotting = (_mapping(metadata.get(key, "{}")) for key in ("provenance", "spotting"))
-            SpotSettings.from_sensitivity(0.5, **spotting)
-        except (ValueError, TypeError, RecursionError, SettingsError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"the provenance or spotting in {path} is impossible ({cut(error, 200)}); {remedy}"
             ) from None

@@ -171,7 +171,12 @@ class SpotSettings:
                 f"there is no spotting setting {cut(unknown[0])!r}; see SpotSettings for the names"
             )
         tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
-        plain, less = cls(**tuples), 0.5 - sensitivity
+        try:
+            plain, less = cls(**tuples), 0.5 - sensitivity
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"the spotting settings {cut(overrides)} hold a value of another form than SpotSettings"
+            ) from None
         level = round(plain.onset_level + 0.3 * less, 6)
         if plain.usual is not None:  # heights of peaks, of which some are small: they are halved or doubled
             macro, micro = (round(score * 4**less, 6) for score in (plain.macro_score, plain.micro_score))
