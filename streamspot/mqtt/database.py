@@ -295,7 +295,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
     rows = sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
     rows.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-    rows.execute("PRAGMA cache_size = 50")  # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    rows.execute(
+        "PRAGMA cache_size = 50"
+    )  # pages: by itself it keeps 2 MB, which is memory that grows for an hour
     return rows
 
 
