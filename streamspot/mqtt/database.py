@@ -27,8 +27,9 @@ _INSERT = "INSERT INTO event (id, time, payload) VALUES (?, ?, ?)"
 _NOTE = "UPDATE event SET delivered = 1 WHERE id BETWEEN ? AND ?"
 _BUSY = 0.5
 """Seconds to wait for whoever else uses the file: ``read``, some rows at a time."""
-_LONG = 4000
-"""Pages of the write-ahead log (16 MiB) after which writing has to wait until it begins at its start again."""
+_LONG = 16000
+"""Pages of the write-ahead log (64 MiB) after which writing waits some 50 ms for the disk, so that the log begins at
+its start again; below 500 events a second it does so by itself."""
 _LONGEST = 2**18
 """Bytes of a row; subscribers take events of 64 KiB."""
 _KEPT = 3
