@@ -249,7 +249,7 @@ def _started(command: list[str], output: int) -> int:
 
 
 def outcome(command: list[str], *, forked: bool) -> dict[str, object]:
-    """Run a command for two minutes at most, of a busy machine; return its exit code, what it cost and what it printed."""
+    """Run a command for two minutes at most; return its exit code, what it cost and what it printed."""
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         pid = (_forked if forked else _started)(command, output.fileno())
