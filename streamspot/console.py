@@ -15,6 +15,7 @@ from typing import IO, Self
 
 from rich.console import Console
 
+from streamspot.files import make_private
 from streamspot.settings import state_folder
 
 _LOG_BYTES = 1 << 20
@@ -147,7 +148,7 @@ class QuietStderr:
             Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log",
         ):
             with contextlib.suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private(path.parent)
                 log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 self.path = path
                 started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -26,6 +26,7 @@ from streamspot.datasets.measure import (
 )
 from streamspot.datasets.store import Meta, save
 from streamspot.datasets.videos import Found, Video
+from streamspot.destinations import check_folder
 from streamspot.errors import DataError, SourceError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, work_off
@@ -64,17 +65,15 @@ def extract(
     told now and then the frames done and the frames there are, as far as is known.
 
     Raises:
-        DataError: Two videos have one name, or ``out`` cannot be written.
+        DataError: Two videos have one name.
+        SettingsError: ``out`` cannot be written.
         StreamspotError: A process was killed.
     """
     layout(measures.layout)
     for name, count in Counter(video.annotated.name for video in found.videos).most_common(1):
         if count > 1:
             raise DataError(f"two videos are called {name}; rename one, its name without ending must differ")
-    try:
-        (out / VIDEOS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    check_folder(out / VIDEOS)
     broken: dict[str, str] = {}
     todo = []
     for video in found.videos:

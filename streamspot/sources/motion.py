@@ -8,6 +8,7 @@ time of tick 0 became known better.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,12 +19,14 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
-from streamspot.errors import SourceError
+from streamspot.errors import SourceError, cut
 from streamspot.sources.base import Source, kind_of
 from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
+_LINE = 64 * 2**10
+"""Characters of a line at most; 256 regions need a sixth of them."""
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -150,14 +153,14 @@ class MotionRecording(Source):
         self._path = path
         try:
             with path.open(encoding="utf-8") as file:
-                header = _Header.model_validate_json(file.readline())
+                header = _Header.model_validate_json(file.readline(_LINE))
         except (OSError, ValueError):
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
             ) from None
         if (header.format, header.version) != (_FORMAT, _VERSION):
             raise SourceError(
-                f"{path} is version {header.version} of {header.format}; "
+                f"{path} is version {header.version} of {cut(header.format)}; "
                 f"this program reads version {_VERSION} of {_FORMAT}"
             )
         self.layout, self.judging = header.layout, header.how
@@ -166,7 +169,7 @@ class MotionRecording(Source):
         self._regions = 0  # 0 before the first tick
 
     def read(self) -> Iterator[Motion | Session]:
-        """Yield the recorded motion, to the last whole line of a recording that breaks off.
+        """Yield the recorded motion, to the last whole line of a recording that breaks off, which is said.
 
         Where the wall-clock time of tick 0 became known better, the session is yielded anew.
 
@@ -174,11 +177,17 @@ class MotionRecording(Source):
             SourceError: A line is damaged.
         """
         with self._path.open(encoding="utf-8", errors="replace") as file:
-            next(file)
+            file.readline(_LINE)
             newest: dict[int, int] = {}
-            for number, line in enumerate(file, 2):
-                if self.closed.is_set() or not line.endswith("\n"):
-                    return  # the run was killed while it wrote
+            for number in itertools.count(2):
+                line = file.readline(_LINE)
+                if self.closed.is_set() or not line:
+                    return
+                if not line.endswith("\n") and len(line) < _LINE:
+                    self.messages.append(
+                        f"{self._path} breaks off in line {number}: it is cut, or the run that recorded it was killed"
+                    )
+                    return
                 try:
                     one = self._parse(line, newest)
                 except ValueError:
@@ -196,7 +205,7 @@ class MotionRecording(Source):
 
     def _parse(self, line: str, newest: dict[int, int]) -> Motion | Session:
         """Return what a line says; raises ValueError where it cannot follow the newest tick of its face."""
-        value = _LINE.validate_json(line)
+        value = _ANY_LINE.validate_json(line)
         if isinstance(value, _Start):
             return replace(self.session, start=value.start)
         if len(value) == 2:
@@ -216,6 +225,10 @@ _Time = Annotated[
 ]
 
 
+_Word = Annotated[str, Field(pattern=r"^[\w.:+-]{0,80}$")]
+"""What may be called a layout, or stand for a way of judging."""
+
+
 class _Start(BaseModel):
     start: _Time
 
@@ -223,13 +236,13 @@ class _Start(BaseModel):
 class _Header(_Start):
     format: str
     version: int
-    layout: str
-    how: str
+    layout: _Word
+    how: _Word
     session: Annotated[str, Field(pattern=f"^(?:{SESSION_NAME})$")]
     stream: Annotated[str, Field(pattern=f"^(?:{STREAM_NAME})$")]
     origin: _Finite
 
 
-_LINE: TypeAdapter[Any] = TypeAdapter(
+_ANY_LINE: TypeAdapter[Any] = TypeAdapter(
     _Start | tuple[_Whole, str | None] | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
 )
