@@ -126,11 +126,11 @@ async def test_nobody_else_reads_what_a_run_writes(tmp_path: Path):
         settings = load_settings({"source": "synthetic:expressions=1", "broker": broker.url, **files})
         run = StreamRun(settings)
         run.load()
-        async with Outputs(run) as outputs, Engine([run]) as engine:
+        async with Outputs([run]) as outputs, Engine([run]) as engine:
             async for _, update in engine:
-                await outputs.take(update)
+                await outputs.take(run, update)
                 if update.session is not None and update.pts > 2 and not (out / "points.csv").exists():
-                    outputs.obey(Label("macro"))
+                    outputs.obey(run.name, Label("macro"))
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert {
         "r.motion",
@@ -192,7 +192,7 @@ def test_a_long_work_finds_out_first_that_its_result_has_no_place(
     for place in (
         "training.train.load",
         "training.crossval.load",
-        "model.export._parts",
+        "model.export._Step",
         "model.weights.safe_open",
     ):
         if command != "export" or "weights" not in place:

@@ -221,7 +221,8 @@ class MotionRecording(Source):
 _Whole = Annotated[int, Field(strict=True, ge=0, lt=_LARGEST)]
 _Finite = Annotated[float, Field(strict=True, gt=-_LARGEST, lt=_LARGEST, allow_inf_nan=False)]
 _Time = Annotated[
-    AwareDatetime, Field(gt=datetime(1901, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))
+    AwareDatetime,
+    Field(strict=True, gt=datetime(1901, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC)),
 ]
 
 
