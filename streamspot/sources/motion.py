@@ -1,8 +1,8 @@
 """Recordings of region motion: enough to replay a run to the same events, nothing that shows a face.
 
 A recording is text, one JSON value a line: a header, then ``[face, tick, pts, frame, quality, [dx, dy, …]]`` for
-every tick of every face, ``[face, reason]`` where a face's segment ends, and ``{"start": …}`` where the wall-clock
-time of tick 0 became known better.
+every tick of every face (and, behind it, what stands in the way of judging the face), ``[face, reason]`` where a
+face's segment ends, and ``{"start": …}`` where the wall-clock time of tick 0 became known better.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
 from streamspot.sources.base import new_messages
-from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
+from streamspot.types import (
+    SESSION_NAME,
+    STREAM_NAME,
+    FaceMotion,
+    Motion,
+    RegionMotion,
+    SegmentEnd,
+    Session,
+    Trouble,
+)
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
+_TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -69,7 +79,9 @@ class MotionLines:
                 continue
             tick = one.motion
             values = [float(str(value)) for value in tick.displacement.ravel()]  # shortest exact float32
-            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values]))
+            quality = round(tick.quality, 3)
+            trouble = [] if one.trouble is None else [one.trouble]
+            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, quality, values, *trouble]))
         return b"".join(lines)
 
 
@@ -219,10 +231,10 @@ class MotionRecording:
             if len(value) == 2:
                 face, reason = value
                 return SegmentEnd(_whole(face), None if reason is None else _text(reason))
-            face, tick, pts, frame, quality, values = value
+            face, tick, pts, frame, quality, values, *trouble = value
             displacement = self._displacement(values)
             motion = RegionMotion(_whole(tick), _finite(pts), _whole(frame), displacement, _finite(quality))
-            return FaceMotion(_whole(face), motion)
+            return FaceMotion(_whole(face), motion, *map(_trouble, trouble))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise self._damaged(number) from None
 
@@ -257,6 +269,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _trouble(value: Any) -> Trouble:
+    return _TROUBLES[_TROUBLES.index(value)]
 
 
 def _start(value: Any) -> datetime:
