@@ -61,7 +61,7 @@ def with_labels(account: Account, path: Path) -> Comparison:
         )
     instances, rate = [], _rate(account)
     for number, row in rows:
-        if row["video"] not in mine or not row["kind"]:
+        if row["video"] not in mine or row["kind"] in {"", "unsure"}:
             continue
         onset, apex, offset, point = (whole(row.get(key, "")) for key in ("onset", "apex", "offset", "point"))
         bounded = onset is not None and offset is not None
