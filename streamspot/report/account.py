@@ -122,15 +122,15 @@ def _written(path: Path) -> list[Account]:
 def _read_beside(path: Path, account: Account) -> None:
     """Complete an account from the files beside its events."""
     curve, recording, summary = (path.with_suffix(ending) for ending in (".csv", ".motion", ".json"))
-    if curve.is_file() and curve.read_bytes()[:30].startswith(b"tick,pts,intensity,macro,micro"):
+    rows = curve.read_text(encoding="utf-8", errors="replace").splitlines() if curve.is_file() else []
+    if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
         try:
-            rows = np.loadtxt(curve, delimiter=",", skiprows=1, ndmin=2)
+            values = np.loadtxt(rows[1:], delimiter=",", ndmin=2)
         except ValueError:
             raise DataError(f"{curve} is damaged; remove it, or run again with --intensity") from None
-        if len(rows):
-            faces = rows[:, 5] if rows.shape[1] > 5 else np.full(len(rows), _only_face(account.events))
-            account.curves = {int(face): rows[faces == face, 1:3] for face in np.unique(faces)}
-            account.seconds = (rows[:, 0].max() + 1) / TICK_RATE
+        faces = values[:, 5] if values.shape[1] > 5 else np.full(len(values), _only_face(account.events))
+        account.curves = {int(face): values[faces == face, 1:3] for face in np.unique(faces)}
+        account.seconds = (values[:, 0].max() + 1) / TICK_RATE
     if is_recording(recording):
         motion = MotionRecording(recording)
         if not account.events or motion.stream == account.events[0].stream:

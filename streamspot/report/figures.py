@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.types import TICK_RATE
+
 Figure = dict[str, Any]
 
 COLOURS = {"macro": "#4477aa", "micro": "#cc6677", "labelled": "#228833", "other": "#aa8800"}
@@ -66,10 +68,14 @@ class Panel:
 def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
     """Return panels one below the other over one time axis; what was found is shaded and marked below the curve.
 
-    ``words`` are those of the legend, by the names of spans.
+    There must be something to draw; ``words`` are those of the legend, by the names of spans.
     """
     data: list[dict[str, Any]] = []
     share = 1 / len(panels)
+    times = [time for panel in panels if panel.curve is not None for time in panel.curve[[0, -1], 0].tolist()]
+    times += [
+        time for panel in panels for row in panel.rows for span in row for time in (span.start, span.end)
+    ]
     layout: dict[str, Any] = {
         **_LOOK,
         "height": 75 + 175 * len(panels),
@@ -80,6 +86,7 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
         "annotations": [],
         "xaxis": {
             "type": "date",
+            "range": _milliseconds((min(times), max(times) + 1 / TICK_RATE)),
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
             "hoverformat": "%H:%M:%S.%L",
             "ticks": "outside",

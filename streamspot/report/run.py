@@ -77,6 +77,9 @@ def _account(account: Account, comparison: Comparison | None, *, alone: bool) ->
         yield heading(account.name, 2, _anchor(account))
     yield note(_lead(account), "lead")
     level = 2 if alone else 3
+    if not account.curves and not account.final:
+        yield note(WORDS["nothing"])
+        return
     yield heading("The curve", level)
     about = WORDS["curve" if account.curves else "no curve"]
     if comparison is not None:

@@ -23,6 +23,7 @@ _TEXTS = {
         and more; a micro-expression is short and faint. The curve itself is not at hand: run again with
         --intensity beside --events.
     """,
+    "nothing": "No face was judged here: none was in view, or only the events were kept and there are none.",
     "zoom": "Drag across the curve to zoom in, double-click to see all of it again.",
     "frequencies": """
         Per hour: how many there would be in an hour at this rate. Share of the time: for how much of the time
