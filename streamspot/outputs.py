@@ -27,6 +27,7 @@ from streamspot.sinks import Sink
 from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.lsl import LslOutlet
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import MetricsServer
@@ -193,6 +194,8 @@ class Outputs:
             yield EventTable(output.expressions, EXPRESSIONS, self._host)
         if output.osc is not None:
             yield OscSink(output.osc, output.osc_map)
+        if output.lsl:
+            yield LslOutlet(self._run, node)
         if output.metrics is not None:
             yield MetricsServer(
                 self._run.stats,

@@ -18,7 +18,7 @@ h1{font-size:1.7em;margin-bottom:.2em}
 h2{font-size:1.25em;margin:1.8em 0 .2em;border-bottom:2px solid #222;padding-bottom:.1em}
 h3{font-size:1.05em;margin:1.4em 0 .2em}
 p.lead{font-size:1.1em;margin:.2em 0 1em}
-p.note{color:#555;margin:.3em 0 .8em;max-width:75ch}
+p.note,p.term{color:#555;margin:.3em 0 .8em;max-width:75ch}
 div.scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}
 td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}
@@ -29,7 +29,7 @@ a{color:#225588}
 @page{size:A4;margin:14mm}
 @media print{
 body{max-width:none;margin:0;padding:0;font-size:10pt}
-h2,h3,p.note{break-after:avoid}
+h2,h3,p.note,p.term{break-after:avoid}
 tr,.figure{break-inside:avoid}
 thead{display:table-header-group}
 div.scroll{overflow:visible}
@@ -61,7 +61,7 @@ def heading(text: str, level: int = 2, anchor: str = "") -> str:
 
 
 def note(text: str, kind: str = "note") -> str:
-    """Return a sentence in which a term is explained; ``lead`` for the one that says what the page is about."""
+    """Return a sentence: a ``note``, the ``lead`` that says what the page is about, or what a ``term`` means."""
     return f'<p class="{kind}">{html.escape(text)}</p>'
 
 

@@ -29,7 +29,7 @@ _HOUR = 3600.0
 def write_report(
     path: Path, accounts: Sequence[Account], comparisons: Sequence[Comparison | None], title: str
 ) -> None:
-    """Write the report of one or several runs, each perhaps compared with something.
+    """Write the report of one or several runs, each perhaps compared with something; terms are explained once.
 
     Raises:
         SettingsError: plotly is missing, or the file cannot be written.
@@ -37,8 +37,9 @@ def write_report(
     parts = [heading(f"Facial movement: {title}", 1)]
     if len(accounts) > 1:
         parts += _overview(accounts)
-    for account, comparison in zip(accounts, comparisons, strict=True):
-        parts += _account(account, comparison, alone=len(accounts) == 1)
+    for n, (account, comparison) in enumerate(zip(accounts, comparisons, strict=True)):
+        section = _account(account, comparison, alone=len(accounts) == 1)
+        parts += section if n == 0 else (part for part in section if not part.startswith('<p class="term'))
     parts.append(note(WORDS["end"]))
     write_page(path, f"streamspot: {title}", parts)
 
@@ -84,13 +85,13 @@ def _account(account: Account, comparison: Comparison | None, *, alone: bool) ->
     about = WORDS["curve" if account.curves else "no curve"]
     if comparison is not None:
         about += f" The lowest row is {comparison.what}."
-    yield note(about)
-    yield note(WORDS["zoom"], "note screen")
+    yield note(about, "term")
+    yield note(WORDS["zoom"], "term screen")
     yield drawn(curves(_panels(account, comparison), _WORDS))
     if comparison is not None:
         yield from _comparison(comparison, level)
     yield heading("How often and how long", level)
-    yield note(WORDS["frequencies"])
+    yield note(WORDS["frequencies"], "term")
     yield table(
         ("", "macro", "micro", "per hour", "lasted (median)", "shortest", "longest", "share of the time"),
         _frequencies(account),
@@ -100,7 +101,7 @@ def _account(account: Account, comparison: Comparison | None, *, alone: bool) ->
     yield from _sight(account, level)
     if account.about:
         yield heading("How this was made", level)
-        yield note(WORDS["made"])
+        yield note(WORDS["made"], "term")
         yield table(("", ""), account.about.items(), text=(1,))
 
 
@@ -195,7 +196,7 @@ def _expressions(account: Account, comparison: Comparison | None, level: int) ->
     if not final:
         yield note("None was found.")
         return
-    yield note(WORDS["expressions"])
+    yield note(WORDS["expressions"], "term")
     several = len(account.faces) > 1
     heads = ["", "kind", "onset", "apex", "offset", "lasted", "peak", "moved most"]
     heads += ["face"] if several else []
@@ -219,7 +220,7 @@ def _delays(account: Account, level: int) -> Iterator[str]:
     if not first and not last:
         return
     yield heading("How soon it was known", level)
-    yield note(WORDS["delays"])
+    yield note(WORDS["delays"], "term")
     rows = ((name, *_spread(values)) for name, values in (("onset", first), ("offset", last)) if values)
     yield table(("from the moment to its announcement", "median", "95 %"), rows)
 
@@ -234,7 +235,7 @@ def _sight(account: Account, level: int) -> Iterator[str]:
     if not account.sight:
         return
     yield heading("How well the face could be seen", level)
-    yield note(WORDS["sight"])
+    yield note(WORDS["sight"], "term")
     rows = []
     whole = max(1.0, (account.seconds or 0.0) * TICK_RATE)
     for face, sight in sorted(account.sight.items()):
@@ -272,7 +273,7 @@ def _comparison(comparison: Comparison, level: int) -> Iterator[str]:
     ]
     heads = ("", "in both", "only here", "only there", "precision", "recall", "F1")
     yield table(heads, rows)
-    yield note(WORDS["rates"])
+    yield note(WORDS["rates"], "term")
     if comparison.missed:
         listed = "; ".join(f"{clock(span.at, 2)} ({span.text})" for span in comparison.missed)
         yield note(f"Only there: {listed}.")
