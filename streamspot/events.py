@@ -10,11 +10,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamspot.errors import StreamspotError
+from streamspot.errors import DataError, StreamspotError
 from streamspot.types import Event, Phase
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -101,6 +102,32 @@ def decode(payload: bytes | str) -> Event:
     if envelope.type != _TYPE.format(event.phase):
         raise StreamspotError(f"the event {event.id[:80]!r} has an unknown type; update streamspot")
     return event
+
+
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a file of ``--events``, in its order; repeated ones, and a last line that broke off, once.
+
+    Raises:
+        DataError: It cannot be read, or a line of it is no event.
+    """
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); name a file of --events") from None
+    events: dict[str, Event] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = decode(line)
+        except StreamspotError:
+            if events and number == len(lines) and not line.endswith(b"\n"):
+                break  # the run was killed while it wrote
+            raise DataError(
+                f"line {number} of {path} is no event; name a file that streamspot run --events has written"
+            ) from None
+        events.setdefault(event.id, event)
+    return list(events.values())
 
 
 def first_fault(error: Exception) -> str:

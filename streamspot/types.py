@@ -187,6 +187,22 @@ class Moment(BaseModel):
     )
 
 
+Region = Literal[
+    "brow_left", "brow_right", "lid_left", "lid_right", "cheek_left", "cheek_right", "nostril_left", "nostril_right",
+    "mouth_corner_left", "mouth_corner_right", "lips", "chin",
+]  # fmt: skip
+"""A region of the face; left is left in the picture, which is the person's right."""
+
+
+class Moved(BaseModel):
+    """How much of an expression's movement a region made."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    region: Region = Field(description="Left is left in the picture, which is the person's right.")
+    share: float = Field(ge=0, le=1, description="Its share of the movement of all regions.")
+
+
 class Event(BaseModel):
     """One phase of one expression, as delivered."""
 
@@ -208,6 +224,9 @@ class Event(BaseModel):
     intensity: float = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
     score: float = Field(
         ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
+    )
+    moved: tuple[Moved, ...] = Field(
+        (), description="Regions that moved most from onset to apex, at most four; empty while unknown."
     )
     decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
     look_ahead: Number = Field(description="Ticks the network looks ahead.")

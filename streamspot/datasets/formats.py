@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
-from streamspot.datasets.annotations import Annotated, Faults, annotate
+from streamspot.datasets.annotations import AROUND, Annotated, Faults, annotate
 from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, cut
@@ -135,7 +135,8 @@ def read_folder(folder: Path) -> Found:
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
     from 0. A row with an empty kind names a video without expressions; ``unsure`` is for people and counts as
-    nothing. What is not given is taken from the point.
+    nothing. What is not given of onset, apex and offset is taken from the point; with none of them the row is a point
+    label, which stands for no interval.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[str, Video]()
@@ -164,10 +165,11 @@ def read_folder(folder: Path) -> Found:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
-        around = 10 if kind == "macro" else 5
+        around = AROUND.get(kind, 0)
         likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
         given = {key: whole(row.get(key)) for key in likely}
-        frames = [likely[key] if frame is None else frame for key, frame in given.items()]
+        alone = all(frame is None for frame in given.values())
+        frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
         annotate(videos[name].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
 
