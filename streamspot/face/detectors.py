@@ -116,8 +116,8 @@ node {
 }
 executor { name: "" type: "ApplicationThreadExecutor" }
 """
-"""Its nodes run one after the other in the thread that asks: handing them from thread to thread costs a tenth of a look,
-and on a busy machine each hand waits its turn."""
+"""Its nodes run one after the other in the thread that asks. Handing them to others costs a tenth of a look more,
+and on a busy machine waits for its turn."""
 
 
 def _parse(wire: bytes) -> NDArray[np.float32]:
