@@ -203,7 +203,7 @@ class Outputs:
         if settings.ros:
             bridges.append(Ros(node, name))
         if settings.homeassistant:
-            bridges.append(HomeAssistant(node, name))
+            bridges.append(HomeAssistant(node, name, commands=settings.commands))
         on_command = partial(self.obey, name) if settings.commands else None
         return Channel(name, run.stats, controls=run.controls, on_command=on_command, bridges=bridges)
 

@@ -284,6 +284,7 @@ class StreamRun:
             except EndOfStream:
                 break
             if messages := self._messages(feed):
+                self._arrivals.told()
                 self._tell(replace(self._last, messages=messages))
             if isinstance(item, Session):
                 self._mend(item.start)
@@ -297,7 +298,7 @@ class StreamRun:
                     self._tell(self._last)
 
     def _found(self) -> None:
-        """Note that a picture has come; when the source was lost, say that it is back."""
+        """Note that a picture has come; when the source was lost and does not say so itself, say that it is back."""
         if (away := self._arrivals.found()) is not None:
             self._tell(self.saying(f"{self.source.name} shows pictures again after {away:.0f} s"))
 

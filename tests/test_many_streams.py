@@ -23,7 +23,7 @@ from streamspot.events import decode
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings, load_streams
-from streamspot.sources.base import new_messages
+from streamspot.sources.base import Source
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Delivery
 from streamspot.types import Frame
@@ -157,14 +157,13 @@ def test_the_curve_of_a_recording_tells_its_faces_apart(tmp_path: Path):
     assert {row.rpartition(",")[2] for row in curve.read_text().splitlines()[1:]} == {"0", "1"}
 
 
-class _Faulty:
+class _Faulty(Source):
     """A camera: pictures at 30 fps, then something goes wrong."""
 
-    live, fps = True, 30.0
+    live = True
 
     def __init__(self, name: str, wrong: Callable[[], None]) -> None:
-        self.name = self.stream = self.identity = name
-        self.messages = new_messages()
+        super().__init__(name, name, name, fps=30.0)
         self._wrong = wrong
 
     def read(self) -> Iterator[Frame]:
@@ -172,9 +171,6 @@ class _Faulty:
             if frame.index >= 5:
                 self._wrong()
             yield replace(frame, captured_ns=time.monotonic_ns())
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def _unplugged() -> None:
