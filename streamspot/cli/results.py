@@ -64,10 +64,9 @@ def report(
         return
     accounts = accounts_of(path, weights, sensitivity)
     others = accounts_of(compare, weights, sensitivity) if compare is not None else []
-    if compare is not None and len(others) != len(accounts):
-        raise SettingsError(
-            f"{path} holds {counted(len(accounts), 'run')}, {compare} {len(others)}; give one of each"
-        )
+    names, other_names = ([one.name for one in ones] for ones in (accounts, others))
+    if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
+        raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
     comparisons = [
         with_labels(account, labels)
         if labels is not None
