@@ -45,7 +45,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | usable
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | usable
-	$(INSTALL) -e '.[train,osc,parquet,onnx,dev]'
+	$(INSTALL) -e '.[train,osc,parquet,onnx,review,dev]'
 	@touch $@ $(VENV)/.demo
 
 clean:
