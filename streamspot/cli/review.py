@@ -15,6 +15,7 @@ import typer
 from streamspot.console import QuietStderr
 from streamspot.errors import DataError, SettingsError, StreamspotError
 from streamspot.loop import run_to_end
+from streamspot.threads import one_thread
 
 app = typer.Typer()
 
@@ -22,7 +23,7 @@ app = typer.Typer()
 @app.command()
 def review(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(help="A video, a recording of region motion, or a folder of them or of pictures."),
     ],
     out: Annotated[
@@ -61,13 +62,9 @@ def review(
     from streamspot.review.files import LabelFiles  # noqa: PLC0415 - the help comes without what takes a while
     from streamspot.review.items import find_items  # noqa: PLC0415
 
-    labels = out or (source if source.is_dir() else source.parent)
-    if not labels.is_dir():
-        raise SettingsError(f"there is no folder {labels}; make it, or name another with --out")
-    items = find_items(source, labels)
-    if out is None:
-        labels = items[0].path.parent
-        items = find_items(source, labels)
+    if out is not None and not out.is_dir():
+        raise SettingsError(f"there is no folder {out}; make it, or name another with --out")
+    items, labels = find_items(source, out)
     if agreement:
         _agreement(items, labels)
         return
@@ -103,6 +100,7 @@ async def _serve(reviewing: Any, server: Any, *, show: bool) -> None:
             if show:
                 webbrowser.open(address)
             with QuietStderr():
+                await asyncio.to_thread(one_thread)  # loads torch, while the page is opened already
                 await over.wait()
     finally:
         reviewing.close()

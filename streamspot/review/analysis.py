@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,13 +70,13 @@ class Analysis:
         going: Whether it may go on.
 
     Args:
-        path: Of the item.
+        source: The item, as ``streamspot.open`` takes it.
         settings: Of the analysis.
     """
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, source: str, settings: Settings) -> None:
         self.going = threading.Event()
-        self._path, self._settings = path, settings
+        self._source, self._settings = source, settings
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._origin = 0.0
@@ -89,7 +88,7 @@ class Analysis:
         self._leader: tuple[int, int] | None = None  # face and tick
         self._events: dict[str, Event] = {}
         self._progress = Progress()
-        self._thread = threading.Thread(target=self._work, name=f"review {path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="review", daemon=True)
         self._thread.start()
 
     @property
@@ -170,7 +169,7 @@ class Analysis:
         try:
             self.going.wait()
             if not self._ended.is_set():
-                with streamspot.open(self._path, **self._settings) as stream:
+                with streamspot.open(self._source, **self._settings) as stream:
                     for update in stream:
                         self._take(update)
                         self.going.wait()

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import av
 
-from streamspot.datasets.videos import pictures
 from streamspot.errors import SourceError
 from streamspot.sources import MotionRecording, open_source
 from streamspot.sources.base import kind_of
-from streamspot.sources.images import natural
+from streamspot.sources.images import ImageFolder, natural
 from streamspot.sources.motion import is_recording
 
 _VIDEOS = frozenset({
@@ -38,15 +37,22 @@ class Item:
 
     Attributes:
         path: The file, or the folder of pictures.
+        options: What follows the path in the source that is opened: empty, or ``?fps=200``, ``?stream=1``.
         video: Its name in ``points.csv``: the path as seen from the folder of the labels.
         title: Its name in ``annotations.csv``.
         motion: Whether it is a recording of region motion, without a picture.
     """
 
     path: Path
+    options: str
     video: str
     title: str
     motion: bool
+
+    @property
+    def source(self) -> str:
+        """The source to open."""
+        return f"{self.path}{self.options}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +72,58 @@ class Facts:
     plays: str | None
 
 
-def find_items(source: Path, labels: Path) -> list[Item]:
-    """Return what is to be reviewed, in natural order of the names.
+def find_items(source: str, folder: Path | None) -> tuple[list[Item], Path]:
+    """Return what is to be reviewed, in natural order of the names, and the folder of the label files.
 
     Args:
-        source: A video, a recording, a folder of pictures, or a folder of any of these.
-        labels: Folder of the label files.
+        source: A video, a recording, a folder of pictures, or a folder of any of these; with options as for
+            ``streamspot run`` if it is one thing.
+        folder: Where the label files are; None for where the videos lie.
 
     Raises:
         SourceError: There is nothing to look at.
     """
-    kind = kind_of(source)
+    name, _, options = (source, "", "") if kind_of(source) else source.partition("?")
+    path, kind = Path(name), kind_of(name)
     if kind not in {"file", "folder"}:
         raise SourceError(
-            f"there is no file or folder {source}; review looks at what lies on this computer, so record a camera or "
+            f"there is no file or folder {name}; review looks at what lies on this computer, so record a camera or "
             "download an address first"
         )
-    found = [source]
+    found = [path]
     if kind == "folder":
         inside = sorted(
-            (p for p in source.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)
+            (p for p in path.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)
         )
-        found = [path for path in inside if _is_item(path)]
-        if not found and pictures(source):
-            found = [source]
-        if not found:
-            raise SourceError(f"the folder {source} holds no video, recording or pictures; name another")
-    stems = Counter(path.stem for path in found)
+        if videos := [one for one in inside if _is_item(one)]:
+            found = videos
+        elif not _holds_pictures(path):
+            raise SourceError(f"the folder {path} holds no video, recording or pictures; name another")
+    folder = folder or found[0].parent
+    stems = Counter(one.stem for one in found)
     return [
         Item(
-            path,
-            os.path.relpath(path, labels),
-            path.stem if stems[path.stem] == 1 else path.name,
-            is_recording(path),
+            one,
+            f"?{options}" if options and one == path else "",
+            os.path.relpath(one, folder),
+            one.stem if stems[one.stem] == 1 else one.name,
+            is_recording(one),
         )
-        for path in found
-    ]
+        for one in found
+    ], folder
 
 
 def _is_item(path: Path) -> bool:
     if path.is_dir():
-        return bool(pictures(path))
+        return _holds_pictures(path)
     return path.suffix.lower() in _VIDEOS or is_recording(path)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return len(ImageFolder(folder)) > 0
+    except SourceError:
+        return False
 
 
 def facts_of(item: Item) -> Facts:
@@ -116,15 +132,14 @@ def facts_of(item: Item) -> Facts:
     Raises:
         SourceError: It cannot be read.
     """
-    source = open_source(str(item.path))
+    source = open_source(item.source)
     source.close()
     if isinstance(source, MotionRecording):
         pts, frame = _end_of(item.path)
         return Facts(max(0.0, pts - source.session.origin), frame + 1, None, None)
     fps = source.fps or 30.0
-    if item.path.is_dir():
-        count = len(pictures(item.path))
-        return Facts(count / fps, count, fps, None)
+    if isinstance(source, ImageFolder):
+        return Facts(len(source) / fps, len(source), fps, None)
     with av.open(str(item.path)) as container:
         streams = [one for one in container.streams.video if one.codec_context is not None]
         seconds = (container.duration or 0) / av.time_base
@@ -136,7 +151,9 @@ def facts_of(item: Item) -> Facts:
         for kind, (endings, codecs) in _BROWSERS.items()
         if item.path.suffix.lower() in endings and codec in codecs
     )
-    return Facts(seconds, round(seconds * fps), source.fps, next(plays, None) if plain else None)
+    return Facts(
+        seconds, round(seconds * fps), source.fps, next(plays, None) if plain and not item.options else None
+    )
 
 
 def _end_of(path: Path) -> tuple[float, int]:

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import av
 import cv2
@@ -15,8 +14,10 @@ from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
-from streamspot.sources.base import new_messages
+from streamspot.sources.base import kind_of, new_messages
 from streamspot.sources.decoding import Decoder
+from streamspot.sources.images import ImageFolder
+from streamspot.sources.video import VideoFile
 from streamspot.types import Frame
 
 _KEPT = 64 << 20
@@ -35,17 +36,17 @@ class Pictures:
     line; else all before it are decoded.
 
     Args:
-        path: A video or a folder of pictures.
+        source: A video or a folder of pictures, as ``open_source`` takes it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._size = 0
         self._next = 0
         self._reading: Iterator[tuple[int, NDArray[np.uint8]]] | None = None
-        self._seekable = path.is_file()
+        self._seekable = True
 
     def jpeg(self, number: int, pts: float | None) -> bytes:
         """Return a picture.
@@ -61,7 +62,7 @@ class Pictures:
             if number not in self._kept:
                 self._read_to(number, pts)
             if number not in self._kept:
-                raise SourceError(f"{self._path} has no picture {number} that can be decoded")
+                raise SourceError(f"{self._source} has no picture {number} that can be decoded")
             self._kept.move_to_end(number)
             return self._kept[number]
 
@@ -73,13 +74,13 @@ class Pictures:
 
     def _read_to(self, number: int, pts: float | None) -> None:
         near = self._reading is not None and self._next <= number <= self._next + _AHEAD
-        if not near and pts is not None and number > _AHEAD and self._seekable:
-            self._reading = _sought(self._path, number, pts)
+        if not near and number > _AHEAD and self._seekable:
+            self._reading = _sought(self._source, number, pts)
             if self._advance(number):
                 return
-            self._seekable = False
+            self._seekable = pts is None
         if not near:
-            self._reading, self._next = _from_start(self._path), 0
+            self._reading, self._next = _from_start(self._source), 0
         self._advance(number)
 
     def _advance(self, number: int) -> bool:
@@ -101,20 +102,31 @@ class Pictures:
             self._size -= len(self._kept.popitem(last=False)[1])
 
 
-def _from_start(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _from_start(source: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield number and picture of every frame as the source gives them."""
-    source = open_source(str(path))
     last = -1
-    for item in source.read():
+    for item in open_source(source).read():
         if isinstance(item, Frame) and item.index != last:  # one that is held comes several times
             last = item.index
             yield last, item.image
 
 
-def _sought(path: Path, number: int, pts: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield number and picture of a frame and those behind it; nothing where the stamps do not lead there."""
-    with suppress(av.FFmpegError, OSError, SourceError), av.open(str(path)) as container:
-        decoder = Decoder(container, str(path), new_messages())
+def _sought(source: str, number: int, pts: float | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield number and picture of a frame and of those behind it; nothing where it cannot be sought."""
+    opened = open_source(source)
+    if isinstance(opened, ImageFolder):
+        for index in range(number, len(opened)):
+            with suppress(FileNotFoundError):
+                if (image := opened.picture(index)) is not None:
+                    yield index, image
+    elif isinstance(opened, VideoFile) and pts is not None and kind_of(source) == "file":
+        with suppress(av.FFmpegError, OSError, SourceError):
+            yield from _sought_in(source, number, pts)
+
+
+def _sought_in(path: str, number: int, pts: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    with av.open(path) as container:
+        decoder = Decoder(container, path, new_messages())
         first = next((picture.stamp for picture in decoder.pictures()), None)
         if first is None:
             return

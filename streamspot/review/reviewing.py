@@ -42,7 +42,7 @@ class Reviewed:
         self.version = 0
         self.unsaved = ""
         self.analysis: Analysis | None = None
-        self.pictures = Pictures(item.path)
+        self.pictures = Pictures(item.source)
         self._files, self._subject = files, subject or item.path.stem
         self._writing = asyncio.Lock()
 
@@ -151,7 +151,7 @@ class Reviewing:
             return
         one = self._opened[chosen]
         if one.analysis is None:
-            one.analysis = Analysis(one.item.path, self._settings)
+            one.analysis = Analysis(one.item.source, self._settings)
             self._order.append(chosen)
         one.analysis.going.set()
         waiting = [n for n in self._order if n != chosen and not self._done(n)]

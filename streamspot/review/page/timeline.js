@@ -1,6 +1,7 @@
 // The time axis: curve, events, labels and the regions' motion, one under the other, with zoom, pan and dragging.
 
 const LEFT = 104, RULER = 20, EVENTS = 26, LABELS = 34;
+const NOISE = 16; // of 255: what a face at rest may show
 const NEAR = 6; // pixels within which the mouse takes hold
 const GROUPS = [
   ["brow left", /^brow_left/], ["brow right", /^brow_right/], ["lids", /^lid/], ["cheeks", /^cheek/], ["nostrils", /^nostril/],
@@ -182,9 +183,9 @@ export class Timeline {
     draw.fillStyle = colour.faint;
     draw.strokeStyle = colour.line;
     draw.lineWidth = 1;
-    draw.textAlign = "center";
     for (let i = Math.ceil(start / step); i * step <= end; i++) {
       const x = this.x(i * step);
+      draw.textAlign = x < LEFT + 18 ? "left" : x > LEFT + this.width - 18 ? "right" : "center";
       line(draw, x, RULER - 4, x, rows.height);
       draw.fillText(clock(i * step, step < 1 ? (step < 0.1 ? 2 : 1) : 0), x, RULER / 2 - 1);
     }
@@ -232,9 +233,9 @@ export class Timeline {
       for (let i = 0; i < data.intensity.length; i++) {
         let v = 0;
         for (const list of lists) v = Math.max(v, list[i]);
-        if (v < 8) continue;
+        if (v < NOISE) continue;
         const x = this.x(data.start + i * step), next = this.x(data.start + (i + 1) * step);
-        draw.fillStyle = `rgba(${colour.heat}, ${Math.min(1, Math.sqrt(v / 255))})`;
+        draw.fillStyle = `rgba(${colour.heat}, ${Math.min(1, 0.15 + (v - NOISE) / 120)})`;
         draw.fillRect(x, rows.motion + row * high, Math.max(1, next - x), high - 1);
       }
     });
