@@ -130,7 +130,7 @@ class Analysis:
             known) and ``regions``: for each region by its name its speed, 0 to 255 for 0.05 inter-ocular distances
             a tick.
         """
-        edges = np.floor(np.linspace(start, end, bins + 1) * TICK_RATE).astype(int)
+        edges = np.floor(np.linspace(start, end, bins + 1) * TICK_RATE + 1e-6).astype(int)
         with self._lock:
             scores, motion = self._scores.rows.copy(), None
             if self._motion is not None:

@@ -42,7 +42,12 @@ class Table:
         Raises:
             DataError: It is no such table.
         """
-        table = csv_rows_of(self.path) if self.path.exists() else []
+        try:
+            table = csv_rows_of(self.path) if self.path.exists() else []
+        except OSError as error:
+            raise DataError(
+                f"{self.path} cannot be read ({error.strerror}); mend it or move it away"
+            ) from None
         if not table:
             return list(self._columns), []
         head = [cell.strip().lower() for cell in table[0]]

@@ -27,6 +27,9 @@ _AHEAD = 120
 _BACK = 15
 """Pictures before the one asked for that are kept on the way there."""
 _LEAST = 1e-4
+"""Seconds by which the stamp of a picture may differ from its frame's time."""
+_INDEXED = frozenset({"avi", "matroska", "mp4"})
+"""Formats that say exactly where each picture is; in others stamps are guessed after a jump."""
 
 
 class Pictures:
@@ -126,6 +129,8 @@ def _sought(source: str, number: int, pts: float | None) -> Iterator[tuple[int, 
 
 def _sought_in(path: str, number: int, pts: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     with av.open(path) as container:
+        if not _INDEXED & set(container.format.name.split(",")):
+            return
         decoder = Decoder(container, path, new_messages())
         first = next((picture.stamp for picture in decoder.pictures()), None)
         if first is None:

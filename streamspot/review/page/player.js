@@ -61,8 +61,8 @@ const KEPT = 90, AHEAD = 12;
 
 /** A clock that shows single pictures, or nothing where there is no canvas; it waits for pictures that are late. */
 export class ClockPlayer {
-  constructor(canvas, address, frames, moved, end, said) {
-    Object.assign(this, { canvas, address, frames, moved, end, said });
+  constructor(canvas, address, frames, moved, end, last, said) {
+    Object.assign(this, { canvas, address, frames, moved, end, last, said });
     this.pictures = new Map();
     this.time = 0;
     this.playing = false;
@@ -101,7 +101,7 @@ export class ClockPlayer {
     if (!this.canvas) return;
     const picture = this.pictures.get(number);
     if (picture?.width) this.draw(picture, number);
-    for (let n = number, i = 0; i < (this.playing ? AHEAD : 3); i++, n = this.frames.next(n, 1)) this.fetch(n);
+    for (let n = number, i = 0; i < (this.playing ? AHEAD : 3) && n <= this.last(); i++, n = this.frames.next(n, 1)) this.fetch(n);
   }
 
   async fetch(number) {

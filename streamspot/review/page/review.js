@@ -94,7 +94,7 @@ function start(plays) {
   const fallBack = () => { say("the browser cannot play it; shown frame by frame"); start(false); seek(number); };
   player = plays
     ? new VideoPlayer($("video"), `${address}video`, frames, shown, fallBack)
-    : new ClockPlayer(pictures, `${address}picture`, frames, shown, length, say);
+    : new ClockPlayer(pictures, `${address}picture`, frames, shown, length, last, say);
 }
 
 async function take(answer) {
@@ -124,6 +124,7 @@ async function take(answer) {
   draw();
 }
 
+const last = () => (status.done && frames.length ? frames.numbers[frames.length - 1] : frames.numberAt(length() - 1e-3));
 const length = () => Math.max(status.seconds || 0, status.known || 0, 1);
 
 /** Fetches the curve of what is in view, if it is not on its way already. */
@@ -153,14 +154,13 @@ function shown(time) {
   if (time !== undefined && player?.playing) {
     number = frames.numberAt(time);
     timeline.follow(frames.timeOf(number));
-  }
+  } else if (player && !player.playing) player.seek(number); // it may have shown one more by now
   draw();
 }
 
 function seek(to, keep) {
   if (!player) return;
-  const last = frames.length ? Math.max(frames.numbers[frames.length - 1], status.done ? 0 : frames.numberAt(length())) : frames.numberAt(length());
-  number = Math.min(Math.max(0, to), last);
+  number = Math.min(Math.max(0, to), last());
   player.seek(number);
   if (!keep) timeline.follow(frames.timeOf(number));
   draw();
