@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_clips import Picture, portrait_clip, write_video
+from small_recordings import write_recording
 
 import streamspot.review
-from tests.made_clips import Picture, portrait_clip, write_video
-from tests.small_recordings import write_recording
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PAGE = Path(streamspot.review.__file__).with_name("page")

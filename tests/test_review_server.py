@@ -18,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from made_clips import Picture, write_video
+from small_recordings import write_recording
 from yarl import URL
 
 import streamspot
@@ -27,8 +29,6 @@ from streamspot.review.items import facts_of, find_items
 from streamspot.review.pictures import Pictures
 from streamspot.review.reviewing import Reviewing
 from streamspot.sources import open_source
-from tests.made_clips import Picture, write_video
-from tests.small_recordings import write_recording
 
 aiohttp = pytest.importorskip("aiohttp")
 

@@ -137,8 +137,8 @@ def read_folder(folder: Path) -> Found:
     """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
-    from 0. A row with an empty kind names a video without expressions; one of the kind unsure or rejected, as
-    ``streamspot review`` writes them, is passed over. What is not given is taken from the point.
+    from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for people and
+    count as nothing. What is not given is taken from the point.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[str, Video]()

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamspot.errors import DataError
+from streamspot.types import Mark
 
-Verdict = Literal["macro", "micro", "unsure", "rejected"]
+Verdict = Mark | Literal["rejected"]
 """What a coder says: an expression of a kind, perhaps one, or that an event is none."""
 
 COUNTED = ("macro", "micro")
