@@ -15,7 +15,6 @@ import typer
 from streamspot.console import QuietStderr
 from streamspot.errors import DataError, SettingsError, StreamspotError
 from streamspot.loop import run_to_end
-from streamspot.threads import one_thread
 
 app = typer.Typer()
 
@@ -100,7 +99,6 @@ async def _serve(reviewing: Any, server: Any, *, show: bool) -> None:
             if show:
                 webbrowser.open(address)
             with QuietStderr():
-                await asyncio.to_thread(one_thread)  # loads torch, while the page is opened already
                 await over.wait()
     finally:
         reviewing.close()

@@ -14,6 +14,7 @@ import streamspot
 from streamspot.errors import StreamspotError
 from streamspot.motion.regions import LAYOUTS
 from streamspot.settings import Analysis as Settings
+from streamspot.threads import one_thread
 from streamspot.types import TICK_RATE, Event, FaceMotion, Update
 
 _LEAK = math.exp(-1 / (3 * TICK_RATE))
@@ -169,6 +170,7 @@ class Analysis:
         try:
             self.going.wait()
             if not self._ended.is_set():
+                one_thread()
                 with streamspot.open(self._source, **self._settings) as stream:
                     for update in stream:
                         self._take(update)

@@ -134,11 +134,9 @@ class Reviewing:
         }
 
     def look_at(self, number: int) -> Reviewed:
-        """Return an item and let its analysis go first."""
-        item = self.opened(number)
+        """Return an item and let its analysis go first, as soon as the page has had a second to open."""
         self._focus = number
-        self.work()
-        return item
+        return self.opened(number)
 
     def work(self) -> None:
         """Let one analysis go on: that of the item in view, or of the first that is not done; called now and then."""

@@ -2,8 +2,8 @@
 
 /** The browser's player. A frame is shown by seeking to its middle; while it plays, the browser says which is on show. */
 export class VideoPlayer {
-  constructor(video, address, frames, moved, failed) {
-    Object.assign(this, { video, frames, moved });
+  constructor(video, address, frames, moved, drawn, failed) {
+    Object.assign(this, { video, frames, moved, drawn });
     this.origin = 0;
     this.first = true;
     this.wanted = null;
@@ -30,7 +30,7 @@ export class VideoPlayer {
       if (this.first) this.origin = this.video.currentTime < 1e-3 ? shown.mediaTime : 0;
       this.first = false;
       this.shown = this.frames.numberAt(shown.mediaTime - this.origin + 1e-3);
-      if (this.playing) this.moved(shown.mediaTime - this.origin + 1e-3);
+      if (this.playing) this.moved(shown.mediaTime - this.origin + 1e-3); else this.drawn();
       this.watch();
     });
   }

@@ -93,7 +93,7 @@ function start(plays) {
   const address = `items/${item}/`, pictures = status.motion ? null : $("picture");
   const fallBack = () => { say("the browser cannot play it; shown frame by frame"); start(false); seek(number); };
   player = plays
-    ? new VideoPlayer($("video"), `${address}video`, frames, shown, fallBack)
+    ? new VideoPlayer($("video"), `${address}video`, frames, shown, draw, fallBack)
     : new ClockPlayer(pictures, `${address}picture`, frames, shown, length, last, say);
 }
 
@@ -304,6 +304,7 @@ function draw() {
     $("clock").textContent = `${clock(time, 3)} · frame ${number}`;
     $("play").textContent = player.playing ? "⏸" : "▶";
     document.body.dataset.frame = number;
+    if (data) document.body.dataset.curve = data.end;
     document.body.dataset.shown = player.shown ?? "";
   });
 }
@@ -330,12 +331,12 @@ function lists() {
     return made;
   };
   const labels = status.labels.map((one) => {
-    const times = one.onset === null ? [null, frames.timeOf(one.point)] : [one.onset, one.point, one.offset + 1].map((n) => frames.timeOf(n));
+    const times = one.onset === null ? [null, frames.timeOf(one.point)] : [one.onset, one.point, one.offset].map((n) => frames.timeOf(n));
     return row("label", one.id, one.kind, times, element("button", { type: "button", textContent: "✕", title: "remove (del)", ariaLabel: `remove ${one.kind} at frame ${one.point}`, onclick: () => remove(one) }));
   });
   const events = hidden ? [] : status.events.map((one) => {
     const verdict = answerTo(one)?.kind;
-    return row("event", one.id, one.kind, one.times, verdict === "rejected" ? "✕ rejected" : verdict ? "✓" : "open");
+    return row("event", one.id, one.kind, one.times, answered(one.kind, verdict));
   });
   const open = hidden ? 0 : status.events.filter((one) => !answerTo(one)).length;
   $("list").replaceChildren(
@@ -344,6 +345,12 @@ function lists() {
   );
   if (focus) $("list").querySelector(`[data-row="${CSS.escape(focus)}"]`)?.focus();
   $("list").querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
+}
+
+function answered(kind, verdict) {
+  if (!verdict) return "open";
+  if (verdict === kind) return "✓";
+  return { rejected: "✕ rejected", unsure: "? unsure" }[verdict] ?? `✓ ${verdict}`;
 }
 
 function items() {

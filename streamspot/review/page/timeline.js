@@ -228,7 +228,7 @@ export class Timeline {
   motion(draw, colour, rows) {
     const { data } = this.shown, groups = this.groups();
     if (!data || !groups.length) return;
-    const step = (data.end - data.start) / data.intensity.length, high = (rows.height - rows.motion - 2) / groups.length;
+    const step = (data.end - data.start) / data.intensity.length, high = (rows.height - rows.motion - 4) / groups.length;
     groups.forEach(([, lists], row) => {
       for (let i = 0; i < data.intensity.length; i++) {
         let v = 0;
@@ -236,7 +236,7 @@ export class Timeline {
         if (v < NOISE) continue;
         const x = this.x(data.start + i * step), next = this.x(data.start + (i + 1) * step);
         draw.fillStyle = `rgba(${colour.heat}, ${Math.min(1, 0.15 + (v - NOISE) / 120)})`;
-        draw.fillRect(x, rows.motion + row * high, Math.max(1, next - x), high - 1);
+        draw.fillRect(x, rows.motion + 2 + row * high, Math.max(1, next - x), high - 1);
       }
     });
   }
@@ -254,7 +254,7 @@ export class Timeline {
     draw.fillRect(on, y, off1 - on, high);
     draw.fillStyle = colour.ink;
     draw.fillRect(apex - 1, y, 2, high);
-    const sign = event.verdict === "rejected" ? "✕" : event.verdict ? "✓" : "";
+    const sign = { rejected: "✕", unsure: "?", macro: "✓", micro: "✓" }[event.verdict];
     draw.textAlign = "left";
     if (off1 - on > 16 && sign) draw.fillText(sign, on + 4, y + high / 2 + 1);
     draw.globalAlpha = 1;
@@ -296,11 +296,11 @@ export class Timeline {
     put("events", rows.events + EVENTS / 2);
     put("labels", rows.labels + LABELS / 2);
     draw.fillStyle = colour.faint;
-    const groups = this.groups(), high = (rows.height - rows.motion - 2) / Math.max(1, groups.length);
+    const groups = this.groups(), high = (rows.height - rows.motion - 4) / Math.max(1, groups.length);
     if (this.shown.hidden || !groups.length) put(this.shown.hidden ? "hidden (h)" : "motion", (rows.motion + rows.height) / 2);
     else {
       draw.font = `${Math.max(9, Math.min(12, high))}px system-ui, 'DejaVu Sans', sans-serif`;
-      groups.forEach(([name], row) => put(name, rows.motion + (row + 0.5) * high));
+      groups.forEach(([name], row) => put(name, rows.motion + 3 + (row + 0.5) * high));
     }
     draw.strokeStyle = colour.line;
     draw.lineWidth = 1;
@@ -330,7 +330,7 @@ function drawn(from, to, seconds) {
 }
 
 export function clock(seconds, digits) {
-  const whole = Math.max(0, seconds), hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  const whole = Math.max(0, Math.round(seconds * 10 ** digits) / 10 ** digits), hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   const rest = (whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
