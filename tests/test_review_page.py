@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_clips import Picture, portrait_clip, write_video
+from made_clips import Picture, copy_streams, portrait_clip, write_video
 from small_recordings import write_recording
 
 import streamspot.review
@@ -164,6 +164,22 @@ def test_stamps_that_are_uneven_are_kept(browser: Any, tmp_path: Path) -> None:
             page.keyboard.press("ArrowRight")
             assert settled(page) == expected
             assert page.evaluate(NUMBER) == expected
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.webm"])
+def test_a_video_that_begins_late_is_exact_too(browser: Any, tmp_path: Path, name: str) -> None:
+    """Some containers place their first picture later than 0, and browsers say so."""
+    codec = "libx264" if name.endswith("mp4") else "libvpx"
+    source = write_video(tmp_path / f"a{Path(name).suffix}", numbered(60), codec=codec)
+    (tmp_path / "late").mkdir()
+    path = copy_streams(tmp_path / "late" / name, source, shift=0.5)
+    with program(path) as (address, _), opened(browser, address) as page:
+        for keys in (["ArrowRight"] * 7, ["Shift+ArrowRight"], ["End"]):
+            for key in keys:
+                page.keyboard.press(key)
+            frame = settled(page)
+            assert page.evaluate(NUMBER) == frame
+        assert settled(page) == 59
 
 
 @pytest.fixture(scope="module")

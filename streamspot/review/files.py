@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -109,6 +110,7 @@ class LabelFiles:
             )
         ending = f"-{coder}" if coder else ""
         self.coder = coder
+        self._lock = threading.Lock()
         self.points = Table(folder / f"points{ending}.csv", _POINTS)
         self.annotations = Table(folder / f"annotations{ending}.csv", COLUMNS)
 
@@ -142,36 +144,17 @@ class LabelFiles:
         Raises:
             DataError: A file cannot be written; what could not be is as it was.
         """
-        rate = "" if fps is None else f"{fps:g}"
-        subject = next((row["subject"] for row in self.points.of(video) if row.get("subject")), subject)
-        empty = {"video": video, "subject": subject, "fps": rate}
-        rows = [
-            {
-                **empty,
-                "kind": one.kind,
-                "point": one.point,
-                "onset": one.onset,
-                "apex": None if one.onset is None else one.point,
-                "offset": one.offset,
-            }
-            for one in labels.given
-        ]
-        self.points.replace(video, [*rows, empty] if labels.seen else rows)
-        counted = [one for one in labels.given if one.kind in COUNTED]
-        whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
-        empty |= {"video": title, "frames": "" if frames is None else str(frames)}
-        spans = [
-            {
-                **empty,
-                "kind": one.kind,
-                "onset": one.onset,
-                "apex": one.point,
-                "offset": one.offset,
-                "point": one.point,
-            }
-            for one in counted
-        ]
-        self.annotations.replace(title, (spans or [empty]) if whole else [])
+        with self._lock:  # each writes the whole file
+            rate = "" if fps is None else f"{fps:g}"
+            subject = next((row["subject"] for row in self.points.of(video) if row.get("subject")), subject)
+            empty = {"video": video, "subject": subject, "fps": rate}
+            rows = [{**empty, **_cells(one)} for one in labels.given]
+            self.points.replace(video, [*rows, empty] if labels.seen else rows)
+            counted = [one for one in labels.given if one.kind in COUNTED]
+            whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
+            empty |= {"video": title, "frames": "" if frames is None else str(frames)}
+            spans = [{**empty, **_cells(one)} for one in counted]
+            self.annotations.replace(title, (spans or [empty]) if whole else [])
 
 
 def coders(folder: Path) -> Iterator[str]:
@@ -179,6 +162,12 @@ def coders(folder: Path) -> Iterator[str]:
     for path in sorted(folder.glob("points*.csv")):
         if match := re.fullmatch(r"points(?:-([A-Za-z0-9_-]{1,40}))?\.csv", path.name):
             yield match[1] or ""
+
+
+def _cells(label: Label) -> dict[str, object]:
+    """Return what both files say of a label."""
+    apex = None if label.onset is None else label.point
+    return {**label.model_dump(exclude={"id"}), "apex": apex}
 
 
 def _labels_of(rows: Sequence[Row], path: Path) -> Labels:

@@ -27,7 +27,7 @@ export class VideoPlayer {
     }
     this.video.requestVideoFrameCallback((_, shown) => {
       if (this.abort.signal.aborted) return;
-      if (this.first) this.origin = this.video.currentTime < 1e-3 ? shown.mediaTime : 0;
+      if (this.first && this.target === 0) this.origin = shown.mediaTime; // of the first picture: some begin later than 0
       this.first = false;
       this.shown = this.frames.numberAt(shown.mediaTime - this.origin + 1e-3);
       if (this.playing) this.moved(shown.mediaTime - this.origin + 1e-3); else this.drawn();
@@ -36,7 +36,7 @@ export class VideoPlayer {
   }
 
   seek(number) {
-    this.wanted = number;
+    this.target = this.wanted = number;
     if (this.seeking) return;
     this.wanted = null;
     this.seeking = true;
