@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from streamspot.errors import DataError
 from streamspot.types import Mark
 
-Verdict = Mark | Literal["rejected"]
+Verdict = Literal[Mark, "rejected"]
 """What a coder says: an expression of a kind, perhaps one, or that an event is none."""
 
 COUNTED = ("macro", "micro")
