@@ -226,9 +226,18 @@ export class Timeline {
   }
 
   motion(draw, colour, rows) {
-    const { data } = this.shown, groups = this.groups();
-    if (!data || !groups.length) return;
-    const step = (data.end - data.start) / data.intensity.length, high = (rows.height - rows.motion - 4) / groups.length;
+    if (!this.shown.data || !this.groups().length) return;
+    const key = [this.shown.data, this.view.start, this.view.end, this.canvas.width, this.canvas.height, colour];
+    if (!this.heat || key.some((part, i) => part !== this.heat.key[i])) this.heat = { key, picture: this.heated(colour, rows) };
+    draw.drawImage(this.heat.picture, LEFT, rows.motion, this.width, rows.height - rows.motion);
+  }
+
+  /** Draws the motion once for all cursors: it has thousands of cells. */
+  heated(colour, rows) {
+    const { data } = this.shown, groups = this.groups(), ratio = devicePixelRatio, all = rows.height - rows.motion;
+    const picture = new OffscreenCanvas(Math.ceil(this.width * ratio), Math.max(1, Math.ceil(all * ratio))), draw = picture.getContext("2d");
+    draw.setTransform(ratio, 0, 0, ratio, -LEFT * ratio, 0);
+    const step = (data.end - data.start) / data.intensity.length, high = (all - 4) / groups.length;
     groups.forEach(([, lists], row) => {
       for (let i = 0; i < data.intensity.length; i++) {
         let v = 0;
@@ -236,9 +245,10 @@ export class Timeline {
         if (v < NOISE) continue;
         const x = this.x(data.start + i * step), next = this.x(data.start + (i + 1) * step);
         draw.fillStyle = `rgba(${colour.heat}, ${Math.min(1, 0.15 + (v - NOISE) / 120)})`;
-        draw.fillRect(x, rows.motion + 2 + row * high, Math.max(1, next - x), high - 1);
+        draw.fillRect(x, 2 + row * high, Math.max(1, next - x), high - 1);
       }
     });
+    return picture;
   }
 
   groups() {
