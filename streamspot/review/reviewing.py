@@ -136,6 +136,7 @@ class Reviewing:
     def look_at(self, number: int) -> Reviewed:
         """Return an item and let its analysis go first, as soon as the page has had a second to open."""
         self._focus = number
+        self._prepare(number)
         return self.opened(number)
 
     def work(self) -> None:
@@ -147,14 +148,18 @@ class Reviewing:
                 one.analysis.going.clear()
         if chosen is None:
             return
-        one = self._opened[chosen]
-        if one.analysis is None:
-            one.analysis = Analysis(one.item.source, self._settings)
-            self._order.append(chosen)
-        one.analysis.going.set()
+        self._prepare(chosen).going.set()
         waiting = [n for n in self._order if n != chosen and not self._done(n)]
         for number in waiting[: max(0, len(waiting) - _UNFINISHED)]:
             self._forget(number)
+
+    def _prepare(self, number: int) -> Analysis:
+        """Return the analysis of an item; a new one waits for its turn."""
+        one = self.opened(number)
+        if one.analysis is None:
+            one.analysis = Analysis(one.item.source, self._settings)
+            self._order.append(number)
+        return one.analysis
 
     def _done(self, number: int) -> bool:
         """Tell whether nothing is left to analyse; what cannot be opened counts as done."""
