@@ -110,15 +110,18 @@ def crossval_command(
 def evaluate_command(
     data: Data,
     weights: Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a path.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this JSON file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this file (.json).")] = None,
     choose: Annotated[
         bool, typer.Option("--choose", help="Choose the minimum scores on this very data (optimistic).")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Judge a data set with given weights under the strict protocol and the paper's."""
+    from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
+    if out is not None:
+        check_result(out, ".json")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     _show(results, Console(stderr=True))
     text = json.dumps(results, indent=2, sort_keys=True)
