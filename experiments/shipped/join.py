@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from streamspot.errors import ModelError
-from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network
 
 
@@ -48,17 +45,9 @@ def join(networks: Sequence[Network]) -> Network:
     return out.eval()
 
 
-def parts_of(weights: Path, widths: Sequence[int]) -> list[Network]:
-    """Return the networks of these widths that a file of joined weights holds, ready to go on learning."""
-    with safe_open(weights, framework="pt") as file:
-        joined = Network(ModelConfig.from_json(file.metadata()["config"]))
-        joined.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-    return split(joined, widths)
-
-
 @torch.no_grad()
 def split(joined: Network, widths: Sequence[int]) -> list[Network]:
-    """Return the networks of these widths that ``join`` put side by side.
+    """Return the networks of these widths that ``join`` put side by side, ready to go on learning.
 
     Raises:
         ModelError: The widths do not add up to that of the joined network.

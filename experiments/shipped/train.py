@@ -19,7 +19,7 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.join import join, parts_of
+from experiments.shipped.join import join, split
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
@@ -209,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = ModelConfig(name=given.out.stem, layout=given.layout, look_ahead=given.look_ahead, width=64)
     folder: Path | None = given.actors
     acted = [] if folder is None else [Acted.load(path) for path in sorted(folder.glob("*.npz"))]
-    before = [] if given.before is None else parts_of(given.before, [config.width] * len(recipe.networks))
+    before = []
+    if given.before is not None:
+        before = split(Model.load(given.before, device="cpu").network, [config.width] * len(recipe.networks))
     model = make_weights(config, recipe, acted, before)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)
