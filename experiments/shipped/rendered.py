@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("face_models", type=Path)
     parser.add_argument("--weights", default="streamspot-base")
     parser.add_argument("--clips", type=int, default=800)
+    parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first clip")
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--motion", type=Path, required=True, help="folder of the clips' region motion")
     parser.add_argument("--out", type=Path, default=RESULTS / "rendered.json", help="file of the figures")
@@ -91,7 +92,7 @@ def main() -> None:
     model = Model.load(options.weights)
     rows: list[dict[str, Any]] = []
     for number in range(options.clips):
-        clip = Clip(heads, FIRST_SEED + number, options.seconds)
+        clip = Clip(heads, options.first + number, options.seconds)
         path = options.motion / f"{number:03}.motion"
         if not path.exists():
             record(clip.frames(), path)
@@ -107,7 +108,7 @@ def main() -> None:
         ]
         rows.append(
             {
-                "seed": FIRST_SEED + number,
+                "seed": options.first + number,
                 **asdict(clip.conditions),
                 "measured": measured,
                 "truth": [(i.kind, i.onset, i.apex, i.offset) for i in clip.instances],

@@ -146,7 +146,8 @@ def make_weights(
     provenance = {
         "protocol": "simulated motion and rendered actors, full labels, last step, joined",
         "seed": recipe.seed,
-        "steps": recipe.steps,
+        "went on learning": bool(before),
+        "steps": recipe.learned if before else recipe.steps,
         "batch": recipe.batch,
         "networks": list(recipe.networks),
         "recordings": recipe.recordings,
