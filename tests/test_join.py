@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.shipped.join import join, split
+from experiments.shipped.join import blend, join, split
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.types import RegionMotion
@@ -59,3 +59,11 @@ def test_joined_networks_are_taken_apart_again():
     torch.testing.assert_close(join(parts).state_dict(), joined.state_dict())
     with pytest.raises(ModelError, match="width 12"):
         split(joined, (8, 8))
+
+
+def test_a_blend_lies_between():
+    """A tenth of one network and nine tenths of another are their weighted mean, weight by weight."""
+    one, other = _network(), _network()
+    mean = blend(one, other, 0.1).state_dict()
+    for name, weight in one.state_dict().items():
+        torch.testing.assert_close(mean[name], 0.9 * weight + 0.1 * other.state_dict()[name])

@@ -73,6 +73,17 @@ def split(joined: Network, widths: Sequence[int]) -> list[Network]:
     return out
 
 
+@torch.no_grad()
+def blend(network: Network, other: Network, share: float) -> Network:
+    """Return the mean of the weights of two networks, of which ``share`` are the other's.
+
+    A network that has gone on learning forgets; with some of what it was it knows both.
+    """
+    out, others = Network(network.config), other.state_dict()
+    out.load_state_dict({name: own.lerp(others[name], share) for name, own in network.state_dict().items()})
+    return out.eval()
+
+
 def _taps(parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
     """Return the older and the newer tap of each network's ``past``, which stores one below the other."""
     return list(zip(*(part.chunk(2, 1) for part in parts), strict=True))

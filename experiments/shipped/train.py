@@ -19,7 +19,7 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.join import join, split
+from experiments.shipped.join import blend, join, split
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
@@ -39,6 +39,9 @@ SCENARIO = Scenario(
     expressions=15.0, idle=0.15, free=0.7, macro_floor=0.028, micro_floor=0.014, hands=0.5, turns=2.0
 )
 """What is simulated: seven in ten expressions are any muscles that move together."""
+
+KEPT = 0.1
+"""Share of what networks were, in the mean with what they are when they have gone on learning."""
 
 measured_flow = partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014))
 """For what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
@@ -192,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--actors", type=Path, help="folder of rendered actors' motion; the shipped weights have seen some"
     )
     parser.add_argument("--before", type=Path, help="weights whose networks go on learning")
+    parser.add_argument("--kept", type=Path, help="weights of which a tenth stays in the result")
     parser.add_argument("--layout", default="face17", help="region layout: face17 or paper10")
     parser.add_argument("--look-ahead", type=int, default=8, help="ticks: 0, 4, 8 or 16")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
@@ -214,6 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.before is not None:
         before = split(Model.load(given.before, device="cpu").network, [config.width] * len(recipe.networks))
     model = make_weights(config, recipe, acted, before)
+    if given.kept is not None:
+        network = blend(model.network, Model.load(given.kept, device="cpu").network, KEPT)
+        model = Model(network, {**model.provenance, "kept": KEPT}, spotting=model.spotting)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)
     held_out = [simulate(HELD_OUT + number, layout=config.layout) for number in range(200)]
