@@ -1,7 +1,7 @@
 """Train the shipped weights on simulated motion and on the measured motion of rendered actors, with full labels.
 
-``python -m experiments.shipped.train --actors FOLDER --out models/streamspot-base.safetensors`` makes them again;
-FOLDER is what ``experiments.shipped.perform`` wrote.
+``python -m experiments.shipped.train --actors FOLDER --before WEIGHTS --out models/streamspot-base.safetensors`` lets
+weights go on learning; FOLDER is what ``experiments.shipped.perform`` wrote. The model card has the commands in full.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class Recipe:
     """
 
     seed: int = 0
-    recordings: int = 1200
+    recordings: int = 800
     ticks: int = 480
     steps: int = 3000
     batch: int = 6
-    acted: int = 9
+    acted: int = 6
     networks: tuple[int, ...] = (0, 2)
     learned: int = 1500
     threads: int = 1
