@@ -25,6 +25,9 @@ _RATE_FRAMES = 31
 _LOWEST_FPS, _MICRO_FPS = 2.0, 20.0
 """Pictures a second below which nothing is spotted, and no micro-expression."""
 
+_MILLISECONDS = 4.0
+"""Seconds between two pictures that are more likely milliseconds, of a source of up to 250 pictures a second."""
+
 TROUBLES: dict[Trouble, str] = {
     "small": "too small (eyes under 32 pixels apart): move nearer, or choose a larger picture",
     "outside": "partly out of the picture: move the camera or the chair",
@@ -104,7 +107,13 @@ and large enough in the picture']
         if len(self._times) < 3:
             return
         fps = 1.0 / max(float(np.median(np.diff(self._times))), 1e-6)
-        if fps < _LOWEST_FPS:
+        if 1.0 / fps >= _MILLISECONDS:
+            yield from self._say(
+                "rate",
+                f"the source gives a picture every {1.0 / fps:.0f} s; at least 2 a second are needed (times are "
+                "given in seconds, not in milliseconds)",
+            )
+        elif fps < _LOWEST_FPS:
             yield from self._say(
                 "rate",
                 f"the source gives {_few(fps)} a second; at least 2 are needed, and 20 for micro-expressions",

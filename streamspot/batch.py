@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot import __version__
+from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import read_events
@@ -119,10 +120,7 @@ def run_batch(
     _check(settings)
     if Path(settings.source).resolve() == out.resolve():
         raise SettingsError(f"{out} is where the files are; name another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    check_folder(out)
     broken: dict[Path, str] = {}
     clips = _named(clips_of(settings.source), settings, broken)
     todo = [clip for clip in clips if not _finished(out, clip)]
@@ -239,9 +237,9 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
     async def follow() -> None:
         nonlocal first
         done = 0
-        async with Outputs(run) as outputs, Engine([run]) as engine:
+        async with Outputs([run]) as outputs, Engine([run]) as engine:
             async for _, update in engine:
-                await outputs.take(update)
+                await outputs.take(run, update)
                 said.extend(update.messages)
                 if update.session is None:
                     continue

@@ -25,6 +25,7 @@ DECIMALS = 6
 _TYPE = "io.streamspot.expression.{}.v1"
 MAX_BYTES = 64 * 1024
 """No event is longer."""
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What JSON allows in a text and a terminal would act on: control characters, and those that turn its direction."""
 
@@ -60,7 +61,7 @@ def dumps(value: Mapping[str, Any]) -> bytes:
     Raises:
         StreamspotError: A number is not finite.
     """
-    text = json.dumps(_rounded(value), separators=(",", ":"), ensure_ascii=False)
+    text = _JSON.encode(_rounded(value))
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import records_of
-from streamspot.errors import DataError
+from streamspot.datasets.tables import FPS, LARGEST, records_of
+from streamspot.errors import DataError, cut
 from streamspot.types import Kind
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
@@ -117,7 +117,7 @@ def annotate(
         faults.assume(where, "onset 0 in a table that counts from 1, taken as the first frame")
         onset = 0
     if kind not in KINDS:
-        faults.add(where, f"kind is {kind!r}", "write macro or micro")
+        faults.add(where, f"kind is {cut(repr(kind))}", "write macro or micro")
         return
     bounded = point is None or not onset is apex is offset is None
     if point is not None and not bounded:
@@ -149,14 +149,15 @@ def _number(row: Mapping[str, str], key: str, where: str, faults: Faults) -> flo
     try:
         return float(text) if text else None
     except ValueError:
-        faults.add(where, f"{key} is {text!r}", "write a number or leave the field empty")
+        faults.add(where, f"{key} is {cut(repr(text))}", "write a number or leave the field empty")
         return None
 
 
 def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
     value = _number(row, key, where, faults)
-    if value is not None and value != int(value):
+    if value is not None and not (value.is_integer() and abs(value) < LARGEST):
         faults.add(where, f"{key} is {value}", "frame numbers are whole")
+        return None
     return None if value is None else int(value)
 
 
@@ -173,8 +174,8 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
             faults.add(where, "video or subject is empty", "name both in every row")
             continue
         fps, frames = _number(row, "fps", where, faults), _frame(row, "frames", where, faults)
-        if fps is not None and fps <= 0:
-            faults.add(where, f"fps is {fps:g}", "give frames a second, more than 0")
+        if fps is not None and not FPS[0] <= fps <= FPS[1]:
+            faults.add(where, f"fps is {fps:g}", f"give frames a second, {FPS[0]:g} to {FPS[1]:g}")
         video = videos.setdefault(name, Annotated(name, subject, fps, frames))
         if (video.subject, video.fps) != (subject, fps):
             what = f"{name} has another subject or fps than in an earlier row"

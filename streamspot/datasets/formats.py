@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, Annotated, Faults, annotate
-from streamspot.datasets.tables import records_of, sheet_rows_of, whole
+from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
-from streamspot.errors import DataError, SettingsError
+from streamspot.errors import DataError, SettingsError, cut
 
 
 def read_casme2(folder: Path) -> Found:
@@ -144,19 +144,25 @@ def read_folder(folder: Path) -> Found:
         where, name = f"{path}, row {number}", row["video"]
         place = folder / name
         if not name or not place.exists() or not row["subject"]:
-            what = f"there is no video {name!r}, or no subject"
+            what = f"there is no video {cut(name)!r}, or no subject"
             faults.add(where, what, f"put it into {folder} and name both")
             continue
         if name not in videos:
             fps = row.get("fps", "")
-            rate = float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) else None
+            rate = (
+                float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1] else None
+            )
+            if fps and rate is None:
+                faults.add(
+                    where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing"
+                )
             shots, file = (pictures(place), None) if place.is_dir() else ((), place)
             videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
         kind, point = row["kind"].lower(), whole(row["point"])
         if not kind or kind == "unsure":
             continue
         if point is None:
-            what = f"point is {row['point']!r}"
+            what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
         around = AROUND.get(kind, 0)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.files import write_atomically
+from streamspot.files import make_private, write_atomically
 from streamspot.sinks.columns import Table
 from streamspot.sinks.json import LineFile
 from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
@@ -151,7 +151,7 @@ class _ParquetParts:
     def open(self) -> None:
         """Make the folder."""
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path)
         except OSError as error:
             raise SettingsError(
                 f"{self._path} is not writable ({error.strerror}); name another place"

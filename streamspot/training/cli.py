@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.destinations import check_writable
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -127,11 +125,13 @@ def evaluate_command(
 
     Where only the point of an expression is known, it is found if that lies within a detection.
     """
+    from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
-    for path in (report, None if out in {None, "-"} else Path(str(out))):
-        if path is not None:
-            check_writable(path)
+    if out not in {None, "-"}:
+        check_result(Path(str(out)), ".json")
+    if report is not None:
+        check_result(report, ".html")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)
