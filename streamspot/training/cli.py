@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.destinations import check_writable
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
