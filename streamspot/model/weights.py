@@ -72,6 +72,11 @@ class Model:
         if self.device.type == "cpu" and isinstance(self._stepper, CausalStepper):
             self.single = StepWeights(self._network, self._stepper)
 
+    @property
+    def network(self) -> Network:
+        """A copy of the network, which may be trained."""
+        return deepcopy(self._network).cpu().requires_grad_(requires_grad=True)
+
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
         """Load shipped weights by name or any weights by path.
