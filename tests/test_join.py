@@ -44,9 +44,9 @@ def test_members_may_differ_in_depth_and_scale_and_count_differently():
 
 
 def test_a_joined_network_streams():
-    """Tick by tick it says what it says of the whole recording."""
+    """Tick by tick it says what it says of the whole recording, also if its members differ in depth and scale."""
     torch.manual_seed(1)
-    model = Model(join([_network(), _network()]))
+    model = Model(join([_network(), _network(12, dilations=(1, 2, 8), input_scale=7.0)]))
     motion = torch.randn(60, 10, 2) * 0.01
     stream = ModelStream(model)
     ticks = [RegionMotion(tick, tick / 30, tick, moved) for tick, moved in enumerate(motion.numpy())]
