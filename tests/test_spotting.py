@@ -16,12 +16,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_data import REAL
 from spotting_reference import KINDS, SETTINGS, Array, bump, decode_reference, random_curves
 
 import streamspot.spotting.online as spotting_online
 import streamspot.spotting.settings as spotting_settings
+from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
+from streamspot.model import Model
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
+from streamspot.training.settings import TrainSettings
+from streamspot.training.train import judge
 from streamspot.types import Detection
 
 
@@ -70,6 +75,21 @@ def test_online_equals_offline(seed: int, how: SpotSettings) -> None:
     recording = random_curves(seed)
     finals = [replace(d, number=0, decided=0) for d in live(recording, how) if d.phase == "offset"]
     assert finals == decode_reference(*recording, how)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the research data set is not beside the checkout")
+def test_curves_of_real_people_are_decoded_alike() -> None:
+    """So are real curves, with the decoder of trained weights and with a stream's."""
+    data, model = load(REAL), Model.load()
+    for recording in data.recordings[::10]:
+        curve = judge(model, replace(data, recordings=(recording,)))[recording.name].T.astype(float)
+        for how in (
+            TrainSettings().decoder,
+            replace(TrainSettings().decoder, micro_score=0.05),
+            SpotSettings(),
+        ):
+            finals = [replace(d, number=0, decided=0) for d in decode(scores_of(*curve), how)]
+            assert finals == decode_reference(*curve, how)
 
 
 @settings(max_examples=200, deadline=None)
