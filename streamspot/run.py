@@ -99,7 +99,7 @@ class StreamRun:
         """
         from streamspot.model import Model  # noqa: PLC0415 - so does this
 
-        model = Model.load(self.settings.model.weights, device=self.settings.model.device)
+        model = Model.shared(self.settings.model.weights, device=self.settings.model.device)
         source, self.layout = self.source, model.config.layout
         if isinstance(source, MotionRecording) and source.layout != self.layout:
             raise SettingsError(
@@ -127,6 +127,10 @@ class StreamRun:
         """Ask the run to end; open expressions come out as cancelled. It ends soon even if the analysis hangs."""
         started = self._thread is not None  # before, there is nothing that could hang
         self.ending.ask(self._give_up if started else lambda: None)
+
+    def saying(self, message: str) -> Update:
+        """Return an update in which nothing is new but a sentence for the user."""
+        return replace(self._last, messages=(message,))
 
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
@@ -244,7 +248,7 @@ class StreamRun:
             self._give(outcome)
 
     def _give_up(self) -> None:
-        self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+        self._give(self.saying("the analysis hangs and is left behind"))
         self._end(None)
 
     def _run(self) -> None:
@@ -280,6 +284,7 @@ class StreamRun:
             except EndOfStream:
                 break
             if messages := self._messages(feed):
+                self._arrivals.told()
                 self._tell(replace(self._last, messages=messages))
             if isinstance(item, Session):
                 self._mend(item.start)
@@ -293,10 +298,9 @@ class StreamRun:
                     self._tell(self._last)
 
     def _found(self) -> None:
-        """Note that a picture has come; when the source was lost, say that it is back."""
+        """Note that a picture has come; when the source was lost and does not say so itself, say that it is back."""
         if (away := self._arrivals.found()) is not None:
-            message = f"{self.source.name} shows pictures again after {away:.0f} s"
-            self._tell(replace(self._last, messages=(message,)))
+            self._tell(self.saying(f"{self.source.name} shows pictures again after {away:.0f} s"))
 
     def _missed(self) -> None:
         """Note that none has come; when that has lasted, cancel what is open and say that the source is lost."""
@@ -337,7 +341,7 @@ class StreamRun:
     def _open(self, first: Frame | Motion) -> Pipeline:
         """Name the session after what determines its events, and string the stages together."""
         from streamspot.face.detectors import make_detector  # noqa: PLC0415 - MediaPipe takes seconds
-        from streamspot.face.tracker import FaceTracker  # noqa: PLC0415
+        from streamspot.face.tracker import FaceTracker, faces_to_find  # noqa: PLC0415
         from streamspot.motion.estimator import MotionEstimator  # noqa: PLC0415
         from streamspot.motion.regions import layout  # noqa: PLC0415
         from streamspot.pipeline import Pipeline  # noqa: PLC0415
@@ -350,12 +354,12 @@ class StreamRun:
             content = session.id if source.judging == self.judging else digest(session.id, self.judging)
         else:
             assert isinstance(first, Frame)  # noqa: S101 - no other source gives motion
-            faces, flow = settings.face.faces, settings.motion.flow
-            self._detector = TimedDetector(make_detector(faces, settings.face.face_model))
-            self._estimator = MotionEstimator(
-                FaceTracker(self._detector, faces), layout(self.layout), flow=flow
-            )
-            how = (faces, self._policy, self._detector.name, flow, self.layout)
+            faces, choose, flow = settings.face.faces, settings.face.choose, settings.motion.flow
+            detector = make_detector(faces_to_find(faces, choose), settings.face.face_model)
+            self._detector = TimedDetector(detector)
+            tracker = FaceTracker(self._detector, faces, choose)
+            self._estimator = MotionEstimator(tracker, layout(self.layout), flow=flow)
+            how = (faces, choose, self._policy, self._detector.name, flow, self.layout)
             content = digest(source.identity, how, self.judging)
             session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
         session = replace(session, id=settings.name.session or content)
@@ -370,7 +374,8 @@ class StreamRun:
     def _count(self, frame: Frame, took: float) -> bool:
         """Count a frame and how many seconds it took; return whether a face is in it."""
         stats = self.stats
-        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
+        paced = stats.live or self.settings.capture.speed != "max"
+        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if paced else 0.0
         stats.stages["total"].add(waited or took)
         stats.frames += 1
         seen = self._estimator is not None and self._estimator.visible > 0

@@ -27,8 +27,8 @@ async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
             await connection.client.subscribe("streamspot/n/cam/ros/f0/expression", qos=1)
             bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
             async with publisher_to(broker.url, tmp_path, bridges=bridges) as publisher:
-                await publisher.take(make_update(make_event(0, "onset")))
-                await publisher.take(make_update(make_event(1, "cancelled")))
+                await publisher.take("cam", make_update(make_event(0, "onset")))
+                await publisher.take("cam", make_update(make_event(1, "cancelled")))
                 async with asyncio.timeout(5):
                     got = [(await anext(connection.client.messages)).payload for _ in range(2)]
             await connection.client.subscribe("homeassistant/#")
@@ -166,6 +166,14 @@ def test_home_assistant_takes_stopped_for_offline():
         template = templates._environment.from_string(place["value_template"])
         told = {value: template.render(value=value) for value in ("online", "stopped", "offline")}
         assert told == {"online": "online", "stopped": "offline", "offline": "offline"}
+
+
+def test_home_assistant_is_shown_no_command_where_none_is_obeyed():
+    """With --no-commands there is no switch and no number: pressing them would do nothing."""
+    (message,) = HomeAssistant("n", "cam", commands=False).announce()
+    components = json.loads(message.payload)["components"]
+    assert {part["platform"] for part in components.values()} == {"sensor", "event"}
+    assert b"/set" not in message.payload
 
 
 def test_streams_of_similar_names_are_different_devices():

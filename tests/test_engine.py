@@ -80,7 +80,7 @@ def test_the_decoder_settings_of_the_weights_hold_in_a_run(
     path, scores, events = recorded
     shipped = Model.load(device="cpu")
     strict = tmp_path / "strict.safetensors"
-    Model(shipped._network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
+    Model(shipped.network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
     again, found = collect(path, weights=str(strict))
     assert again == scores
     assert any(event.phase == "offset" for event in events)
@@ -99,7 +99,7 @@ def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[
     """Other weights, another decoder, another flow: another session; a name of one's own is kept."""
     path, _, events = recorded
     shipped = Model.load(device="cpu")
-    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
+    Model(shipped.network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
         tmp_path / "w.safetensors"
     )
     sessions = {
@@ -138,7 +138,7 @@ def test_displacements_survive_a_recording_exactly(tmp_path: Path, recorded: tup
     """Every float32 is read back bit for bit."""
     session = MotionRecording(recorded[0]).session
     values = np.random.default_rng(0).normal(0, 1e-3, (17, 2)).astype(np.float32)
-    values[0] = (1e-45, -3.4e38)
+    values[0] = (1e-45, -9e9)  # smallest and largest that a recording holds
     with MotionWriter(tmp_path / "r") as writer:
         writer.begin(session, "face17")
         writer.extend([FaceMotion(0, RegionMotion(0, 0.0, 0, values)), SegmentEnd(0)], session)
@@ -171,7 +171,7 @@ async def test_stopping_ends_the_run_and_cancels_what_is_open():
     events: list[Event] = []
     run = StreamRun(load_settings({"source": "synthetic:seconds=60,expressions=9", "speed": 4.0}))
     async with Engine([run]) as engine:
-        async for _, update in engine:
+        async for run, update in engine:
             events += update.events
             if events:
                 run.stop()
@@ -259,14 +259,14 @@ async def _controlled(
     paused: list[bool] = []
     run = StreamRun(load_settings({"source": str(source), "speed": 4.0, **settings}))
     run.load()
-    async with Outputs(run) as outputs, Engine([run]) as engine:
-        async for _, update in engine:
-            await outputs.take(update)
+    async with Outputs([run]) as outputs, Engine([run]) as engine:
+        async for run, update in engine:
+            await outputs.take(run, update)
             if not events and update.events:
-                outputs.obey(Label("macro"))
-                outputs.obey(Pause())
-                asyncio.get_running_loop().call_later(0.3, outputs.obey, Sensitivity(0.6))
-                asyncio.get_running_loop().call_later(0.4, outputs.obey, Resume())
+                outputs.obey(run.name, Label("macro"))
+                outputs.obey(run.name, Pause())
+                asyncio.get_running_loop().call_later(0.3, outputs.obey, run.name, Sensitivity(0.6))
+                asyncio.get_running_loop().call_later(0.4, outputs.obey, run.name, Resume())
             events += update.events
             paused.append(update.controls.paused)
     return events, paused, outputs, run
@@ -307,7 +307,7 @@ async def test_a_pause_loses_nothing_of_a_recording(recorded: tuple[Path, list, 
     run = StreamRun(load_settings({"source": str(recorded[0])}))
     ticks: list[int] = []
     async with Engine([run]) as engine:
-        async for _, update in engine:
+        async for run, update in engine:
             ticks += [score.tick for _, score in update.scores]
             if ticks and ticks[-1] in {50, 51, 100}:
                 run.obey(Pause())
@@ -320,7 +320,7 @@ async def test_a_label_without_a_recording_is_refused_with_the_remedy():
     """A label has to belong to something that can be trained on."""
     run = StreamRun(load_settings({"source": CLIP}))
     with pytest.raises(SettingsError, match="--record"):
-        Outputs(run).obey(Label("micro"))
+        Outputs([run]).obey(run.name, Label("micro"))
 
 
 @pytest.mark.parametrize(("pictures", "after"), [(310, 10), (30, 1)])

@@ -11,12 +11,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
+from brokers import Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo, parse
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema
 from streamspot.mqtt.homeassistant import HomeAssistant
@@ -49,7 +50,7 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
                 line = asyncio.create_task(process.stdout.readline())
                 number = 0
                 while not line.done():
-                    await publisher.take(make_update(make_event(number)))
+                    await publisher.take("cam", make_update(make_event(number)))
                     number += 1
                     await asyncio.wait([line], timeout=0.1)
             assert b"macro 2026-11-22T10:00:" in await line
@@ -131,14 +132,13 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
             return broker.url.replace("//", f"//{user}@") + "?version=5"
 
         got: asyncio.Queue[Command] = asyncio.Queue()
+        bridges = [Ros("lab", "cam"), HomeAssistant("lab", "cam")]
         publisher = Publisher(
             url("lab-cam"),
             node="lab",
-            stream="cam",
+            channels=[Channel("cam", Stats(), on_command=got.put_nowait, bridges=bridges)],
             journal=tmp_path / "j",
-            measured=Stats(),
             delivery=(delivery := Delivery()),
-            on_command=got.put_nowait,
         )
         async with (
             subscribe(url("robot")) as events,
@@ -154,17 +154,20 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
                 await operator.publish("streamspot/lab/cam/event", b"{}")
             await operator.publish("streamspot/lab/cam/set", b'{"command":"resume"}')
             await publisher.take(
+                "cam",
                 make_update(
                     make_event(0),
                     scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))],
                     messages=["the light is poor; add some"],
-                )
+                ),
             )
             async with asyncio.timeout(5):
                 assert await got.get() == Resume()
                 assert (await anext(events)).event.seq == 0
             await asyncio.sleep(0.3)
             assert delivery.state == "online"
+            async with overhear(url("home-assistant"), "homeassistant/#") as announced, asyncio.timeout(5):
+                assert (await announced.get())[0] == "homeassistant/device/streamspot_lab/cam/config"
         assert delivery.queued == 0
 
 
@@ -211,7 +214,7 @@ def test_every_metric_named_is_served():
         for names, kind in rows
         for name in re.findall(r"`(\w+)`", names)
     }
-    figures = MetricsServer(Stats(), Delivery(), node="n", stream="s")._figures
+    figures = MetricsServer([Stats(stream="s")], Delivery(), node="n")._figures
     assert named == {metric.name: metric.type for metric in figures.collect()}
 
 

@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from streamspot.events import printable
+from streamspot.motion.moved import in_words
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Kind
 
@@ -129,14 +130,15 @@ def plain(event: Event) -> str:
     """Return an event as one line of text, the columns of all lines aligned.
 
     Example:
-        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
+        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s  lips 24 %, chin 11 %``
     """
     at, lasted, late = timing(event)
     start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
     if event.phase == "cancelled":
         return printable(f"{start}  {event.reason or ''}".rstrip())
     length = f"{lasted:.2f} s" if lasted is not None else ""
-    return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
+    line = f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
+    return f"{line}  {in_words(event.moved)}".rstrip()
 
 
 def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> str:
@@ -145,14 +147,23 @@ def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> s
     Example:
         ``320 frames, 5 expressions, 0 dropped``
     """
-    frames, longest = sum(one.frames for one in streams), max(one.pts for one in streams)
-    seen = counted(frames, "frame") if frames or not longest else f"{longest:.1f} s of motion"
-    text = f"{seen}, {counted(expressions, 'expression')}, {sum(one.dropped for one in streams)} dropped"
+    text = counted_of(streams[0], expressions)
+    if len(streams) > 1:
+        frames, dropped = sum(one.frames for one in streams), sum(one.dropped for one in streams)
+        seen = f"{len(streams)} streams, {counted(frames, 'frame')}"
+        text = f"{seen}, {counted(expressions, 'expression')}, {dropped} dropped"
     if delivery.state != "none":
         text += f", {counted(delivery.acknowledged, 'event')} acknowledged by {delivery.address}"
         if delivery.queued:
             text += f", {delivery.queued} still queued"
     return text
+
+
+def counted_of(stream: Stats, expressions: int) -> str:
+    """Return how much of a stream was seen, and in it so many expressions."""
+    motion = not stream.frames and stream.pts > 0
+    seen = f"{stream.pts:.1f} s of motion" if motion else counted(stream.frames, "frame")
+    return f"{seen}, {counted(expressions, 'expression')}, {stream.dropped} dropped"
 
 
 def counted(count: int, noun: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import threading
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -17,16 +20,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamspot.errors import ModelError
-from streamspot.model.causal import CausalStepper
+from streamspot.errors import ModelError, cut
+from streamspot.files import write_atomically
 from streamspot.model.config import ModelConfig
+from streamspot.model.graph import GraphedStep
+from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
-from streamspot.model.step import StepWeights
+from streamspot.model.step import CausalStep, State, Step, WindowStep
 from streamspot.shipped import shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
+
+_LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
+_LOADING = threading.Lock()
 
 
 def _device(name: str) -> torch.device:
@@ -50,6 +58,7 @@ class Model:
         config: The network's configuration.
         provenance: How the weights came about: protocol, seed, commit, …
         spotting: Decoder settings that suit these weights' curves, where they differ from a stream's defaults.
+        network: Their network; not to be changed.
         device: Where the computation runs.
     """
 
@@ -65,17 +74,8 @@ class Model:
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
         self.device = _device(device)
-        self._network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
-        self._stepper: Any = self._network.encoder.stepper()
-        self.single: StepWeights | None = None
-        """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
-        if self.device.type == "cpu" and isinstance(self._stepper, CausalStepper):
-            self.single = StepWeights(self._network, self._stepper)
-
-    @property
-    def network(self) -> Network:
-        """A copy of the network, which may be trained."""
-        return deepcopy(self._network).cpu().requires_grad_(requires_grad=True)
+        self.network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
+        self._step = self._make_step()
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
@@ -94,23 +94,37 @@ class Model:
                     raise ModelError(
                         f"{path} holds weights of another program; give weights made by streamspot train"
                     )
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                network = Network(_config(path, metadata["config"]))  # some MB at most
+                parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+                if found != _shapes(network):  # before anything that the file asks for is allocated
+                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
+                weights = {name: file.get_tensor(name) for name in found}
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
+            raise ModelError(
+                f"{path} is damaged or no safetensors file ({cut(error, 200)}); {remedy}"
+            ) from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
+        network.load_state_dict(weights)
         try:
-            network = Network(ModelConfig.from_json(metadata["config"]))
-            network.load_state_dict(weights)
-        except ModelError as error:
-            raise ModelError(f"{path} asks for a network that cannot be: {error}; {remedy}") from None
-        except RuntimeError:
-            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
-        try:
-            about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
-        except (ValueError, TypeError):
-            raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
-        return cls(network, about[0], spotting=about[1], device=str(place))
+            provenance, spotting = (_mapping(metadata.get(key, "{}")) for key in ("provenance", "spotting"))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ModelError(
+                f"the provenance or spotting in {path} is impossible ({cut(error, 200)}); {remedy}"
+            ) from None
+        return cls(network, provenance, spotting=spotting, device=str(place))
+
+    @classmethod
+    def shared(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+        """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
+        path, place = _find(name_or_path), str(_device(device))
+        about = path.stat()
+        key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
+        with _LOADING:
+            if (model := _LOADED.get(key)) is None:
+                model = _LOADED[key] = cls.load(path, device=place)
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
@@ -124,9 +138,10 @@ class Model:
             "provenance": json.dumps(self.provenance, sort_keys=True),
             "spotting": json.dumps(self.spotting, sort_keys=True),
         }
-        weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
+        weights = {key: value.contiguous().cpu() for key, value in self.network.state_dict().items()}
         try:
-            save_file(weights, path, metadata)
+            with write_atomically(Path(path), private=False) as part:
+                save_file(weights, part, metadata)
         except (SafetensorError, OSError) as error:
             raise ModelError(
                 f"the model cannot be written to {path} ({error}); choose another place"
@@ -141,7 +156,7 @@ class Model:
         """
         found = hashlib.sha256(self.config.to_json().encode())
         found.update(json.dumps(self.spotting, sort_keys=True).encode())
-        for name, value in sorted(self._network.state_dict().items()):
+        for name, value in sorted(self.network.state_dict().items()):
             array = value.cpu().contiguous().numpy()
             found.update(f"{name} {array.dtype.str} {array.shape}".encode())
             found.update(array.tobytes())
@@ -150,39 +165,89 @@ class Model:
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(weight.numel() for weight in self._network.parameters())
+        return sum(weight.numel() for weight in self.network.parameters())
 
     @torch.inference_mode()
     def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
         """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        return self._network(motion, lengths)  # type: ignore[no-any-return]
+        return self.network(motion, lengths)  # type: ignore[no-any-return]
 
-    def new_state(self, streams: int = 1) -> Any:
-        """Return the state of so many streams that have seen nothing; its ``ticks`` (S,) count their steps."""
-        return self._stepper.new_state(streams)
+    def torch_step(self) -> Step:
+        """Return what takes one tick in PyTorch, on the model's device."""
+        causal = self.config.encoder == "causal"
+        return CausalStep(self.network, self.device) if causal else WindowStep(self.network)
 
-    @torch.inference_mode()
-    def step(self, motion: Tensor | NDArray[np.float32], state: Any) -> Tensor:
-        """Take one tick of every stream, changing their state in place.
+    def _make_step(self) -> Step:
+        if self.device.type == "cuda":
+            return GraphedStep(self.torch_step())
+        return CausalStep(self.network) if self.config.encoder == "causal" else self.torch_step()
 
-        Motion is (S, R, 2), the state from ``new_state``. Returned are (S, 3): intensity, macro, micro of the tick
-        ``look_ahead`` ticks ago; a stream's first ``look_ahead`` answers speak of ticks before its start.
+    @cached_property
+    def judge(self) -> Judge:
+        """The streams of this model that are judged together, see ``ModelStream``."""
+        return Judge(self.new_state, self.step)
+
+    def new_state(self, streams: int = 1) -> State:
+        """Return the state of so many streams that have seen nothing; its first part counts their steps."""
+        state: State = self._step.new_state(streams)
+        return state
+
+    @torch.no_grad()
+    def step(
+        self, motion: NDArray[np.float32], state: Any, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Take one tick of streams, changing their state in place.
+
+        Args:
+            motion: (S, R, 2) in the configuration's unit; what is not finite counts as 0.
+            state: From ``new_state``.
+            rows: (S,), which streams of the state take a tick, each once; None for all.
+
+        Returns:
+            (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago; the first ``look_ahead`` answers
+            speak of ticks before its start. On a processor their bytes depend on the stream alone, not on the others.
 
         Raises:
             ModelError: The shape does not fit the configuration or the state.
         """
-        motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        streams = len(state.ticks)
-        if motion.shape != (streams, self.config.regions, 2):
+        if rows is None:
+            rows = np.arange(len(state.parts()[0]))
+        wanted = (len(rows), self.config.regions, 2)
+        if motion.shape != wanted:
             raise ModelError(
-                f"motion of shape {tuple(motion.shape)} does not fit {streams} streams of "
-                f"{self.config.name}, which wants ({streams}, {self.config.regions}, 2) "
-                f"in the layout {self.config.layout}"
+                f"motion of shape {tuple(motion.shape)} does not fit {len(rows)} streams of {self.config.name}, "
+                f"which wants {wanted} in the layout {self.config.layout}"
             )
-        features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
-        output = self._network.judge(features)
-        return torch.cat((output.intensity[:, None], output.classes), 1)
+        scaled = motion.reshape(len(rows), -1) * np.float32(self.config.input_scale)
+        if not math.isfinite(scaled.sum()):
+            scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
+        if isinstance(self._step, CausalStep):
+            with np.errstate(over="ignore"):  # the exponential in a sigmoid that is 0
+                return np.asarray(self._step(scaled, rows, state))
+        moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
+        return np.asarray(self._step(moved, places, state).cpu())
+
+
+def _config(path: Path, text: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(text)
+    except ModelError as error:
+        raise ModelError(
+            f"{path} asks for a network that cannot be: {error}; train or fetch it again"
+        ) from None
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    if not isinstance(found := json.loads(text), dict):
+        raise TypeError("no JSON mapping")
+    return found
+
+
+def _shapes(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type, as safetensors names it, and shape of each weight."""
+    names = {torch.float32: "F32", torch.int64: "I64"}
+    return {key: (names[one.dtype], tuple(one.shape)) for key, one in network.state_dict().items()}
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamspot.datasets.store import load
+from streamspot.destinations import check_folder
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.processes import Advance, work_off
@@ -45,11 +46,12 @@ def crossval(
 
     Raises:
         DataError: The data cannot be used.
-        SettingsError: ``jobs`` is not positive, or ``out`` belongs to other data or settings.
+        SettingsError: ``jobs`` is not positive, or ``out`` cannot be written or belongs to other data or settings.
         StreamspotError: A process was killed.
     """
     if jobs < 1:
         raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
+    check_folder(out)
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
     folds = plan(dataset.subjects, settings)
