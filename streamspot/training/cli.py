@@ -26,6 +26,13 @@ Config = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
 
 
@@ -35,6 +42,7 @@ def train_command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
@@ -44,7 +52,7 @@ def train_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=no_ui) as bar:
@@ -76,6 +84,7 @@ def crossval_command(
         ),
     ],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
@@ -88,7 +97,7 @@ def crossval_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     strict: dict[str, Any] = {}
     for folder in data:
         place = out if len(data) == 1 else out / folder.name
