@@ -97,13 +97,13 @@ def check_writable(path: Path, flag: str = "--out") -> None:
 
 
 def check_result(path: Path, ending: str) -> None:
-    """See, before the work, that ``--out`` can be written, and by its ending that no other file is replaced.
+    """See, before the work, that a result can be written, and by its ending that no other file is replaced.
 
     Raises:
         SettingsError: It cannot, or it has another ending.
     """
     if path.suffix != ending:
-        raise SettingsError(f"--out {path} does not end in {ending}; name it {path.stem}{ending}")
+        raise SettingsError(f"the result {path} does not end in {ending}; name it {path.stem}{ending}")
     check_writable(path)
 
 
