@@ -140,7 +140,7 @@ def evaluate_command(
     if out not in {None, "-"}:
         check_result(Path(str(out)), ".json")
     if report is not None:
-        check_result(report, ".html")
+        check_result(report, ".html", "--report")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)
