@@ -138,6 +138,9 @@ class OutputSettings(_Group):
     force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
     osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
+    lsl: bool = Field(
+        False, description="Offer markers and the curve to Lab Streaming Layer in the local network."
+    )
     metrics: int | None = Field(
         None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from streamspot.cli.batch import run_files
 from streamspot.cli.options import with_settings
 from streamspot.console import QuietStderr, can_draw, debugging
 from streamspot.dashboard.lines import PlainLines
@@ -53,6 +54,16 @@ def run(
         ),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results of many files: --source is a folder of videos or a pattern in quotation "
+            "marks. Files that are finished there are not analysed again."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes for --out. Default: one a core.")
+    ] = os.cpu_count() or 1,
     **flags: Any,
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
@@ -64,8 +75,15 @@ def run(
       streamspot run --source clip.mp4 --events - --no-ui
       streamspot run --source rtsp://camera/1 --broker mqtt://localhost --faces 2
       streamspot run --source 0 --source 2 --record {stream}.motion
+      streamspot run --source 'videos/*.mp4' --out results
     """
-    run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
+    streams = load_streams(flags, config)
+    if out is None:
+        run_to_end(run_streams(streams, Delivery(), draw=ui))
+    elif len(streams) == 1:
+        run_files(streams[0], out, jobs, draw=ui)
+    else:
+        raise SettingsError("with --out there is one --source; give a folder or a pattern, 'videos/*.mp4'")
 
 
 async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:

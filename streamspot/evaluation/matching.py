@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from streamspot.datasets.recording import KINDS, Instance
@@ -37,7 +37,9 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Return the sum, field by field."""
-        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Counts(
+            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.apex_error + other.apex_error
+        )
 
     @property
     def precision(self) -> float:
@@ -58,6 +60,8 @@ class Counts:
 def overlap(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:
     """Return the intersection over union of a detection and an expression (Eq. 17).
 
+    Of an expression of which only a point is known it is 1 where the point lies within the detection, else 0.
+
     ``strict`` counts frames, both ends inclusive. ``paper`` does what the paper's code does: the detection
     ends one behind its last frame, the expression at it, and lengths are end - start.
 
@@ -66,6 +70,8 @@ def overlap(detection: Detection, instance: Instance, protocol: Protocol = "stri
     """
     if detection.offset is None:
         raise ValueError("only finished detections can be compared with an expression")
+    if not instance.bounded:
+        return float(detection.onset <= instance.stamp <= detection.offset)
     last = instance.offset + 1 if protocol == "strict" else instance.offset
     return iou((detection.onset, detection.offset + 1), (instance.onset, last))
 

@@ -1,8 +1,8 @@
 """Recordings of region motion: enough to replay a run to the same events, nothing that shows a face.
 
 A recording is text, one JSON value a line: a header, then ``[face, tick, pts, frame, quality, [dx, dy, …]]`` for
-every tick of every face, ``[face, reason]`` where a face's segment ends, and ``{"start": …}`` where the wall-clock
-time of tick 0 became known better.
+every tick of every face (and, behind it, what stands in the way of judging the face), ``[face, reason]`` where a
+face's segment ends, and ``{"start": …}`` where the wall-clock time of tick 0 became known better.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from streamspot.errors import SourceError, cut
 from streamspot.sources.base import Source, kind_of
-from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
+from streamspot.types import (
+    SESSION_NAME,
+    STREAM_NAME,
+    FaceMotion,
+    Motion,
+    RegionMotion,
+    SegmentEnd,
+    Session,
+    Trouble,
+)
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
@@ -70,7 +79,9 @@ class MotionLines:
                 continue
             tick = one.motion
             values = [float(str(value)) for value in tick.displacement.ravel()]  # shortest exact float32
-            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values]))
+            quality = round(tick.quality, 3)
+            trouble = [] if one.trouble is None else [one.trouble]
+            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, quality, values, *trouble]))
         return b"".join(lines)
 
 
@@ -210,12 +221,12 @@ class MotionRecording(Source):
             return replace(self.session, start=value.start)
         if len(value) == 2:
             return SegmentEnd(*value)
-        face, tick, pts, frame, quality, values = value
+        face, tick, pts, frame, quality, values, *trouble = value
         displacement = np.array(values, np.float32).reshape(-1, 2)
         if self._regions not in {0, len(displacement)} or tick <= newest.get(face, -1):
             raise ValueError(tick)
         self._regions = len(displacement)
-        return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality))
+        return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality), *trouble)
 
 
 _Whole = Annotated[int, Field(strict=True, ge=0, lt=_LARGEST)]
@@ -244,6 +255,10 @@ class _Header(_Start):
     origin: _Finite
 
 
+_Tick = tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
 _ANY_LINE: TypeAdapter[Any] = TypeAdapter(
-    _Start | tuple[_Whole, str | None] | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
+    _Start
+    | tuple[_Whole, str | None]
+    | _Tick
+    | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite], Trouble]
 )

@@ -26,6 +26,13 @@ Config = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
 
 
@@ -35,6 +42,7 @@ def train_command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
@@ -44,7 +52,7 @@ def train_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=no_ui) as bar:
@@ -76,6 +84,7 @@ def crossval_command(
         ),
     ],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
@@ -88,7 +97,7 @@ def crossval_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     strict: dict[str, Any] = {}
     for folder in data:
         place = out if len(data) == 1 else out / folder.name
@@ -99,36 +108,52 @@ def crossval_command(
         _show(results, console)
         console.print(f"{place / 'results.json'}")
         if report:
-            from streamspot.training.report import write_report  # noqa: PLC0415 - an extra
+            from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
 
-            console.print(f"{write_report(folder, place)}")
+            write_crossval(place / "report.html", place, folder)
+            console.print(f"{place / 'report.html'}")
     if len(data) > 1:
         _show_all(strict, console)
 
 
 @app.command("evaluate")
 def evaluate_command(
+    *,
     data: Data,
     weights: Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a path.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this file (.json).")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Write the tables as JSON to this file, - for stdout.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a report (.html).")] = None,
     choose: Annotated[
         bool, typer.Option("--choose", help="Choose the minimum scores on this very data (optimistic).")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Judge a data set with given weights under the strict protocol and the paper's."""
+    """Judge a data set with given weights under the strict protocol and the paper's.
+
+    Where only the point of an expression is known, it is found if that lies within a detection.
+    """
     from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
-    if out is not None:
-        check_result(out, ".json")
+    if out not in {None, "-"}:
+        check_result(Path(str(out)), ".json")
+    if report is not None:
+        check_result(report, ".html", "--report")
     results = evaluate_weights(data, weights, choose=choose, device=device)
-    _show(results, Console(stderr=True))
+    console = Console(stderr=True)
+    _show(results, console)
     text = json.dumps(results, indent=2, sort_keys=True)
-    if out is None:
+    if out == "-":
         typer.echo(text)
-    else:
-        out.write_text(text + "\n", encoding="utf-8")
+    elif out is not None:
+        Path(out).write_text(text + "\n", encoding="utf-8")
+    if report is not None:
+        from streamspot.training.report import write_evaluation  # noqa: PLC0415 - as above
+
+        write_evaluation(report, results, data, weights)
+        console.print(f"{report}")
 
 
 def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], console: Console) -> None:
@@ -147,6 +172,12 @@ def _show(results: dict[str, Any], console: Console) -> None:
 
     for protocol in ("strict", "paper"):
         _print(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]), console)
+    if points := results["points"]:
+        total = results["strict"]["overall"]["tp"] + results["strict"]["overall"]["fn"]
+        console.print(
+            f"{points} of {total} expressions are points: found if the point lies within a detection, "
+            "no interval is made up"
+        )
     if (figures := results["live"]) is not None:
         title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
         _print(title, HEADS, live_table(figures), console)

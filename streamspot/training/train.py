@@ -60,6 +60,7 @@ def train(
         "subjects": len(dataset.subjects),
         "supervision": "onsets and offsets" if settings.labels.kind == "full" else "one point an expression",
         "settings": settings.model_dump(mode="json"),
+        "partner": None if trainer.partner is None else settings.partner,
         "seed": settings.seed,
         "commit": commit(),
         "torch": torch.__version__,
