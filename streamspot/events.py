@@ -16,12 +16,9 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamspot.errors import DataError, StreamspotError
-from streamspot.types import Event, Phase
+from streamspot.types import DECIMALS, Event, Phase
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
-DECIMALS = 6
-"""Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
-
 _TYPE = "io.streamspot.expression.{}.v1"
 MAX_BYTES = 64 * 1024
 """No event is longer."""
@@ -61,8 +58,7 @@ def dumps(value: Mapping[str, Any]) -> bytes:
     Raises:
         StreamspotError: A number is not finite.
     """
-    text = _JSON.encode(_rounded(value))
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    return _tame(_JSON.encode(_rounded(value)))
 
 
 def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
@@ -79,7 +75,7 @@ def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
 
 def encode(event: Event, *, node: str) -> bytes:
     """Return the event as one line of UTF-8 JSON without a line end; the same event gives the same bytes."""
-    return dumps(to_cloudevent(event, node=node).model_dump())
+    return _tame(to_cloudevent(event, node=node).model_dump_json())
 
 
 def decode(payload: bytes | str) -> Event:
@@ -142,6 +138,10 @@ def first_fault(error: Exception) -> str:
 def printable(text: str) -> str:
     """Return a text of others as it may be printed on a terminal: on one line, with nothing the terminal obeys."""
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
+
+
+def _tame(text: str) -> bytes:
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _rounded(value: Any) -> Any:

@@ -128,6 +128,10 @@ class StreamRun:
         started = self._thread is not None  # before, there is nothing that could hang
         self.ending.ask(self._give_up if started else lambda: None)
 
+    def saying(self, message: str) -> Update:
+        """Return an update in which nothing is new but a sentence for the user."""
+        return replace(self._last, messages=(message,))
+
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
         self._room.release()
@@ -244,7 +248,7 @@ class StreamRun:
             self._give(outcome)
 
     def _give_up(self) -> None:
-        self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+        self._give(self.saying("the analysis hangs and is left behind"))
         self._end(None)
 
     def _run(self) -> None:
@@ -296,8 +300,7 @@ class StreamRun:
     def _found(self) -> None:
         """Note that a picture has come; when the source was lost and does not say so itself, say that it is back."""
         if (away := self._arrivals.found()) is not None:
-            message = f"{self.source.name} shows pictures again after {away:.0f} s"
-            self._tell(replace(self._last, messages=(message,)))
+            self._tell(self.saying(f"{self.source.name} shows pictures again after {away:.0f} s"))
 
     def _missed(self) -> None:
         """Note that none has come; when that has lasted, cancel what is open and say that the source is lost."""

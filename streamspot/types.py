@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
@@ -171,7 +171,12 @@ class Detection:
 Number = Annotated[int, Field(ge=0, le=2**53)]
 """A count that every JSON parser keeps exactly."""
 
-Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
+DECIMALS = 6
+"""Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
+
+_ROUND = AfterValidator(lambda value: round(value, DECIMALS) + 0.0)  # + 0.0: never -0.0
+Rounded = Annotated[float, _ROUND]
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12), _ROUND]
 
 
 class Moment(BaseModel):
@@ -200,7 +205,7 @@ class Moved(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     region: Region = Field(description="Left is left in the picture, which is the person's right.")
-    share: float = Field(ge=0, le=1, description="Its share of the movement of all regions.")
+    share: Rounded = Field(ge=0, le=1, description="Its share of the movement of all regions.")
 
 
 class Event(BaseModel):
@@ -221,8 +226,8 @@ class Event(BaseModel):
     onset: Moment = Field(description="When the expression began.")
     apex: Moment | None = Field(description="When it was strongest, null while unknown.")
     offset: Moment | None = Field(description="Its last moment, null while unknown.")
-    intensity: float = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
-    score: float = Field(
+    intensity: Rounded = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
+    score: Rounded = Field(
         ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
     )
     moved: tuple[Moved, ...] = Field(

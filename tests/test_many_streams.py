@@ -178,7 +178,7 @@ def _unplugged() -> None:
 
 
 async def test_a_source_that_hangs_is_slow_or_unplugged_leaves_the_others_alone(recordings: list[Path]):
-    """Of four sources three go wrong; the fourth gives the very events that it gives alone, and is not held up."""
+    """Of four sources three go wrong; the fourth gives the very events that it gives alone, while they hang."""
     wrong = {
         "hangs": threading.Event().wait,
         "slow": lambda: time.sleep(0.4),
@@ -191,19 +191,19 @@ async def test_a_source_that_hangs_is_slow_or_unplugged_leaves_the_others_alone(
     good = StreamRun(load_settings({"source": str(recordings[0]), "stream": "good", "speed": 1.0}))
     for run in (good, *faulty):
         run.load()
-    found, messages, begun = [], [], time.monotonic()
+    found, messages = [], []
     async with Engine([good, *faulty]) as engine:
         async for run, update in engine:
             messages += update.messages
             found += update.events if run is good else ()
             if good.stats.finished:
+                waiting = [one.name for one in faulty if not one.stats.finished]
                 break
-    took = time.monotonic() - begun
     alone = [event for update in await updates_of(recordings[0], stream="good") for event in update.events]
     assert (
         [delivered(event, "time") for event in found] == [delivered(event, "time") for event in alone] != []
     )
-    assert took < 6 + 3
+    assert waiting == ["hangs", "slow"]
     assert any("unplugged has ended: the camera was unplugged" in message for message in messages)
 
 

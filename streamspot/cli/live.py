@@ -77,13 +77,10 @@ def run(
       streamspot run --source 0 --source 2 --record {stream}.motion
       streamspot run --source 'videos/*.mp4' --out results
     """
-    streams = load_streams(flags, config)
-    if out is None:
-        run_to_end(run_streams(streams, Delivery(), draw=ui))
-    elif len(streams) == 1:
-        run_files(streams[0], out, jobs, draw=ui)
+    if out is not None:
+        run_files(load_settings(flags, config), out, jobs, draw=ui)
     else:
-        raise SettingsError("with --out there is one --source; give a folder or a pattern, 'videos/*.mp4'")
+        run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
 
 
 async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:

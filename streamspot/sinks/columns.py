@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from streamspot.events import DECIMALS
-from streamspot.types import Event, Moment
+from streamspot.types import DECIMALS, Event, Moment
 
 _MOMENTS = ("onset", "apex", "offset", "decided_at")
 _TYPES: dict[Any, type] = {int: int, float: float}

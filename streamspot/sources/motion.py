@@ -255,10 +255,9 @@ class _Header(_Start):
     origin: _Finite
 
 
-_Tick = tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
 _ANY_LINE: TypeAdapter[Any] = TypeAdapter(
     _Start
     | tuple[_Whole, str | None]
-    | _Tick
+    | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
     | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite], Trouble]
 )

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streamspot.destinations import check_writable
+
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -131,7 +133,7 @@ def evaluate_command(
     if out not in {None, "-"}:
         check_result(Path(str(out)), ".json")
     if report is not None:
-        check_result(report, ".html")
+        check_writable(report)
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)
