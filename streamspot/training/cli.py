@@ -45,10 +45,18 @@ def train_command(
     begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     no_ui: Quiet = False,
 ) -> None:
-    """Train a model on all subjects of a data set from one time stamp an expression."""
+    """Train a model on all subjects of a data set from one time stamp an expression.
+
+    With --from it begins with other weights, holds a part of the recordings back, shows how they are judged before
+    and after, and writes nothing that is not better.
+    """
+    from streamspot.training.adapt import adapt  # noqa: PLC0415 - as below
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
@@ -58,13 +66,35 @@ def train_command(
     with Progress(*columns, console=console, disable=no_ui) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
-        task = bar.add_task("training", total=settings.epochs)
+        task = bar.add_task("training", total=settings.epochs * (1 if settings.start is None else 2))
 
         def show(_: int, loss: float) -> None:
             bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
 
-        model = train(
-            data, out, settings, device=device, on_step=lambda _step, _loss: bar.advance(first), on_epoch=show
+        if settings.start is None:
+            model = train(
+                data,
+                out,
+                settings,
+                device=device,
+                on_step=lambda _step, _loss: bar.advance(first),
+                on_epoch=show,
+            )
+        else:
+            adapted = adapt(data, out, settings, device=device, force=force, on_epoch=show)
+            model = adapted.model
+    if settings.start is not None:
+        from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
+
+        _print(
+            f"{adapted.labels[1]} expressions held back",
+            RESULT_HEADS,
+            [
+                (name, *row[1:])
+                for name, table in (("before", adapted.before), ("after", adapted.after))
+                for row in results_table({"": table["overall"]})
+            ],
+            console,
         )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
 

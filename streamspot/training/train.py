@@ -55,19 +55,25 @@ def train(
         dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
     )
     network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
-    provenance = {
-        "dataset": dataset.name,
-        "subjects": len(dataset.subjects),
-        "supervision": "onsets and offsets" if settings.labels.kind == "full" else "one point an expression",
-        "settings": settings.model_dump(mode="json"),
-        "partner": None if trainer.partner is None else settings.partner,
-        "seed": settings.seed,
-        "commit": commit(),
-        "torch": torch.__version__,
+    provenance = described(dataset, settings) | {
+        "partner": None if trainer.partner is None else settings.partner
     }
     model = Model(network, provenance, spotting=settings.spotting)
     model.save(out)
     return model
+
+
+def described(dataset: Dataset, settings: TrainSettings) -> dict[str, Any]:
+    """Return what weights learned from and how, for their file."""
+    return {
+        "dataset": dataset.name,
+        "subjects": len(dataset.subjects),
+        "supervision": "onsets and offsets" if settings.labels.kind == "full" else "one point an expression",
+        "settings": settings.model_dump(mode="json"),
+        "seed": settings.seed,
+        "commit": commit(),
+        "torch": torch.__version__,
+    }
 
 
 def evaluate_weights(
