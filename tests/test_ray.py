@@ -1,0 +1,134 @@
+"""Long work on a real Ray cluster of two nodes on this machine; a node that is lost costs nothing but time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamspot.datasets.extract import extract
+from streamspot.datasets.formats import read_format
+from streamspot.datasets.measure import Measures
+from streamspot.errors import SettingsError, StreamspotError
+from streamspot.processes import workers
+from streamspot.training.crossval import crossval
+from streamspot.training.settings import TrainSettings
+from tests.small_data import write_small
+from tests.small_recordings import write_recording
+from tests.test_crossval import TINY
+
+
+class TwoNodes:
+    """Two raylets, the second of which can be killed and replaced."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8}
+        )
+        self.address = self._cluster.address
+        self.second = self.add()
+
+    def add(self) -> Any:
+        self.second = self._cluster.add_node(num_cpus=1, object_store_memory=10**8)
+        return self.second
+
+    def kill(self) -> None:
+        self._cluster.remove_node(self.second, allow_graceful=False)
+
+    def stop(self) -> None:
+        import ray
+
+        ray.shutdown()
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[TwoNodes]:
+    """Return a cluster of two nodes, or skip where Ray is not installed."""
+    pytest.importorskip("ray", reason="Ray is not installed; pip install '.[ray]'")
+    here = Path(__file__).parent
+    paths = [str(here.parent), str(here), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    found = TwoNodes()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def _timeless(out: Path) -> dict[str, Any]:
+    results = json.loads((out / "results.json").read_text())
+    return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_local_results_though_a_node_is_lost(nodes: TwoNodes, tmp_path: Path) -> None:
+    """A node is killed while its fold is trained: the fold is trained again, and the results are the local ones."""
+    data = write_small(tmp_path / "data", subjects=4)
+    settings = TrainSettings.model_validate(
+        TINY | {"epochs": 30, "simulated": {"steps": 3, "beside": 1, "recordings": 3}}
+    )
+    crossval(data, tmp_path / "local", settings)
+    out = tmp_path / "cluster"
+    lost = threading.Event()
+
+    def lose_a_node() -> None:
+        while not list((out / "folds").glob("[!.]*.npz")):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        nodes.kill()
+        lost.set()
+
+    threading.Thread(target=lose_a_node, daemon=True).start()
+    crossval(data, out, settings, workers=workers(1, nodes.address))
+    assert lost.is_set(), "the node was lost too late to prove anything"
+    assert _timeless(out) == _timeless(tmp_path / "local")
+    nodes.add()
+
+
+@pytest.mark.slow
+def test_videos_are_measured_on_a_cluster_as_here(nodes: TwoNodes, tmp_path: Path) -> None:
+    """The data set that a cluster extracts is the local one; a broken video is named and costs no other."""
+    (tmp_path / "videos").mkdir()
+    for seed in (1, 2):
+        write_recording(tmp_path / "videos" / f"v{seed}.ssm", seed=seed)
+    (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video")
+    rows = "".join(f"{name},ann,macro,60,30\n" for name in ("v1.ssm", "v2.ssm", "broken.mp4"))
+    (tmp_path / "videos" / "points.csv").write_text(f"video,subject,kind,point,fps\n{rows}")
+    found = read_format(tmp_path / "videos", "folder")
+    outcomes = [
+        extract(found, tmp_path / name, Measures(), workers=hands, progress=lambda _, __: None)
+        for name, hands in (("here", workers(1)), ("there", workers(1, nodes.address)))
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert list(outcomes[0].broken) == ["broken"]
+    for file in ("annotations.csv", "meta.yaml"):
+        assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
+
+
+def test_what_a_worker_raises_arrives_as_it_is(nodes: TwoNodes) -> None:
+    """A task's own error is not tried again and is said in its own words."""
+    with pytest.raises(StreamspotError, match=r"^seven is no even number$"):
+        list(workers(1, nodes.address)(_halve, 2, [7], lambda _: None))
+
+
+def _halve(by: int, number: int, advance: object) -> int:
+    if number % by:
+        raise StreamspotError("seven is no even number")
+    return number // by
+
+
+def test_without_ray_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is an extra."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match=r"pip install 'streamspot\[ray\]'"):
+        workers(1, "auto")
