@@ -172,6 +172,7 @@ class Outputs:
             bridges=bridges,
             fsync=settings.fsync,
             left=lambda: self._run.ending.left,
+            client_id=settings.client_id,
         )
         return await stack.enter_async_context(publisher)
 

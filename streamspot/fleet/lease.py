@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 TERM = 5.0
 """Seconds after its last answered question during which an engine holds what it was granted."""
-MARGIN = 1.0
-"""Seconds that the keeper waits beyond it: clocks of two machines do not run at quite the same rate."""
+MARGIN = 2.0
+"""Seconds that the keeper waits beyond it: a stream takes up to one to end, and clocks differ a little in rate."""
 
 
 class Lease(NamedTuple):
