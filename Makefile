@@ -1,6 +1,7 @@
 # make demo   sets up and runs the demonstration
 # make test   sets up and runs the tests
 # make lint   sets up and runs the linters
+# make docs   sets up and builds the documentation as a site, in build/site
 # make clean  removes what was set up
 #
 # PYTHON=python3.12 chooses the Python, VENV=folder where to set up.
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VERSION := -c 'import sys; print("Python %d.%d" % sys.version_info[:2])'
 
-.PHONY: demo test lint clean usable
+.PHONY: demo test lint docs clean usable
 
 demo: $(VENV)/.demo
 	$(BIN)/streamspot demo
@@ -27,6 +28,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(INSTALL) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python found that runs: install Python 3.11 or 3.12 with venv, or name one: make PYTHON=..."; exit 1; }

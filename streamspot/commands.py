@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from streamspot.errors import SettingsError
 from streamspot.events import first_fault, printable
-from streamspot.types import Kind
+from streamspot.types import Mark
 
 MAX_BYTES = 1024
 """No command is longer."""
@@ -47,11 +47,21 @@ class Sensitivity:
 class Label:
     """Mark the apex of an expression that was seen just now: a point label for training."""
 
-    value: Annotated[Kind, Field(description="Macro- or micro-expression.")]
+    value: Annotated[
+        Mark, Field(description="Macro- or micro-expression; unsure marks a place to look at again.")
+    ]
     command: Literal["label"] = field(default="label", repr=False)
 
 
-Command = Pause | Resume | Sensitivity | Label
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take the last label of this run back."""
+
+    command: Literal["undo"] = field(default="undo", repr=False)
+
+
+Command = Pause | Resume | Sensitivity | Label | Undo
 COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
 """Reads commands and gives their schema."""
 
@@ -70,5 +80,6 @@ def parse(payload: bytes) -> Command:
         shown = printable(payload[:60].decode(errors="replace"))
         raise SettingsError(
             f"{shown!r} is no command ({first_fault(error)}); send "
-            '{"command":"pause"} or resume, or sensitivity with a "value" from 0 to 1, or label with macro or micro'
+            '{"command":"pause"}, resume or undo, or sensitivity with a "value" from 0 to 1, or label with macro, '
+            "micro or unsure"
         ) from None

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from streamspot.errors import SettingsError
+
+_NAMED = {"\t": "tab", "\x7f": "backspace", "\b": "backspace", "\x1b": "escape"}
+_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end"}
+_KEY = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])|\x1b(?:\[[0-9;]*|O)?$|.", re.DOTALL)
+"""One key: a sequence that stands for one, the beginning of such a sequence, or a character."""
 
 _NO_TERMINAL = "keys are read from a terminal and there is none; run this in a terminal"
 
@@ -20,7 +26,7 @@ class Keys:
     Ctrl-C. While the process is in the background it neither reads nor changes the terminal.
 
     Args:
-        gone: What to return once the terminal has gone.
+        gone: The key to return once the terminal has gone, empty for none.
 
     Raises:
         SettingsError: There is no terminal (on entering).
@@ -32,20 +38,23 @@ class Keys:
 
     def __init__(self, *, gone: str = "") -> None:
         self._gone = gone
+        self._rest = ""  # the beginning of a sequence, the end of which is still to come
         self._terminal: _Windows | _Posix | None = None
 
     def __enter__(self) -> Self:
         self._terminal = _Windows() if sys.platform == "win32" else _Posix()
         return self
 
-    def __call__(self) -> str:
-        """Return the keys pressed since the last call, in small letters."""
+    def __call__(self) -> list[str]:
+        """Return the keys pressed since the last call: characters in small letters, or names such as ``left``."""
         if self._terminal is None:
-            return ""
+            return []
         try:
-            return self._terminal.pressed().lower()
+            new = self._terminal.pressed()
         except OSError:
-            return self._gone
+            return [self._gone] if self._gone else []
+        keys, self._rest = parsed(self._rest + new, final=not new)
+        return keys
 
     def __exit__(self, *_: object) -> None:
         self.restore()
@@ -57,8 +66,31 @@ class Keys:
             terminal.restore()
 
 
+def parsed(text: str, *, final: bool) -> tuple[list[str], str]:
+    """Return the keys of what was typed, and the beginning of a sequence at its end unless that is final."""
+    keys: list[str] = []
+    for found in _KEY.finditer(text):
+        typed, letter = found[0], found[1]
+        if letter:
+            keys += [_ARROWS[letter]] if letter in _ARROWS else []
+        elif typed[0] == "\x1b" and not final:
+            return keys, typed
+        else:
+            keys.append(_NAMED.get(typed[0], typed[0].lower()))
+    return keys, ""
+
+
 class _Windows:
     """The console of Windows, which gives single keys without being switched."""
+
+    _ARROWS: ClassVar = {
+        "K": "\x1b[D",
+        "M": "\x1b[C",
+        "H": "\x1b[A",
+        "P": "\x1b[B",
+        "G": "\x1b[H",
+        "O": "\x1b[F",
+    }
 
     def __init__(self) -> None:
         if sys.stdin is None or not sys.stdin.isatty():
@@ -71,7 +103,8 @@ class _Windows:
         console: Any = msvcrt  # its functions are unknown to type checkers elsewhere
         keys = ""
         while console.kbhit():
-            keys += console.getwch()
+            key = console.getwch()
+            keys += self._ARROWS.get(console.getwch(), "") if key in {"\x00", "\xe0"} else key
         return keys
 
     def restore(self) -> None:

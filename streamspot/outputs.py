@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamspot.commands import Command, Label
+from streamspot.commands import Command, Label, Undo
 from streamspot.destinations import check_outputs
 from streamspot.errors import BrokerError, StreamspotError
 from streamspot.mqtt.address import Broker
@@ -130,6 +130,8 @@ class Outputs:
         """
         if isinstance(command, Label):
             self._labels.add(command.value)
+        elif isinstance(command, Undo):
+            self._labels.undo()
         else:
             self._run.obey(command)
 

@@ -177,13 +177,18 @@ class StreamRun:
                 self._tune()
         self._changed.set()
 
-    def _tune(self) -> None:
-        """Take the decoder's settings from the sensitivity and the weights."""
+    def decoder(self, sensitivity: float) -> SpotSettings:
+        """Return how the curve is decoded at a sensitivity; the network has to be loaded."""
         from streamspot.spotting import SpotSettings  # noqa: PLC0415
 
+        assert self._model is not None  # noqa: S101 - loaded before
+        return SpotSettings.from_sensitivity(sensitivity, **self._model.spotting)
+
+    def _tune(self) -> None:
+        """Take the decoder's settings from the sensitivity and the weights."""
         if self._model is None:
             return
-        spotting = SpotSettings.from_sensitivity(self.controls.sensitivity, **self._model.spotting)
+        spotting = self.decoder(self.controls.sensitivity)
         self.stats.thresholds = (spotting.thresholds[0], spotting.onset_level)
         self._spotting = spotting
         if not self.judging:

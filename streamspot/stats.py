@@ -55,6 +55,7 @@ class Stats:
         faceless: Frames in which no face was found.
         fps: Frames processed a second, over the last two seconds.
         pts: Time of the newest frame on the source's time line, s.
+        duration: Time of the source's end on that line, s; None while unknown.
         no_picture_since: ``time.monotonic()`` of the newest picture while a live source is lost, else None.
         finished: Whether the source has ended.
         stages: Durations by stage.
@@ -73,6 +74,7 @@ class Stats:
     faceless: int = 0
     fps: float = 0.0
     pts: float = 0.0
+    duration: float | None = None
     no_picture_since: float | None = None
     finished: bool = False
     stages: dict[str, Latency] = field(default_factory=lambda: {name: Latency() for name in STAGES})

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
+Mark = Literal["macro", "micro", "unsure"]
+"""What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
 State = Literal["neutral", "macro", "micro"]
 Trouble = Literal["small", "outside", "turned", "dark", "seldom", "unclear"]
 """What stands in the way of judging a face: its eyes are under 32 pixels apart, part of it is out of the picture, it

@@ -69,10 +69,10 @@ def test_a_log_that_cannot_be_written_moves(tmp_path, monkeypatch):
 def test_the_dashboard_keeps_chatter_out_of_the_picture(tmp_path, monkeypatch, capfd):
     """A dashboard on the real terminal keeps chatter out of it, and says where it went."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=lambda: None):
+    with QuietStderr() as quiet, Dashboard([Stats()], Delivery(), quiet, on_quit=lambda: None):
         os.write(2, b"first\n")
     with QuietStderr() as quiet:
-        with Dashboard(Stats(), Delivery(), quiet, on_quit=lambda: None):
+        with Dashboard([Stats()], Delivery(), quiet, on_quit=lambda: None):
             os.write(2, b"second\n")
         os.write(2, b"third\n")
     os.write(2, b"fourth\n")

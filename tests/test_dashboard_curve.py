@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as npst
 from rich.cells import cell_len
 
 from streamspot.dashboard.curve import Span, Window, braille, mark_row, threshold_dots, time_axis
+from streamspot.dashboard.history import History
 from streamspot.dashboard.text import bar, clock, elide
 from streamspot.types import Score
 
@@ -74,13 +75,14 @@ def test_braille_grows_with_the_curve(one, two):
 @given(edge=st.integers(0, 10_000), width=st.integers(1, 200), shift=st.integers(0, 50))
 def test_a_scrolling_curve_keeps_its_shape(edge, width, shift):
     """Samples lie on a fixed grid: time passing moves the curve and its marks, but never redraws them."""
-    scores = [
-        Score(t, t / 30, t, (t * 7919 % 101) / 100, 0.5, 0.5) for t in range(max(edge - 200, 0), edge + 1)
-    ]
+    scores = History()
+    for t in range(max(edge - 200, 0), edge + 1):
+        scores.add(Score(t, t / 30, t, (t * 7919 % 101) / 100, 0.5, 0.5))
     before = Window(edge, width)
     after = Window(edge + shift * before.pool, width)
     old, new = before.samples(scores), after.samples(scores)
-    assert old[-1] >= scores[-1].intensity
+    assert scores.newest is not None
+    assert old[-1] >= np.float32(scores.newest.intensity)
     np.testing.assert_array_equal(old[min(shift, 2 * width) :], new[: max(2 * width - shift, 0)])
 
 

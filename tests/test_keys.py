@@ -21,7 +21,7 @@ from streamspot.dashboard.live import Dashboard
 from streamspot.stats import Delivery, Stats
 
 quit = threading.Event()
-with QuietStderr() as quiet, Dashboard(Stats(), Delivery(), quiet, on_quit=quit.set):
+with QuietStderr() as quiet, Dashboard([Stats()], Delivery(), quiet, on_quit=quit.set):
     print("quit" if quit.wait(60) else "late")
 """
 
@@ -66,7 +66,7 @@ def test_typed_keys_never_reach_the_shell(tmp_path):
     shell = Shell(tmp_path)
     shell.wait("$ ")
     shell.type(f"{sys.executable} run.py; touch ended\n")
-    shell.wait("q ends the run")
+    shell.wait("q quit")
     shell.type("touch typed\n")
     time.sleep(0.5)
     shell.type("q")
@@ -89,7 +89,7 @@ def test_the_demonstration_may_be_ended_early(tmp_path):
     shell = Shell(tmp_path)
     shell.wait("$ ")
     shell.type(f"{sys.executable} -m streamspot demo; echo code $?\n")
-    shell.wait("q ends the run")
+    shell.wait("q quit")
     shell.type("q")
     shell.wait("0 events; the demonstration was ended early")
     shell.wait("code 0")
@@ -110,7 +110,7 @@ def test_without_a_terminal_nothing_is_read(tmp_path):
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
     )
     assert done.stdout.split() == ["late", "q", "data"]
-    assert "q ends the run" not in done.stderr
+    assert "q quit" not in done.stderr
 
 
 def test_nothing_needs_posix_to_be_imported():

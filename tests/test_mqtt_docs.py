@@ -13,7 +13,7 @@ import pytest
 import yaml
 from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
 
-from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
+from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo, parse
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
@@ -78,7 +78,7 @@ def test_the_payloads_shown_are_those_of_the_contract(number: int, topic: str):
 
 
 def test_the_commands_shown_are_understood():
-    """They are the four that there are, as the contract has them."""
+    """They are the five that there are, as the contract has them."""
     document = asyncapi()
     schema = {
         **document["components"]["messages"]["set"]["payload"],
@@ -87,7 +87,7 @@ def test_the_commands_shown_are_understood():
     lines = blocks("jsonl")[0].splitlines()
     for line in lines:
         jsonschema.Draft202012Validator(schema).validate(json.loads(line))
-    assert [type(parse(line.encode())) for line in lines] == [Pause, Resume, Sensitivity, Label]
+    assert [type(parse(line.encode())) for line in lines] == [Pause, Resume, Sensitivity, Label, Undo]
 
 
 def test_every_topic_of_the_contract_is_in_the_table():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,14 +23,18 @@ from streamspot.dashboard.lines import PlainLines
 from streamspot.dashboard.live import Dashboard
 from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine
-from streamspot.errors import BrokerError
+from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import encode, printable
 from streamspot.loop import run_to_end
 from streamspot.run import StreamRun
 from streamspot.settings import Settings, load_settings
-from streamspot.stats import Delivery
+from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
 from streamspot.types import Event
+
+if TYPE_CHECKING:
+    from streamspot.commands import Command
+    from streamspot.outputs import Outputs
 
 app = typer.Typer()
 
@@ -94,10 +98,12 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
 
         _on_signals(stop)
         outputs = await stack.enter_async_context(Outputs(run, delivery))
+        if isinstance(screen, Dashboard):
+            screen.control(_in_loop(outputs), lambda _, sensitivity: run.decoder(sensitivity))
         engine = await stack.enter_async_context(Engine([run]))
         async for _, update in engine:
             await outputs.take(update)
-            screen.take(update)
+            screen.take(run.name, update)
         ended = run.ending.asked
     if (complaint := outputs.complaint()) is not None:
         raise complaint
@@ -121,8 +127,18 @@ class _Impatient(ThreadPoolExecutor):
 def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: bool) -> Dashboard | PlainLines:
     stdout_taken = run.settings.output.events == "-"
     if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
-        return Dashboard(run.stats, delivery, quiet, on_quit=run.stop)
+        return Dashboard([run.stats], delivery, quiet, on_quit=run.stop)
     return PlainLines(run.stats, delivery, quiet.console if stdout_taken else Console())
+
+
+def _in_loop(outputs: Outputs) -> Callable[[str, Command], None]:
+    """Return what obeys a command of another thread in the event loop's."""
+    loop = asyncio.get_running_loop()
+
+    async def obey(asked: Command) -> None:
+        outputs.obey(asked)
+
+    return lambda _, asked: asyncio.run_coroutine_threadsafe(obey(asked), loop).result(timeout=1.0)
 
 
 def _on_signals(act: Callable[[], None]) -> None:
@@ -186,21 +202,55 @@ def listen(
     node: Annotated[str, typer.Option(help="Only this node; + for all.")] = "+",
     stream: Annotated[str, typer.Option(help="Only this stream; + for all.")] = "+",
     json: Annotated[bool, typer.Option("--json", help="Print the CloudEvents as they came.")] = False,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard", help="Draw the streams as their own dashboards do; keys command them."),
+    ] = False,
 ) -> None:
     """Print the events that arrive at a broker; duplicates are dropped, gaps are named."""
+    following = _watch(broker, node, stream) if dashboard else _print(broker, node, stream, json=json)
+    with contextlib.suppress(KeyboardInterrupt):
+        run_to_end(following)
+
+
+async def _print(broker: str, node: str, stream: str, *, json: bool) -> None:
     from streamspot.mqtt.subscriber import subscribe  # noqa: PLC0415 - as above
 
-    async def follow() -> None:
-        async with subscribe(broker, node=node, stream=stream) as arriving:
-            async for arrived in arriving:
-                if arrived.missed:
-                    whose = printable(f"{arrived.node}/{arrived.event.stream}")
-                    typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
-                line = encode(arrived.event, node=arrived.node) if json else plain(arrived.event).encode()
-                typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
+    async with subscribe(broker, node=node, stream=stream) as arriving:
+        async for arrived in arriving:
+            if arrived.missed:
+                whose = printable(f"{arrived.node}/{arrived.event.stream}")
+                typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
+            line = encode(arrived.event, node=arrived.node) if json else plain(arrived.event).encode()
+            typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
-    with contextlib.suppress(KeyboardInterrupt):
-        run_to_end(follow())
+
+async def _watch(broker: str, node: str, stream: str) -> None:
+    from streamspot.mqtt.watch import Watch  # noqa: PLC0415 - as above
+
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    assert me is not None  # noqa: S101 - this is a coroutine
+
+    def send(name: str, command: Command) -> None:
+        asyncio.run_coroutine_threadsafe(watch.send(name, command), loop).result(timeout=5.0)
+
+    def leave() -> None:
+        loop.call_soon_threadsafe(me.cancel)
+
+    with QuietStderr() as quiet, contextlib.suppress(asyncio.CancelledError):
+        if not can_draw(quiet.console):
+            raise SettingsError("this terminal cannot show a dashboard; leave --dashboard out")
+        async with Watch(broker, node=node, stream=stream) as watch:
+            waiting = Stats(f"a stream at {watch.delivery.address}", live=True, model="any")
+            known: dict[str, Stats] = {}
+            with Dashboard([waiting], watch.delivery, quiet, on_quit=leave) as screen:
+                screen.control(send)
+                async for followed in watch:
+                    name = followed.stats.stream
+                    if known.get(name) is not followed.stats:
+                        known[name] = followed.stats
+                        screen.add(followed.stats)
+                    screen.take(name, followed.update)
 
 
 @app.command()

@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.types import TICK_RATE, Kind, Phase, Score
+from streamspot.dashboard.history import History
+from streamspot.types import TICK_RATE, Kind, Phase
 
 BLANK = "\u2800"
 _LEFT = np.array([0x00, 0x40, 0x44, 0x46, 0x47], np.uint32)  # 0..4 dots from the bottom of the left column
@@ -51,11 +52,12 @@ class Window:
 
     edge: int
     width: int
+    seconds: float = 12.0
 
     @cached_property
     def pool(self) -> int:
-        """Ticks in a sample: the finest grid at which ``width`` characters hold 12 s."""
-        return math.ceil(12.0 * TICK_RATE / (2 * self.width))
+        """Ticks in a sample: the finest grid at which ``width`` characters hold the seconds."""
+        return math.ceil(self.seconds * TICK_RATE / (2 * self.width))
 
     def sample(self, tick: int) -> int:
         """Return the sample in which a tick lies, ``2 * width - 1`` for the newest; negative when out of sight."""
@@ -65,13 +67,14 @@ class Window:
         """Return the character in which a tick lies."""
         return self.sample(tick) // 2
 
-    def samples(self, scores: Iterable[Score]) -> NDArray[np.float64]:
+    def samples(self, history: History) -> NDArray[np.float64]:
         """Return ``(2 * width,)`` intensities, the highest of each sample's ticks, 0 without any."""
-        values = [0.0] * (2 * self.width)
-        for score in scores:
-            if 0 <= (sample := self.sample(score.tick)) < len(values):
-                values[sample] = max(values[sample], score.intensity)
-        return np.array(values)
+        count = 2 * self.width
+        first = (self.edge // self.pool - count + 1) * self.pool
+        values: NDArray[np.float64] = (
+            history.intensity(first, count * self.pool).reshape(count, -1).max(axis=1)
+        )
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,12 @@ def mark_row(found: Iterable[Span], window: Window) -> tuple[str, list[Span | No
         line = "╌" if span.cancelled else "━" if span.kind == "macro" else "┄"
         for cell in range(max(first, 0), min(last + 1, window.width)):
             row[cell], owner[cell] = line, span
-        end: Phase = "cancelled" if span.cancelled else "offset"
-        moments: dict[Phase, int | None] = {"onset": span.onset, "apex": span.apex, end: span.offset}
-        for phase, tick in moments.items():
+        moments: list[tuple[Phase, int | None]] = [("onset", span.onset), ("apex", span.apex)]
+        if span.cancelled:
+            moments.append(("cancelled", span.offset))
+        else:  # where they share a character the apex stands in it
+            moments.insert(1, ("offset", span.offset))
+        for phase, tick in moments:
             if tick is not None and 0 <= (cell := window.cell(tick)) < window.width:
                 row[cell], owner[cell] = MARKS[span.kind][phase], span
     return "".join(row), owner
@@ -124,7 +130,7 @@ def threshold_dots(thresholds: Iterable[float], height: int) -> dict[int, tuple[
 def time_axis(window: Window, label: str) -> str:
     """Return ``window.width`` characters of axis: seconds before the newest, ``label`` at the right."""
     row, cell = ["─"] * window.width, 2 * window.pool / TICK_RATE  # seconds in a character
-    step = next((s for s in (1, 2, 5, 10, 20) if s / cell >= 11), 60)
+    step = next((s for s in (1, 2, 5, 10, 20, 60, 120, 300) if s / cell >= 11), 600)
     free = window.width - len(label) - 3
     for count in range(1, 60):
         text = f" -{count * step} s "

@@ -38,11 +38,11 @@ class PlainLines:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._lines.put(f"done: {summary(self._stats, self._delivery, self._expressions)}")
+            self._lines.put(f"done: {summary([self._stats], self._delivery, self._expressions)}")
         self._lines.put(None)
         self._thread.join(timeout=0.5)
 
-    def take(self, update: Update) -> None:
+    def take(self, stream: str, update: Update) -> None:  # noqa: ARG002
         """Print what is new."""
         if not self._thread.is_alive():  # whoever read the lines has gone
             return

@@ -9,18 +9,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Self
 
 from rich.control import Control
 from rich.segment import Segment, Segments
 
+from streamspot.commands import Command, Sensitivity
 from streamspot.console import QuietStderr, terminal_size
+from streamspot.dashboard.curve import Span
+from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
-from streamspot.dashboard.text import Line, summary
-from streamspot.dashboard.view import View
-from streamspot.errors import SettingsError
+from streamspot.dashboard.text import Line, counted, summary
+from streamspot.dashboard.view import Shown, Views
+from streamspot.errors import SettingsError, StreamspotError
 from streamspot.keys import Keys
+from streamspot.spotting import SpotSettings
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Update
 
@@ -30,31 +35,41 @@ _PERIOD_S = 1 / 6
 _REPAINT_S = 3.0
 """The whole picture is written this often, in case something else wrote on the screen; else only changes."""
 
+_LOOK_S, _SAID_S = 0.04, 5.0
+"""Seconds between two looks for keys, and for which what a key did is shown."""
+
+Obey = Callable[[str, Command], None]
+Decoder = Callable[[str, float], SpotSettings]
+Tried = dict[tuple[str, int], tuple[list[Span], int]]
+
 
 class Dashboard:
-    """Draws a running stream in the terminal until the block ends, then leaves the last picture there.
+    """Draws running streams in the terminal until the block ends, then leaves the last picture there.
 
     It draws in a thread of its own, on the alternate screen, and writes only the lines that changed. Should drawing
-    fail, the run goes on without it.
+    fail, the run goes on without it. Keys are read where there is a terminal to read them from; none of them is left
+    for the shell.
 
     Args:
-        stats: Counts, rates and durations of the stream.
-        delivery: How the delivery of its events fares; its messages are shown.
+        stats: Counts, rates and durations of each stream, which is known by its name there.
+        delivery: How the delivery of their events fares; its messages are shown.
         quiet: Already entered: where to draw. The dashboard keeps its log bounded and tells its path.
-        on_quit: Called in the dashboard's thread when ``q`` is pressed, where there is a terminal to read keys from.
-            None of them is left for the shell.
+        on_quit: Called in the dashboard's thread when ``q`` is pressed.
 
     Example:
-        >>> with QuietStderr() as quiet, Dashboard(run.stats, delivery, quiet, run.stop) as dashboard:
+        >>> with QuietStderr() as quiet, Dashboard([run.stats], delivery, quiet, run.stop) as dashboard:
         ...     for update in updates:  # doctest: +SKIP
-        ...         dashboard.take(update)
+        ...         dashboard.take(run.name, update)
     """
 
     def __init__(
-        self, stats: Stats, delivery: Delivery, quiet: QuietStderr, on_quit: Callable[[], None]
+        self, stats: list[Stats], delivery: Delivery, quiet: QuietStderr, on_quit: Callable[[], None]
     ) -> None:
         self._stats, self._delivery, self._quiet, self._on_quit = stats, delivery, quiet, on_quit
-        self._view = View(stats, delivery)
+        self._views = Views(stats, delivery)
+        self._look, self._said_at = Look(), 0.0
+        self._obey: Obey | None = None
+        self._decoder: Decoder | None = None
         self._keys = Keys()
         self._ending = "Ctrl-C ends the run"
         self._stop = threading.Event()
@@ -68,7 +83,7 @@ class Dashboard:
     def __enter__(self) -> Self:
         with contextlib.suppress(SettingsError):  # no terminal to read keys from
             self._keys.__enter__()
-            self._ending = "q ends the run"
+            self._ending = "q quit · ? keys"
         with self._harmless():
             self._quiet.console.set_alt_screen(True)
             self._quiet.console.show_cursor(False)
@@ -85,9 +100,23 @@ class Dashboard:
                 self._leave()
         self._keys.restore()
 
-    def take(self, update: Update) -> None:
-        """Show what an update brought to light."""
-        self._view.take(update)
+    def take(self, stream: str, update: Update) -> None:
+        """Show what an update of a stream brought to light."""
+        self._views.take(stream, update)
+
+    def add(self, stats: Stats) -> None:
+        """Show one more stream, or one of that name anew, and no longer one without a name."""
+        self._stats = [*(one for one in self._stats if one.stream not in {"", stats.stream}), stats]
+        self._views.add(stats)
+
+    def control(self, obey: Obey, decoder: Decoder | None = None) -> None:
+        """Let keys command the streams from now on.
+
+        Args:
+            obey: Takes a stream's name and a command, in the dashboard's thread; a StreamspotError is shown.
+            decoder: Returns, for a stream's name and a sensitivity, how the curve is decoded.
+        """
+        self._obey, self._decoder = obey, decoder
 
     def abandon(self) -> None:
         """Give the terminal back as it was, because the process is about to end without leaving the block."""
@@ -97,20 +126,65 @@ class Dashboard:
             os.write(self._quiet.console.file.fileno(), b"\x1b[?1049l\x1b[?25h")
 
     def _loop(self) -> None:
-        rest = _PERIOD_S
-        while not self._failed and not self._stop.wait(rest):
-            began = time.monotonic()
+        due = time.monotonic() + _PERIOD_S
+        while not self._failed and not self._stop.wait(_LOOK_S):
             with self._harmless():
-                if "q" in self._keys():
-                    self._ending = "ending"
-                    self._on_quit()
-                self._draw()
-            rest = max(_PERIOD_S - (time.monotonic() - began), _PERIOD_S / 2)
+                keys = self._keys()
+                for key in keys:
+                    self._press(key)
+                began = time.monotonic()
+                if keys or began >= due:
+                    self._draw()
+                    due = max(began + _PERIOD_S, time.monotonic() + _PERIOD_S / 2)
+
+    def _press(self, key: str) -> None:
+        """Do what a key stands for."""
+        shown = self._views.shown()
+        if key == "q":
+            self._ending = "ending"
+            self._on_quit()
+            return
+        names = [self._look.only[0]] if self._look.only else [one.stats.stream for one in shown.streams]
+        if (asked := command(key, shown, names[0])) is None:
+            self._look = moved(self._look, key, shown)
+            return
+        try:
+            if self._obey is None:
+                raise SettingsError("there is no stream yet that this key could command")
+            for name in names:
+                self._obey(name, asked)
+        except StreamspotError as error:
+            said, tried = str(error), {}
+        else:
+            said, tried = done(asked), self._tried(asked, shown, names)
+            if tried:
+                found = [
+                    sum(len(spans) for spans, _ in tried.values()),
+                    sum(before for _, before in tried.values()),
+                ]
+                said += f" · in the last minute {counted(found[0], 'expression')} instead of {found[1]}"
+        marks = {face: spans for face, (spans, _) in tried.items()}
+        self._look, self._said_at = replace(self._look, said=said, tried=marks), time.monotonic()
+
+    def _tried(self, asked: Command, shown: Shown, names: list[str]) -> Tried:
+        """Return for each face what another sensitivity finds in its last minute, and how many this one does."""
+        if self._decoder is None or not isinstance(asked, Sensitivity):
+            return {}
+        tried: Tried = {}
+        for one in shown.streams:
+            if (name := one.stats.stream) in names:
+                new, old = (self._decoder(name, value) for value in (asked.value, one.controls.sensitivity))
+                for face in one.faces:
+                    tried[name, face.track] = face.respotted(new), len(face.respotted(old))
+        return tried
 
     def _picture(self, width: int, height: int) -> list[Line]:
-        elapsed = time.monotonic() - self._started
+        now = time.monotonic()
+        if self._look.said and now - self._said_at > _SAID_S:
+            self._look = replace(self._look, said="", tried={})
         log = str(self._quiet.path) if self._quiet.written else ""
-        return picture(self._view.shown(elapsed=elapsed, log=log, ending=self._ending), width, height)
+        shown = self._views.shown(elapsed=now - self._started, log=log, ending=self._ending)
+        return picture(shown, self._look, width, height)
 
     def _draw(self) -> None:
         self._quiet.trim()
@@ -149,7 +223,6 @@ class Dashboard:
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):
             output += [*line, Segment.line()]
         console.print(Segments(output), end="", crop=False)
-        text = summary(self._stats, self._delivery, self._view.expressions)
-        console.print(f"{text}.", style="bold")
+        console.print(f"{summary(self._stats, self._delivery, self._views.expressions)}.", style="bold")
         if self._quiet.written:
             console.print(f"Messages of native libraries: {self._quiet.path}")

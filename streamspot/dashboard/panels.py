@@ -11,7 +11,9 @@ from operator import itemgetter
 from rich.segment import Segment
 from rich.style import Style
 
+from streamspot.dashboard import wire
 from streamspot.dashboard.curve import BLANK, MARKS, Window, braille, mark_row, threshold_dots, time_axis
+from streamspot.dashboard.look import KEYS, Look
 from streamspot.dashboard.text import (
     ALARM,
     BOLD,
@@ -32,13 +34,15 @@ from streamspot.dashboard.text import (
     run,
     timing,
 )
-from streamspot.dashboard.view import FaceShown, Shown
+from streamspot.dashboard.view import FaceShown, Shown, StreamShown
 from streamspot.stats import Delivery, Stats
-from streamspot.types import TICK_RATE, Event, Trouble
+from streamspot.types import TICK_RATE, Controls, Event, Trouble
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
+_ROOM_FOR_WIRE = 90
+"""A face is drawn beside graphs in panels of at least so many cells."""
 TROUBLES: dict[Trouble, str] = {
     "small": "too small",
     "outside": "partly out of the picture",
@@ -56,33 +60,57 @@ _BROKER = {
 
 
 def header(shown: Shown, width: int) -> list[Line]:
-    """Return two lines: what is observed and for how long; and what the people in view should know."""
-    stats = shown.stats
-    state = "live" if stats.live else "replay"
-    state = "finished" if stats.finished else "paused" if shown.paused else state
-    now = run(f"{state} {clock(stats.pts, 1)}", BOLD)
-    if stats.no_picture_since is not None and not stats.finished:
-        now = run(f"no picture for {time.monotonic() - stats.no_picture_since:.0f} s", ALARM)
-    right = [now, run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
+    """Return two lines: what is observed, where it stands and for how long; what the people in view should know."""
+    over = all(one.stats.finished for one in shown.streams)
+    right = [*_where(shown, width), run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
     left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
     room = width - Segment.get_line_length([*left, *right]) - 1
-    source, policy = stats.source, f" · {stats.policy} frame"
-    tail = f"{policy} · {stats.model}"
-    if not stats.model or len(source) + len(tail) > room:
+    stats = shown.streams[0].stats
+    source, policy, model = stats.source, f" · {stats.policy} frame", stats.model
+    if len(shown.streams) > 1:
+        source, policy = f"{len(shown.streams)} sources", ""
+    tail = f"{policy} · {model}"
+    if not model or len(source) + len(tail) > room:
         tail = policy if room - len(policy) >= min(len(source), 20) else ""
     source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
-    sign = run(" ○ " if stats.finished else " ◉ ", DIM if stats.finished else ALARM)
+    sign = run(" ○ " if over else " ◉ ", DIM if over else ALARM)
     notice = NOTICE[0] + NOTICE[1]
     return [first, fit([sign, run(notice if 3 + len(notice) <= width else NOTICE[0], DIM)], width)]
 
 
-def hint(shown: Shown, width: int, height: int) -> list[Line]:
+def _where(shown: Shown, width: int) -> Line:
+    """Return where the streams stand: one in its own time, several by how many go on."""
+    if len(shown.streams) > 1:
+        going = sum(not one.stats.finished for one in shown.streams)
+        lost = sum(one.stats.no_picture_since is not None for one in shown.streams)
+        text = f"{going} going on" if going else "finished"
+        return [run(text, BOLD), run(f" · {lost} without a picture" if lost else "", ALARM)]
+    stats, controls = shown.streams[0].stats, shown.streams[0].controls
+    if stats.no_picture_since is not None and not stats.finished:
+        return [run(f"no picture for {time.monotonic() - stats.no_picture_since:.0f} s", ALARM)]
+    state = "live" if stats.live else "replay"
+    state = "finished" if stats.finished else "paused" if controls.paused else state
+    return [run(f"{state} {clock(stats.pts, 1)}", BOLD), *_left(stats, width)]
+
+
+def _left(stats: Stats, width: int) -> Line:
+    """Return how long a file is, and how long the rest of it takes."""
+    if stats.duration is None or stats.live:
+        return []
+    text = f" of {clock(stats.duration, 1)}"
+    if not stats.finished and stats.nominal_fps and stats.fps > 0 and width >= 100:
+        rest = max(stats.duration - stats.pts, 0.0)
+        text += f", {clock(rest * stats.nominal_fps / stats.fps, 0)} to go"
+    return [run(text, DIM)]
+
+
+def hint(stream: StreamShown, width: int, height: int) -> list[Line]:
     """Return the panel that stands where a face would be: what the stream waits for."""
-    stats = shown.stats
+    stats = stream.stats
     if stats.no_picture_since is not None and not stats.finished:
         title, text = "no picture", f"{stats.source} gives none; it is opened again as soon as it is there."
-    elif shown.begun:
+    elif stream.begun:
         closer = "Face the camera, come closer, and have the light in front of you."
         title, text = (
             "nobody in view",
@@ -113,34 +141,46 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
     return f"✕ {face.reason}{ago}", DIM if finished else ALARM
 
 
-def face_panel(face: FaceShown, stats: Stats, width: int, height: int) -> list[Line]:
+def face_panel(stream: StreamShown, face: FaceShown, look: Look, width: int, height: int) -> list[Line]:
     """Return one face: its state in the frame, marks, the curve over its thresholds, the time axis.
 
-    At least 20 cells are needed, and 4 lines.
+    Where there is room a face stands beside the curve whose regions show what moves. At least 20 cells are needed,
+    and 4 lines.
     """
-    rows, columns = height - 3, width - 2 - GUTTER - 1
-    last = face.scores[-1] if face.scores else None
-    edge = last.tick + round(face.silent * TICK_RATE) if last else 0
-    window = Window(edge, columns)
-    marks, owner = mark_row(face.spans.values(), window)
+    stats, moved = stream.stats, face.moved
+    drawn = height - 2 >= wire.HEIGHT and width >= _ROOM_FOR_WIRE and moved is not None and not look.edges
+    beside_it = wire.WIDTH + 2 if drawn else 0
+    rows, columns = height - 3, width - 2 - GUTTER - 1 - beside_it
+    last = face.history.newest
+    edge = look.edges.get(stats.stream, face.edge)
+    window = Window(edge, columns, look.seconds)
+    spans = look.tried.get((stats.stream, face.track), face.spans.values())
+    marks, owner = mark_row(spans, window)
     calm = CALM if face.state else DIM
     styles = [calm if span is None else DIM if span.cancelled else KIND[span.kind] for span in owner]
     body = [[run(" " * GUTTER), *_runs(marks, styles)]]
     lines = threshold_dots(stats.thresholds if rows >= 3 else (), rows)
     middle = rows // 2
-    for row, text in enumerate(braille(window.samples(face.scores), columns, rows)):
+    for row, text in enumerate(braille(window.samples(face.history), columns, rows)):
         dot, value = lines.get(row, (" ", 0.0))
         label = f"{value:.2f}".removesuffix("0") if value else {0: "1.0", rows - 1: "0.0"}.get(row, "")
         if not label and rows >= 7 and row == middle and not {middle - 1, middle + 1} & lines.keys():
             label = "0.5"
         body.append([run(f"{label:>4} ", DIM), *_runs(text, styles, dot)])
+    if drawn and moved is not None:
+        picture = [*wire.wire_face(moved), *[[]] * height]
+        body = [[*fit(line, width - 2 - beside_it), *of] for line, of in zip(body, picture, strict=False)]
     words, style = doing(face, finished=stats.finished)
     note = [run(f" intensity {last.intensity:.2f}", PLAIN)] if last and face.state else []
-    if stats.look_ahead:
+    if look.edges:
+        note = [run(f" {(face.edge - edge) / TICK_RATE:.0f} s ago", ALARM)]
+    elif stats.look_ahead:
         note.append(run(f"{' ·' if note else ''} look-ahead {stats.look_ahead / TICK_RATE:.2f} s", DIM))
-    axis = time_axis(window, clock(last.pts + face.silent if last else stats.pts, 1))
+    now = last.pts + (edge - last.tick) / TICK_RATE if last else stats.pts
+    axis = time_axis(window, clock(now, 1))
     foot = [run("─" * GUTTER + axis + "─", FRAME)]
-    return box([run(f"face {face.track}", BOLD), run(f"  {words}", style)], note, body, width, height, foot)
+    title = [run(f"{stream.prefix}face {face.track}", BOLD), run(f"  {words}", style)]
+    return box(title, note, body, width, height, foot)
 
 
 def _runs(text: str, styles: Sequence[Style], blank: str = " ") -> Line:
@@ -152,9 +192,20 @@ def _runs(text: str, styles: Sequence[Style], blank: str = " ") -> Line:
 def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]:
     """Return the last events, newest first; columns that do not fit are left out, the least needed first."""
     inner = width - 2
-    columns = {"time": 9, "face": 4, "kind": 5, "phase": 8, "lasted": 6, "peak": 4, "decided": 7}
+    columns = {
+        "time": 9,
+        "stream": 12,
+        "face": 4,
+        "kind": 5,
+        "phase": 8,
+        "lasted": 6,
+        "peak": 4,
+        "decided": 7,
+    }
+    if len({event.stream for event in events}) < 2:
+        del columns["stream"]
     alone = len({event.face for event in events}) < 2
-    for name in (*["face"] * alone, "peak", "decided", "lasted", "face"):
+    for name in (*["face"] * alone, "peak", "decided", "lasted", "face", "stream"):
         if sum(columns.values()) + len(columns) + 1 > inner:
             columns.pop(name, None)
     spare = inner - sum(columns.values()) - len(columns) - 1
@@ -166,6 +217,7 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
         bold = BOLD if event.phase == "offset" else PLAIN
         cells = {
             "time": (clock(at), bold),
+            "stream": (elide(event.stream, 12), PLAIN),
             "face": (str(event.face), PLAIN),
             "kind": (event.kind, style),
             "phase": (f"{MARKS[event.kind][event.phase]} {event.phase}"[:8], style),
@@ -190,7 +242,11 @@ def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]
 def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
     """Return how the stream fares: rate, losses, latency of each stage, delivery, warnings."""
     inner = width - 2
-    body = [*_rate(shown.stats, inner), *_latency(shown.stats, inner)]
+    stats = [one.stats for one in shown.streams]
+    if len(stats) == 1:
+        body = [*_rate(stats[0], shown.streams[0].controls, inner), *_latency(stats[0], inner)]
+    else:
+        body = _each(stats, inner)
     body += _broker(shown.delivery, inner, height)
     room = height - 2 - len(body) - 1
     if shown.messages and room > 0:
@@ -200,7 +256,24 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
     return box([run("pipeline", BOLD)], [], body, width, height)
 
 
-def _rate(stats: Stats, inner: int) -> list[Line]:
+def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
+    """Return a line for each of several streams: its rate, what was left out, how long a frame takes."""
+    room = max(inner - 28, 8)
+    body: list[Line] = [[run(f" {'source':<{room}}   fps  drop   p50  p99 ms", DIM)]]
+    for stats in streams:
+        p50, p99 = stats.stages["total"].quantiles()
+        nominal = stats.nominal_fps
+        slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
+        gone = stats.no_picture_since is not None and not stats.finished
+        sign = "✕" if gone else "·" if stats.finished else " "
+        line = [run(f"{sign}{elide(stats.stream, room):<{room}}", ALARM if gone else PLAIN)]
+        line.append(run(f" {stats.fps:5.1f}", ALARM if slow else PLAIN))
+        line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
+        body.append([*line, run(f" {1e3 * p50:5.1f}{1e3 * p99:5.1f}")])
+    return body
+
+
+def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
     nominal = stats.nominal_fps
     slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
     rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
@@ -217,7 +290,8 @@ def _rate(stats: Stats, inner: int) -> list[Line]:
         run(f"{stats.faceless}"),
         run(" without face", DIM),
     ]
-    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), losses]
+    tuned = [run(f"sensitivity {controls.sensitivity:.2f} ", DIM)]
+    return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), ends(losses, tuned, inner)]
 
 
 def _latency(stats: Stats, inner: int) -> list[Line]:
@@ -246,13 +320,23 @@ def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
     return [title, state, *([run(f" {line}", ALARM)] for line in error)]
 
 
-def footer(shown: Shown, width: int) -> Line:
-    """Return the last line: what is wrong, how to end, and where native libraries' messages went."""
+def footer(shown: Shown, look: Look, width: int) -> Line:
+    """Return the last line: what is wrong or was just done, how to end, which keys there are."""
     broker = shown.delivery
-    ending = [] if shown.stats.finished else [run(f" {shown.ending} ", DIM)]
+    over = all(one.stats.finished for one in shown.streams)
+    ending = [] if over else [run(f" {shown.ending} ", DIM)]
     room = width - 4 - Segment.get_line_length(ending)
+    if look.said:
+        return ends([run(" › " + elide(look.said, room), BOLD)], ending, width)
     if broker.error and broker.state in {"retrying", "refused"}:
         return ends([run(" ✕ " + elide(broker.error, room), ALARM)], ending, width)
     if shown.messages:
         return ends([run(" ! " + elide(shown.messages[-1], room), MACRO)], ending, width)
     return ends(ending, [run(f"native messages: {shown.log} ", DIM)] if shown.log else [], width)
+
+
+def keys_panel(width: int, height: int) -> list[Line]:
+    """Return the page that says what each key does."""
+    body: list[Line] = [[]]
+    body += [[run(f"  {key:<11}", BOLD), run(does)] for key, does in KEYS.items()]
+    return box([run("keys", BOLD)], [run(" any of them works on every page", DIM)], body, width, height)

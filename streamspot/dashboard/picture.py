@@ -2,65 +2,102 @@
 
 from __future__ import annotations
 
-from streamspot.dashboard.panels import doing, events_panel, face_panel, footer, header, hint, pipeline_panel
+from streamspot.dashboard.look import Look
+from streamspot.dashboard.panels import (
+    doing,
+    events_panel,
+    face_panel,
+    footer,
+    header,
+    hint,
+    keys_panel,
+    pipeline_panel,
+)
 from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, plain, run
-from streamspot.dashboard.view import Shown
+from streamspot.dashboard.view import LOST_FOR, FaceShown, Shown, StreamShown
 
-_MOST_FACES = 4
+_MOST_PANELS = 8
 _WIDE, _TALL = 72, 20
 """Below this many columns or rows the picture is reduced to one graph and a few lines."""
 
+_Panel = tuple[StreamShown, FaceShown | None]
 
-def picture(shown: Shown, width: int, height: int) -> list[Line]:
+
+def picture(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells, each at least 1."""
+    if look.page != "graphs" and height >= 6 and width >= 20:
+        middle = height - 3
+        page = keys_panel(width, middle) if look.page == "keys" else events_panel(shown.events, width, middle)
+        return [*header(shown, width), *page, fit(footer(shown, look, width), width)]
     if width < _WIDE or height < _TALL:
-        lines = _small(shown, width, height)
+        lines = _small(shown, look, width, height)
         return [fit(line, width) for line in [*lines, *[[]] * height][:height]]
-    lower = min(max(13, (height - 3) * 2 // 5), height - 3 - 4)
+    several = len(shown.streams) > 1
+    lower = min(max(13, (height - 3) * (1 if several else 2) // 5), height - 3 - 4)
     right = min(max(36, width * 36 // 100), 90)
     return [
         *header(shown, width),
-        *_faces(shown, width, height - 3 - lower),
+        *_faces(shown, look, width, height - 3 - lower),
         *beside(events_panel(shown.events, width - right, lower), pipeline_panel(shown, right, lower)),
-        footer(shown, width),
+        footer(shown, look, width),
     ]
 
 
-def _faces(shown: Shown, width: int, height: int) -> list[Line]:
+def _panels(shown: Shown, look: Look) -> list[_Panel]:
+    """Return the faces to show, and streams without one, in the order of streams and track numbers."""
+    panels: list[_Panel] = []
+    for stream in shown.streams:
+        faces = [
+            face
+            for face in stream.faces
+            if look.only == (stream.stats.stream, face.track)
+            or (look.only is None and (look.edges or face.silent < LOST_FOR))
+        ]
+        panels += [(stream, face) for face in sorted(faces, key=lambda face: face.track)]
+        if not faces and look.only is None:
+            panels.append((stream, None))
+    return panels[:_MOST_PANELS] or [(shown.streams[0], None)]
+
+
+def _panel(panel: _Panel, look: Look, width: int, height: int) -> list[Line]:
+    stream, face = panel
+    return hint(stream, width, height) if face is None else face_panel(stream, face, look, width, height)
+
+
+def _faces(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return the faces one above the other, or in two columns where that leaves the graphs taller."""
-    if not shown.faces:
-        return hint(shown, width, height)
-    faces = sorted(shown.faces[:_MOST_FACES], key=lambda face: face.track)
-    columns = 2 if len(faces) > 1 and (height // len(faces) < 7 or width >= 150) else 1
-    rows = min(-(-len(faces) // columns), height // 4)
+    panels = _panels(shown, look)
+    columns = 2 if len(panels) > 1 and (height // len(panels) < 7 or width >= 150) else 1
+    rows = min(-(-len(panels) // columns), max(height // 4, 1))
     lines: list[Line] = []
     for row in range(rows):
-        group = faces[row * columns : (row + 1) * columns]
+        group = panels[row * columns : (row + 1) * columns]
         high = height * (row + 1) // rows - height * row // rows
         wide = [width * (i + 1) // len(group) - width * i // len(group) for i in range(len(group))]
-        panels = [face_panel(face, shown.stats, w, high) for face, w in zip(group, wide, strict=True)]
-        lines += beside(*panels)
+        lines += beside(*[_panel(one, look, w, high) for one, w in zip(group, wide, strict=True)])
     return lines
 
 
-def _small(shown: Shown, width: int, height: int) -> list[Line]:
+def _small(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return what fits a small terminal: the source, one graph, the newest events, the state of affairs."""
-    stats, broker, faces = shown.stats, shown.delivery, shown.faces
-    status = f" {stats.fps:.1f} fps · {stats.dropped} dropped · broker {broker.state}"
+    stats, broker = shown.streams[0].stats, shown.delivery
+    stream, face = _panels(shown, look)[0]
+    dropped = sum(one.stats.dropped for one in shown.streams)
+    status = f" {stats.fps:.1f} fps · {dropped} dropped · broker {broker.state}"
     lines = header(shown, width)[: 2 if height >= 10 else 1]
     newest = shown.events[-max(1, min(height // 4, 4)) :]
     tail: list[Line] = [[run(_shortened(plain(event), width))] for event in newest]
-    if broker.error or shown.messages:
-        tail += [[run(status, DIM)], footer(shown, width)]
+    if look.said or broker.error or shown.messages:
+        tail += [[run(status, DIM)], footer(shown, look, width)]
     else:
         ending = "" if stats.finished else shown.ending
         tail.append(ends([run(status, DIM)], [run(f"{ending} ", DIM)], width))
     room = height - len(lines) - len(tail)
     if width >= 20 and room >= 4:
-        lines += face_panel(faces[0], stats, width, room) if faces else hint(shown, width, room)
-    elif faces and room >= 1:
-        words, _ = doing(faces[0], finished=stats.finished)
-        lines.append([run(elide(f" face {faces[0].track} {words}", width))])
+        lines += _panel((stream, face), look, width, room)
+    elif face and room >= 1:
+        words, _ = doing(face, finished=stats.finished)
+        lines.append([run(elide(f" face {face.track} {words}", width))])
     return [*lines, *tail]
 
 

@@ -139,14 +139,15 @@ def plain(event: Event) -> str:
     return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
 
 
-def summary(stats: Stats, delivery: Delivery, expressions: int) -> str:
+def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> str:
     """Return in a few words how a run that found so many expressions went.
 
     Example:
         ``320 frames, 5 expressions, 0 dropped``
     """
-    seen = counted(stats.frames, "frame") if stats.frames or not stats.pts else f"{stats.pts:.1f} s of motion"
-    text = f"{seen}, {counted(expressions, 'expression')}, {stats.dropped} dropped"
+    frames, longest = sum(one.frames for one in streams), max(one.pts for one in streams)
+    seen = counted(frames, "frame") if frames or not longest else f"{longest:.1f} s of motion"
+    text = f"{seen}, {counted(expressions, 'expression')}, {sum(one.dropped for one in streams)} dropped"
     if delivery.state != "none":
         text += f", {counted(delivery.acknowledged, 'event')} acknowledged by {delivery.address}"
         if delivery.queued:

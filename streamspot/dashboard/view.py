@@ -1,21 +1,31 @@
-"""What the dashboard keeps of a stream: half a minute of every face, the last events and messages."""
+"""What the dashboard keeps of a stream: ten minutes of every face, the last events and messages."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import deque
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamspot.dashboard.curve import Span
+from streamspot.dashboard.history import KEPT, History
+from streamspot.spotting import SpotSettings, decode
 from streamspot.stats import Delivery, Stats
-from streamspot.types import Event, FaceState, Score, SegmentEnd, Update
+from streamspot.types import TICK_RATE, Controls, Event, FaceMotion, FaceState, SegmentEnd, Update
 
 LOST_FOR = 10.0
-"""Seconds for which a face that was lost is kept."""
+"""Seconds for which a face that was lost stands among the others."""
 
-_TICKS, _SPANS = 900, 64
-"""Ticks of curve (30 s) and expressions that are kept of each face."""
+_FACES, _SPANS = 12, 256
+"""Faces that are kept, and announced expressions of each."""
+
+_MINUTE = int(60 * TICK_RATE)
+_DECAY = 0.9
+"""Of what a region has moved so much is left after a tick."""
 
 
 @dataclass(slots=True)
@@ -25,18 +35,126 @@ class FaceShown:
     Attributes:
         track: Its number.
         state: What it does now; None if it is not in view.
-        scores: Its curve, oldest first.
+        history: Its curve.
         spans: Its announced expressions by id, oldest first.
+        moved: ``(R, 2)`` how far its regions have just moved, inter-ocular distances; None where that is unknown.
         silent: Seconds since its curve ended; 0 while it is in view.
         reason: Why it is not in view, None at the regular end of the source.
     """
 
     track: int
     state: FaceState | None = None
-    scores: deque[Score] = field(default_factory=lambda: deque(maxlen=_TICKS))
+    history: History = field(default_factory=History)
     spans: dict[str, Span] = field(default_factory=dict)
+    moved: NDArray[np.float32] | None = None
     silent: float = 0.0
     reason: str | None = None
+
+    @property
+    def edge(self) -> int:
+        """The tick that is now, by its own grid."""
+        newest = self.history.newest
+        return 0 if newest is None else newest.tick + round(self.silent * TICK_RATE)
+
+    def respotted(self, settings: SpotSettings) -> list[Span]:
+        """Return the expressions that these settings find in the last minute of the curve."""
+        newest = self.history.newest
+        if newest is None:
+            return []
+        scores = self.history.segments(max(newest.tick - _MINUTE + 1, 0), _MINUTE)
+        found = [one for segment in scores for one in decode(segment, settings)]
+        return [Span(one.onset, one.kind, one.apex, one.offset) for one in found]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShown:
+    """All that one picture shows of one stream.
+
+    Attributes:
+        stats: Counts, rates and durations.
+        prefix: Stands before the number of a face where there are several streams.
+        faces: Those in view and those lost a while ago, the lost ones last.
+        begun: Whether the first frame has been analysed.
+        controls: The settings in force.
+    """
+
+    stats: Stats
+    prefix: str
+    faces: list[FaceShown]
+    begun: bool
+    controls: Controls
+
+
+class View:
+    """Takes one stream's updates and gives what is to be shown of it; constant in size."""
+
+    def __init__(self, stats: Stats) -> None:
+        self.expressions = 0
+        """Expressions that were found and are over."""
+        self._stats = stats
+        self._faces: dict[int, FaceShown] = {}
+        self._last = Update()
+
+    def take(self, update: Update) -> None:
+        """Note what an update brought to light."""
+        for track, score in update.scores:
+            self._face(track).history.add(score)
+        for event in update.events:
+            self._note(event)
+        for one in update.motion:
+            if isinstance(one, SegmentEnd):
+                self._face(one.face).reason = one.reason
+            else:
+                self._move(one)
+        for track in update.faces:
+            self._face(track)
+        for track, face in self._faces.items():
+            face.state = update.faces.get(track)
+            newest = face.history.newest
+            end = newest.pts if newest else -math.inf
+            face.silent = 0.0 if face.state else max(update.pts - end, 0.0)
+        self._forget()
+        self._last = update
+
+    def shown(self, prefix: str) -> StreamShown:
+        """Return what is to be shown now; the prefix is that of ``StreamShown``."""
+        faces = [
+            replace(face, history=deepcopy(face.history), spans=face.spans.copy())
+            for face in self._faces.values()
+        ]
+        faces.sort(key=lambda face: (face.state is None, face.silent, face.track))
+        return StreamShown(self._stats, prefix, faces, self._last.session is not None, self._last.controls)
+
+    def _face(self, track: int) -> FaceShown:
+        return self._faces.setdefault(track, FaceShown(track))
+
+    def _move(self, one: FaceMotion) -> None:
+        face, step = self._face(one.face), one.motion.displacement
+        before = face.moved
+        face.moved = step if before is None or before.shape != step.shape else before * _DECAY + step
+
+    def _forget(self) -> None:
+        """Let go of faces of which nothing that is kept could still be shown, and of the oldest beyond a dozen."""
+        gone = sorted(
+            (face for face in self._faces.values() if face.state is None), key=lambda face: -face.silent
+        )
+        beyond = len(self._faces) - _FACES
+        for place, face in enumerate(gone):
+            if place < beyond or face.silent * TICK_RATE >= KEPT:
+                del self._faces[face.track]
+
+    def _note(self, event: Event) -> None:
+        self.expressions += event.phase == "offset"
+        face = self._face(event.face)
+        apex = None if event.apex is None else event.apex.tick
+        offset = None if event.offset is None else event.offset.tick
+        cancelled = event.phase == "cancelled"
+        if cancelled:  # it ends with the newest score that was known
+            newest = face.history.newest or event.decided_at
+            offset = min(event.decided_at.tick, newest.tick)
+        face.spans[event.expression] = Span(event.onset.tick, event.kind, apex, offset, cancelled)
+        while len(face.spans) > _SPANS:
+            del face.spans[next(iter(face.spans))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,106 +162,69 @@ class Shown:
     """All that one picture shows.
 
     Attributes:
-        stats: Counts, rates and durations.
+        streams: In the order in which they were named.
         delivery: How the delivery to a broker fares.
-        faces: Those in view and those lost a short while ago, the lost ones last.
-        events: The last ones, oldest first.
+        events: The last ones of all streams, oldest first.
         messages: The last ones, oldest first.
-        begun: Whether the first frame has been analysed.
-        paused: Whether the stream was asked to pause.
         elapsed: Seconds since the dashboard began.
         log: Path of the log of native libraries' messages, empty if there is nothing in it.
         ending: How the user ends the run, or that it is ending; a few words.
     """
 
-    stats: Stats
+    streams: list[StreamShown]
     delivery: Delivery
-    faces: list[FaceShown]
     events: list[Event]
     messages: list[str]
-    begun: bool
-    paused: bool
-    elapsed: float
-    log: str
-    ending: str
+    elapsed: float = 0.0
+    log: str = ""
+    ending: str = "Ctrl-C ends the run"
 
 
-class View:
-    """Takes a stream's updates and gives, in any thread, what is to be shown; constant in size.
+class Views:
+    """What the dashboard keeps of all streams: takes updates and gives, in any thread, what is to be shown.
 
-    The messages of the delivery are taken from it.
+    It is constant in size. The messages of the delivery are taken from it.
+
+    Args:
+        stats: Of each stream, which is known by its name there.
+        delivery: How the delivery to the broker fares.
 
     Example:
-        >>> view.take(update)  # doctest: +SKIP
-        >>> lines = picture(view.shown(), 120, 36)
+        >>> views.take("webcam", update)  # doctest: +SKIP
+        >>> lines = picture(views.shown(), Look(), 120, 36)
     """
 
-    def __init__(self, stats: Stats, delivery: Delivery) -> None:
-        self.expressions = 0
-        """Expressions that were found and are over."""
-        self._stats, self._delivery = stats, delivery
-        self._faces: dict[int, FaceShown] = {}
-        self._events: deque[Event] = deque(maxlen=50)
+    def __init__(self, stats: list[Stats], delivery: Delivery) -> None:
+        self.by_name = {one.stream: View(one) for one in stats}
+        self._delivery = delivery
+        self._events: deque[Event] = deque(maxlen=200)
         self._messages: deque[str] = deque(maxlen=20)
-        self._last = Update()
         self._lock = threading.Lock()
 
-    def take(self, update: Update) -> None:
-        """Note what an update brought to light."""
+    @property
+    def expressions(self) -> int:
+        """Expressions that were found and are over."""
+        return sum(view.expressions for view in self.by_name.values())
+
+    def add(self, stats: Stats) -> None:
+        """Show one more stream, or one of that name anew, and no longer one without a name."""
         with self._lock:
-            for track, score in update.scores:
-                self._face(track).scores.append(score)
-            for event in update.events:
-                self._note(event)
-            for one in update.motion:
-                if isinstance(one, SegmentEnd):
-                    self._face(one.face).reason = one.reason
-            for track in update.faces:
-                self._face(track)
-            for track, face in list(self._faces.items()):
-                face.state = update.faces.get(track)
-                end = face.scores[-1].pts if face.scores else -math.inf
-                face.silent = 0.0 if face.state else max(update.pts - end, 0.0)
-                if face.silent >= LOST_FOR:
-                    del self._faces[track]
-            self._messages.extend(update.messages)
-            self._last = update
+            self.by_name.pop("", None)
+            self.by_name[stats.stream] = View(stats)
+
+    def take(self, stream: str, update: Update) -> None:
+        """Note what an update of a stream brought to light."""
+        several = f"{stream}: " if len(self.by_name) > 1 else ""
+        with self._lock:
+            self.by_name[stream].take(update)
+            self._events.extend(update.events)
+            self._messages.extend(several + message for message in update.messages)
 
     def shown(self, *, elapsed: float = 0.0, log: str = "", ending: str = "Ctrl-C ends the run") -> Shown:
         """Return what is to be shown now; the arguments are those of ``Shown``."""
         with self._lock:
             told = self._delivery.messages
             self._messages.extend(told.popleft() for _ in range(len(told)))
-            faces = [
-                replace(face, scores=face.scores.copy(), spans=face.spans.copy())
-                for face in self._faces.values()
-            ]
-            return Shown(
-                self._stats,
-                self._delivery,
-                sorted(faces, key=lambda face: (face.state is None, face.silent, face.track)),
-                list(self._events),
-                list(self._messages),
-                self._last.session is not None,
-                self._last.controls.paused,
-                elapsed,
-                log,
-                ending,
-            )
-
-    def _face(self, track: int) -> FaceShown:
-        return self._faces.setdefault(track, FaceShown(track))
-
-    def _note(self, event: Event) -> None:
-        self._events.append(event)
-        self.expressions += event.phase == "offset"
-        face = self._face(event.face)
-        apex = None if event.apex is None else event.apex.tick
-        offset = None if event.offset is None else event.offset.tick
-        cancelled = event.phase == "cancelled"
-        if cancelled:  # it ends with the newest score that was known
-            newest = face.scores[-1] if face.scores else event.decided_at
-            offset = min(event.decided_at.tick, newest.tick)
-        face.spans[event.expression] = Span(event.onset.tick, event.kind, apex, offset, cancelled)
-        while len(face.spans) > _SPANS:
-            del face.spans[next(iter(face.spans))]
+            several = len(self.by_name) > 1
+            streams = [view.shown(f"{name} · " if several else "") for name, view in self.by_name.items()]
+            return Shown(streams, self._delivery, [*self._events], [*self._messages], elapsed, log, ending)

@@ -134,7 +134,8 @@ def read_folder(folder: Path) -> Found:
     """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
-    from 0. A row with an empty kind names a video without expressions. What is not given is taken from the point.
+    from 0. A row with an empty kind names a video without expressions; ``unsure`` is for people and counts as
+    nothing. What is not given is taken from the point.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[str, Video]()
@@ -151,7 +152,7 @@ def read_folder(folder: Path) -> Found:
             shots, file = (pictures(place), None) if place.is_dir() else ((), place)
             videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
         kind, point = row["kind"].lower(), whole(row["point"])
-        if not kind:
+        if not kind or kind == "unsure":
             continue
         if point is None:
             what = f"point is {row['point']!r}"

@@ -23,10 +23,10 @@ from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import MotionWriter
-from streamspot.types import FaceMotion, Frame, Kind, RegionMotion, Session
+from streamspot.types import FaceMotion, Frame, Mark, RegionMotion, Session
 
-KEYS: dict[str, Kind] = {"m": "macro", "u": "micro"}
-UNDO, QUIT = ("\x7f", "\b"), "q"
+KEYS: dict[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
+UNDO, QUIT = "backspace", "q"
 
 _HEAD = ("video", "subject", "kind", "point", "fps")
 _REMEMBERED = 1024
@@ -90,7 +90,7 @@ class Points:
         self._as_read = content.endswith(b"\n") and not self._watched
         """The file holds what is known here, and no row that a label would replace."""
 
-    def add(self, kind: Kind, frame: int) -> None:
+    def add(self, kind: Mark, frame: int) -> None:
         """Label a frame."""
         row = {**self._empty, "kind": kind, "point": str(frame)}
         self.given.append(row)
@@ -117,7 +117,7 @@ class Points:
         self._watched = True
         self._write()
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: Mark) -> int:
         """Return how many labels of a kind there are."""
         return sum(row["kind"] == kind for row in self.given)
 
@@ -161,7 +161,7 @@ class Recent(deque[Shown]):
 def label(
     shown: Iterable[Shown | None],
     points: Points,
-    keys: Callable[[], str],
+    keys: Callable[[], list[str]],
     draw: Callable[[str, str], None],
     *,
     reaction: float,
@@ -183,7 +183,7 @@ def label(
         for key in keys():
             if key == QUIT:
                 return False
-            if key in UNDO:
+            if key == UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
             elif key in KEYS and (frame := recent.ago(reaction)) is not None:

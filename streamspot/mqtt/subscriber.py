@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import aiomqtt
 
@@ -16,6 +17,8 @@ from streamspot.events import decode, topic_name
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Connection, Dialler, backoff, quiet_loop
 from streamspot.types import Event
+
+T = TypeVar("T")
 
 _RUNS = 256
 """Streams (node, run, stream) that are remembered; beyond them, the one silent for longest is forgotten."""
@@ -69,17 +72,27 @@ class Seen:
         return missing
 
 
-class Subscription:
-    """Events of a broker, each once, in the order of arrival; see ``subscribe``."""
+class Incoming(ABC, Generic[T]):
+    """What comes from a broker on a topic, understood; a connection that breaks is made anew.
+
+    Attributes:
+        refused: Messages that were not understood.
+
+    Args:
+        dialler: Connects to the broker.
+        topic: Filter of the topics.
+    """
 
     def __init__(self, dialler: Dialler, topic: str) -> None:
+        self.refused = 0
         self._dialler = dialler
         self._topic = topic
-        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()  # by node, run, stream
         self._open: contextlib.AsyncExitStack | None = None
         self._connection: Connection
-        self.duplicates = 0
-        self.refused = 0
+
+    @abstractmethod
+    def _take(self, topic: str, payload: bytes) -> T | None:
+        """Return what a message says, None if nothing new; raises StreamspotError if it is not understood."""
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -93,7 +106,7 @@ class Subscription:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Received:
+    async def __anext__(self) -> T:
         if self._open is None:
             await self._connect()
         while True:
@@ -102,29 +115,17 @@ class Subscription:
             except aiomqtt.MqttError:
                 await self._reconnect()
                 continue
-            received = self._take(message)
-            if received is not None:
-                return received
-
-    def _take(self, message: aiomqtt.Message) -> Received | None:
-        if not message.topic.matches(self._topic):
-            return None  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
-        try:
-            event = decode(message.payload if isinstance(message.payload, bytes | str) else b"")
-        except StreamspotError:
-            self.refused += 1
-            return None
-        node = str(message.topic).split("/")[1]
-        key = (node, event.run, event.stream)
-        seen = self._seen.setdefault(key, Seen())
-        self._seen.move_to_end(key)
-        if len(self._seen) > _RUNS:
-            self._seen.popitem(last=False)
-        missed = seen.add(event.seq)
-        if missed is None:
-            self.duplicates += 1
-            return None
-        return Received(event, node, missed)
+            if not message.topic.matches(self._topic):
+                continue  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
+            try:
+                taken = self._take(
+                    str(message.topic), message.payload if isinstance(message.payload, bytes) else b""
+                )
+            except StreamspotError:
+                self.refused += 1
+                continue
+            if taken is not None:
+                return taken
 
     async def _connect(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -152,6 +153,41 @@ class Subscription:
                 return
 
 
+class Subscription(Incoming[Received]):
+    """Events of a broker, each once, in the order of arrival; see ``subscribe``."""
+
+    def __init__(self, dialler: Dialler, topic: str) -> None:
+        super().__init__(dialler, topic)
+        self.duplicates = 0
+        self._seen: OrderedDict[tuple[str, str, str], Seen] = OrderedDict()  # by node, run, stream
+
+    def _take(self, topic: str, payload: bytes) -> Received | None:
+        event = decode(payload)
+        node = topic.split("/")[1]
+        key = (node, event.run, event.stream)
+        seen = self._seen.setdefault(key, Seen())
+        self._seen.move_to_end(key)
+        if len(self._seen) > _RUNS:
+            self._seen.popitem(last=False)
+        missed = seen.add(event.seq)
+        if missed is None:
+            self.duplicates += 1
+            return None
+        return Received(event, node, missed)
+
+
+def filter_of(node: str, stream: str, last: str) -> str:
+    """Return the filter of a topic of one or all nodes (``+``) and streams.
+
+    Raises:
+        SettingsError: A name is none.
+    """
+    for level in (node, stream):
+        if level != "+" and topic_name(level) != level:
+            raise SettingsError(f"{level!r} is no name of a node or stream; give one name, or + for all")
+    return f"streamspot/{node}/{stream}/{last}"
+
+
 def subscribe(url: str, *, node: str = "+", stream: str = "+", client_id: str | None = None) -> Subscription:
     """Return the events of a broker as an asynchronous iterator: duplicates dropped, gaps counted, for ever.
 
@@ -168,9 +204,6 @@ def subscribe(url: str, *, node: str = "+", stream: str = "+", client_id: str | 
         BrokerError: The first connection fails (on entering or at the first step).
         SettingsError: The address makes no sense, or a name is none.
     """
-    for level in (node, stream):
-        if level != "+" and topic_name(level) != level:
-            raise SettingsError(f"{level!r} is no name of a node or stream; give one name, or + for all")
-    broker = Broker.parse(url)
+    topic, broker = filter_of(node, stream, "event"), Broker.parse(url)
     dialler = Dialler(broker) if client_id is None else Dialler(broker, client_id, persistent=True)
-    return Subscription(dialler, f"streamspot/{node}/{stream}/event")
+    return Subscription(dialler, topic)

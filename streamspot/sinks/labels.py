@@ -12,7 +12,7 @@ from streamspot.datasets.label import REACTION, Points, Recent, Shown
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
 from streamspot.sources import MotionRecording
-from streamspot.types import Kind, Update
+from streamspot.types import Mark, Update
 
 _MOST, _SPAN = 20, 10.0
 """Labels that are taken in so many seconds: more than anybody gives, far fewer than a flood."""
@@ -45,7 +45,19 @@ class LiveLabels:
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
             recent.append(Shown(update.frame, update.pts))
 
-    def add(self, kind: Kind) -> None:
+    def undo(self) -> None:
+        """Take the last label of this run back.
+
+        Raises:
+            SettingsError: There is none.
+            DataError: The file cannot be written.
+        """
+        if not self._given or self._points is None:
+            raise SettingsError("there is no label of this run to take back")
+        self._points.undo()
+        self._given.pop()
+
+    def add(self, kind: Mark) -> None:
         """Label the frame that was shown a reaction time ago.
 
         Raises:

@@ -1,0 +1,93 @@
+"""Following streams from elsewhere: a dashboard before a broker shows what the stream's own would show."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from brokers import Mosquitto
+from screens import text_of
+
+from streamspot.commands import Sensitivity
+from streamspot.dashboard.view import Views
+from streamspot.engine import Engine
+from streamspot.errors import SettingsError
+from streamspot.mqtt.watch import Watch
+from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
+from streamspot.settings import load_settings
+from streamspot.stats import Delivery
+
+CLIP = "synthetic:seconds=7,expressions=1,noise=0"
+
+
+async def test_what_is_watched_over_mqtt_is_what_the_stream_shows(tmp_path: Path):
+    """Curve, events, faces and counts arrive; a command sent from there is obeyed."""
+    flags = {"source": CLIP, "stream": "s", "node": "n", "journal": tmp_path / "journal"}
+    with Mosquitto(tmp_path) as broker:
+        async with Watch(broker.url) as watch:
+            run = StreamRun(load_settings({**flags, "broker": broker.url}))
+            here, there = Views([run.stats], Delivery()), Views([], watch.delivery)
+
+            async def follow() -> None:
+                async for followed in watch:
+                    if followed.stats.stream not in there.by_name:
+                        there.add(followed.stats)
+                    there.take(followed.stats.stream, followed.update)
+
+            following = asyncio.create_task(follow())
+            run.load()
+            async with Outputs(run) as outputs, Engine([run]) as engine:
+                asked = False
+                async for _, update in engine:
+                    await outputs.take(update)
+                    here.take("s", update)
+                    if update.events and not asked:
+                        asked = True
+                        await watch.send("n/s", Sensitivity(0.6))
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)
+            following.cancel()
+            mine, theirs = here.shown(), there.shown()
+    assert run.controls.sensitivity == 0.6
+    assert [event.seq for event in theirs.events] == [event.seq for event in mine.events]
+    (own,), (other,) = mine.streams[0].faces, theirs.streams[0].faces
+    assert other.spans == own.spans
+    newest = other.history.newest
+    assert newest is not None
+    count = newest.tick + 1
+    assert abs(other.history.intensity(0, count) - own.history.intensity(0, count)).max() < 1e-5
+    assert theirs.streams[0].stats.model == run.stats.model
+    assert theirs.streams[0].stats.finished
+    assert theirs.delivery.state == "online"
+    assert "n/s" in text_of(there)
+
+
+async def test_what_is_no_message_of_a_stream_ends_nothing(tmp_path: Path):
+    """Junk, long numbers, wrong types and foreign topics are left out; the next message is understood."""
+    junk = [
+        b"",
+        b"{",
+        b"[" * 70_000,
+        b'{"faces":{"x":{}}}',
+        b'{"faces":{"1":{"tick":[1],"pts":[]}}}',
+        b"\xff",
+    ]
+    with Mosquitto(tmp_path) as broker:
+        async with Watch(broker.url) as watch, aiomqtt.Client("127.0.0.1", broker.port) as client:
+            for topic in ("state", "intensity", "stats", "error", "event", "labels"):
+                for payload in junk:
+                    await client.publish(f"streamspot/n/s/{topic}", payload)
+            await client.publish("streamspot/n/s/status", b"online")
+            async with asyncio.timeout(5):
+                followed = await anext(watch)
+    assert followed.stats.stream == "n/s"
+    assert watch.refused >= 20
+
+
+def test_names_that_are_none_are_refused():
+    """A wildcard in the middle of a name is no name."""
+    with pytest.raises(SettingsError, match="no name"):
+        Watch("mqtt://localhost", node="a/#")
