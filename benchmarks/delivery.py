@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.publisher import Publisher
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.stats import Delivery, Stats
@@ -76,7 +77,7 @@ async def measure(url: str, folder: Path, rate: float, seconds: float, fsync: fl
     process, delivery, sent = psutil.Process(), Delivery(), np.zeros(count)
     folder = folder / stream
     publisher = Publisher(
-        url, node="bench", stream=stream, journal=folder, measured=Stats(), delivery=delivery, fsync=fsync
+        url, node="bench", channels=[Channel(stream, Stats())], journal=folder, delivery=delivery, fsync=fsync
     )
     async with publisher:
         while delivery.state != "online":
@@ -85,7 +86,7 @@ async def measure(url: str, folder: Path, rate: float, seconds: float, fsync: fl
         for number in range(count):
             await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
             sent[number] = time.monotonic()
-            await publisher.take(Update(events=(an_event(number, stream),)))
+            await publisher.take(stream, Update(events=(an_event(number, stream),)))
             if number == count // 5:
                 memory = process.memory_info().rss
         arrived = np.array(json.loads(await robot.stdout.readline()))

@@ -40,13 +40,14 @@ jump, run, folder, url = float(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[
 now = time.time
 time.time = lambda: now() + jump
 from pathlib import Path
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.publisher import Publisher
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Moment, Update
 
 async def main():
     delivery = Delivery()
-    publisher = Publisher(url, node="n", stream="s", journal=Path(folder), measured=Stats(), delivery=delivery)
+    publisher = Publisher(url, node="n", channels=[Channel("s", Stats())], journal=Path(folder), delivery=delivery)
     async with publisher:
         for seq in range(10**9):
             stamp = (datetime(2026, 1, 1) + timedelta(seconds=jump)).isoformat() + "Z"
@@ -54,7 +55,7 @@ async def main():
             event = Event(run=run, session="x", stream="s", face=0, expression=f"{run}/s/0-{seq}", phase="onset",
                 kind="macro", seq=seq, onset=moment, apex=None, offset=None, intensity=0.5, score=0.0,
                 decided_at=moment, look_ahead=8, model="none", reason=None)
-            await publisher.take(Update(events=(event,)))
+            await publisher.take("s", Update(events=(event,)))
             print(run, seq, delivery.lost, flush=True)
             await asyncio.sleep(0.01)
             while Path(folder, "..", "hold").exists():

@@ -49,10 +49,10 @@ async def watch() -> list[Lines]:
             flags = {"source": "synthetic", "speed": 1.0, "broker": url, "node": "demo"}
             run = StreamRun(load_settings({**flags, "journal": Path(folder)}))
             run.load()
-            async with Outputs(run) as outputs, Engine([run]) as engine:
+            async with Outputs([run]) as outputs, Engine([run]) as engine:
                 views = Views([run.stats], outputs.delivery)
-                async for _, update in engine:
-                    await outputs.take(update)
+                async for run, update in engine:
+                    await outputs.take(run, update)
                     views.take(run.name, update)
                     if update.pts >= FROM + EVERY * len(drawn):
                         shown = views.shown(elapsed=update.pts, ending="q quit · ? keys")

@@ -191,7 +191,7 @@ def streamed(
         for tick in range(len(steps)):
             alive = int((lengths + ahead > tick).sum())
             moved = [r.motion[tick] if tick < len(r.motion) else 0 * r.motion[0] for r in recordings[:alive]]
-            steps[tick, :alive] = model.step(np.stack(moved), state, torch.arange(alive))
+            steps[tick, :alive] = model.step(np.stack(moved), state, np.arange(alive))
         worst = np.zeros(3)
         for place, recording in enumerate(recordings):
             output = model.forward(recording.motion[None])

@@ -128,13 +128,11 @@ def _many_streams(weights: str) -> Iterator[dict[str, Any]]:
         model = Model.load(weights, device=device)
         for streams in (1, 8, 64, 256):
             state = model.new_state(streams)
-            motion = torch.zeros(streams, model.config.regions, 2, device=model.device)
+            motion = np.zeros((streams, model.config.regions, 2), np.float32)
             durations = []
             for _ in range(120):
                 started = time.perf_counter()
                 model.step(motion, state)
-                if device == "cuda":
-                    torch.cuda.synchronize()
                 durations.append(time.perf_counter() - started)
             steady = np.array(durations[20:])
             yield {

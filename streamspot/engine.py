@@ -8,14 +8,46 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
+from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
+from streamspot.settings import Settings, placed
+from streamspot.sources import open_source
 from streamspot.types import Update
+
+
+def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
+    """Open the sources of a run; a name that two of them have is numbered.
+
+    Raises:
+        StreamspotError: A source cannot be used, two were given one name, or would write into one file.
+    """
+    runs: dict[str, StreamRun] = {}
+    taken: dict[object, str] = {}
+    for settings in streams:
+        source = open_source(settings.source)
+        given, name = settings.name.stream, settings.name.stream or source.stream
+        if name in runs:
+            if given is not None:
+                raise SettingsError(f"two sources are to be the stream {name}; give each a name of its own")
+            name = next(
+                other for n in range(2, len(streams) + 2) if (other := f"{name[:36]}-{n}") not in runs
+            )
+        runs[name] = StreamRun(placed(settings, name) if len(streams) > 1 else settings, source)
+        output = runs[name].settings.output
+        for flag, place in (("record", output.record), ("intensity", output.intensity), ("osc", output.osc)):
+            if place is not None and taken.setdefault(place, name) != name:
+                raise SettingsError(
+                    f"--{flag} {place} would take what {taken[place]} and {name} give; "
+                    + ("set it for one source" if flag == "osc" else "write {stream} in its name")
+                )
+    return list(runs.values())
 
 
 class Engine:
     """Any number of streams at once; an asynchronous iterator of what each brings to light.
 
-    Leaving it ends capture and analysis within a second, whatever hangs.
+    A stream that fails says why and leaves the others alone. Leaving the engine ends capture and analysis within a
+    second, whatever hangs.
 
     Args:
         runs: The streams, each of which is to be started here.
@@ -29,6 +61,7 @@ class Engine:
     def __init__(self, runs: Sequence[StreamRun]) -> None:
         self._runs = list(runs)
         self._going = len(self._runs)
+        self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop
         self._updates: asyncio.Queue[tuple[StreamRun, Update | BaseException | None]] = asyncio.Queue()
 
@@ -52,15 +85,19 @@ class Engine:
         return self
 
     async def __anext__(self) -> tuple[StreamRun, Update]:
-        """Return the next update and its stream; raises the StreamspotError that ended a stream, if one did."""
+        """Return the next update and its stream; at the end raises the StreamspotError that ended one, if any did."""
         while self._going:
             run, item = await self._updates.get()
             if isinstance(item, Update):
                 run.taken()
                 return run, item
             self._going -= 1
-            if item is not None:
-                raise item
+            self._failure = self._failure or item
+            if item is not None and self._going:
+                return run, Update(messages=(f"{run.name} has ended: {item}",))
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         raise StopAsyncIteration
 
     def _give(self, run: StreamRun, item: Update | BaseException | None) -> None:

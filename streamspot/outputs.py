@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from streamspot.commands import Command, Label, Undo
 from streamspot.destinations import check_outputs
-from streamspot.errors import BrokerError, StreamspotError
+from streamspot.errors import BrokerError, SourceError, StreamspotError
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.publisher import Publisher
@@ -32,85 +35,109 @@ from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import MetricsServer
 from streamspot.sinks.table import EventTable, IntensityCsv
 from streamspot.sinks.writer import Host
+from streamspot.sources import MotionRecording
 from streamspot.sources.base import slug
 from streamspot.stats import Delivery
-from streamspot.types import Update
+from streamspot.types import FaceMotion, SegmentEnd, Update
 
 _POLL = 0.05
 """Seconds between two looks whether outputs have caught up."""
 
 
 class Outputs:
-    """The sinks of one stream.
+    """The sinks of a run of one or several streams.
+
+    They share events, tables, metrics and the connection to a broker; each has its own curve, recording and OSC.
 
     Attributes:
         delivery: How the delivery to the broker fares.
 
     Args:
-        run: The stream; its settings name the sinks.
+        runs: The streams; the settings of the first name what they share.
         delivery: Kept current; a new one if None.
 
     Raises:
         StreamspotError: One of them cannot be opened (on entering).
 
     Example:
-        >>> async with Outputs(run) as outputs, Engine([run]) as engine:  # doctest: +SKIP
-        ...     async for _, update in engine:
-        ...         await outputs.take(update)
+        >>> async with Outputs([run]) as outputs, Engine([run]) as engine:  # doctest: +SKIP
+        ...     async for run, update in engine:
+        ...         await outputs.take(run, update)
     """
 
-    def __init__(self, run: StreamRun, delivery: Delivery | None = None) -> None:
+    def __init__(self, runs: Sequence[StreamRun], delivery: Delivery | None = None) -> None:
         self.delivery = delivery or Delivery()
-        self._run = run
-        self._host = Host(self._tell, lambda: run.ending.left)
-        self._labels = LiveLabels(run)
-        self._sinks: list[Sink] = []
+        self._runs = {run.name: run for run in runs}
+        self._settings = runs[0].settings
+        self._host = Host(self._tell, self._left)
+        self._labels = {name: LiveLabels(run) for name, run in self._runs.items()}
+        self._shared: list[Sink] = []
+        self._own: dict[str, list[Sink]] = {name: [] for name in self._runs}
         self._publisher: Publisher | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            settings, output = self._run.settings, self._run.settings.output
-            check_outputs(
-                {
-                    "record": output.record,
-                    "events": None if output.events in {None, "-"} else Path(str(output.events)),
-                    "intensity": output.intensity,
-                    "log": output.log,
-                    "expressions": output.expressions,
-                },
-                [self._run.source.name, settings.model.weights, settings.face.face_model],
-                force=output.force,
-            )
-            node = settings.name.node or slug(socket.gethostname(), "node")
-            files = list(
-                self._files(node)
-            )  # all are made before one is opened, which empties what an earlier run wrote
-            if settings.mqtt.broker is not None:  # the first: what any other sink is told is in the journal
-                self._publisher = await self._publish(settings.mqtt.broker, node, stack)
-                self._sinks.append(self._publisher)
-            for sink in files:
-                self._sinks.append(await stack.enter_async_context(sink))
+            for run in self._runs.values():
+                self._check(run)
+            node = self._settings.name.node or slug(socket.gethostname(), "node")
+            # all are made before one is opened, which empties what an earlier run wrote
+            shared = list(self._files(node))
+            own = {name: list(self._files_of(run)) for name, run in self._runs.items()}
+            if (
+                self._settings.mqtt.broker is not None
+            ):  # the first: what other sinks are told is in the journal
+                self._publisher = await self._publish(self._settings.mqtt.broker, node, stack)
+            self._shared = [await stack.enter_async_context(sink) for sink in shared]
+            for name, sinks in own.items():
+                self._own[name] = [await stack.enter_async_context(sink) for sink in sinks]
             self._open = stack.pop_all()
         return self
+
+    def _check(self, run: StreamRun) -> None:
+        """Refuse outputs of a stream that would destroy something, or cannot be written."""
+        output = run.settings.output
+        check_outputs(
+            {
+                "record": output.record,
+                "events": None if output.events in {None, "-"} else Path(str(output.events)),
+                "intensity": output.intensity,
+                "log": output.log,
+                "expressions": output.expressions,
+            },
+            [
+                *(one.source.name for one in self._runs.values()),
+                run.settings.model.weights,
+                run.settings.face.face_model,
+            ],
+            force=output.force,
+        )
+
+    def _left(self) -> float:
+        """Return the seconds until the run has to be over: that of the stream which may last longest."""
+        return max(run.ending.left for run in self._runs.values())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._open.aclose()
 
-    async def take(self, update: Update) -> None:
-        """Hand an update to every sink; its events are in the journal before any other sink has them.
+    async def take(self, run: StreamRun, update: Update) -> None:
+        """Hand a stream's update to every sink; its events are in the journal before any other sink has them.
 
-        Files and standard output are written in the background. A camera never waits for them; a recording does, as
-        long as nobody asks for the end, where a reader is slower by megabytes.
+        Files and standard output are written in the background. A camera never waits for them; recordings do, as long
+        as nobody asks for the end, where a reader is slower by megabytes.
 
         Raises:
             StreamspotError: Nobody reads standard output any more.
         """
-        for sink in self._sinks:
+        if self._publisher is not None:
+            await self._publisher.take(run.name, update)
+        for sink in (*self._own[run.name], *self._shared):
             await sink.take(update)
-        while not self._run.stats.live and math.isinf(self._run.ending.left) and self._behind():  # noqa: ASYNC110
+        if any(one.stats.live for one in self._runs.values()):
+            return
+        while math.isinf(self._left()) and self._behind():  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
     def _behind(self) -> bool:
@@ -122,18 +149,18 @@ class Outputs:
         if self._publisher is not None:
             self._publisher.complain(message)
 
-    def obey(self, command: Command) -> None:
-        """Do what a subscriber or a key asks for.
+    def obey(self, stream: str, command: Command) -> None:
+        """Do with a stream what a subscriber or a key asks for.
 
         Raises:
             StreamspotError: It cannot be done; the message says why.
         """
         if isinstance(command, Label):
-            self._labels.add(command.value)
+            self._labels[stream].add(command.value)
         elif isinstance(command, Undo):
-            self._labels.undo()
+            self._labels[stream].undo()
         else:
-            self._run.obey(command)
+            self._runs[stream].obey(command)
 
     def complaint(self) -> StreamspotError | None:
         """Return what is to be said at the end if something could not be written or delivered."""
@@ -151,55 +178,73 @@ class Outputs:
         return BrokerError(delivery.error) if delivery.error else None
 
     async def _publish(self, url: str, node: str, stack: AsyncExitStack) -> Publisher:
-        settings, name = self._run.settings.mqtt, self._run.name
+        settings = self._settings.mqtt
         journal = settings.journal
         if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
             url = await stack.enter_async_context(embedded_broker())
             journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         where = slug(Broker.parse(url).address, "broker")
+        first, *others = self._runs
+        name = f"{first}+{len(others)}" if others else first
+        publisher = Publisher(
+            url,
+            node=node,
+            channels=[self._channel(node, run) for run in self._runs.values()],
+            journal=journal or state_folder() / "journal" / where / node / name,
+            delivery=self.delivery,
+            fsync=settings.fsync,
+            left=self._left,
+            client_id=settings.client_id,
+        )
+        return await stack.enter_async_context(publisher)
+
+    def _channel(self, node: str, run: StreamRun) -> Channel:
+        settings, name = self._settings.mqtt, run.name
         bridges: list[Bridge] = []
         if settings.ros:
             bridges.append(Ros(node, name))
         if settings.homeassistant:
             bridges.append(HomeAssistant(node, name))
-        publisher = Publisher(
-            url,
-            node=node,
-            stream=name,
-            journal=journal or state_folder() / "journal" / where / node / name,
-            measured=self._run.stats,
-            delivery=self.delivery,
-            controls=self._run.controls,
-            on_command=self.obey if settings.commands else None,
-            bridges=bridges,
-            fsync=settings.fsync,
-            left=lambda: self._run.ending.left,
-            client_id=settings.client_id,
-        )
-        return await stack.enter_async_context(publisher)
+        on_command = partial(self.obey, name) if settings.commands else None
+        return Channel(name, run.stats, controls=run.controls, on_command=on_command, bridges=bridges)
+
+    def _files_of(self, run: StreamRun) -> Iterator[Sink]:
+        """Yield the sinks of one stream alone."""
+        output = run.settings.output
+        if output.record is not None:
+            yield MotionRecorder(output.record, run, self._host)
+        yield self._labels[run.name]
+        if output.intensity is not None:
+            yield IntensityCsv(output.intensity, faces=_several_faces(run), host=self._host)
+        if output.osc is not None:
+            yield OscSink(output.osc, output.osc_map, faces=run.settings.face.faces)
 
     def _files(self, node: str) -> Iterator[Sink]:
-        settings = self._run.settings
-        output = settings.output
-        if output.record is not None:
-            yield MotionRecorder(output.record, self._run, self._host)
-        yield self._labels
+        """Yield the sinks that all streams share."""
+        output = self._settings.output
         if output.events is not None:
             yield JsonLines(output.events, node=node, host=self._host)
-        if output.intensity is not None:
-            yield IntensityCsv(output.intensity, faces=settings.face.faces > 1, host=self._host)
         if output.log is not None:
             yield EventTable(output.log, PHASES, self._host)
         if output.expressions is not None:
             yield EventTable(output.expressions, EXPRESSIONS, self._host)
-        if output.osc is not None:
-            yield OscSink(output.osc, output.osc_map)
         if output.metrics is not None:
-            yield MetricsServer(
-                self._run.stats,
-                self.delivery,
-                node=node,
-                stream=self._run.name,
-                host=output.metrics_host,
-                port=output.metrics,
-            )
+            measured = [run.stats for run in self._runs.values()]
+            host, port = output.metrics_host, output.metrics
+            yield MetricsServer(measured, self.delivery, node=node, host=host, port=port)
+
+
+def _several_faces(run: StreamRun) -> bool:
+    """Return whether more than one face may be in view at once; of a recording, whether more are."""
+    if not isinstance(run.source, MotionRecording):
+        return run.settings.face.faces > 1
+    seen: set[int] = set()
+    with contextlib.suppress(SourceError):  # which the run will tell
+        for one in MotionRecording(Path(run.source.name)).read():
+            if isinstance(one, FaceMotion):
+                seen.add(one.face)
+            elif isinstance(one, SegmentEnd):
+                seen.discard(one.face)
+            if len(seen) > 1:
+                return True
+    return False

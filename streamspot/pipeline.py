@@ -6,10 +6,12 @@ function of region motion alone, which is why a recording of it replays to the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streamspot.model import Model, ModelStream
+from streamspot.model.stream import advance
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.spotting import SpotSettings, Spotter
 from streamspot.state import fold
@@ -21,6 +23,7 @@ from streamspot.types import (
     Frame,
     Moment,
     Motion,
+    RegionMotion,
     Score,
     SegmentEnd,
     Session,
@@ -106,17 +109,29 @@ class Pipeline:
             return self._estimator.finish(reason)
         return [SegmentEnd(face, reason) for face in sorted(self._segments)]
 
-    def score(self, motion: Iterable[Motion]) -> list[list[Score]]:
-        """Return, for each piece of motion, the scores that the network now knows."""
-        scores = []
-        for one in motion:
-            segment = self._segment(one)
+    def score(self, motion: Sequence[Motion]) -> list[list[Score]]:
+        """Return, for each piece of motion, the scores that the network now knows.
+
+        The ticks of several faces are judged together.
+        """
+        scores: list[list[Score]] = [[] for _ in motion]
+        waiting: dict[int, deque[tuple[int, RegionMotion | None]]] = {}
+        for place, one in enumerate(motion):
+            segment, ticks = self._segment(one), waiting.setdefault(one.face, deque())
             if isinstance(one, FaceMotion):
                 segment.newest = one.motion.tick
                 segment.frames[segment.newest % _REMEMBERED] = one.motion.frame
-                scores.append(segment.scores.push(one.motion))
+                ticks.append((place, one.motion))
             else:
-                scores.append(segment.scores.finish())
+                ticks.extend([(place, None)] * self._model.config.look_ahead)
+        while faces := [face for face, ticks in waiting.items() if ticks]:
+            places, moved = zip(*(waiting[face].popleft() for face in faces), strict=True)
+            judged = advance([self._segments[face].scores for face in faces], moved)
+            for place, known in zip(places, judged, strict=True):
+                scores[place] += known
+        for one in motion:
+            if isinstance(one, SegmentEnd):
+                self._segments[one.face].scores.finish()
         return scores
 
     def spot(self, motion: Sequence[Motion], scores: Sequence[Sequence[Score]]) -> Update:

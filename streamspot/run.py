@@ -99,7 +99,7 @@ class StreamRun:
         """
         from streamspot.model import Model  # noqa: PLC0415 - so does this
 
-        model = Model.load(self.settings.model.weights, device=self.settings.model.device)
+        model = Model.shared(self.settings.model.weights, device=self.settings.model.device)
         source, self.layout = self.source, model.config.layout
         if isinstance(source, MotionRecording) and source.layout != self.layout:
             raise SettingsError(
@@ -337,7 +337,7 @@ class StreamRun:
     def _open(self, first: Frame | Motion) -> Pipeline:
         """Name the session after what determines its events, and string the stages together."""
         from streamspot.face.detectors import make_detector  # noqa: PLC0415 - MediaPipe takes seconds
-        from streamspot.face.tracker import FaceTracker  # noqa: PLC0415
+        from streamspot.face.tracker import FaceTracker, faces_to_find  # noqa: PLC0415
         from streamspot.motion.estimator import MotionEstimator  # noqa: PLC0415
         from streamspot.motion.regions import layout  # noqa: PLC0415
         from streamspot.pipeline import Pipeline  # noqa: PLC0415
@@ -350,12 +350,12 @@ class StreamRun:
             content = session.id if source.judging == self.judging else digest(session.id, self.judging)
         else:
             assert isinstance(first, Frame)  # noqa: S101 - no other source gives motion
-            faces, flow = settings.face.faces, settings.motion.flow
-            self._detector = TimedDetector(make_detector(faces, settings.face.face_model))
-            self._estimator = MotionEstimator(
-                FaceTracker(self._detector, faces), layout(self.layout), flow=flow
-            )
-            how = (faces, self._policy, self._detector.name, flow, self.layout)
+            faces, choose, flow = settings.face.faces, settings.face.choose, settings.motion.flow
+            detector = make_detector(faces_to_find(faces, choose), settings.face.face_model)
+            self._detector = TimedDetector(detector)
+            tracker = FaceTracker(self._detector, faces, choose)
+            self._estimator = MotionEstimator(tracker, layout(self.layout), flow=flow)
+            how = (faces, choose, self._policy, self._detector.name, flow, self.layout)
             content = digest(source.identity, how, self.judging)
             session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
         session = replace(session, id=settings.name.session or content)

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from streamspot.credentials import VARIABLES
 from streamspot.errors import SettingsError
 from streamspot.shipped import settings_file
-from streamspot.types import SESSION_NAME, STREAM_NAME, DeviceName, FlowName, Policy
+from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
 
 _PREFIX = "STREAMSPOT_"
 
@@ -56,6 +56,9 @@ class FaceSettings(_Group):
     """How faces are found."""
 
     faces: int = Field(1, ge=1, le=16, description="Most faces to follow.")
+    choose: Choice = Field(
+        "first", description="Whom to follow if there are more: first (who was there first), largest, middle."
+    )
     face_model: Path | None = Field(
         None, description="A face_landmarker.task; takes FaceLandmarker instead of FaceMesh."
     )
@@ -152,7 +155,7 @@ class Settings(_Group):
     source: str = Field(
         "0",
         description="Camera (0, /dev/video2), file, rtsp:// or http:// address, folder of images, - (standard "
-        "input), synthetic, or a recording of region motion. Default: 0.",
+        "input), synthetic, or a recording of region motion; repeat it for several. Default: 0.",
     )
     capture: CaptureSettings = CaptureSettings()
     face: FaceSettings = FaceSettings()
@@ -170,6 +173,7 @@ class Analysis(TypedDict, total=False):
     policy: Policy | None
     speed: Literal["max"] | float
     faces: int
+    choose: Choice
     face_model: str | Path | None
     flow: FlowName
     weights: str | Path
@@ -192,25 +196,75 @@ def leaves() -> Iterator[tuple[str, str, FieldInfo]]:
 _GROUPS = {leaf: group for group, leaf, _ in leaves()}
 
 
-def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
-    """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given.
+_OF_EACH = {"capture", "face", "motion", "model", "spotting"}
+"""Groups whose settings each of several sources may have of its own, and beside them:"""
+_OF_EACH_TOO = {"source", "stream", "session", "subject", "intensity", "record", "osc", "osc_map"}
 
-    Args:
-        flags: Name of a setting to value; None stands for a flag that was not given.
-        config: YAML file, nested as ``Settings`` is, or the name of a shipped one.
+
+def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
+    """Return the settings of a run with one source, see ``load_streams``.
 
     Raises:
-        SettingsError: The file cannot be read, a key is unknown or a value impossible.
+        SettingsError: As there, or there are several sources.
+    """
+    first, *others = load_streams(flags, config)
+    if others:
+        raise SettingsError(f"{config} names {len(others) + 1} sources; name one here")
+    return first
+
+
+def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> list[Settings]:
+    """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given, for each source.
+
+    Args:
+        flags: Name of a setting to value; None stands for a flag that was not given. ``source`` may be a list.
+        config: YAML file, nested as ``Settings`` is, or the name of a shipped one. Its ``source`` may be a list, of
+            names or of mappings nested alike, with ``source`` and what holds for that source alone.
+
+    Raises:
+        SettingsError: The file cannot be read, a key is unknown, a value impossible, or a setting of the whole run
+            stands among those of a source.
     """
     environment = {
         name.removeprefix(_PREFIX).lower(): value
         for name, value in os.environ.items()
         if name.startswith(_PREFIX) and name not in _ELSEWHERE
     }
-    layers = {"the environment": environment, "the command line": flags}
+    layers = {"the environment": environment, "the command line": dict(flags)}
     if config is not None:
         file = settings_file(config)
         layers = {str(file): _flattened(_read(file), str(file)), **layers}
+    sources: list[Any] = [None]
+    for layer in layers.values():
+        if (named := layer.pop("source", None)) not in (None, [], ()):
+            sources = list(named) if isinstance(named, list | tuple) else [named]
+    where, *others = layers if config is not None else ("", *layers)
+    streams = []
+    for source in sources:
+        own = _own(source, where)
+        layers_of = {where: layers[where]} if where else {}
+        layers_of[f"the settings of {own.get('source')}"] = own
+        streams.append(_merged(layers_of | {one: layers[one] for one in others}))
+    return streams
+
+
+def _own(source: Any, where: str) -> dict[str, Any]:
+    """Return the settings by name that hold for one source alone."""
+    if not isinstance(source, Mapping):
+        return {} if source is None else {"source": source}
+    own = _flattened({str(key).replace("-", "_"): value for key, value in source.items()}, where)
+    if not own.get("source"):
+        raise SettingsError(f"a source in {where} has no name; begin each with - source: NAME")
+    for leaf in own:
+        if _GROUPS.get(leaf) not in _OF_EACH and leaf in _GROUPS and leaf not in _OF_EACH_TOO:
+            raise SettingsError(
+                f"{leaf} in {where} stands below the source {own['source']} but holds for the whole run; write it at "
+                "the top of the file"
+            )
+    return own
+
+
+def _merged(layers: Mapping[str, Mapping[str, Any]]) -> Settings:
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for where, layer in layers.items():
@@ -218,6 +272,22 @@ def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) ->
         merged |= given
         origin |= dict.fromkeys(given, where)
     return build(merged, origin)
+
+
+def placed(settings: Settings, stream: str) -> Settings:
+    """Return the settings of a stream under its name, which also stands for ``{stream}`` in the files of its own."""
+    output = settings.output
+    files = {
+        leaf: Path(str(path).replace("{stream}", stream))
+        for leaf in ("intensity", "record")
+        if (path := getattr(output, leaf)) is not None
+    }
+    return settings.model_copy(
+        update={
+            "name": settings.name.model_copy(update={"stream": stream}),
+            "output": output.model_copy(update=files),
+        }
+    )
 
 
 def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> Settings:

@@ -25,6 +25,8 @@ is turned away, it is dark, few frames show it, or what moves is no head (someth
 Policy = Literal["every", "latest"]
 FlowName = Literal["lk", "dis", "farneback", "tvl1"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+Choice = Literal["first", "largest", "middle"]
+"""Whom to follow if there are more faces than are to be followed."""
 
 STREAM_NAME = r"[a-z0-9_-]{1,40}"
 SESSION_NAME = r"[A-Za-z0-9_.-]{1,64}"

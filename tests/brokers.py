@@ -17,7 +17,10 @@ from typing import Any, Self
 
 import pytest
 
+from streamspot.commands import Command
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.bridges import Bridge
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.publisher import Publisher
 from streamspot.state import fold
@@ -145,18 +148,15 @@ def publisher_to(
     *,
     stream: str = "cam",
     measured: Stats | None = None,
+    controls: Controls = Controls(),  # noqa: B008
+    on_command: Callable[[Command], None] | None = None,
+    bridges: Sequence[Bridge] = (),
     **rest: Any,
 ) -> Publisher:
-    """Return the publisher under test."""
-    return Publisher(
-        url,
-        node="n",
-        stream=stream,
-        journal=folder / "j",
-        measured=measured or Stats(),
-        delivery=delivery or Delivery(),
-        **rest,
-    )
+    """Return the publisher under test, of one stream."""
+    channel = Channel(stream, measured or Stats(), controls=controls, on_command=on_command, bridges=bridges)
+    delivery = delivery or Delivery()
+    return Publisher(url, node="n", channels=[channel], journal=folder / "j", delivery=delivery, **rest)
 
 
 @contextlib.asynccontextmanager

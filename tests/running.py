@@ -17,10 +17,10 @@ async def updates_of(source: object, **settings: object) -> list[Update]:
     """Return every update of a source."""
     run = StreamRun(load_settings({"source": str(source), **settings}))
     run.load()
-    async with Outputs(run) as outputs, Engine([run]) as engine:
+    async with Outputs([run]) as outputs, Engine([run]) as engine:
         updates = []
-        async for _, update in engine:
-            await outputs.take(update)
+        async for run, update in engine:
+            await outputs.take(run, update)
             updates.append(update)
         return updates
 

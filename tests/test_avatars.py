@@ -14,7 +14,7 @@ from brokers import free_port, make_event, make_update
 
 from streamspot.errors import SettingsError
 from streamspot.sinks.osc import OscSink
-from streamspot.types import Score
+from streamspot.types import FaceState, Score, Update
 
 
 @pytest.fixture
@@ -50,6 +50,22 @@ async def test_vrchat_gets_its_parameters_at_once_and_again(packets: Any):
     async with asyncio.timeout(3):
         while await queue.get() != ("/avatar/parameters/StreamspotActive", (False,)):
             pass
+
+
+async def test_each_of_several_faces_has_names_of_its_own(packets: Any):
+    """A face keeps its place while it is in view; who comes takes the place that is free."""
+    port, queue = packets
+    of = FaceState(state="macro", intensity=1.0)
+    async with OscSink(f"vrchat://127.0.0.1:{port}", faces=2) as sink:
+        await sink.take(Update(faces={3: FaceState(), 4: of}))
+        assert dict(sink._values())["StreamspotState2"] == 1
+        await sink.take(Update(faces={4: of, 7: FaceState()}))
+        values = dict(sink._values())
+        async with asyncio.timeout(3):
+            addresses = {(await queue.get())[0] for _ in range(6)}
+    assert (values["StreamspotState"], values["StreamspotState2"]) == (0, 1)
+    assert "/avatar/parameters/StreamspotActive2" in addresses
+    assert len(addresses) == 6
 
 
 async def test_vmc_gets_blend_shapes(packets: Any):

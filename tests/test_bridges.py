@@ -27,8 +27,8 @@ async def test_bridges_speak_on_the_same_connection(tmp_path: Path):
             await connection.client.subscribe("streamspot/n/cam/ros/f0/expression", qos=1)
             bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
             async with publisher_to(broker.url, tmp_path, bridges=bridges) as publisher:
-                await publisher.take(make_update(make_event(0, "onset")))
-                await publisher.take(make_update(make_event(1, "cancelled")))
+                await publisher.take("cam", make_update(make_event(0, "onset")))
+                await publisher.take("cam", make_update(make_event(1, "cancelled")))
                 async with asyncio.timeout(5):
                     got = [(await anext(connection.client.messages)).payload for _ in range(2)]
             await connection.client.subscribe("homeassistant/#")

@@ -46,7 +46,7 @@ async def test_a_broker_that_accepts_and_never_answers_is_given_up_and_tried_aga
     url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with publisher_to(url, tmp_path, delivery := Delivery(), drain=0.2) as publisher:
         for number in range(10):
-            await publisher.take(make_update(make_event(number)))
+            await publisher.take("cam", make_update(make_event(number)))
         await until(lambda: delivery.state == "retrying")
         assert "no answer" in delivery.error or "timed out" in delivery.error
         await asyncio.sleep(2.5)
@@ -59,7 +59,7 @@ async def test_refused_credentials_say_so_and_are_mended_without_a_restart(tmp_p
     """Bad credentials show as ``refused``; once the administrator lets us in, everything arrives."""
     with Mosquitto(tmp_path, anonymous=False) as broker:
         async with publisher_to(broker.url, tmp_path, delivery := Delivery(), drain=0.2) as publisher:
-            await publisher.take(make_update(make_event(0)))
+            await publisher.take("cam", make_update(make_event(0)))
             await until(lambda: delivery.state == "refused")
             assert "refuses us" in delivery.error
         assert delivery.queued == 1
@@ -78,7 +78,7 @@ async def test_a_topic_the_broker_forbids_is_told_on_mqtt_5(tmp_path: Path):
     with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
         url = f"{broker.url}?version=5"
         async with publisher_to(url, tmp_path, delivery := Delivery(), drain=0.2) as publisher:
-            await publisher.take(make_update(make_event(0)))
+            await publisher.take("cam", make_update(make_event(0)))
             await until(lambda: delivery.state == "refused")
             assert "access rules" in delivery.error
         assert delivery.queued == 1
@@ -171,13 +171,13 @@ async def test_tls_with_a_client_certificate_and_a_wrong_authority(tmp_path: Pat
         async with subscribe(f"{url}/ca.pem&{mine}") as events:
             async with publisher_to(f"{url}/ca.pem&{mine}", tmp_path) as publisher:
                 for number in range(20):
-                    await publisher.take(make_update(make_event(number)))
+                    await publisher.take("cam", make_update(make_event(number)))
             async with asyncio.timeout(5):
                 assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
         async with publisher_to(
             f"{url}/other.pem&{mine}", tmp_path, delivery := Delivery(), drain=0.2
         ) as publisher:
-            await publisher.take(make_update(make_event(20)))
+            await publisher.take("cam", make_update(make_event(20)))
             await until(lambda: delivery.state == "refused")
             assert "cannot be trusted" in delivery.error
             assert "cafile" in delivery.error
@@ -191,7 +191,7 @@ async def test_websockets_carry_the_same_events(tmp_path: Path):
         async with subscribe(broker.url) as events:
             async with publisher_to(f"ws://127.0.0.1:{port}", tmp_path) as publisher:
                 for number in range(20):
-                    await publisher.take(make_update(make_event(number)))
+                    await publisher.take("cam", make_update(make_event(number)))
             async with asyncio.timeout(5):
                 assert [(await anext(events)).event.seq for _ in range(20)] == list(range(20))
 
@@ -209,7 +209,7 @@ def test_leaving_takes_no_second_when_the_broker_is_a_black_hole(tmp_path: Path)
         async def run() -> int:
             url = f"mqtt://127.0.0.1:{hole.getsockname()[1]}"
             async with publisher_to(url, tmp_path, delivery := Delivery(), drain=0.2) as publisher:
-                await publisher.take(make_update(make_event(0)))
+                await publisher.take("cam", make_update(make_event(0)))
                 await asyncio.sleep(0.1)
             return delivery.queued
 

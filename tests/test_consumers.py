@@ -54,7 +54,7 @@ async def test_mqtt_js_ajv_asyncapi_and_cloudevents_accept_a_run(tmp_path: Path)
                     event = make_event(number, phases[number % 4])
                     scores = [(0, Score(number, number / 30, number, 0.5, 0.9, 0.1))]
                     messages = ["the camera stalls; check it"] * (number == 9)
-                    await publisher.take(make_update(event, scores=scores, messages=messages))
+                    await publisher.take("cam", make_update(event, scores=scores, messages=messages))
                 await asyncio.sleep(0.5)
             async with asyncio.timeout(30):
                 found = json.loads(await output.readline())
@@ -83,7 +83,7 @@ async def test_the_javascript_sample_prints_each_expression_once(tmp_path: Path)
                 lines = asyncio.create_task(some(len(seconds)))
                 while not lines.done():
                     for second in seconds:
-                        await publisher.take(make_update(make_event(3 * second)))
+                        await publisher.take("cam", make_update(make_event(3 * second)))
                     await asyncio.wait([lines], timeout=0.2)
                 return [line.split()[3] for line in await lines]
 

@@ -109,7 +109,7 @@ async def test_everything_published_is_in_the_contract_and_private(tmp_path: Pat
                         scores=[(0, Score(tick, tick / 30, tick, 0.5, 0.9, 0.1)) for tick in ticks],
                         messages=["the camera rtsp://user:hunter2@camera/1 stalls; check it"] * (number == 9),
                     )
-                    await publisher.take(update)
+                    await publisher.take("cam", update)
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.3)
             async with asyncio.timeout(5):

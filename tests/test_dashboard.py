@@ -26,7 +26,7 @@ def test_plain_line_of_each_phase():
 def test_plain_lines_report_every_event_and_message_once_and_what_happened():
     """Without a terminal each event and each message gives one line; the last line says what there was."""
     stream, out = Stream(), io.StringIO()
-    with PlainLines(stream.stats, stream.delivery, Console(file=out, width=20)) as lines:
+    with PlainLines([stream.stats], stream.delivery, Console(file=out, width=20)) as lines:
         stream.takers = [lines.take]
         stream.push(0, events=[event(0)], messages=["dark"])
         stream.push(1, events=[event(1), event(2, phase="onset")], messages=["dark"])
@@ -43,7 +43,7 @@ def test_plain_lines_report_every_event_and_message_once_and_what_happened():
 def test_plain_lines_leave_the_last_word_to_an_error():
     """A run that failed is not said to be done, and its error comes through."""
     out = io.StringIO()
-    with pytest.raises(KeyError), PlainLines(Stats(), Delivery(), Console(file=out)):
+    with pytest.raises(KeyError), PlainLines([Stats()], Delivery(), Console(file=out)):
         raise KeyError
     assert "done" not in out.getvalue()
 
@@ -51,7 +51,7 @@ def test_plain_lines_leave_the_last_word_to_an_error():
 def test_plain_lines_survive_a_reader_that_goes():
     """The run goes on when whoever read the lines has gone."""
     stream, out = Stream(), io.StringIO()
-    with PlainLines(stream.stats, stream.delivery, Console(file=out)) as lines:
+    with PlainLines([stream.stats], stream.delivery, Console(file=out)) as lines:
         out.close()
         stream.takers = [lines.take]
         stream.run()

@@ -80,7 +80,7 @@ def test_the_decoder_settings_of_the_weights_hold_in_a_run(
     path, scores, events = recorded
     shipped = Model.load(device="cpu")
     strict = tmp_path / "strict.safetensors"
-    Model(shipped._network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
+    Model(shipped.network, spotting={"macro_score": 1.9, "micro_score": 1.9}).save(strict)
     again, found = collect(path, weights=str(strict))
     assert again == scores
     assert any(event.phase == "offset" for event in events)
@@ -99,7 +99,7 @@ def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[
     """Other weights, another decoder, another flow: another session; a name of one's own is kept."""
     path, _, events = recorded
     shipped = Model.load(device="cpu")
-    Model(shipped._network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
+    Model(shipped.network, spotting={**shipped.spotting, "macro_score": 0.31}).save(
         tmp_path / "w.safetensors"
     )
     sessions = {
@@ -171,7 +171,7 @@ async def test_stopping_ends_the_run_and_cancels_what_is_open():
     events: list[Event] = []
     run = StreamRun(load_settings({"source": "synthetic:seconds=60,expressions=9", "speed": 4.0}))
     async with Engine([run]) as engine:
-        async for _, update in engine:
+        async for run, update in engine:
             events += update.events
             if events:
                 run.stop()
@@ -259,9 +259,9 @@ async def _controlled(
     paused: list[bool] = []
     run = StreamRun(load_settings({"source": str(source), "speed": 4.0, **settings}))
     run.load()
-    async with Outputs(run) as outputs, Engine([run]) as engine:
-        async for _, update in engine:
-            await outputs.take(update)
+    async with Outputs([run]) as outputs, Engine([run]) as engine:
+        async for run, update in engine:
+            await outputs.take(run, update)
             if not events and update.events:
                 outputs.obey(Label("macro"))
                 outputs.obey(Pause())
@@ -307,7 +307,7 @@ async def test_a_pause_loses_nothing_of_a_recording(recorded: tuple[Path, list, 
     run = StreamRun(load_settings({"source": str(recorded[0])}))
     ticks: list[int] = []
     async with Engine([run]) as engine:
-        async for _, update in engine:
+        async for run, update in engine:
             ticks += [score.tick for _, score in update.scores]
             if ticks and ticks[-1] in {50, 51, 100}:
                 run.obey(Pause())
@@ -320,7 +320,7 @@ async def test_a_label_without_a_recording_is_refused_with_the_remedy():
     """A label has to belong to something that can be trained on."""
     run = StreamRun(load_settings({"source": CLIP}))
     with pytest.raises(SettingsError, match="--record"):
-        Outputs(run).obey(Label("micro"))
+        Outputs([run]).obey(run.name, Label("micro"))
 
 
 @pytest.mark.parametrize(("pictures", "after"), [(310, 10), (30, 1)])

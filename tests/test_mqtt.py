@@ -61,7 +61,7 @@ async def test_events_arrive_in_order_with_the_bytes_of_the_log(url: str, tmp_pa
             JsonLines(log, node="n") as lines,
         ):
             for event in sent:
-                await publisher.take(make_update(event))
+                await publisher.take("cam", make_update(event))
                 await lines.take(make_update(event))
             assert await take(events, 40) == list(range(40))
         payloads = [payload for topic, payload, _ in list(raw._queue) if topic == "streamspot/n/cam/event"]
@@ -76,7 +76,7 @@ async def test_leaving_delivers_the_rest(url: str, tmp_path: Path):
     async with subscribe(url) as events:
         async with publisher_to(url, tmp_path, delivery := Delivery()) as publisher:
             for number in range(20):
-                await publisher.take(make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number)))
         assert delivery.queued == 0
         assert await take(events, 20) == list(range(20))
 
@@ -88,12 +88,12 @@ async def test_what_a_dead_broker_missed_goes_out_at_the_next_start(tmp_path: Pa
         delivery = Delivery()
         async with publisher_to(broker.url, tmp_path, delivery, drain=0.3) as publisher:
             for number in range(5):
-                await publisher.take(make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number)))
         assert delivery.queued == 5
         assert f"mqtt://127.0.0.1:{broker.port}" in delivery.error
         broker.start()
         async with subscribe(broker.url) as events, publisher_to(broker.url, tmp_path, stream="b") as other:
-            await other.take(make_update(make_event(0, stream="b")))
+            await other.take("b", make_update(make_event(0, stream="b")))
             assert await take(events, 6) == [0, 1, 2, 3, 4, 0]
 
 
@@ -141,7 +141,7 @@ async def test_state_curve_stats_and_errors_have_their_topics(url: str, tmp_path
                 messages=["the camera rtsp://user:secret@camera/1 stalls; check the cable"],
                 controls=Controls(paused=True, sensitivity=0.25),
             )
-            await publisher.take(update)
+            await publisher.take("cam", update)
             found: dict[str, list[bytes]] = {}
             async with asyncio.timeout(10):
                 while not {"state", "intensity", "stats", "error", "event"} <= set(found) or not any(
@@ -262,7 +262,7 @@ async def test_a_flood_of_nonsense_is_answered_in_measure(tmp_path: Path):
             await until(lambda: delivery.state == "online")
             for _ in range(3000):
                 await other.publish("streamspot/n/cam/set", b"nonsense", qos=0)
-            await publisher.take(make_update(make_event(0)))
+            await publisher.take("cam", make_update(make_event(0)))
             async with asyncio.timeout(5):
                 assert (await anext(events)).event.seq == 0
             await asyncio.sleep(0.5)
@@ -366,7 +366,7 @@ async def test_no_message_ends_a_subscriber_or_a_publisher(url: str, tmp_path: P
             for topic in ("event", "set", "status"):
                 await stranger.publish(f"streamspot/n/cam/{topic}", payload)
         await stranger.publish("streamspot/n/cam/set", b'{"command":"pause"}')
-        await publisher.take(make_update(make_event(1)))
+        await publisher.take("cam", make_update(make_event(1)))
         async with asyncio.timeout(10):
             assert await got.get() == Pause()
             assert (await anext(events)).event.seq == 1
@@ -391,7 +391,7 @@ async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_pa
     """An analyst who was away gets the past once more; those who have it drop it."""
     async with publisher_to(url, tmp_path, delivery := Delivery()) as publisher:
         for number in range(3):
-            await publisher.take(make_update(make_event(number)))
+            await publisher.take("cam", make_update(make_event(number)))
         async with asyncio.timeout(5):
             while delivery.queued:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

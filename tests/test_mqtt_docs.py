@@ -17,6 +17,7 @@ from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema
 from streamspot.mqtt.homeassistant import HomeAssistant
@@ -49,7 +50,7 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
                 line = asyncio.create_task(process.stdout.readline())
                 number = 0
                 while not line.done():
-                    await publisher.take(make_update(make_event(number)))
+                    await publisher.take("cam", make_update(make_event(number)))
                     number += 1
                     await asyncio.wait([line], timeout=0.1)
             assert b"macro 2026-11-22T10:00:" in await line
@@ -134,11 +135,9 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
         publisher = Publisher(
             url("lab-cam"),
             node="lab",
-            stream="cam",
+            channels=[Channel("cam", Stats(), on_command=got.put_nowait)],
             journal=tmp_path / "j",
-            measured=Stats(),
             delivery=(delivery := Delivery()),
-            on_command=got.put_nowait,
         )
         async with (
             subscribe(url("robot")) as events,
@@ -154,11 +153,12 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
                 await operator.publish("streamspot/lab/cam/event", b"{}")
             await operator.publish("streamspot/lab/cam/set", b'{"command":"resume"}')
             await publisher.take(
+                "cam",
                 make_update(
                     make_event(0),
                     scores=[(0, Score(0, 0.0, 0, 0.5, 0.9, 0.1))],
                     messages=["the light is poor; add some"],
-                )
+                ),
             )
             async with asyncio.timeout(5):
                 assert await got.get() == Resume()
@@ -211,7 +211,7 @@ def test_every_metric_named_is_served():
         for names, kind in rows
         for name in re.findall(r"`(\w+)`", names)
     }
-    figures = MetricsServer(Stats(), Delivery(), node="n", stream="s")._figures
+    figures = MetricsServer([Stats(stream="s")], Delivery(), node="n")._figures
     assert named == {metric.name: metric.type for metric in figures.collect()}
 
 

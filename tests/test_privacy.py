@@ -77,9 +77,9 @@ async def _run(broker: Mosquitto, folder: Path) -> dict[str, list[bytes]]:
     published: dict[str, list[bytes]] = {}
     async with overhear(broker.url, "#") as messages:
         run = StreamRun(settings)
-        async with Outputs(run) as outputs, Engine([run]) as engine:
-            async for _, update in engine:
-                await outputs.take(replace(update, messages=(trouble,)) if update.events else update)
+        async with Outputs([run]) as outputs, Engine([run]) as engine:
+            async for run, update in engine:
+                await outputs.take(run, replace(update, messages=(trouble,)) if update.events else update)
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.3)
         while not messages.empty():

@@ -36,10 +36,10 @@ async def run(url: str, folder: Path, source: str | Path, **settings: Any) -> As
     """Run a source into a broker; yield every update once all outputs have it."""
     flags = {"source": str(source), "broker": url, "node": "n", "journal": folder / "journal", **settings}
     one = StreamRun(load_settings(flags))
-    async with Outputs(one) as outputs, Engine([one]) as engine:
+    async with Outputs([one]) as outputs, Engine([one]) as engine:
         await until(lambda: outputs.delivery.state == "online")
-        async for _, update in engine:
-            await outputs.take(update)
+        async for one, update in engine:
+            await outputs.take(one, update)
             yield update
 
 

@@ -224,11 +224,11 @@ async def test_the_broker_gets_everything_while_a_disk_is_full(disk: Path, tmp_p
         async with (
             overhear(broker.url, "streamspot/n/s/error") as errors,
             subscribe(broker.url) as events,
-            Outputs(run) as outputs,
+            Outputs([run]) as outputs,
             Engine([run]) as engine,
         ):
-            async for _, update in engine:
-                await outputs.take(update)
+            async for run, update in engine:
+                await outputs.take(run, update)
                 told += update.events
             async with asyncio.timeout(5):
                 assert b"No space left" in (await errors.get())[1]

@@ -22,12 +22,12 @@ from streamspot.console import QuietStderr, can_draw, debugging
 from streamspot.dashboard.lines import PlainLines
 from streamspot.dashboard.live import Dashboard
 from streamspot.dashboard.text import counted, plain
-from streamspot.engine import Engine
+from streamspot.engine import Engine, open_runs
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import encode, printable
 from streamspot.loop import run_to_end
 from streamspot.run import StreamRun
-from streamspot.settings import Settings, load_settings
+from streamspot.settings import Settings, load_settings, load_streams
 from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
 from streamspot.types import Event
@@ -63,12 +63,13 @@ def run(
       streamspot run --source 0
       streamspot run --source clip.mp4 --events - --no-ui
       streamspot run --source rtsp://camera/1 --broker mqtt://localhost --faces 2
+      streamspot run --source 0 --source 2 --record {stream}.motion
     """
-    run_to_end(run_stream(load_settings(flags, config), Delivery(), draw=ui))
+    run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
 
 
-async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> bool:
-    """Run one stream into every output that the settings name; return whether the user ended it.
+async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:
+    """Run streams into every output that their settings name; return whether the user ended them.
 
     ``delivery`` is kept current. With ``draw`` there is a dashboard where a terminal can show one, else plain lines.
 
@@ -78,8 +79,8 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
     asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         quiet = stack.enter_context(QuietStderr())
-        run = StreamRun(settings)  # a wrong source is refused before anything is drawn
-        screen = _screen(run, delivery, quiet, draw=draw)
+        runs = open_runs(streams)  # a wrong source is refused before anything is drawn
+        screen = _screen(runs, delivery, quiet, draw=draw)
         stack.enter_context(screen)
 
         def leave() -> None:  # at once, with a usable terminal
@@ -88,32 +89,39 @@ async def run_stream(settings: Settings, delivery: Delivery, *, draw: bool) -> b
             os._exit(130)
 
         def stop() -> None:  # in good order within a second; at a signal that comes then at once
-            run.stop()
+            _stop(runs)
             _on_signals(lambda: None)
             asyncio.get_running_loop().call_later(_SAME_SIGNAL, _on_signals, leave)
 
         _on_signals(leave)
-        await asyncio.to_thread(_load, run)
+        await asyncio.to_thread(_load, runs)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
         _on_signals(stop)
-        outputs = await stack.enter_async_context(Outputs(run, delivery))
+        outputs = await stack.enter_async_context(Outputs(runs, delivery))
         if isinstance(screen, Dashboard):
-            screen.control(_in_loop(outputs), lambda _, sensitivity: run.decoder(sensitivity))
-        engine = await stack.enter_async_context(Engine([run]))
-        async for _, update in engine:
-            await outputs.take(update)
+            by_name = {run.name: run for run in runs}
+            screen.control(_in_loop(outputs), lambda stream, value: by_name[stream].decoder(value))
+        engine = await stack.enter_async_context(Engine(runs))
+        async for run, update in engine:
+            await outputs.take(run, update)
             screen.take(run.name, update)
-        ended = run.ending.asked
+        ended = all(run.ending.asked for run in runs)
     if (complaint := outputs.complaint()) is not None:
         raise complaint
     return ended
 
 
-def _load(run: StreamRun) -> None:
-    """Load the network; takes seconds."""
+def _load(runs: list[StreamRun]) -> None:
+    """Load the networks; takes seconds."""
     one_thread()
-    run.load()
+    for run in runs:
+        run.load()
+
+
+def _stop(runs: list[StreamRun]) -> None:
+    for run in runs:
+        run.stop()
 
 
 class _Impatient(ThreadPoolExecutor):
@@ -124,21 +132,25 @@ class _Impatient(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def _screen(run: StreamRun, delivery: Delivery, quiet: QuietStderr, *, draw: bool) -> Dashboard | PlainLines:
-    stdout_taken = run.settings.output.events == "-"
+def _screen(
+    runs: list[StreamRun], delivery: Delivery, quiet: QuietStderr, *, draw: bool
+) -> Dashboard | PlainLines:
+    stats, stdout_taken = [run.stats for run in runs], runs[0].settings.output.events == "-"
     if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
-        return Dashboard([run.stats], delivery, quiet, on_quit=run.stop)
-    return PlainLines(run.stats, delivery, quiet.console if stdout_taken else Console())
+        return Dashboard(stats, delivery, quiet, on_quit=lambda: _stop(runs))
+    return PlainLines(stats, delivery, quiet.console if stdout_taken else Console())
 
 
 def _in_loop(outputs: Outputs) -> Callable[[str, Command], None]:
     """Return what obeys a command of another thread in the event loop's."""
     loop = asyncio.get_running_loop()
 
-    async def obey(asked: Command) -> None:
-        outputs.obey(asked)
+    async def obey(stream: str, asked: Command) -> None:
+        outputs.obey(stream, asked)
 
-    return lambda _, asked: asyncio.run_coroutine_threadsafe(obey(asked), loop).result(timeout=1.0)
+    return lambda stream, asked: asyncio.run_coroutine_threadsafe(obey(stream, asked), loop).result(
+        timeout=1.0
+    )
 
 
 def _on_signals(act: Callable[[], None]) -> None:
@@ -182,7 +194,7 @@ async def _demo(speed: str, weights: str, *, draw: bool) -> None:
             listener = asyncio.create_task(collect())
             flags = {"source": "synthetic", "speed": speed, "weights": weights, "broker": url}
             settings = load_settings({**flags, "node": "demo", "journal": Path(folder)})
-            ended = await run_stream(settings, delivery, draw=draw)
+            ended = await run_streams([settings], delivery, draw=draw)
             await asyncio.sleep(0.2)
             listener.cancel()
     finished = [event for event in received if event.phase == "offset"]

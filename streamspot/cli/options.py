@@ -34,7 +34,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def _option(group: str, leaf: str, field: FieldInfo) -> Any:
     """Return the annotation of a setting's option; what is no number, path or switch is text, validated later."""
     parts = [field.annotation, *get_args(field.annotation)]
-    kind: Any = next((part for part in parts if part in _PLAIN), str)
+    kind: Any = list[str] if leaf == "source" else next((part for part in parts if part in _PLAIN), str)
     flag = leaf.replace("_", "-")
     names = [f"--{flag}/--no-{flag}"] if kind is bool else [f"--{flag}"]
     text = field.description or ""

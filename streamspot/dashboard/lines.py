@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
 
-from streamspot.dashboard.text import plain, summary
+from streamspot.dashboard.text import counted_of, plain, summary
 from streamspot.events import printable
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Update
@@ -18,39 +20,45 @@ class PlainLines:
     """Prints a line for each event and message until the block ends, then one that says how the run went.
 
     It prints in a thread of its own, so that a reader that is slow or gone does not hold up the run. The messages of
-    the delivery are printed too.
+    the delivery are printed too. Of several streams each line begins with the name of its own.
 
     Example:
         ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
     """
 
-    def __init__(self, stats: Stats, delivery: Delivery, console: Console) -> None:
+    def __init__(self, stats: Sequence[Stats], delivery: Delivery, console: Console) -> None:
         self._stats, self._delivery, self._console = stats, delivery, console
-        self._expressions = 0
+        self._width = max(len(one.stream) for one in stats) if len(stats) > 1 else 0
+        self._found: Counter[str] = Counter()
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._print, name="plain-lines", daemon=True)
 
     def __enter__(self) -> Self:
-        if self._stats.stream:
-            self._lines.put(f"{self._stats.source} is the stream {self._stats.stream}")
+        for one in self._stats:
+            if one.stream:
+                self._lines.put(f"{one.source} is the stream {one.stream}")
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._lines.put(f"done: {summary([self._stats], self._delivery, self._expressions)}")
+            if len(self._stats) > 1:
+                for one in self._stats:
+                    self._lines.put(f"{one.stream}: {counted_of(one, self._found[one.stream])}")
+            self._lines.put(f"done: {summary(self._stats, self._delivery, self._found.total())}")
         self._lines.put(None)
         self._thread.join(timeout=0.5)
 
-    def take(self, stream: str, update: Update) -> None:  # noqa: ARG002
+    def take(self, stream: str, update: Update) -> None:
         """Print what is new."""
         if not self._thread.is_alive():  # whoever read the lines has gone
             return
+        whose = f"{stream:<{self._width}}  " if self._width else ""
         for message in update.messages:
-            self._lines.put(f"! {message}")
+            self._lines.put(f"! {whose}{message}")
         for event in update.events:
-            self._expressions += event.phase == "offset"
-            self._lines.put(plain(event))
+            self._found[stream] += event.phase == "offset"
+            self._lines.put(whose + plain(event))
 
     def _print(self) -> None:
         messages = self._delivery.messages

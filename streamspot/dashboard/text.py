@@ -145,14 +145,23 @@ def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> s
     Example:
         ``320 frames, 5 expressions, 0 dropped``
     """
-    frames, longest = sum(one.frames for one in streams), max(one.pts for one in streams)
-    seen = counted(frames, "frame") if frames or not longest else f"{longest:.1f} s of motion"
-    text = f"{seen}, {counted(expressions, 'expression')}, {sum(one.dropped for one in streams)} dropped"
+    text = counted_of(streams[0], expressions)
+    if len(streams) > 1:
+        frames, dropped = sum(one.frames for one in streams), sum(one.dropped for one in streams)
+        seen = f"{len(streams)} streams, {counted(frames, 'frame')}"
+        text = f"{seen}, {counted(expressions, 'expression')}, {dropped} dropped"
     if delivery.state != "none":
         text += f", {counted(delivery.acknowledged, 'event')} acknowledged by {delivery.address}"
         if delivery.queued:
             text += f", {delivery.queued} still queued"
     return text
+
+
+def counted_of(stream: Stats, expressions: int) -> str:
+    """Return how much of a stream was seen, and in it so many expressions."""
+    motion = not stream.frames and stream.pts > 0
+    seen = f"{stream.pts:.1f} s of motion" if motion else counted(stream.frames, "frame")
+    return f"{seen}, {counted(expressions, 'expression')}, {stream.dropped} dropped"
 
 
 def counted(count: int, noun: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamspot.face.align import Eyes
 from streamspot.face.detectors import FaceDetector
-from streamspot.types import Face, Frame
+from streamspot.types import Choice, Face, Frame
 
 LOST_AFTER = 0.5
 """Seconds without a face after which its track ends; the same person coming back gets a new number."""
@@ -17,8 +17,24 @@ LOST_AFTER = 0.5
 _SMALLEST = 16.0
 """Inter-ocular distance in pixels below which motion cannot be measured."""
 
-_REACH = 1.0
-"""How far a face may move between two frames and stay the same, in its inter-ocular distances."""
+_REACH, _SPREAD = 1.0, 2.0
+"""How far from where it was to be a face may turn up and be the same, in its inter-ocular distances; and how much
+farther for every second unseen."""
+
+_KEPT = 1.25
+"""How much larger, or nearer the middle, a newcomer has to be than somebody who is followed to take his place."""
+
+_SPARE = 2
+"""Faces beyond those followed that are looked for where the largest or the middle ones are wanted."""
+
+
+def faces_to_find(faces: int, choose: Choice) -> int:
+    """Return how many faces a detector has to find so that so many can be chosen.
+
+    Whoever was found first stays found, so nobody else has to be looked for; a detector that may find more looks for
+    them in every frame in which it has fewer.
+    """
+    return faces if choose == "first" else faces + _SPARE
 
 
 @dataclass(slots=True)
@@ -26,49 +42,90 @@ class _Track:
     number: int
     eyes: Eyes
     seen: float
+    speed: tuple[float, float] = (0.0, 0.0)  # pixels a second
+
+    def distance(self, eyes: Eyes, now: float) -> float:
+        """Return how far eyes are from where this face was to be, as a share of how far they may."""
+        if not 0.6 < self.eyes.distance / eyes.distance < 1.67:
+            return math.inf
+        unseen = now - self.seen
+        x, y = self.eyes.x + unseen * self.speed[0], self.eyes.y + unseen * self.speed[1]
+        reach = (_REACH + _SPREAD * unseen) * eyes.distance
+        return math.hypot(x - eyes.x, y - eyes.y) / reach
+
+    def move(self, eyes: Eyes, now: float) -> None:
+        if (unseen := now - self.seen) > 0:
+            new = (eyes.x - self.eyes.x) / unseen, (eyes.y - self.eyes.y) / unseen
+            self.speed = (self.speed[0] + new[0]) / 2, (self.speed[1] + new[1]) / 2
+        self.eyes, self.seen = eyes, now
 
 
 class FaceTracker:
-    """Finds faces and keeps their track numbers stable; the largest are kept. The detector is closed with it."""
+    """Finds faces, keeps their track numbers stable, and chooses whom to follow. The detector is closed with it.
 
-    def __init__(self, detector: FaceDetector, faces: int = 1) -> None:
+    A face is taken for the one that was to be there by its place, speed and size, so that two that cross keep their
+    numbers, also where one was hidden for less than half a second.
+
+    Args:
+        detector: Finds ``faces_to_find`` faces.
+        faces: How many are followed at most.
+        choose: Whom, if there are more: who was there first, the largest, or who is nearest to the picture's middle.
+            Who is followed is left for somebody else only where the difference is clear.
+    """
+
+    def __init__(self, detector: FaceDetector, faces: int = 1, choose: Choice = "first") -> None:
         self._detector = detector
         self._faces = faces
+        self._choose = choose
         self._tracks: list[_Track] = []
         self._next = 0
 
     def track(self, frame: Frame) -> list[Face]:
         """Return the faces in this frame, ordered by track number."""
-        self._tracks = [t for t in self._tracks if frame.pts - t.seen <= LOST_AFTER]
+        now = frame.pts
+        self._tracks = [track for track in self._tracks if now - track.seen <= LOST_AFTER]
         found = [
             (eyes, marks)
             for marks in self._detector(frame)
             if np.isfinite(marks.sum()) and (eyes := Eyes.of(marks)).distance >= _SMALLEST
         ]
-        found.sort(key=lambda item: -item[0].distance)
-        free = list(self._tracks)
+        known = self._known([eyes for eyes, _ in found], now)
+        middle = frame.image.shape[1] / 2, frame.image.shape[0] / 2
+        order = sorted(range(len(found)), key=lambda n: self._rank(found[n][0], known.get(n), middle))
         faces = []
-        for eyes, marks in found[: self._faces]:
-            track = self._match(free, eyes)
-            if track is None:
-                track = _Track(self._next, eyes, frame.pts)
+        for n in order[: self._faces]:
+            eyes, marks = found[n]
+            if (track := known.get(n)) is None:
+                track = _Track(self._next, eyes, now)
                 self._next += 1
                 self._tracks.append(track)
-            else:
-                free.remove(track)
-                track.eyes, track.seen = eyes, frame.pts
+            track.move(eyes, now)
             faces.append(Face(track.number, marks, eyes.alignment()))
         return sorted(faces, key=lambda face: face.track)
 
-    @staticmethod
-    def _match(free: list[_Track], eyes: Eyes) -> _Track | None:
-        """Return the nearest free track within reach whose size is alike."""
-        best, reach = None, _REACH * eyes.distance
-        for track in free:
-            distance = math.hypot(track.eyes.x - eyes.x, track.eyes.y - eyes.y)
-            if distance <= reach and 0.6 < track.eyes.distance / eyes.distance < 1.67:
-                best, reach = track, distance
-        return best
+    def _known(self, found: list[Eyes], now: float) -> dict[int, _Track]:
+        """Return whose each face is, for those that are somebody's; the nearest pairs first."""
+        pairs = sorted(
+            (distance, n, place)
+            for n, eyes in enumerate(found)
+            for place, track in enumerate(self._tracks)
+            if (distance := track.distance(eyes, now)) <= 1.0
+        )
+        known: dict[int, _Track] = {}
+        taken: set[int] = set()
+        for _, n, place in pairs:
+            if n not in known and place not in taken:
+                known[n] = self._tracks[place]
+                taken.add(place)
+        return known
+
+    def _rank(self, eyes: Eyes, track: _Track | None, middle: tuple[float, float]) -> tuple[float, float]:
+        """Return what the faces are sorted by: the first are followed."""
+        kept = 1.0 if track is None else _KEPT
+        if self._choose == "middle":
+            return math.hypot(eyes.x - middle[0], eyes.y - middle[1]) / kept, 0.0
+        number = math.inf if track is None or self._choose == "largest" else track.number
+        return number, -eyes.distance * kept
 
     def forget(self) -> None:
         """End every track: whoever is seen from now on gets a new number."""

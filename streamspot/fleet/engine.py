@@ -162,11 +162,11 @@ class FleetEngine:
                 return
             await asyncio.to_thread(run.load)
             delivery = self.deliveries[lease] = Delivery()
-            async with Outputs(run, delivery) as outputs, Engine([run]) as engine:
+            async with Outputs([run], delivery) as outputs, Engine([run]) as engine:
                 async for _, update in engine:
                     if update.events and superseded(root, lease):
                         raise SettingsError(f"the lease of {lease.source} has gone on to another engine")
-                    await outputs.take(update)
+                    await outputs.take(run, update)
                     if update.session is not None:
                         tenancy.report(lease)
         finally:

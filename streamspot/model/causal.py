@@ -1,6 +1,6 @@
 """The causal encoder that ships: window of cumulative displacement, leaky integrals, dilated convolutions.
 
-Everything is per tick and past-only, so a recording (``forward``) and a stream (``advance``) compute the
+Everything is per tick and past-only, so a recording (``forward``) and a stream (``CausalStep``) compute the
 same numbers. No sum grows with the length of the stream: the window is re-anchored at its first tick, the
 integrals leak.
 """
@@ -8,7 +8,6 @@ integrals leak.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -43,23 +42,6 @@ def leaky_integral(inputs: Tensor, decay: Tensor) -> Tensor:
         last = whole[:, -1]
         out.append(whole)
     return torch.cat(out, 1)[:, :ticks]
-
-
-@dataclass(slots=True)
-class CausalState:
-    """What the encoder remembers of S streams; its size never changes.
-
-    Attributes:
-        ticks: (S,) int64, steps taken.
-        motion: (S, 16, 2R), ring of the last displacements.
-        memory: (S, M, 2R), leaky integrals.
-        history: (S, H, D), rings of all convolutions' past inputs, one after the other.
-    """
-
-    ticks: Tensor
-    motion: Tensor
-    memory: Tensor
-    history: Tensor
 
 
 class CausalEncoder(nn.Module):
@@ -112,73 +94,4 @@ class CausalEncoder(nn.Module):
             near = functional.pad(near, (0, 0, dilation, 0))[:, :ticks]
             far = functional.pad(far, (0, 0, 2 * dilation, 0))[:, :ticks]
             hidden = hidden + functional.silu(now + near + far + self.bias[layer]) @ self.mix[layer]
-        return hidden
-
-    def stepper(self) -> CausalStepper:
-        """Return the same computation for one tick, with everything that can be prepared prepared."""
-        return CausalStepper(self)
-
-
-class CausalStepper:
-    """One tick of a ``CausalEncoder`` for any number of streams; holds weights, no state.
-
-    A convolution of dilation d keeps its last 2d inputs in a ring. ``reads`` and ``writes`` are the rows of all rings
-    at each position in their common period, ``latest`` the places of the last displacements, oldest first.
-    """
-
-    def __init__(self, encoder: CausalEncoder) -> None:
-        self.encoder, self.taps = encoder, encoder.taps
-        self.window = encoder.window_kernel()
-        device = encoder.offset.device
-        sizes = torch.tensor([2 * d for d in encoder.config.dilations], device=device)
-        starts = sizes.cumsum(0) - sizes
-        self.rows, self.period = int(sizes.sum()), max(self.taps, int(sizes.max()))
-        position = torch.arange(self.period, device=device)[:, None]
-        self.writes = starts + position % sizes  # where the oldest input stands
-        middle = starts + (position + sizes // 2) % sizes
-        self.reads = torch.stack((self.writes, middle), -1).view(self.period, -1)  # (P, 2 · layers)
-        self.latest = (position + 1 + torch.arange(self.taps, device=device)) % self.taps
-
-    def new_state(self, streams: int) -> CausalState:
-        """Return the state of so many streams that have seen nothing."""
-        device, config = self.window.device, self.encoder.config
-        return CausalState(
-            torch.zeros(streams, dtype=torch.int64, device=device),
-            torch.zeros(streams, self.taps, 2 * config.regions, device=device),
-            torch.zeros(streams, len(self.encoder.decay), 2 * config.regions, device=device),
-            torch.zeros(streams, self.rows, config.width, device=device),
-        )
-
-    def advance(self, motion: Tensor, state: CausalState) -> Tensor:
-        """Take one tick of S streams, (S, 2R), changing their state in place, and return their features (S, D)."""
-        encoder, ticks, memory = self.encoder, state.ticks, state.memory
-        count, inputs = motion.shape
-        width, layers = encoder.config.width, len(encoder.now)
-        stream = torch.arange(count, device=motion.device)
-        slot = ticks % self.taps
-        ring = state.motion.view(-1, inputs)
-        ring.index_copy_(0, torch.add(slot, stream, alpha=self.taps), motion)
-        order = self.latest[slot] + (stream * self.taps)[:, None]
-        window = ring.index_select(0, order.view(-1)).view(count, -1)
-
-        memory *= encoder.decay[:, None]
-        memory[:, :-1] += motion[:, None]
-        memory[:, -1] += motion.abs()
-        hidden = torch.addmm(encoder.offset, window, self.window)
-        hidden = torch.addmm(hidden, memory.view(count, -1), encoder.integrals).asinh_()
-
-        position = ticks % self.period
-        base = (stream * self.rows)[:, None]
-        history = state.history.view(-1, width)
-        taps = history.index_select(0, (self.reads[position] + base).view(-1))
-        taps = taps.view(count, layers, 2 * width).transpose(0, 1)
-        past = torch.baddbmm(encoder.bias[:, None], taps, encoder.past)  # (layers, S, D)
-        layer_inputs = []
-        for before, now, mix in zip(past, encoder.now, encoder.mix, strict=True):
-            layer_inputs.append(hidden)
-            inner = functional.silu(torch.addmm(before, hidden, now))
-            hidden = torch.addmm(hidden, inner, mix)
-        written = (self.writes[position] + base).view(-1)
-        history.index_copy_(0, written, torch.stack(layer_inputs, 1).view(-1, width))
-        ticks += 1
         return hidden

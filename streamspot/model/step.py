@@ -1,115 +1,270 @@
-"""One tick of one stream on a CPU, in NumPy.
+"""One tick of any number of streams, written once: NumPy on a processor, PyTorch on a GPU.
 
-For one face at a time a call into PyTorch costs more than the arithmetic in it: between two frames the face mesh
-has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes 0.8. This module computes the same
-as ``CausalStepper`` and the heads for that one case; a test compares the two. Where several networks are joined side
-by side (``join``), the weights from one to another are 0, and the step leaves them out.
+Between two frames the face mesh has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes
+0.8; so a processor steps in NumPy. There each stream's products are taken by themselves, whose bytes then do not
+depend on how many streams take the tick together.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
-from streamspot.model.causal import CausalStepper
+from streamspot.model.causal import CausalEncoder
 from streamspot.model.network import Network
+from streamspot.model.transformer import WindowTransformer
 
-Array = NDArray[np.float32]
-
-_STEEP = np.float32(80.0)
-"""Beyond this a sigmoid is 0 in float32, and its exponential soon overflows."""
-
-
-def _array(tensor: Tensor) -> Array:
-    return np.ascontiguousarray(tensor.numpy())
+Array = Any
+"""An array of NumPy or a tensor of PyTorch: what a step computes with."""
 
 
-def _blocks(matrices: Array, count: int) -> Array:
+class State(Protocol):
+    """What a step remembers of S streams; its size never changes."""
+
+    def parts(self) -> list[Array]:
+        """Return its arrays, whose first axis are the streams: steps taken, last displacements, others."""
+
+
+class Step(Protocol):
+    """Takes one tick of some streams; holds weights, no state."""
+
+    def new_state(self, streams: int) -> Any:
+        """Return the state of so many streams that have seen nothing."""
+
+    def __call__(self, motion: Array, rows: Array, state: Any) -> Array:
+        """Take a tick of the streams in these rows of the state.
+
+        Motion is (S, 2R), finite and on the network's scale, the rows are (S,). The state changes in place. Returned
+        are (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago.
+        """
+
+
+class _NumPy:
+    """What NumPy does otherwise than PyTorch."""
+
+    library: ModuleType = np
+
+    @staticmethod
+    def array(tensor: Tensor) -> Array:
+        return np.ascontiguousarray(tensor.cpu().numpy())
+
+    @staticmethod
+    def zeros(*shape: int) -> Array:
+        return np.zeros(shape, np.float32)
+
+    @staticmethod
+    def take(rows: Array, index: Array) -> Array:
+        return rows.take(index, axis=0)
+
+    @staticmethod
+    def product(rows: Array, weights: Array) -> Array:
+        """Return (…, S, K) times (…, K, N), each row by itself: larger products would round by their size."""
+        return np.matmul(rows[..., None, :], weights[..., None, :, :])[..., 0, :]
+
+
+class _Torch:
+    """What PyTorch does otherwise than NumPy."""
+
+    library: ModuleType = torch
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def array(self, tensor: Tensor) -> Array:
+        return tensor.to(self._device).contiguous()
+
+    def zeros(self, *shape: int) -> Array:
+        return torch.zeros(shape, device=self._device)
+
+    @staticmethod
+    def take(rows: Array, index: Array) -> Array:
+        return rows[index]
+
+    @staticmethod
+    def product(rows: Array, weights: Array) -> Array:
+        return rows @ weights
+
+
+@dataclass(slots=True)
+class CausalState:
+    """What the step of a causal network remembers of S streams; its size never changes.
+
+    Attributes:
+        ticks: (S,) int64, steps taken.
+        motion: (S, 16, 2R), ring of the last displacements.
+        memory: (S, M, 2R), leaky integrals.
+        history: (S, H, D), rings of all convolutions' past inputs, one after the other.
+    """
+
+    ticks: Array
+    motion: Array
+    memory: Array
+    history: Array
+
+    def parts(self) -> list[Array]:
+        """Return its arrays, whose first axis are the streams."""
+        return [self.ticks, self.motion, self.memory, self.history]
+
+
+class CausalStep:
+    """One tick of a network with a ``CausalEncoder``: what its ``forward`` computes for whole recordings.
+
+    A convolution of dilation d keeps its last 2d inputs in a ring. Where several networks are joined side by side
+    (``join``), the weights from one to another are 0, and the step leaves them out.
+
+    Args:
+        network: The weights; they are copied.
+        device: Where to compute: None for NumPy.
+    """
+
+    def __init__(self, network: Network, device: torch.device | None = None) -> None:
+        encoder, config = network.encoder, network.config
+        assert isinstance(encoder, CausalEncoder)  # noqa: S101 - for the type checker
+        self._how = how = _NumPy() if device is None else _Torch(device)
+        self._inputs, self._width, self._layers = 2 * config.regions, config.width, len(config.dilations)
+        far, near = encoder.past.chunk(2, 1)
+        matrices = [part.detach().cpu() for part in (encoder.now, encoder.mix, far, near)]
+        self._members = count = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in matrices))
+        now, mix, far, near = (_blocks(part, count) for part in matrices)
+        self._now, self._mix = how.array(now), how.array(mix)  # (L, members, d, d)
+        self._past = how.array(torch.cat((far, near), 2))  # (L, members, 2d, d)
+        self._bias = how.array(encoder.bias.detach().view(self._layers, count, 1, -1))
+        self._seen = how.array(torch.cat((encoder.window_kernel(), encoder.integrals)).detach())
+        self._offset = how.array(encoder.offset.detach())
+        self._decay = how.array(encoder.decay[:, None])
+        self._intermediate = how.array(network.intermediate.weight.detach().T)
+        self._intermediate_bias = how.array(network.intermediate.bias.detach())
+        heads = torch.zeros(
+            2 * self._width, 3
+        )  # of the features and of what is between: intensity, macro, micro
+        heads[self._width :, 0], heads[: self._width, 1:] = (
+            network.intensity.weight[0],
+            network.classes.weight.T,
+        )
+        self._heads = how.array(heads.detach())
+        self._heads_bias = how.array(torch.cat((network.intensity.bias, network.classes.bias)).detach())
+
+        sizes = torch.tensor([2 * d for d in config.dilations])
+        starts = sizes.cumsum(0) - sizes
+        self._taps, self._rows = encoder.taps, int(sizes.sum())
+        self._period = max(self._taps, int(sizes.max()))
+        position = torch.arange(self._period)[:, None]
+        oldest = starts + position % sizes
+        middle = starts + (position + sizes // 2) % sizes
+        reads = torch.stack((oldest, middle), -1).permute(1, 0, 2)[:, None]  # (L, 1, period, 2)
+        member = torch.arange(count)[:, None, None]
+        reads = (reads * count + member).permute(2, 0, 1, 3)  # rows of d, (period, L, members, 2)
+        self._reads = how.array(reads)
+        self._latest = how.array((position + 1 + torch.arange(self._taps)) % self._taps)
+
+    def new_state(self, streams: int) -> CausalState:
+        """Return the state of so many streams that have seen nothing."""
+        zeros = self._how.zeros
+        return CausalState(
+            self._how.array(torch.zeros(streams, dtype=torch.int64)),
+            zeros(streams, self._taps, self._inputs),
+            zeros(streams, len(self._decay), self._inputs),
+            zeros(streams, self._rows, self._width),
+        )
+
+    def __call__(self, motion: Array, rows: Array, state: CausalState) -> Array:
+        """Take a tick, see ``Step``."""
+        how, xp = self._how, self._how.library
+        count, members, layers = len(rows), self._members, self._layers
+        ticks = state.ticks[rows]
+        place = rows * self._taps
+        slot, position = ticks % self._taps, ticks % self._period
+        ring = state.motion.reshape(-1, self._inputs)
+        ring[place + slot] = motion
+        window = how.take(ring, place[:, None] + self._latest[slot]).reshape(count, -1)
+        memory = how.take(state.memory, rows) * self._decay
+        memory[:, :-1] += motion[:, None]
+        memory[:, -1] += abs(motion)
+        state.memory[rows] = memory
+        seen = xp.concatenate((window, memory.reshape(count, -1)), 1)
+        hidden = xp.arcsinh(how.product(seen, self._seen) + self._offset)
+        hidden = hidden.reshape(count, members, -1).swapaxes(0, 1)  # (members, S, d)
+
+        history = state.history.reshape(-1, self._width // members)
+        index = how.take(self._reads, position) + (rows * (self._rows * members))[:, None, None, None]
+        index = xp.moveaxis(index, 0, 2)  # (L, members, S, 2)
+        taps = how.take(history, index).reshape(layers, members, count, -1)  # (L, members, S, 2d)
+        past = how.product(taps, self._past) + self._bias
+        inputs = []
+        for before, now, mix in zip(past, self._now, self._mix, strict=True):
+            inputs.append(hidden)
+            inner = how.product(hidden, now)
+            inner += before
+            inner /= 1.0 + xp.exp(-inner)
+            hidden = hidden + how.product(inner, mix)
+        history[index[..., 0]] = xp.stack(inputs)
+        state.ticks[rows] = ticks + 1
+
+        hidden = hidden.swapaxes(0, 1).reshape(count, -1)
+        between = how.product(hidden, self._intermediate) + self._intermediate_bias
+        between = xp.maximum(between, 0.2 * between)
+        logits = how.product(xp.concatenate((hidden, between), 1), self._heads) + self._heads_bias
+        return 1.0 / (1.0 + xp.exp(-logits))
+
+
+class WindowStep:
+    """One tick of a network with a ``WindowTransformer``, in PyTorch."""
+
+    def __init__(self, network: Network) -> None:
+        assert isinstance(network.encoder, WindowTransformer)  # noqa: S101 - for the type checker
+        self._network, self._encoder = network, network.encoder
+
+    def new_state(self, streams: int) -> WindowState:
+        """Return the state of so many streams that have seen nothing."""
+        device = self._network.intensity.weight.device
+        motion = torch.zeros(streams, self._encoder.taps, 2 * self._network.config.regions, device=device)
+        return WindowState(torch.zeros(streams, dtype=torch.int64, device=device), motion)
+
+    def __call__(self, motion: Array, rows: Array, state: WindowState) -> Array:
+        """Take a tick, see ``Step``."""
+        pieces = torch.cat((state.motion[rows, 1:], motion[:, None]), 1)
+        state.motion[rows] = pieces
+        state.ticks[rows] += 1
+        # on a processor each by itself, as larger products would round by their size
+        parts = torch.split(pieces, 1 if pieces.device.type == "cpu" else len(pieces))
+        return torch.cat([self._judge(part) for part in parts])
+
+    def _judge(self, pieces: Tensor) -> Tensor:
+        output = self._network.judge(self._encoder.encode(pieces))
+        return torch.cat((output.intensity[:, None], output.classes), 1)
+
+
+@dataclass(slots=True)
+class WindowState:
+    """What the step of a transformer remembers of S streams; its size never changes.
+
+    Attributes:
+        ticks: (S,) int64, steps taken.
+        motion: (S, 16, 2R), the last displacements, oldest first.
+    """
+
+    ticks: Tensor
+    motion: Tensor
+
+    def parts(self) -> list[Array]:
+        """Return its tensors, whose first axis are the streams."""
+        return [self.ticks, self.motion]
+
+
+def _blocks(matrices: Tensor, count: int) -> Tensor:
     """Return the blocks (L, M, D/M, D/M) on the diagonal of matrices (L, D, D)."""
     size = matrices.shape[1] // count
     places = [slice(n * size, (n + 1) * size) for n in range(count)]
-    return np.stack([matrices[:, place, place] for place in places], 1)
+    return torch.stack([matrices[:, place, place] for place in places], 1)
 
 
-def _apart(matrices: Array, count: int) -> bool:
+def _apart(matrices: Tensor, count: int) -> bool:
     """Return whether matrices (L, D, D) are 0 outside of so many blocks on the diagonal."""
     if matrices.shape[1] % count:
         return False
-    return np.count_nonzero(matrices) == np.count_nonzero(_blocks(matrices, count))
-
-
-class StepWeights:
-    """The weights of a causal network as NumPy holds them; immutable, shared by all streams."""
-
-    def __init__(self, network: Network, stepper: CausalStepper) -> None:
-        encoder = stepper.encoder
-        self.config = network.config
-        self.taps, self.period, self.rows = stepper.taps, stepper.period, stepper.rows
-        self.window = _array(stepper.window)
-        self.integrals = _array(encoder.integrals)
-        self.offset = _array(encoder.offset)
-        self.decay = _array(encoder.decay)[:, None]
-        now, mix = _array(encoder.now), _array(encoder.mix)
-        far, near = np.split(_array(encoder.past), 2, axis=1)
-        self.members = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in (now, mix, far, near)))
-        self.past = np.concatenate((_blocks(far, self.members), _blocks(near, self.members)), 2)
-        self.bias = _array(encoder.bias).reshape(len(now), self.members, 1, -1)
-        self.layers = list(zip(_blocks(now, self.members), _blocks(mix, self.members), strict=True))
-        self.reads, self.writes = stepper.reads.numpy(), stepper.writes.numpy()
-        self.latest = stepper.latest.numpy()
-        self.intermediate = _array(network.intermediate.weight.T), _array(network.intermediate.bias)
-        self.intensity = _array(network.intensity.weight[0]), float(network.intensity.bias)
-        self.classes = _array(network.classes.weight.T), _array(network.classes.bias)
-
-
-class StepState:
-    """What the step remembers of one stream; its size never changes."""
-
-    def __init__(self, weights: StepWeights) -> None:
-        inputs, width = 2 * weights.config.regions, weights.config.width
-        self.ticks = 0
-        self._weights = weights
-        self._motion = np.zeros((weights.taps, inputs), np.float32)
-        self._memory = np.zeros((len(weights.decay), inputs), np.float32)
-        self._history = np.zeros((weights.rows, width), np.float32)
-        self._layer_inputs = np.zeros((len(weights.layers), width), np.float32)
-
-    def step(self, displacement: Array) -> tuple[float, float, float]:
-        """Take one tick, (R, 2) in the configuration's unit; what is not finite counts as 0.
-
-        Returned are intensity, macro and micro of the tick ``look_ahead`` ticks ago.
-        """
-        weights, memory = self._weights, self._memory
-        motion = displacement.reshape(-1) * np.float32(weights.config.input_scale)
-        if not np.isfinite(motion.sum()):
-            motion = np.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0)
-        slot, position = self.ticks % weights.taps, self.ticks % weights.period
-        self._motion[slot] = motion
-        memory *= weights.decay
-        memory[:-1] += motion
-        memory[-1] += np.abs(motion)
-        window = self._motion[weights.latest[slot]].reshape(-1)
-        hidden = np.arcsinh(window @ weights.window + weights.offset + memory.reshape(-1) @ weights.integrals)
-
-        layers, members = len(weights.layers), weights.members
-        taps = self._history[weights.reads[position]].reshape(layers, 2, members, -1)
-        taps = taps.swapaxes(1, 2).reshape(layers, members, 1, -1)  # (layers, members, 1, 2D / members)
-        past = taps @ weights.past + weights.bias
-        hidden = hidden.reshape(members, 1, -1)
-        for layer, (now, mix) in enumerate(weights.layers):
-            self._layer_inputs[layer] = hidden.reshape(-1)
-            inner = hidden @ now + past[layer]
-            hidden = hidden + (inner / (1.0 + np.exp(np.minimum(-inner, _STEEP)))) @ mix
-        self._history[weights.writes[position]] = self._layer_inputs
-        self.ticks += 1
-
-        hidden = hidden.reshape(-1)
-        intermediate = hidden @ weights.intermediate[0] + weights.intermediate[1]
-        intermediate = np.maximum(intermediate, 0.2 * intermediate)
-        logits = np.append(
-            hidden @ weights.classes[0] + weights.classes[1], intermediate @ weights.intensity[0]
-        )
-        logits[2] += weights.intensity[1]
-        macro, micro, intensity = (1.0 / (1.0 + np.exp(np.minimum(-logits, _STEEP)))).tolist()
-        return intensity, macro, micro
+    return bool(torch.count_nonzero(matrices) == torch.count_nonzero(_blocks(matrices, count)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import ModelError
-from streamspot.model.step import StepState
 from streamspot.model.weights import Model
 from streamspot.types import RegionMotion, Score
 
@@ -26,15 +26,12 @@ class ModelStream:
     """
 
     def __init__(self, model: Model) -> None:
-        self._step: Callable[[NDArray[np.float32]], Sequence[float]]
-        if model.single is not None:
-            self._step = StepState(model.single).step
-        else:
-            state = model.new_state(1)
-            self._step = lambda moved: model.step(moved[None], state)[0].tolist()
-        self._look_ahead, self._ticks = model.config.look_ahead, 0
-        self._pending: deque[tuple[int, float, int]] = deque()
+        self._judge, self._look_ahead = model.judge, model.config.look_ahead
+        self._row = self._judge.open()
+        self._close = weakref.finalize(self, self._judge.close, self._row)
         self._still = np.zeros((model.config.regions, 2), np.float32)
+        self._pending: deque[tuple[int, float, int]] = deque()
+        self._ticks = 0
         self._finished = False
 
     def push(self, motion: RegionMotion) -> list[Score]:
@@ -43,23 +40,35 @@ class ModelStream:
         Raises:
             ModelError: The stream is finished or the number of regions is not the model's.
         """
-        if self._finished:
-            raise ModelError(f"tick {motion.tick} came after the stream was finished; open a new stream")
-        self._pending.append((motion.tick, motion.pts, motion.frame))
-        return self._advance(motion.displacement)
+        return advance([self], [motion])[0]
 
     def finish(self) -> list[Score]:
         """End the segment and return the scores held back, the last ``look_ahead`` of it."""
         scores: list[Score] = []
         while self._pending:
-            scores += self._advance(self._still)
+            scores += advance([self], [None])[0]
         self._finished = True
+        self._close()
         return scores
 
-    def _advance(self, displacement: NDArray[np.float32]) -> list[Score]:
-        intensity, macro, micro = self._step(displacement)
+    def _displacement(self, motion: RegionMotion | None) -> NDArray[np.float32]:
+        """Return what moves in the next tick; None stands for the time after the end, in which nothing does."""
+        if motion is None:
+            return self._still
+        if self._finished:
+            raise ModelError(f"tick {motion.tick} came after the stream was finished; open a new stream")
+        self._pending.append((motion.tick, motion.pts, motion.frame))
+        return motion.displacement
+
+    def _complete(self, scores: Sequence[float]) -> list[Score]:
         self._ticks += 1
         if self._ticks <= self._look_ahead:
             return []
-        tick, pts, frame = self._pending.popleft()
-        return [Score(tick, pts, frame, intensity, macro, micro)]
+        return [Score(*self._pending.popleft(), *scores)]
+
+
+def advance(streams: Sequence[ModelStream], motions: Sequence[RegionMotion | None]) -> list[list[Score]]:
+    """Take one tick of several streams of one model at once; return what each completes, see ``ModelStream.push``."""
+    moved = [one._displacement(motion) for one, motion in zip(streams, motions, strict=True)]  # noqa: SLF001
+    scores = streams[0]._judge.take([one._row for one in streams], np.stack(moved)).tolist()  # noqa: SLF001
+    return [one._complete(three) for one, three in zip(streams, scores, strict=True)]  # noqa: SLF001

@@ -6,8 +6,6 @@ is centred on the tick, as in the paper.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -89,19 +87,6 @@ class _Stage(nn.Module):
         return mixed.view(batch, nodes, ticks, width).transpose(1, 2)
 
 
-@dataclass(slots=True)
-class WindowState:
-    """What the encoder remembers of S streams; its size never changes.
-
-    Attributes:
-        ticks: (S,) int64, steps taken.
-        motion: (S, 16, 2R), the last displacements, oldest first.
-    """
-
-    ticks: Tensor
-    motion: Tensor
-
-
 class WindowTransformer(nn.Module):
     """Features of each tick from its window C[n-16..n] - C[n-16]; temporal lengths 17, 9, 5, 3, 1."""
 
@@ -147,21 +132,3 @@ class WindowTransformer(nn.Module):
     def pieces(self, motion: Tensor) -> Tensor:
         """Return the last 16 displacements of every tick, (B, T, 16, 2R)."""
         return functional.pad(motion, (0, 0, self.taps - 1, 0)).unfold(1, self.taps, 1).transpose(2, 3)
-
-    def new_state(self, streams: int) -> WindowState:
-        """Return the state of so many streams that have seen nothing."""
-        device = self.embed.weight.device
-        return WindowState(
-            torch.zeros(streams, dtype=torch.int64, device=device),
-            torch.zeros(streams, self.taps, 2 * self.config.regions, device=device),
-        )
-
-    def stepper(self) -> WindowTransformer:
-        """Return what takes one tick at a time."""
-        return self
-
-    def advance(self, motion: Tensor, state: WindowState) -> Tensor:
-        """Take one tick of S streams, (S, 2R), changing their state in place, and return their features (S, D)."""
-        state.motion.copy_(torch.cat((state.motion[:, 1:], motion[:, None]), 1))
-        state.ticks += 1
-        return self.encode(state.motion)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import threading
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -18,15 +21,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamspot.errors import ModelError
-from streamspot.model.causal import CausalStepper
 from streamspot.model.config import ModelConfig
+from streamspot.model.graph import GraphedStep
+from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
-from streamspot.model.step import StepWeights
+from streamspot.model.step import CausalStep, State, Step, WindowStep
 from streamspot.shipped import shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 DEFAULT = "streamspot-base"
+
+_LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
+_LOADING = threading.Lock()
 
 
 def _device(name: str) -> torch.device:
@@ -50,6 +57,7 @@ class Model:
         config: The network's configuration.
         provenance: How the weights came about: protocol, seed, commit, …
         spotting: Decoder settings that suit these weights' curves, where they differ from a stream's defaults.
+        network: Their network; not to be changed.
         device: Where the computation runs.
     """
 
@@ -65,12 +73,8 @@ class Model:
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
         self.device = _device(device)
-        self._network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
-        self._stepper: Any = self._network.encoder.stepper()
-        self.single: StepWeights | None = None
-        """The weights for the NumPy step of one stream (see ``step``); None on a GPU and for a transformer."""
-        if self.device.type == "cpu" and isinstance(self._stepper, CausalStepper):
-            self.single = StepWeights(self._network, self._stepper)
+        self.network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
+        self._step = self._make_step()
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
@@ -107,6 +111,17 @@ class Model:
             raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
         return cls(network, about[0], spotting=about[1], device=str(place))
 
+    @classmethod
+    def shared(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+        """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
+        path, place = _find(name_or_path), str(_device(device))
+        about = path.stat()
+        key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
+        with _LOADING:
+            if (model := _LOADED.get(key)) is None:
+                model = _LOADED[key] = cls.load(path, device=place)
+        return model
+
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, provenance and decoder settings to one safetensors file.
 
@@ -119,7 +134,7 @@ class Model:
             "provenance": json.dumps(self.provenance, sort_keys=True),
             "spotting": json.dumps(self.spotting, sort_keys=True),
         }
-        weights = {key: value.contiguous().cpu() for key, value in self._network.state_dict().items()}
+        weights = {key: value.contiguous().cpu() for key, value in self.network.state_dict().items()}
         try:
             save_file(weights, path, metadata)
         except (SafetensorError, OSError) as error:
@@ -136,7 +151,7 @@ class Model:
         """
         found = hashlib.sha256(self.config.to_json().encode())
         found.update(json.dumps(self.spotting, sort_keys=True).encode())
-        for name, value in sorted(self._network.state_dict().items()):
+        for name, value in sorted(self.network.state_dict().items()):
             array = value.cpu().contiguous().numpy()
             found.update(f"{name} {array.dtype.str} {array.shape}".encode())
             found.update(array.tobytes())
@@ -145,39 +160,68 @@ class Model:
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(weight.numel() for weight in self._network.parameters())
+        return sum(weight.numel() for weight in self.network.parameters())
 
     @torch.inference_mode()
     def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
         """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        return self._network(motion, lengths)  # type: ignore[no-any-return]
+        return self.network(motion, lengths)  # type: ignore[no-any-return]
 
-    def new_state(self, streams: int = 1) -> Any:
-        """Return the state of so many streams that have seen nothing; its ``ticks`` (S,) count their steps."""
-        return self._stepper.new_state(streams)
+    def torch_step(self) -> Step:
+        """Return what takes one tick in PyTorch, on the model's device."""
+        causal = self.config.encoder == "causal"
+        return CausalStep(self.network, self.device) if causal else WindowStep(self.network)
 
-    @torch.inference_mode()
-    def step(self, motion: Tensor | NDArray[np.float32], state: Any) -> Tensor:
-        """Take one tick of every stream, changing their state in place.
+    def _make_step(self) -> Step:
+        if self.device.type == "cuda":
+            return GraphedStep(self.torch_step())
+        return CausalStep(self.network) if self.config.encoder == "causal" else self.torch_step()
 
-        Motion is (S, R, 2), the state from ``new_state``. Returned are (S, 3): intensity, macro, micro of the tick
-        ``look_ahead`` ticks ago; a stream's first ``look_ahead`` answers speak of ticks before its start.
+    @cached_property
+    def judge(self) -> Judge:
+        """The streams of this model that are judged together, see ``ModelStream``."""
+        return Judge(self.new_state, self.step)
+
+    def new_state(self, streams: int = 1) -> State:
+        """Return the state of so many streams that have seen nothing; its first part counts their steps."""
+        state: State = self._step.new_state(streams)
+        return state
+
+    @torch.no_grad()
+    def step(
+        self, motion: NDArray[np.float32], state: Any, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Take one tick of streams, changing their state in place.
+
+        Args:
+            motion: (S, R, 2) in the configuration's unit; what is not finite counts as 0.
+            state: From ``new_state``.
+            rows: (S,), which streams of the state take a tick, each once; None for all.
+
+        Returns:
+            (S, 3): intensity, macro, micro of the tick ``look_ahead`` ticks ago; the first ``look_ahead`` answers
+            speak of ticks before its start. On a processor their bytes depend on the stream alone, not on the others.
 
         Raises:
             ModelError: The shape does not fit the configuration or the state.
         """
-        motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        streams = len(state.ticks)
-        if motion.shape != (streams, self.config.regions, 2):
+        if rows is None:
+            rows = np.arange(len(state.parts()[0]))
+        wanted = (len(rows), self.config.regions, 2)
+        if motion.shape != wanted:
             raise ModelError(
-                f"motion of shape {tuple(motion.shape)} does not fit {streams} streams of "
-                f"{self.config.name}, which wants ({streams}, {self.config.regions}, 2) "
-                f"in the layout {self.config.layout}"
+                f"motion of shape {tuple(motion.shape)} does not fit {len(rows)} streams of {self.config.name}, "
+                f"which wants {wanted} in the layout {self.config.layout}"
             )
-        features = self._stepper.advance(self._network.prepare(motion).flatten(1), state)
-        output = self._network.judge(features)
-        return torch.cat((output.intensity[:, None], output.classes), 1)
+        scaled = motion.reshape(len(rows), -1) * np.float32(self.config.input_scale)
+        if not math.isfinite(scaled.sum()):
+            scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
+        if isinstance(self._step, CausalStep):
+            with np.errstate(over="ignore"):  # the exponential in a sigmoid that is 0
+                return np.asarray(self._step(scaled, rows, state))
+        moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
+        return np.asarray(self._step(moved, places, state).cpu())
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -11,34 +11,26 @@ import asyncio
 import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamspot.commands import Command, parse
-from streamspot.credentials import redacted
-from streamspot.errors import BrokerError, StreamspotError
+from streamspot.errors import BrokerError
 from streamspot.events import CONTENT_TYPE, encode, topic_name
-from streamspot.mqtt import payloads
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.bridges import Bridge, Message
+from streamspot.mqtt.channel import JSON, TEXT, Channel
 from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff, quiet_loop
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.resend import event_topic
 from streamspot.mqtt.tasks import cancel_all, run_until_first
-from streamspot.stats import Delivery, Stats
-from streamspot.types import Controls, Score, Update
+from streamspot.stats import Delivery
+from streamspot.types import Update
 
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are published again
-_CURVE = 1000  # ticks kept until they are published, the latest
 _LOOK = 1.0  # s between two looks at the journal's file
-_JSON = "application/json"
-_TEXT = "text/plain"
 
 
 class Publisher:
@@ -50,13 +42,9 @@ class Publisher:
     Args:
         url: Address of the broker, see ``Broker.parse``.
         node: Name of this machine or installation; its own for each process.
-        stream: Name of the source.
+        channels: Its streams; they share the connection and the journal.
         journal: Folder of the journal, or its file.
-        measured: What the stream measures of itself, for ``stats``.
         delivery: Kept current here.
-        controls: The settings in force before the first update.
-        on_command: Called, in the event loop, with each command that arrives; None obeys nobody.
-        bridges: What else to publish.
         drain: Seconds to wait for the broker on leaving.
         left: Seconds until the run has to be over, infinite while it goes on.
         fsync: Policy of the journal.
@@ -71,13 +59,9 @@ class Publisher:
         url: str,
         *,
         node: str,
-        stream: str,
+        channels: Sequence[Channel],
         journal: Path,
-        measured: Stats,
         delivery: Delivery,
-        controls: Controls = Controls(),  # noqa: B008 - frozen
-        on_command: Callable[[Command], None] | None = None,
-        bridges: Sequence[Bridge] = (),
         drain: float = 3.0,
         fsync: float = 1.0,
         left: Callable[[], float] = lambda: math.inf,
@@ -86,25 +70,20 @@ class Publisher:
         broker = Broker.parse(url)
         broker.tls()
         self._dialler = Dialler(broker) if client_id is None else Dialler(broker, client_id)
-        self._node, self._stream = topic_name(node), topic_name(stream)
+        self._node = topic_name(node)
         self._base = f"streamspot/{self._node}"
+        self._channels = {channel.stream: channel for channel in channels}
+        for channel in channels:
+            channel.below(self._node)
         self._journal = Journal(journal, fsync=fsync)
         self._look = min(fsync, _LOOK) or _LOOK
-        self._measured = measured
         self._delivery = delivery
         delivery.address = broker.address
         self._births = 0
         self._shared = False
-        self._on_command = on_command
         self._forged: set[str] = set()  # topics of ours on which somebody said that we are not online
-        self._bridges = bridges
-        self._messages: deque[Message] = deque(maxlen=200)
         self._drain = drain
         self._left = left
-        self._last = Update(controls=controls)
-        self._published: object = None  # what was last published on ``state``
-        self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
-        self._errors: deque[str] = deque(maxlen=20)
         self._queued = asyncio.Event()
         self._closing = asyncio.Event()
         self._open = contextlib.ExitStack()
@@ -135,28 +114,22 @@ class Publisher:
             self._delivery.state = "stopped"
             self._open.close()
 
-    async def take(self, update: Update) -> None:
-        """Take an update; its events survive the death of this process when this returns."""
+    async def take(self, stream: str, update: Update) -> None:
+        """Take an update of a stream; its events survive the death of this process when this returns."""
         for event in update.events:
             decided = datetime.fromisoformat(event.decided_at.time).timestamp()
             self._journal.append(encode(event, node=self._node), decided)
-        for bridge in self._bridges:
-            self._messages.extend(bridge.update(update))
-        self._curve.extend(update.scores)
-        self._errors.extend(redacted(message) for message in update.messages)
-        self._last = update
+        channel = self._channels[topic_name(stream)]
+        channel.take(update)
         if update.events:
             self._count()
-        if update.events or self._messages:
+        if update.events or channel.messages:
             self._queued.set()
 
     def complain(self, message: str) -> None:
-        """Publish a sentence on ``…/error``; the same once, and if many wait the oldest goes. In any thread."""
-        if (message := redacted(message)) not in self._errors:
-            self._errors.append(message)
-
-    def _topic(self, name: str) -> str:
-        return f"{self._base}/{self._stream}/{name}"
+        """Publish a sentence on every stream's ``…/error``; in any thread."""
+        for channel in self._channels.values():
+            channel.complain(message)
 
     def _count(self) -> None:
         """Take over the journal's counts and its trouble."""
@@ -215,22 +188,16 @@ class Publisher:
     async def _birth(self, connection: Connection) -> None:
         """Publish state, bridges and status, which a restarted broker may have forgotten; the node's status last."""
         self._births += 1
-        for topic in (f"{self._base}/status", self._topic("status")):
-            await connection.client.subscribe(topic, qos=1)
-        if self._on_command is not None:
-            await connection.subscribe_unretained(self._topic("set"))
-        await self._publish_state(connection)
-        for bridge in self._bridges:
-            self._messages.extendleft(bridge.announce())
-        await connection.publish(self._topic("status"), b"online", retain=True, kind=_TEXT)
-        await connection.publish(f"{self._base}/status", b"online", retain=True, kind=_TEXT)
+        await connection.client.subscribe(f"{self._base}/status", qos=1)
+        for channel in self._channels.values():
+            await channel.birth(connection)
+        await connection.publish(f"{self._base}/status", b"online", retain=True, kind=TEXT)
 
     async def _farewell(self, connection: Connection) -> None:
         """Announce a clean end."""
-        self._last = replace(self._last, faces={})
-        await self._publish_state(connection)
-        await connection.publish(self._topic("status"), b"stopped", retain=True, kind=_TEXT)
-        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=_TEXT)
+        for channel in self._channels.values():
+            await channel.farewell(connection)
+        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
         """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
@@ -244,17 +211,19 @@ class Publisher:
                     self.complain("a line of the journal is damaged and was left out; check the disk")
                 self._journal.ack(payload)
                 self._count()
-            while self._messages:
-                message = self._messages[0]
-                await connection.publish(message.topic, message.payload, retain=message.retain, kind=_JSON)
-                with contextlib.suppress(ValueError):  # dropped meanwhile to make room
-                    self._messages.remove(message)
+            for messages in (channel.messages for channel in self._channels.values()):
+                while messages:
+                    message = messages[0]
+                    await connection.publish(message.topic, message.payload, retain=message.retain, kind=JSON)
+                    with contextlib.suppress(ValueError):  # dropped meanwhile to make room
+                        messages.remove(message)
             if self._closing.is_set():
                 return
             await self._queued.wait()
 
     async def _listen(self, connection: Connection) -> None:
         """Obey commands and guard our status until the connection breaks."""
+        commanded = {channel.topic("set"): channel for channel in self._channels.values()}
         async for message in connection.client.messages:
             topic, payload = str(message.topic), message.payload
             if topic.endswith("/status"):
@@ -262,17 +231,9 @@ class Publisher:
                     self._forged.add(topic)
                 elif message.retain and payload == b"online" and topic == f"{self._base}/status":
                     self._warn_of_another()
-            elif topic == self._topic("set") and not message.retain and payload:
+            elif topic in commanded and not message.retain and payload:
                 # a retained command was meant for another time, and an empty one deletes that
-                self._obey(payload)
-
-    def _obey(self, payload: object) -> None:
-        try:
-            command = parse(payload if isinstance(payload, bytes) else b"")
-            if self._on_command is not None:
-                self._on_command(command)
-        except StreamspotError as error:
-            self.complain(str(error))
+                commanded[topic].obey(payload)
 
     def _warn_of_another(self) -> None:
         """Say, once, that the node was online before our first birth; later we may hear ourselves."""
@@ -285,31 +246,17 @@ class Publisher:
 
     async def _report(self, connection: Connection) -> None:
         """Publish curve, state, errors and stats until the connection breaks."""
-        published = time.monotonic()
-        await self._publish_stats(connection)
+        channels, published = list(self._channels.values()), time.monotonic()
+        for channel in channels:
+            await channel.publish_stats(connection, self._delivery)
         while True:
             await asyncio.sleep(_BATCH)
             due = time.monotonic() - published >= _REPEAT
-            while self._curve:
-                part = [self._curve.popleft() for _ in range(min(len(self._curve), payloads.TICKS))]
-                payload = payloads.intensity(part)
-                await connection.publish(self._topic("intensity"), payload, qos=0, kind=_JSON, expiry=5)
-            if due or payloads.state_key(self._last) != self._published:
-                await self._publish_state(connection)
+            for channel in channels:
+                await channel.report(connection, due=due)
             while self._forged:  # by another process of the node, its will, or anybody
-                await connection.publish(self._forged.pop(), b"online", retain=True, kind=_TEXT)
-            while self._errors:
-                message = payloads.error(self._errors[0])
-                await connection.publish(self._topic("error"), message, kind=_JSON)
-                self._errors.popleft()
+                await connection.publish(self._forged.pop(), b"online", retain=True, kind=TEXT)
             if due:
                 published = time.monotonic()
-                await self._publish_stats(connection)
-
-    async def _publish_state(self, connection: Connection) -> None:
-        self._published = payloads.state_key(self._last)
-        await connection.publish(self._topic("state"), payloads.state(self._last), retain=True, kind=_JSON)
-
-    async def _publish_stats(self, connection: Connection) -> None:
-        payload = payloads.stats(self._measured, self._delivery)
-        await connection.publish(self._topic("stats"), payload, kind=_JSON, expiry=60)
+                for channel in channels:
+                    await channel.publish_stats(connection, self._delivery)

@@ -24,7 +24,7 @@ _STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
 
 
 class OscSink:
-    """Sends the state and the intensity of one face, the lowest-numbered one in view.
+    """Sends the state and the intensity of each of so many faces.
 
     VRChat: ``/avatar/parameters/StreamspotState`` (int: 0 neutral, 1 macro, 2 micro),
     ``…/StreamspotIntensity`` (float in [0, 1], in steps of 1/255 as avatars synchronise it) and
@@ -34,12 +34,13 @@ class OscSink:
     Args:
         url: ``vrchat://host[:9000]`` or ``vmc://host[:39540]``.
         names: Kind to blend shape, ``macro=NAME,micro=NAME`` or one of the two; empty for the default.
+        faces: How many.
 
     Raises:
         SettingsError: Address or names make no sense, or (on entering) python-osc is missing.
     """
 
-    def __init__(self, url: str, names: str = "") -> None:
+    def __init__(self, url: str, names: str = "", *, faces: int = 1) -> None:
         try:
             parts = urlsplit(url)
             self._port = parts.port or _PORTS[parts.scheme]
@@ -53,6 +54,7 @@ class OscSink:
         self._shapes = _shapes(names)
         self._host = parts.hostname or "127.0.0.1"
         self._faces: Mapping[int, FaceState] = {}
+        self._places: list[int | None] = [None] * faces  # whose each is
         self._sent: dict[str, Any] = {}
         self._client: Any = None
         self._task: asyncio.Task[None]
@@ -83,6 +85,9 @@ class OscSink:
     async def take(self, update: Update) -> None:
         """Take over what the faces in view do now; it is sent within 0.05 s."""
         self._faces = update.faces
+        kept = [track if track in update.faces else None for track in self._places]
+        new = iter(sorted(set(update.faces) - set(kept)))
+        self._places = [next(new, None) if track is None else track for track in kept]
 
     async def _run(self) -> None:
         sent = 0.0
@@ -108,16 +113,18 @@ class OscSink:
                 self._client.send_message("/VMC/Ext/Blend/Apply", [])
 
     def _values(self) -> Iterator[tuple[str, Any]]:
-        face = self._faces[min(self._faces)] if self._faces else None
-        state = "neutral" if face is None else face.state
-        intensity = 0.0 if face is None else round(255 * face.intensity) / 255
-        if self._vmc:
-            for kind, shape in self._shapes.items():
-                yield shape, intensity if state == kind else 0.0
-        else:
-            yield "StreamspotState", _STATES[state]
-            yield "StreamspotIntensity", intensity
-            yield "StreamspotActive", face is not None
+        for place, track in enumerate(self._places, 1):
+            face = None if track is None else self._faces.get(track)
+            state = "neutral" if face is None else face.state
+            intensity = 0.0 if face is None else round(255 * face.intensity) / 255
+            end = "" if place == 1 else str(place)
+            if self._vmc:
+                for kind, shape in self._shapes.items():
+                    yield shape + end, intensity if state == kind else 0.0
+            else:
+                yield f"StreamspotState{end}", _STATES[state]
+                yield f"StreamspotIntensity{end}", intensity
+                yield f"StreamspotActive{end}", face is not None
 
 
 def _shapes(names: str) -> dict[Kind, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
 from types import TracebackType
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 _Sample = tuple[str, dict[str, str], float]
-"""Suffix of the name, labels beside node and stream, value."""
+"""Suffix of the name, labels beside the node, value."""
 _TIMEOUT = 5  # s after which a connection that says nothing is closed
 
 
@@ -36,10 +36,9 @@ class MetricsServer:
         port: The port, once it is open.
 
     Args:
-        measured: What is served of the stream.
+        measured: What is served of each stream; its name is a label.
         delivery: What is served of the delivery to a broker.
         node: Label of every figure.
-        stream: Label of every figure.
         host: Address to listen at.
         port: 0 takes a free one.
 
@@ -49,17 +48,16 @@ class MetricsServer:
 
     def __init__(
         self,
-        measured: Stats,
+        measured: Sequence[Stats],
         delivery: Delivery,
         *,
         node: str,
-        stream: str,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.port = port
         self._host = host
-        self._figures = _Figures(measured, delivery, {"node": node, "stream": stream})
+        self._figures = _Figures(measured, delivery, node)
         self._server: _Server
 
     async def __aenter__(self) -> Self:
@@ -85,71 +83,81 @@ class MetricsServer:
 
     async def take(self, update: Update) -> None:
         """Count the events."""
-        self._figures.events.update((event.phase, event.kind) for event in update.events)
+        self._figures.events.update((event.stream, event.phase, event.kind) for event in update.events)
 
 
 class _Figures(Collector):
     """The figures as they are at the moment they are asked for."""
 
-    def __init__(self, measured: Stats, delivery: Delivery, labels: dict[str, str]) -> None:
-        self.events: Counter[tuple[Phase, Kind]] = Counter()
-        self._measured = measured
+    def __init__(self, measured: Sequence[Stats], delivery: Delivery, node: str) -> None:
+        self.events: Counter[tuple[str, Phase, Kind]] = Counter()
+        self._streams = measured
         self._delivery = delivery
-        self._labels = labels
+        self._node = node
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        measured, delivery = self._measured, self._delivery
-        yield self._counter("frames", "Frames processed.", measured.frames)
-        yield self._counter(
-            "dropped_frames", "Frames dropped because a newer one was there.", measured.dropped
-        )
-        yield self._counter("faceless_frames", "Frames without a face.", measured.faceless)
-        yield self._gauge("fps", "Frames processed a second.", measured.fps)
+        delivery = self._delivery
+        yield self._counter("frames", "Frames processed.", self._each("frames"))
+        text = "Frames dropped because a newer one was there."
+        yield self._counter("dropped_frames", text, self._each("dropped"))
+        yield self._counter("faceless_frames", "Frames without a face.", self._each("faceless"))
+        yield self._gauge("fps", "Frames processed a second.", self._each("fps"))
         yield self._stages()
         yield self._events()
-        yield self._gauge("broker_online", "1 while the broker is connected.", delivery.state == "online")
-        yield self._gauge("events_queued", "Events that the broker does not have yet.", delivery.queued)
-        yield self._counter(
-            "events_acknowledged", "Events that the broker has acknowledged.", delivery.acknowledged
-        )
-        yield self._counter(
-            "events_lost", "Events dropped undelivered, by a bound of the journal.", delivery.lost
-        )
-        about = {"version": __version__, "model": measured.model}
-        yield self._metric("build_info", "gauge", "1; its labels say what runs.", [("", about, 1)])
+        online = float(delivery.state == "online")
+        yield self._gauge("broker_online", "1 while the broker is connected.", [("", {}, online)])
+        text = "Events that the broker does not have yet."
+        yield self._gauge("events_queued", text, [("", {}, delivery.queued)])
+        text = "Events that the broker has acknowledged."
+        yield self._counter("events_acknowledged", text, [("", {}, delivery.acknowledged)])
+        text = "Events dropped undelivered, by a bound of the journal."
+        yield self._counter("events_lost", text, [("", {}, delivery.lost)])
+        about: list[_Sample] = [
+            ("", {"stream": one.stream, "version": __version__, "model": one.model}, 1)
+            for one in self._streams
+        ]
+        yield self._metric("build_info", "gauge", "1; its labels say what runs.", about)
 
     def _stages(self) -> Metric:
         samples: list[_Sample] = []
-        for stage, latency in self._measured.stages.items():
-            p50, p99 = latency.quantiles()
-            samples += [
-                ("", {"stage": stage, "quantile": "0.5"}, p50),
-                ("", {"stage": stage, "quantile": "0.99"}, p99),
-                ("_sum", {"stage": stage}, latency.total),
-                ("_count", {"stage": stage}, latency.count),
-            ]
+        for one in self._streams:
+            for stage, latency in one.stages.items():
+                p50, p99 = latency.quantiles()
+                labels = {"stream": one.stream, "stage": stage}
+                samples += [
+                    ("", {**labels, "quantile": "0.5"}, p50),
+                    ("", {**labels, "quantile": "0.99"}, p99),
+                    ("_sum", labels, latency.total),
+                    ("_count", labels, latency.count),
+                ]
         text = "Latency of a stage; quantiles over its last 512 calls."
         return self._metric("stage_seconds", "summary", text, samples)
 
     def _events(self) -> Metric:
         samples: list[_Sample] = [
-            ("_total", {"phase": phase, "kind": kind}, self.events[phase, kind])
+            ("", {"stream": one.stream, "phase": phase, "kind": kind}, self.events[one.stream, phase, kind])
+            for one in self._streams
             for phase in get_args(Phase)
             for kind in get_args(Kind)
         ]
-        return self._metric("events", "counter", "Events reported.", samples)
+        return self._counter("events", "Events reported.", samples)
 
-    def _counter(self, name: str, text: str, value: float) -> Metric:
-        return self._metric(name, "counter", text, [("_total", {}, value)])
+    def _each(self, name: str) -> list[_Sample]:
+        return [("", {"stream": one.stream}, getattr(one, name)) for one in self._streams]
 
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        return self._metric(name, "gauge", text, [("", {}, value)])
+    def _counter(self, name: str, text: str, samples: list[_Sample]) -> Metric:
+        return self._metric(
+            name, "counter", text, [("_total", labels, value) for _, labels, value in samples]
+        )
+
+    def _gauge(self, name: str, text: str, samples: list[_Sample]) -> Metric:
+        return self._metric(name, "gauge", text, samples)
 
     def _metric(self, name: str, kind: str, text: str, samples: list[_Sample]) -> Metric:
         metric = Metric(f"streamspot_{name}", text, kind)
         for suffix, labels, value in samples:
-            metric.add_sample(metric.name + suffix, {**self._labels, **labels}, value)
+            metric.add_sample(metric.name + suffix, {"node": self._node, **labels}, value)
         return metric
 
 
