@@ -19,6 +19,8 @@ from streamspot.fleet.keeper import Keeper
 from streamspot.fleet.lease import Lease, Orders, Question
 from streamspot.fleet.plan import Plan
 from streamspot.loop import run_to_end
+from streamspot.sinks.prometheus import MetricsServer
+from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
 
 _SHORT = 8
@@ -42,6 +44,7 @@ class KeeperActor:
 
     def __init__(self, fleet: str, place: Path, options: dict[str, Any]) -> None:
         self._fleet = fleet
+        self._place = place
         self._options = options
         self._keeper = Keeper(place)
         self._engines: dict[str, Any] = {}
@@ -70,6 +73,10 @@ class KeeperActor:
     def status(self) -> dict[str, Any]:
         """Return engines and sources."""
         return self._keeper.status()
+
+    def journals(self) -> Path:
+        """Return the folder of the journals."""
+        return self._place.parent
 
     def stop(self) -> None:
         """End all engines; their sources are cut off, what is in their journals goes out at the next start."""
@@ -126,9 +133,18 @@ class EngineActor:
     async def _live(self) -> None:
         one_thread()
         capacity = await asyncio.to_thread(cameras, self._options["weights"], self._cpus)
-        engine = FleetEngine(self._link, self._node, capacity)
+        measured: list[Stats] = []
+        delivery = Delivery()
         self._link.about["address"] = ray.util.get_node_ip_address()
-        await engine.live()
+        async with contextlib.AsyncExitStack() as stack:
+            take = None
+            if (port := self._options["metrics"]) is not None:
+                host = "0.0.0.0"  # noqa: S104 - Prometheus comes from another machine
+                server = MetricsServer(measured, delivery, node=self._node, host=host, port=port)
+                await stack.enter_async_context(server)
+                self._link.about["metrics"] = server.port
+                take = server.take
+            await FleetEngine(self._link, self._node, capacity, measured, delivery, take).live()
 
 
 class _RayLink:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from streamspot.fleet.remains import claim, hand_over, left, superseded
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.stats import Delivery, Stats
+from streamspot.types import Update
 
 _PERIOD = 1.0
 """Seconds from one question to the next."""
@@ -54,19 +55,29 @@ class _Held:
 class FleetEngine:
     """The sources of one node; ``live`` runs until it is cancelled.
 
-    Attributes:
-        measured: Of each source that runs.
-        deliveries: Of each, by the lease.
-
     Args:
         keeper: Who grants leases.
         node: The name that the node is drained under.
         capacity: How many cameras of 30 frames a second it can carry.
+        measured: Kept current: of each source that runs.
+        delivery: Kept current: of all of them together.
+        take: Told every update.
     """
 
-    def __init__(self, keeper: KeeperLink, node: str, capacity: float) -> None:
-        self.measured: list[Stats] = []
-        self.deliveries: dict[Lease, Delivery] = {}
+    def __init__(
+        self,
+        keeper: KeeperLink,
+        node: str,
+        capacity: float,
+        measured: list[Stats] | None = None,
+        delivery: Delivery | None = None,
+        take: Callable[[Update], Awaitable[None]] | None = None,
+    ) -> None:
+        self._measured = [] if measured is None else measured
+        self._delivery = delivery or Delivery()
+        self._past = Delivery()  # what leases that are over have delivered
+        self._deliveries: dict[Lease, Delivery] = {}
+        self._take = take
         self._keeper = keeper
         self._node = node
         self._capacity = capacity
@@ -101,7 +112,17 @@ class FleetEngine:
         """Look at the clock, also while an answer does not come."""
         while True:
             self._obey()
+            self._sum()
             await asyncio.sleep(_WATCH)
+
+    def _sum(self) -> None:
+        """Keep ``delivery`` current."""
+        total, each = self._delivery, [self._past, *self._deliveries.values()]
+        total.queued = sum(one.queued for one in each)
+        total.lost = sum(one.lost for one in each)
+        total.acknowledged = sum(one.acknowledged for one in each)
+        online = all(one.state == "online" for one in self._deliveries.values())
+        total.state = "online" if online else "retrying"
 
     def _obey(self) -> None:
         now = time.monotonic()
@@ -143,10 +164,12 @@ class FleetEngine:
         except Exception as error:  # noqa: BLE001 - one source's fault must not end the others
             ending = Ending(f"unexpected {type(error).__name__}: {error}")
         finally:
-            self.deliveries.pop(lease, None)
+            if (delivery := self._deliveries.pop(lease, None)) is not None:
+                self._past.acknowledged += delivery.acknowledged
+                self._past.lost += delivery.lost
             if held.run is not None:
                 held.run.abandon()
-                self.measured[:] = [one for one in self.measured if one is not held.run.stats]
+                self._measured[:] = [one for one in self._measured if one is not held.run.stats]
             del self._held[lease]
             tenancy.end(lease, ending)
 
@@ -156,17 +179,19 @@ class FleetEngine:
         remains = asyncio.create_task(self._take_over(lease, plan))
         try:
             run = await asyncio.to_thread(StreamRun, settings)
-            self.measured.append(run.stats)
+            self._measured.append(run.stats)
             held.run = run
             if held.asked is not None:
                 return
             await asyncio.to_thread(run.load)
-            delivery = self.deliveries[lease] = Delivery()
+            delivery = self._deliveries[lease] = Delivery()
             async with Outputs([run], delivery) as outputs, Engine([run]) as engine:
                 async for _, update in engine:
                     if update.events and superseded(root, lease):
                         raise SettingsError(f"the lease of {lease.source} has gone on to another engine")
                     await outputs.take(run, update)
+                    if self._take is not None:
+                        await self._take(update)
                     if update.session is not None:
                         tenancy.report(lease)
         finally:
