@@ -144,7 +144,10 @@ class EngineActor:
                 await stack.enter_async_context(server)
                 self._link.about["metrics"] = server.port
                 take = server.take
-            await FleetEngine(self._link, self._node, capacity, measured, delivery, take).live()
+            engine = FleetEngine(
+                self._link, self._node, capacity, measured=measured, delivery=delivery, take=take
+            )
+            await engine.live()
 
 
 class _RayLink:

@@ -69,6 +69,7 @@ class FleetEngine:
         keeper: KeeperLink,
         node: str,
         capacity: float,
+        *,
         measured: list[Stats] | None = None,
         delivery: Delivery | None = None,
         take: Callable[[Update], Awaitable[None]] | None = None,
