@@ -33,7 +33,7 @@ from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.journal import Journal
 from streamspot.settings import load_settings
 from streamspot.types import Event
-from tests.brokers import Mosquitto
+from tests.brokers import Mosquitto, free_port
 from tests.small_recordings import write_recording
 
 
@@ -96,16 +96,24 @@ class TwoNodes:
     def __init__(self, nodes: int = 2) -> None:
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
 
-        small: Any = {"object_store_memory": 10**8, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+        os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # this machine may be busy
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **self._small()}
+        )
         self.address = self._cluster.address
         self.nodes: list[Any] = []
         for _ in range(nodes):
             self.add()
 
+    @staticmethod
+    def _small() -> dict[str, int]:
+        """Return what makes a node small, and its agents' ports, for which it would have to wait."""
+        agents = "metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port"
+        return {"object_store_memory": 10**8} | {name: free_port() for name in agents}
+
     def add(self) -> None:
         """Start a node; in the main thread, as Ray wants it."""
-        self.nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=10**8))
+        self.nodes.append(self._cluster.add_node(num_cpus=1, **self._small()))
 
     def kill(self, node_id: str) -> None:
         """Kill the node whose id begins so, with all its processes."""
