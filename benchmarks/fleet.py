@@ -108,7 +108,12 @@ class TwoNodes:
     @staticmethod
     def _small() -> dict[str, int]:
         """Return what makes a node small, and its agents' ports, for which it would have to wait."""
-        agents = "metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port"
+        agents = (
+            "metrics_agent_port",
+            "metrics_export_port",
+            "runtime_env_agent_port",
+            "dashboard_agent_listen_port",
+        )
         return {"object_store_memory": 10**8} | {name: free_port() for name in agents}
 
     def add(self) -> None:

@@ -50,8 +50,8 @@ def fleet(
 ) -> None:
     """Run many sources on a Ray cluster; when a node is lost, drained or full, they go on elsewhere.
 
-    The file is that of a run with several sources. Started again with a changed file, the fleet changes over little by
-    little; other weights are tried by one source first. Ctrl-C leaves the fleet running.
+    The file is that of a run with several sources. Started again with a changed file, the fleet changes over little
+    by little; other weights are tried by one source first. Ctrl-C leaves the fleet running.
 
     [dim]Examples:[/]
       streamspot fleet fleet.yaml --ray head:6379
