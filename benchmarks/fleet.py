@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -121,9 +123,12 @@ class TwoNodes:
         self.nodes.append(self._cluster.add_node(num_cpus=1, **self._small()))
 
     def kill(self, node_id: str) -> None:
-        """Kill the node whose id begins so, with all its processes."""
+        """Kill the node whose id begins so, with all its processes, as when its machine loses power."""
         node = next(one for one in self.nodes if one.node_id.startswith(node_id))
         self.nodes.remove(node)
+        raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+        for process in (raylet, *raylet.children(recursive=True)):
+            process.kill()
         self._cluster.remove_node(node, allow_graceful=False)
 
     def stop(self) -> None:
@@ -179,14 +184,22 @@ class Trial:
         seen = await self.status()
         engine, row = max(seen["engines"].items(), key=lambda one: one[1]["sources"])
         gone = {name: one["epoch"] for name, one in seen["sources"].items() if one["engine"] == engine}
+        lost = time.monotonic()
         await asyncio.to_thread(self.nodes.kill, row["node"])
+        given = None
         silences: dict[str, float] = {}
         while len(silences) < len(gone):
             await asyncio.sleep(0.1)
+            if given is None and engine not in (await self.status())["engines"]:
+                given = time.monotonic() - lost
+                print(f"  the keeper gives its sources away after {given:.1f} s")
             for source in gone.keys() - silences.keys():
                 taken = [when for when, epoch in self.heard.leases[source] if epoch > gone[source]]
                 later = [when for when in self.heard.curve[source] if taken and when > taken[0]]
                 if later:
+                    print(
+                        f"  {source}: taken after {taken[0][0] - lost:.1f} s, first curve after {later[0] - lost:.1f}"
+                    )
                     silences[source] = later[0] - max(w for w in self.heard.curve[source] if w < taken[0])
         return sorted(silences.values())
 
