@@ -198,7 +198,7 @@ class Trial:
                 later = [when for when in self.heard.curve[source] if taken and when > taken[0]]
                 if later:
                     print(
-                        f"  {source}: taken after {taken[0][0] - lost:.1f} s, first curve after {later[0] - lost:.1f}"
+                        f"  {source}: taken after {taken[0] - lost:.1f} s, first curve after {later[0] - lost:.1f}"
                     )
                     silences[source] = later[0] - max(w for w in self.heard.curve[source] if w < taken[0])
         return sorted(silences.values())

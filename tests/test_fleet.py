@@ -73,7 +73,7 @@ def plan_of(tmp_path: Path, broker: str, names: str, **settings: Any) -> Plan:
 @contextlib.asynccontextmanager
 async def fleet(tmp_path: Path, *nodes: str) -> AsyncIterator[tuple[Keeper, dict[str, Direct]]]:
     """Run a keeper and an engine for each node."""
-    keeper = Keeper(tmp_path / "j" / "leases.json")
+    keeper = Keeper(tmp_path / "j")
     links = {node: Direct(keeper) for node in nodes}
 
     async def tick() -> None:
@@ -201,7 +201,7 @@ async def test_a_source_that_is_gone_costs_no_other_and_a_finished_one_rests(
 def test_another_keeper_takes_over_the_table(tmp_path: Path) -> None:
     """Plan, epochs and holders are read from the file; epochs go on."""
     plan = plan_of(tmp_path, "mqtt://127.0.0.1", "a")
-    place = tmp_path / "j" / "leases.json"
+    place = tmp_path / "j"
     first = Keeper(place)
     first.declare(plan)
     first.join("n1-1", "n1", 4.0, {})
@@ -215,7 +215,7 @@ def test_another_keeper_takes_over_the_table(tmp_path: Path) -> None:
     second.tick()
     assert second.answer(Question("n1-2", 1)).leases == (lease._replace(epoch=2),)
     assert not second.answer(Question("n1-1", 3)).known
-    assert json.loads(place.read_text())["leases"]["sources"]["a"]["epoch"] == 2
+    assert json.loads((place / "leases.json").read_text())["sources"]["a"]["epoch"] == 2
 
 
 @pytest.mark.parametrize(

@@ -37,16 +37,16 @@ class KeeperActor:
 
     Args:
         fleet: Name of the fleet.
-        place: File of its table.
+        folder: Of the journals, which takes its table, too.
         options: What an engine takes of its node: ``cpus`` and ``gpus``, None for all; ``metrics``, the port at which
             Prometheus may fetch (0 takes a free one), None for none; ``weights``, to measure with.
     """
 
-    def __init__(self, fleet: str, place: Path, options: dict[str, Any]) -> None:
+    def __init__(self, fleet: str, folder: Path, options: dict[str, Any]) -> None:
         self._fleet = fleet
-        self._place = place
+        self._folder = folder
         self._options = options
-        self._keeper = Keeper(place)
+        self._keeper = Keeper(folder)
         self._engines: dict[str, Any] = {}
         threading.Thread(target=self._watch, name="keeper", daemon=True).start()
 
@@ -76,7 +76,7 @@ class KeeperActor:
 
     def journals(self) -> Path:
         """Return the folder of the journals."""
-        return self._place.parent
+        return self._folder
 
     def stop(self) -> None:
         """End all engines; their sources are cut off, what is in their journals goes out at the next start."""
@@ -197,6 +197,6 @@ def start(plan: Plan, options: dict[str, Any]) -> Any:
         max_concurrency=16,
         scheduling_strategy=NodeAffinitySchedulingStrategy(_head(), soft=True),
     )
-    actor = keeper.remote(plan.name, plan.journals / "leases.json", options)
+    actor = keeper.remote(plan.name, plan.journals, options)
     ray.get(actor.declare.remote(plan))
     return actor

@@ -1,7 +1,8 @@
-"""The keeper: the table of leases with its plan, kept in a file, so that another one can take over."""
+"""The keeper: the table of leases and the plan, kept in files, so that another one can take over."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -19,26 +20,32 @@ class Keeper:
     """Answers engines and the user, from any thread; ``tick`` has to be called about once a second.
 
     Args:
-        place: The file, on storage that outlives a machine.
+        folder: Takes ``leases.json`` and ``plans.json``; on storage that outlives a machine.
     """
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
+    def __init__(self, folder: Path) -> None:
+        self._table, self._plan_file = folder / "leases.json", folder / "plans.json"
         self._lock = threading.RLock()
         self._leases = Leases()
-        self._plans: dict[str, Plan] = {}  # by version of the plan, oldest first; the last one is in force
+        self._plans: dict[str, Plan] = {}  # those that a lease needs and, last, the one in force
         self._about: dict[str, dict[str, Any]] = {}  # what engines say of themselves
-        if place.exists():
-            kept = json.loads(place.read_text(encoding="utf-8"))
-            self._plans = {name: Plan.load(plan) for name, plan in kept["plans"].items()}
-            self._leases.restore(kept["leases"], time.monotonic())
+        if self._table.exists():
+            kept = json.loads(self._plan_file.read_text(encoding="utf-8"))
+            self._plans = {name: Plan.load(plan) for name, plan in kept.items()}
+            self._leases.restore(json.loads(self._table.read_text(encoding="utf-8")), time.monotonic())
 
     def declare(self, plan: Plan) -> None:
         """Take a plan; what runs with other settings is moved over to the new ones little by little."""
         with self._lock:
-            name = json.dumps(plan.dump(), sort_keys=True)
-            self._plans.pop(name, None)
-            self._plans[name] = plan
+            held = {(name, row.granted) for name, row in self._leases.sources.items() if row.engine}
+            self._plans = {
+                name: old
+                for name, old in self._plans.items()
+                if any((one, version(settings)) in held for one, settings in old.sources.items())
+            }
+            self._plans.pop(name := _digest(plan), None)
+            self._plans[name] = plan  # the last one is in force
+            self._save(self._plan_file, {one: plan.dump() for one, plan in self._plans.items()})
             self._leases.declare(plan.wanted())
             self._write()
 
@@ -109,16 +116,16 @@ class Keeper:
             return {"engines": engines, "sources": sources}
 
     def _write(self) -> None:
-        """Write the table before anybody is told of it; plans that no lease needs any more are dropped."""
-        held = {(name, row.granted) for name, row in self._leases.sources.items() if row.engine}
-        last = next(reversed(self._plans), None)
-        for name, plan in list(self._plans.items()):
-            if name != last and not any((one, version(s)) in held for one, s in plan.sources.items()):
-                del self._plans[name]
-        kept = {
-            "plans": {name: plan.dump() for name, plan in self._plans.items()},
-            "leases": self._leases.snapshot(),
-        }
-        self._place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with write_atomically(self._place) as part:
-            part.write_text(json.dumps(kept), encoding="utf-8")
+        """Write the table, before anybody is told of what is in it."""
+        self._save(self._table, self._leases.snapshot())
+
+    @staticmethod
+    def _save(file: Path, content: object) -> None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with write_atomically(file) as part:
+            part.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _digest(plan: Plan) -> str:
+    """Return what stands for a plan."""
+    return hashlib.sha256(json.dumps(plan.dump(), sort_keys=True).encode()).hexdigest()[:12]
