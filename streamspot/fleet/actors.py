@@ -180,12 +180,6 @@ class _RayLink:
             raise ConnectionError(str(error)) from None
 
 
-def _head() -> str:
-    """Return the node whose loss ends the cluster anyway."""
-    heads = [node["NodeID"] for node in ray.nodes() if "node:__internal_head__" in node["Resources"]]
-    return str(heads[0] if heads else ray.get_runtime_context().get_node_id())
-
-
 def start(plan: Plan, options: dict[str, Any]) -> Any:
     """Start a fleet's keeper, or find the one there is, and give it the plan; return it."""
     keeper = ray.remote(KeeperActor).options(
@@ -195,7 +189,7 @@ def start(plan: Plan, options: dict[str, Any]) -> Any:
         max_restarts=-1,
         num_cpus=0,
         max_concurrency=16,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(_head(), soft=True),
+        resources={"node:__internal_head__": 0.001},  # on the node whose loss ends the cluster anyway
     )
     actor = keeper.remote(plan.name, plan.journals, options)
     ray.get(actor.declare.remote(plan))
