@@ -10,7 +10,7 @@ from typing import Any
 
 from streamspot import __version__
 from streamspot.errors import SettingsError, StreamspotError
-from streamspot.processes import Advance, Result, Shared, Task
+from streamspot.processes import Advance, Processes, Result, Shared, Task, Workers
 
 _RETRIES = 5
 """Nodes that a task may lose one after the other."""
@@ -110,6 +110,15 @@ class Cluster:
                 f"the cluster lost a task more than {_RETRIES} times ({type(error).__name__}), perhaps for memory; "
                 "run the same command again, what is finished is kept"
             ) from None
+
+
+def workers(jobs: int, ray: str | None = None, *, gpus: float = 0.0) -> Workers:
+    """Return the workers that a user asks for: this computer's, or those of the Ray cluster at an address.
+
+    Raises:
+        SettingsError: There are none.
+    """
+    return Processes(jobs) if ray is None else Cluster(ray, gpus=gpus)
 
 
 class _Counts:

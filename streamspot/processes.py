@@ -100,19 +100,6 @@ class Processes:
             listener.join(1)
 
 
-def workers(jobs: int, ray: str | None = None, *, gpus: float = 0.0) -> Workers:
-    """Return the workers that a user asks for: this computer's, or those of the Ray cluster at an address.
-
-    Raises:
-        SettingsError: There are none.
-    """
-    if ray is None:
-        return Processes(jobs)
-    from streamspot.cluster import Cluster  # noqa: PLC0415 - an extra
-
-    return Cluster(ray, gpus=gpus)
-
-
 def _start(work: Any, shared: Any, advance: Advance, parent: Connection) -> None:
     """Prepare a process, which exits as soon as the one that started it closes its end of the pipe or dies."""
     _worker.update(work=work, shared=shared, advance=advance)

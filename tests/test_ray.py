@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -13,51 +14,28 @@ from typing import Any
 
 import pytest
 
+from benchmarks.fleet import Trial, TwoNodes, plan
+from streamspot.cluster import connect, workers
 from streamspot.datasets.extract import extract
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Measures
 from streamspot.errors import SettingsError, StreamspotError
-from streamspot.processes import workers
 from streamspot.training.crossval import crossval
 from streamspot.training.settings import TrainSettings
+from tests.brokers import Mosquitto
 from tests.small_data import write_small
 from tests.small_recordings import write_recording
 from tests.test_crossval import TINY
-
-
-class TwoNodes:
-    """Two raylets, the second of which can be killed and replaced."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8}
-        )
-        self.address = self._cluster.address
-        self.second = self.add()
-
-    def add(self) -> Any:
-        self.second = self._cluster.add_node(num_cpus=1, object_store_memory=10**8)
-        return self.second
-
-    def kill(self) -> None:
-        self._cluster.remove_node(self.second, allow_graceful=False)
-
-    def stop(self) -> None:
-        import ray
-
-        ray.shutdown()
-        self._cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[TwoNodes]:
     """Return a cluster of two nodes, or skip where Ray is not installed."""
     pytest.importorskip("ray", reason="Ray is not installed; pip install '.[ray]'")
-    here = Path(__file__).parent
-    paths = [str(here.parent), str(here), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    here = Path(__file__).parent  # modules that workers import by name
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(here.parent), str(here), os.environ.get("PYTHONPATH", "")]
+    )
     found = TwoNodes()
     try:
         yield found
@@ -85,7 +63,7 @@ def test_a_cluster_gives_the_local_results_though_a_node_is_lost(nodes: TwoNodes
         while not list((out / "folds").glob("[!.]*.npz")):
             time.sleep(0.05)
         time.sleep(0.5)
-        nodes.kill()
+        nodes.kill(nodes.nodes[-1].node_id)
         lost.set()
 
     threading.Thread(target=lose_a_node, daemon=True).start()
@@ -119,6 +97,34 @@ def test_what_a_worker_raises_arrives_as_it_is(nodes: TwoNodes) -> None:
     """A task's own error is not tried again and is said in its own words."""
     with pytest.raises(StreamspotError, match=r"^seven is no even number$"):
         list(workers(1, nodes.address)(_halve, 2, [7], lambda _: None))
+
+
+@pytest.mark.slow
+def test_a_fleet_outlives_a_node(nodes: TwoNodes, tmp_path: Path) -> None:
+    """Eight sources report again within 20 s; every event arrives, none under two numbers, and none is left open."""
+    with Mosquitto(tmp_path) as broker:
+        connect(nodes.address)
+        trial = Trial(nodes, plan(tmp_path, broker.url, 8, video=False))
+
+        async def outlive() -> list[float]:
+            listening = asyncio.create_task(trial.heard.listen(broker.url))
+            await trial.settled()
+            await asyncio.sleep(10.0)
+            silences = await trial.lose()
+            await asyncio.sleep(10.0)
+            await trial.end()
+            listening.cancel()
+            return silences
+
+        silences = asyncio.run(outlive())
+    nodes.add()
+    seen = trial.heard.check(trial.fleet.journals)
+    assert seen.pop("events") > 0
+    assert seen.pop("runs") >= 8 + len(silences)
+    seen.pop("repeated")
+    seen.pop("cancelled since the engine was lost")
+    assert set(seen.values()) == {0}, seen
+    assert max(silences) < 20.0
 
 
 def _halve(by: int, number: int, advance: object) -> int:

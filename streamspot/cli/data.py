@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError, SettingsError
 from streamspot.keys import Keys
-from streamspot.processes import workers
 
 app = typer.Typer()
 

@@ -87,7 +87,7 @@ def crossval_command(
     no_ui: Quiet = False,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json."""
-    from streamspot.processes import workers  # noqa: PLC0415 - so is this
+    from streamspot.cluster import workers  # noqa: PLC0415 - so is this
     from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
