@@ -2,9 +2,11 @@
 
 A process publishes numbered events through a proxy to mosquitto and prints each number once the journal has it, as
 any other sink would report it. A persistent subscriber collects what arrives. Meanwhile one fault follows another, of
-every kind in turn: signals to either side, a proxy that cuts, truncates, delays and stalls, a full disk, a damaged
-journal (while nothing is queued), a deleted journal, clocks that jump, revoked rights. At the end all that was
-reported has to be there, in order within each run, and whatever came twice with the same id and bytes. Usage:
+every kind in turn: signals to either side, a proxy that cuts, truncates, delays and stalls, a full disk, a journal
+damaged in ten ways (while nothing is queued), a deleted journal, clocks that jump in a run and between two, revoked
+rights. At the end all that was reported has to be there, in order within each run, and whatever came twice with the
+same id and bytes. The broker is ended only when the subscriber has all that the broker took: mosquitto 2.0.11
+forgets some of what it still has to deliver then, whatever it is told to save. Usage:
 
     python benchmarks/faults.py [--faults 100] [--seed 0]
 
@@ -31,15 +33,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.connection import Connection, Dialler
 
 PUBLISHER = """
 import asyncio, sys, time
 from datetime import datetime, timedelta
-jump, run, folder, url = float(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-now = time.time
-time.time = lambda: now() + jump
 from pathlib import Path
+run, folder, url = sys.argv[1:]
+clock, now = Path(folder).parents[1] / "clock", time.time
+time.time = lambda: now() + float(clock.read_text())
 from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.publisher import Publisher
 from streamspot.stats import Delivery, Stats
@@ -50,7 +52,7 @@ async def main():
     publisher = Publisher(url, node="n", channels=[Channel("s", Stats())], journal=Path(folder), delivery=delivery)
     async with publisher:
         for seq in range(10**9):
-            stamp = (datetime(2026, 1, 1) + timedelta(seconds=jump)).isoformat() + "Z"
+            stamp = (datetime(2026, 1, 1) + timedelta(seconds=float(clock.read_text()))).isoformat() + "Z"
             moment = Moment(tick=seq, frame=seq, pts=seq / 30, time=stamp)
             event = Event(run=run, session="x", stream="s", face=0, expression=f"{run}/s/0-{seq}", phase="onset",
                 kind="macro", seq=seq, onset=moment, apex=None, offset=None, intensity=0.5, score=0.0,
@@ -73,7 +75,7 @@ autosave_on_changes true
 autosave_interval 1
 user root
 """
-RULES = {True: "topic readwrite #\n", False: "topic read #\n"}
+RULES = {True: "topic readwrite #\n", False: "topic read #\ntopic readwrite probe\n"}
 
 
 class Proxy:
@@ -143,7 +145,11 @@ class Trial:
         self.proxy = Proxy(self.port)
         self.reported: list[tuple[str, int]] = []
         self.arrived: dict[str, bytes] = {}
+        self.step(0)
+        self.ways = 0
         self.again = self.forged = self.runs = self.queued = self.lost = 0
+        self.robot: Connection | None = None
+        self.probed = asyncio.Event()
         self.broker: subprocess.Popen[bytes]
         self.publisher: asyncio.subprocess.Process
 
@@ -160,12 +166,17 @@ class Trial:
         binary = str(shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin"))
         self.broker = subprocess.Popen([binary, "-c", str(self.folder / "conf")], stderr=subprocess.DEVNULL)  # noqa: S603
 
-    async def start_publisher(self, jump: float = 0.0) -> None:
-        """Start a run, by a clock that is some seconds off."""
+    def step(self, seconds: int) -> None:
+        """Set the clock of all runs that much off."""
+        (self.folder / "clock.new").write_text(str(seconds))
+        (self.folder / "clock.new").replace(self.folder / "clock")
+
+    async def start_publisher(self) -> None:
+        """Start a run."""
         self.runs += 1
         run, journal = f"r{self.runs}", self.disk / "journal"
         self.publisher = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PUBLISHER, str(jump), run, str(journal), self.url), stdout=subprocess.PIPE
+            *(sys.executable, "-c", PUBLISHER, run, str(journal), self.url), stdout=subprocess.PIPE
         )
         reader = asyncio.get_running_loop().create_task(self._read(self.publisher))
         reader.add_done_callback(lambda _: None)
@@ -183,22 +194,38 @@ class Trial:
                 self.reported.append((words[0].decode(), int(words[1])))
                 self.lost = max(self.lost, int(words[2]))
 
+    async def caught_up(self) -> None:
+        """Wait until the subscriber is there and has all that the broker took before now."""
+        self.probed.clear()
+        while not self.probed.is_set():
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(2.0):
+                    if self.robot is not None:
+                        await self.robot.publish("probe", b"")
+                    await self.probed.wait()
+
     async def _subscribe(self) -> None:
         dialler = Dialler(Broker.parse(f"mqtt://127.0.0.1:{self.port}"), "robot", persistent=True)
         while True:
             with contextlib.suppress(Exception):
                 async with dialler.connect() as connection:
-                    await connection.client.subscribe("streamspot/n/s/event", qos=1)
+                    await connection.client.subscribe([("streamspot/n/s/event", 1), ("probe", 1)])
+                    self.robot = connection
                     async for message in connection.client.messages:
+                        if str(message.topic) == "probe":
+                            self.probed.set()
+                            continue
                         payload = bytes(message.payload)  # type: ignore[arg-type]
                         one = json.loads(payload)["id"]
                         self.again += one in self.arrived
                         self.forged += self.arrived.setdefault(one, payload) != payload
+            self.robot = None
             await asyncio.sleep(0.1)
 
     def rules(self, *, allowed: bool) -> None:
         """Write the access rules."""
-        (self.folder / "acl").write_text(RULES[allowed])
+        (self.folder / "acl.new").write_text(RULES[allowed])
+        (self.folder / "acl.new").replace(self.folder / "acl")
 
     async def wait(self, longest: float) -> None:
         """Let time pass."""
@@ -228,6 +255,7 @@ class Trial:
 
     async def stop_broker(self, number: signal.Signals) -> None:
         """End the broker and start it again."""
+        await self.caught_up()
         self.broker.send_signal(number)
         self.broker.wait()
         await self.wait(0.5)
@@ -255,7 +283,7 @@ class Trial:
         await self.drained()
         path = self.disk / "journal" / "journal.sqlite"
         size = path.stat().st_size
-        way = self.rng.randrange(10)
+        way, self.ways = self.ways % 10, self.ways + 1
         with path.open("r+b") as file:
             if way < 3:
                 file.truncate((0, 50, size // 2 + 77)[way])
@@ -270,11 +298,14 @@ class Trial:
         await asyncio.sleep(0.2)  # until the next event, which finds out
         await self.wait(3.0)
 
-    async def clock(self) -> None:
-        """Begin another run by another clock."""
-        self.publisher.kill()
-        await self.publisher.wait()
-        await self.start_publisher(self.rng.choice([-(2**30), -8 * 86400, 8 * 86400, 2**30]))
+    async def clock(self, *, running: bool) -> None:
+        """Let the clock jump, as that of a machine without one does: in a run, or between two."""
+        if not running:
+            self.publisher.kill()
+            await self.publisher.wait()
+        self.step(self.rng.choice([0, -(2**30), -8 * 86400, 8 * 86400, 2**30]))
+        if not running:
+            await self.start_publisher()
 
     async def revoke(self) -> None:
         """Take the rights to publish away for a while."""
@@ -291,6 +322,7 @@ class Trial:
             "publisher SIGTERM": lambda: self.end_publisher(signal.SIGTERM),
             "publisher SIGSTOP": lambda: self.pause(self.publisher),
             "broker SIGTERM": lambda: self.stop_broker(signal.SIGTERM),
+            "broker SIGKILL": lambda: self.stop_broker(signal.SIGKILL),
             "broker SIGSTOP": lambda: self.pause(self.broker),
             "proxy reset": lambda: self.harm("reset", 0.1),
             "proxy truncate": lambda: self.harm("truncate", 0.5),
@@ -298,7 +330,8 @@ class Trial:
             "proxy stall": lambda: self.harm("stall", 6.0),
             "journal damaged": self.damage,
             "journal deleted": self.delete,
-            "clock": self.clock,
+            "clock steps in a run": lambda: self.clock(running=True),
+            "clock steps between runs": lambda: self.clock(running=False),
             "rights revoked": self.revoke,
         }
         if self.small:

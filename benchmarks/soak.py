@@ -1,8 +1,11 @@
-"""Whether a stream grows or slows: ``python benchmarks/soak.py [--ticks 108000] [--frames 6000]``.
+"""Whether a stream grows or slows: ``python benchmarks/soak.py [--ticks 108000] [--frames 6000] [--minutes 0]``.
 
-Two soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
+Three soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
 an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at
-the end, and the mean cost of a step in the first and in the last tenth.
+the end, and the mean cost of a step in the first and in the last tenth. Sinks: for so many minutes ``streamspot run``
+over a synthetic clip at its own pace, as a process of its own, with every output (mosquitto, ROS, Home Assistant,
+recording, events, curve, both tables, avatar, metrics that are fetched every 5 s): the slope of its memory by least
+squares over the second half, and the fewest and most descriptors and threads there.
 """
 
 from __future__ import annotations
@@ -10,9 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -107,14 +117,81 @@ def _endless(motions: list[RegionMotion], ticks: int) -> Iterator[RegionMotion]:
         yield RegionMotion(tick, tick / 30, tick, motion.displacement, motion.quality)
 
 
+def soak_sinks(minutes: float, port: int) -> None:
+    """Run a stream with every output; print how its memory, descriptors and threads went.
+
+    Args:
+        minutes: How long.
+        port: The first of two that are free: the broker's and that of the metrics.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        mosquitto = str(shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin"))
+        broker = stack.enter_context(
+            subprocess.Popen([mosquitto, "-p", str(port)], stderr=subprocess.DEVNULL)  # noqa: S603
+        )
+        stack.callback(broker.terminate)
+        files = {"record": "r.motion", "events": "e.jsonl", "intensity": "i.csv", "log": "l.csv"}
+        files |= {"expressions": "x.parquet", "journal": "journal"}
+        source = f"synthetic:seconds={minutes * 60:g},expressions={minutes * 10:.0f}"
+        command = [
+            "run",
+            "--source",
+            source,
+            "--speed",
+            "1",
+            "--broker",
+            f"mqtt://127.0.0.1:{port}",
+            "--no-ui",
+        ]
+        command += ["--ros", "--homeassistant", "--osc", "vmc://127.0.0.1:39540", "--metrics", str(port + 1)]
+        command += [word for flag, name in files.items() for word in (f"--{flag}", str(folder / name))]
+        run = stack.enter_context(
+            subprocess.Popen([sys.executable, "-m", "streamspot", *command], stdout=subprocess.DEVNULL)  # noqa: S603
+        )
+        stack.callback(run.terminate)
+        process, began, rows = psutil.Process(run.pid), time.monotonic(), []
+        while time.sleep(5) is None and run.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/metrics") as answer:
+                answer.read()
+            memory = process.memory_info().rss / 1e6
+            row = (time.monotonic() - began) / 3600, memory, process.num_fds(), process.num_threads()
+            rows.append(row)
+            if len(rows) % 12 == 0:
+                print(
+                    f"{60 * row[0]:.1f} min: {memory:.2f} MB, {row[2]} descriptors, {row[3]} threads",
+                    flush=True,
+                )
+            if row[0] * 60 > minutes - 0.5:  # before it ends
+                break
+    hours, memory, *counts = np.array([row for row in rows if row[0] * 120 > minutes]).T
+    figures = {
+        "minutes": minutes,
+        "memory_mb": round(float(memory.mean()), 1),
+        "slope_mb_per_hour": round(float(np.polyfit(hours, memory, 1)[0]), 3),
+    }
+    figures |= {
+        name: [int(count.min()), int(count.max())]
+        for name, count in zip(("descriptors", "threads"), counts, strict=True)
+    }
+    print("sinks", json.dumps(figures), flush=True)
+
+
 def main() -> None:
     """Soak."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ticks", type=int, default=108_000, help="an hour by default")
     parser.add_argument("--frames", type=int, default=6000)
+    parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument(
+        "--port", type=int, default=18833, help="of the broker; the next is that of the metrics"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    measured = soak_frames("synthetic:seconds=20")  # warms up, and gives the motion
+    if options.minutes:
+        soak_sinks(options.minutes, options.port)
+    if options.frames or options.ticks:
+        measured = soak_frames("synthetic:seconds=20")  # warms up, and gives the motion
     if options.frames:
         seconds, expressions = options.frames / 30, max(1, options.frames // 180)
         soak_frames(f"synthetic:seconds={seconds:g},expressions={expressions}")

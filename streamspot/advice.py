@@ -25,7 +25,10 @@ _RATE_FRAMES = 31
 _LOWEST_FPS, _MICRO_FPS = 2.0, 20.0
 """Pictures a second below which nothing is spotted, and no micro-expression."""
 
-_TROUBLES: dict[Trouble, str] = {
+_MILLISECONDS = 4.0
+"""Seconds between two pictures that are more likely milliseconds, of a source of up to 250 pictures a second."""
+
+TROUBLES: dict[Trouble, str] = {
     "small": "too small (eyes under 32 pixels apart): move nearer, or choose a larger picture",
     "outside": "partly out of the picture: move the camera or the chair",
     "turned": "turned away: place the camera in front of it",
@@ -33,6 +36,7 @@ _TROUBLES: dict[Trouble, str] = {
     "seldom": "lost again and again: it must be upright, turned to the camera and well lit",
     "unclear": "covered, blurred or lost in noise: look for what is in front of it, and for more light",
 }
+"""What is wrong with a face, and what helps."""
 
 
 class Advice:
@@ -71,7 +75,7 @@ and large enough in the picture']
                 if one.trouble is not None:
                     self._troubles[one.trouble] += 1
                     if self._troubles[one.trouble] >= _TROUBLE_TICKS:
-                        yield from self._say(one.trouble, f"the face is {_TROUBLES[one.trouble]}")
+                        yield from self._say(one.trouble, f"the face is {TROUBLES[one.trouble]}")
         if not self._seen and pts - self._first >= _PATIENCE_S:
             yield from self._nobody()
         if len(self._times) == _RATE_FRAMES:
@@ -88,7 +92,7 @@ and large enough in the picture']
             yield f"a face was found in {self._seen / self._frames:.0%} of the frames only"
         for trouble, ticks in self._troubles.most_common():
             if ticks >= _TROUBLE_SHARE * self._ticks:
-                yield f"for {ticks / self._ticks:.0%} of its time the face was {_TROUBLES[trouble]}"
+                yield f"for {ticks / self._ticks:.0%} of its time the face was {TROUBLES[trouble]}"
 
     def _nobody(self) -> Iterator[str]:
         waited = self._times[-1] - (self._first or 0.0)
@@ -103,7 +107,13 @@ and large enough in the picture']
         if len(self._times) < 3:
             return
         fps = 1.0 / max(float(np.median(np.diff(self._times))), 1e-6)
-        if fps < _LOWEST_FPS:
+        if 1.0 / fps >= _MILLISECONDS:
+            yield from self._say(
+                "rate",
+                f"the source gives a picture every {1.0 / fps:.0f} s; at least 2 a second are needed (times are "
+                "given in seconds, not in milliseconds)",
+            )
+        elif fps < _LOWEST_FPS:
             yield from self._say(
                 "rate",
                 f"the source gives {_few(fps)} a second; at least 2 are needed, and 20 for micro-expressions",

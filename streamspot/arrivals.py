@@ -31,13 +31,18 @@ class Arrivals:
         self.lost_since: datetime | None = None
         self._stats, self._clock = stats, clock
         self._newest: float | None = None  # None before the first and during a pause
+        self._told = False
         self._pace: deque[float] = deque(maxlen=4096)
 
     def found(self) -> float | None:
-        """Note that a picture has come; return for how many seconds the source was lost, None if it was not."""
+        """Note that a picture has come; return for how many seconds the source was lost, None if that is known."""
         self._newest, before = time.monotonic(), self._stats.no_picture_since
         self.lost_since = self._stats.no_picture_since = None
-        return None if before is None else self._newest - before
+        return None if before is None or self._told else self._newest - before
+
+    def told(self) -> None:
+        """Note that the source has said something: one that speaks while it is lost says itself that it is back."""
+        self._told = True
 
     def missed(self) -> bool:
         """Note that none has come; return whether the source counts as lost from now on."""
@@ -47,7 +52,7 @@ class Arrivals:
             return False
         if time.monotonic() - newest < SILENT_S:
             return False
-        self.lost_since, self._stats.no_picture_since = self._clock.at(newest), newest
+        self.lost_since, self._stats.no_picture_since, self._told = self._clock.at(newest), newest, False
         return True
 
     def rest(self) -> None:

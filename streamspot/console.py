@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
 from rich.console import Console
 
+from streamspot.files import make_private
 from streamspot.settings import state_folder
 
 _LOG_BYTES = 1 << 20
@@ -36,6 +40,34 @@ def terminal_size(console: Console) -> tuple[int, int]:
         if size.columns > 0 and size.lines > 0:
             return size.columns, size.lines
     return console.width, console.height
+
+
+@contextlib.contextmanager
+def suspendable(leave: Callable[[], None], come_back: Callable[[], None]) -> Iterator[None]:
+    """Give the terminal back while Ctrl-Z has stopped the process.
+
+    Where signals cannot be handled, on Windows and in other threads than the first, nothing is done.
+
+    Args:
+        leave: Called before the process stops.
+        come_back: Called when it goes on.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        leave()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # and here it goes on
+        signal.signal(signal.SIGTSTP, stop)
+        come_back()
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def debugging() -> bool:
@@ -116,7 +148,7 @@ class QuietStderr:
             Path(tempfile.gettempdir()) / f"streamspot-{os.getpid()}.log",
         ):
             with contextlib.suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private(path.parent)
                 log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 self.path = path
                 started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from streamspot.errors import SettingsError
+from streamspot.files import make_private
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
 
@@ -84,11 +86,38 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         SettingsError: Its folder does not exist or takes no file, or the path is a folder.
     """
     folder = path.parent
-    if path.is_dir():
+    if kind_of(path) == "folder":
         raise SettingsError(f"{path} is a folder; name another with {flag}")
-    if not folder.is_dir():
+    if kind_of(folder) != "folder":
         raise SettingsError(
             f"{path} cannot be written: there is no folder {folder}; name another with {flag}"
         )
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not os.access(path if kind_of(path) else folder, os.W_OK):
         raise SettingsError(f"{path} cannot be written; name another with {flag}")
+
+
+def check_result(path: Path, ending: str) -> None:
+    """See, before the work, that ``--out`` can be written, and by its ending that no other file is replaced.
+
+    Raises:
+        SettingsError: It cannot, or it has another ending.
+    """
+    if path.suffix != ending:
+        raise SettingsError(f"--out {path} does not end in {ending}; name it {path.stem}{ending}")
+    check_writable(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of ``--out`` before the work, and see that it takes files.
+
+    Raises:
+        SettingsError: It cannot be made, or takes none.
+    """
+    try:
+        make_private(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"{folder} cannot be written ({error.strerror}); name another folder with --out"
+        ) from None

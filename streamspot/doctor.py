@@ -19,6 +19,7 @@ from rich.console import Console
 from streamspot.console import can_draw, terminal_size
 from streamspot.errors import StreamspotError
 from streamspot.face.detectors import make_detector
+from streamspot.files import make_private
 from streamspot.loop import run_to_end
 from streamspot.settings import state_folder
 from streamspot.sources.cameras import list_cameras
@@ -119,7 +120,7 @@ def _camera() -> tuple[Verdict, str]:
 def _state() -> tuple[Verdict, str]:
     folder = state_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"streamspot")
     except OSError as error:

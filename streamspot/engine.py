@@ -94,7 +94,7 @@ class Engine:
             self._going -= 1
             self._failure = self._failure or item
             if item is not None and self._going:
-                return run, Update(messages=(f"{run.name} has ended: {item}",))
+                return run, run.saying(f"{run.name} has ended: {item}")
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

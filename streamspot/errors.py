@@ -33,3 +33,9 @@ class BrokerError(StreamspotError):
 
 class DataError(StreamspotError):
     """A data set or an annotation that cannot be used; names the file, the row and the remedy."""
+
+
+def cut(text: object, most: int = 60) -> str:
+    """Return the start of a text: what a stranger wrote is never repeated whole."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"

@@ -10,20 +10,19 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamspot.errors import StreamspotError
-from streamspot.types import Event, Phase
+from streamspot.errors import DataError, StreamspotError
+from streamspot.types import DECIMALS, Event, Phase
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
-DECIMALS = 6
-"""Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
-
 _TYPE = "io.streamspot.expression.{}.v1"
 MAX_BYTES = 64 * 1024
 """No event is longer."""
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What JSON allows in a text and a terminal would act on: control characters, and those that turn its direction."""
 
@@ -59,8 +58,7 @@ def dumps(value: Mapping[str, Any]) -> bytes:
     Raises:
         StreamspotError: A number is not finite.
     """
-    text = json.dumps(_rounded(value), separators=(",", ":"), ensure_ascii=False)
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    return _tame(_JSON.encode(_rounded(value)))
 
 
 def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
@@ -77,7 +75,7 @@ def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
 
 def encode(event: Event, *, node: str) -> bytes:
     """Return the event as one line of UTF-8 JSON without a line end; the same event gives the same bytes."""
-    return dumps(to_cloudevent(event, node=node).model_dump())
+    return _tame(to_cloudevent(event, node=node).model_dump_json())
 
 
 def decode(payload: bytes | str) -> Event:
@@ -102,6 +100,32 @@ def decode(payload: bytes | str) -> Event:
     return event
 
 
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a file of ``--events``, in its order; repeated ones, and a last line that broke off, once.
+
+    Raises:
+        DataError: It cannot be read, or a line of it is no event.
+    """
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); name a file of --events") from None
+    events: dict[str, Event] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = decode(line)
+        except StreamspotError:
+            if events and number == len(lines) and not line.endswith(b"\n"):
+                break  # the run was killed while it wrote
+            raise DataError(
+                f"line {number} of {path} is no event; name a file that streamspot run --events has written"
+            ) from None
+        events.setdefault(event.id, event)
+    return list(events.values())
+
+
 def first_fault(error: Exception) -> str:
     """Return in a few printable words what a validation found first."""
     if not isinstance(error, ValidationError):
@@ -114,6 +138,10 @@ def first_fault(error: Exception) -> str:
 def printable(text: str) -> str:
     """Return a text of others as it may be printed on a terminal: on one line, with nothing the terminal obeys."""
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
+
+
+def _tame(text: str) -> bytes:
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _rounded(value: Any) -> Any:

@@ -1,22 +1,35 @@
-"""Files that are written whole or not at all, and files that grow by whole pieces."""
+"""Files that are written whole or not at all, files that grow by whole pieces, and who may read them."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner only; one that is there stays as it is.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    for one in reversed([folder, *folder.parents]):
+        if not one.is_dir():
+            one.mkdir(0o700, exist_ok=True)
+
+
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes the place of ``path`` when the block ends without an error.
 
     Readers see the old file or the new one, never a part. After an error the old file is untouched and nothing
-    is left behind. The temporary name ends in ``.part``: NumPy adds ``.npz`` to such a path, so hand it an
-    open file.
+    is left behind. A new file is for its owner only, unless it is not ``private``; who may read the old one may
+    read the one that replaces it. The temporary name ends in ``.part``: NumPy adds ``.npz`` to such a path, so hand
+    it an open file.
 
     Example:
         >>> with write_atomically(path) as part:  # doctest: +SKIP
@@ -27,18 +40,24 @@ def write_atomically(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        if private:
+            part.touch(0o600)
         yield part
+        with suppress(FileNotFoundError):
+            shutil.copymode(path, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def append_whole(path: Path, content: bytes) -> None:
-    """Append to a file, all of the content or nothing of it; made if missing.
+    """Append to a file, all of the content or nothing of it; made for its owner only if missing.
 
     Raises:
         OSError: It cannot be written.
     """
+    with suppress(FileExistsError):
+        path.touch(0o600, exist_ok=False)
     with path.open("ab", buffering=0) as file:
         size, written = file.seek(0, os.SEEK_END), 0
         try:

@@ -30,6 +30,7 @@ from streamspot.sinks import Sink
 from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.lsl import LslOutlet
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
 from streamspot.sinks.prometheus import MetricsServer
@@ -83,7 +84,7 @@ class Outputs:
             node = self._settings.name.node or slug(socket.gethostname(), "node")
             # all are made before one is opened, which empties what an earlier run wrote
             shared = list(self._files(node))
-            own = {name: list(self._files_of(run)) for name, run in self._runs.items()}
+            own = {name: list(self._files_of(run, node)) for name, run in self._runs.items()}
             if (
                 self._settings.mqtt.broker is not None
             ):  # the first: what other sinks are told is in the journal
@@ -204,11 +205,11 @@ class Outputs:
         if settings.ros:
             bridges.append(Ros(node, name))
         if settings.homeassistant:
-            bridges.append(HomeAssistant(node, name))
+            bridges.append(HomeAssistant(node, name, commands=settings.commands))
         on_command = partial(self.obey, name) if settings.commands else None
         return Channel(name, run.stats, controls=run.controls, on_command=on_command, bridges=bridges)
 
-    def _files_of(self, run: StreamRun) -> Iterator[Sink]:
+    def _files_of(self, run: StreamRun, node: str) -> Iterator[Sink]:
         """Yield the sinks of one stream alone."""
         output = run.settings.output
         if output.record is not None:
@@ -218,6 +219,8 @@ class Outputs:
             yield IntensityCsv(output.intensity, faces=_several_faces(run), host=self._host)
         if output.osc is not None:
             yield OscSink(output.osc, output.osc_map, faces=run.settings.face.faces)
+        if output.lsl:
+            yield LslOutlet(run, node)
 
     def _files(self, node: str) -> Iterator[Sink]:
         """Yield the sinks that all streams share."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from streamspot.model import Model, ModelStream
 from streamspot.model.stream import advance
 from streamspot.motion.estimator import MotionEstimator
+from streamspot.motion.moved import Movement
+from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting import SpotSettings, Spotter
 from streamspot.state import fold
 from streamspot.types import (
@@ -31,7 +33,7 @@ from streamspot.types import (
 )
 
 _REMEMBERED = 4096
-"""Ticks (136 s) whose frame numbers are kept: longer than any expression may last."""
+"""Ticks (136 s) whose frame numbers and motion are kept: longer than any expression may last."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class _Segment:
 
     scores: ModelStream
     spotter: Spotter
+    movement: Movement
     first: int
     newest: int
     frames: list[int] = field(default_factory=lambda: [0] * _REMEMBERED)
@@ -75,6 +78,8 @@ class Pipeline:
         self.spotting = spotting or SpotSettings.from_sensitivity(0.5, **model.spotting)
         """May be replaced at any time; holds for each face as soon as it is neutral."""
         self._model = model
+        known = LAYOUTS.get(model.config.layout)
+        self._points = () if known is None else known.names  # a data set's own layout has none
         self._estimator = estimator
         self._segments: dict[int, _Segment] = {}
         self._faces: dict[int, FaceState] = {}
@@ -121,6 +126,7 @@ class Pipeline:
             if isinstance(one, FaceMotion):
                 segment.newest = one.motion.tick
                 segment.frames[segment.newest % _REMEMBERED] = one.motion.frame
+                segment.movement.push(one.motion)
                 ticks.append((place, one.motion))
             else:
                 ticks.extend([(place, None)] * self._model.config.look_ahead)
@@ -163,14 +169,18 @@ class Pipeline:
         segment = self._segments.get(one.face)
         if segment is None:
             first = one.motion.tick if isinstance(one, FaceMotion) else 0
-            segment = _Segment(ModelStream(self._model), Spotter(self.spotting), first, first)
+            movement = Movement(self._points, _REMEMBERED)
+            segment = _Segment(ModelStream(self._model), Spotter(self.spotting), movement, first, first)
             self._segments[one.face] = segment
         return segment
 
     def _event(self, face: int, segment: _Segment, seen: Detection) -> Event:
+        def known(tick: int) -> int:
+            return min(max(tick, segment.first), segment.newest)
+
         def moment(tick: int) -> Moment:
-            known = min(max(tick, segment.first), segment.newest)
-            return self.session.moment(known, segment.frames[known % _REMEMBERED])
+            tick = known(tick)
+            return self.session.moment(tick, segment.frames[tick % _REMEMBERED])
 
         if seen.number not in segment.numbers:
             segment.numbers[seen.number] = self._expressions
@@ -193,6 +203,7 @@ class Pipeline:
             offset=None if seen.offset is None else moment(seen.offset),
             intensity=round(seen.intensity, 4),
             score=round(seen.score, 4),
+            moved=() if seen.apex is None else segment.movement.between(known(seen.onset), known(seen.apex)),
             decided_at=moment(seen.decided + config.look_ahead),
             look_ahead=config.look_ahead,
             model=config.name,

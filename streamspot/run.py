@@ -128,6 +128,10 @@ class StreamRun:
         started = self._thread is not None  # before, there is nothing that could hang
         self.ending.ask(self._give_up if started else lambda: None)
 
+    def saying(self, message: str) -> Update:
+        """Return an update in which nothing is new but a sentence for the user."""
+        return replace(self._last, messages=(message,))
+
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
         self._room.release()
@@ -244,7 +248,7 @@ class StreamRun:
             self._give(outcome)
 
     def _give_up(self) -> None:
-        self._give(replace(self._last, messages=("the analysis hangs and is left behind",)))
+        self._give(self.saying("the analysis hangs and is left behind"))
         self._end(None)
 
     def _run(self) -> None:
@@ -280,6 +284,7 @@ class StreamRun:
             except EndOfStream:
                 break
             if messages := self._messages(feed):
+                self._arrivals.told()
                 self._tell(replace(self._last, messages=messages))
             if isinstance(item, Session):
                 self._mend(item.start)
@@ -293,10 +298,9 @@ class StreamRun:
                     self._tell(self._last)
 
     def _found(self) -> None:
-        """Note that a picture has come; when the source was lost, say that it is back."""
+        """Note that a picture has come; when the source was lost and does not say so itself, say that it is back."""
         if (away := self._arrivals.found()) is not None:
-            message = f"{self.source.name} shows pictures again after {away:.0f} s"
-            self._tell(replace(self._last, messages=(message,)))
+            self._tell(self.saying(f"{self.source.name} shows pictures again after {away:.0f} s"))
 
     def _missed(self) -> None:
         """Note that none has come; when that has lasted, cancel what is open and say that the source is lost."""
@@ -370,7 +374,8 @@ class StreamRun:
     def _count(self, frame: Frame, took: float) -> bool:
         """Count a frame and how many seconds it took; return whether a face is in it."""
         stats = self.stats
-        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if stats.live else 0.0
+        paced = stats.live or self.settings.capture.speed != "max"
+        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if paced else 0.0
         stats.stages["total"].add(waited or took)
         stats.frames += 1
         seen = self._estimator is not None and self._estimator.visible > 0

@@ -13,12 +13,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from streamspot.bounds import read_yaml
 from streamspot.credentials import VARIABLES
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, cut
 from streamspot.shipped import settings_file
 from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
 
@@ -141,6 +141,9 @@ class OutputSettings(_Group):
     force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
     osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
+    lsl: bool = Field(
+        False, description="Offer markers and the curve to Lab Streaming Layer in the local network."
+    )
     metrics: int | None = Field(
         None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
     )
@@ -310,7 +313,7 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
         leaf = str(next(part for part in first["loc"] if part in values))
         remedy = _REMEDIES.get(leaf) or first["msg"].replace("Input should", "it should")
         raise SettingsError(
-            f"{leaf} = {values[leaf]!r}{where.get(leaf, '')} is impossible: {remedy}"
+            f"{leaf} = {cut(repr(values[leaf]))}{where.get(leaf, '')} is impossible: {remedy}"
         ) from error
 
 
@@ -326,7 +329,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _unknown(leaf: str, known: Iterable[str], where: str) -> SettingsError:
-    return SettingsError(f"there is no setting {leaf!r}{where}{nearest(leaf, known)}")
+    return SettingsError(f"there is no setting {cut(repr(leaf))}{where}{nearest(leaf, known)}")
 
 
 def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -352,15 +355,15 @@ def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file) or {}
     except OSError as error:
         raise SettingsError(
             f"the settings file {file} cannot be read ({error.strerror}); check its name"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(
-            f"the settings file {file} is not YAML; it holds lines of the form key: value"
-        ) from error
+            f"the settings file {file} is not YAML ({cut(error)}); it holds lines of the form key: value"
+        ) from None
     if not isinstance(content, dict):
         raise SettingsError(f"the settings file {file} holds no keys; it holds lines of the form key: value")
     return {str(key).replace("-", "_"): value for key, value in content.items()}

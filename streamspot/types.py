@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
@@ -171,7 +171,11 @@ class Detection:
 Number = Annotated[int, Field(ge=0, le=2**53)]
 """A count that every JSON parser keeps exactly."""
 
-Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
+DECIMALS = 6
+"""Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
+
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, DECIMALS) + 0.0)]  # + 0.0: never -0.0
+Seconds = Annotated[Rounded, Field(ge=-1e12, le=1e12)]
 
 
 class Moment(BaseModel):
@@ -185,6 +189,22 @@ class Moment(BaseModel):
     time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
         description="Wall-clock time, RFC 3339 with microseconds and Z."
     )
+
+
+Region = Literal[
+    "brow_left", "brow_right", "lid_left", "lid_right", "cheek_left", "cheek_right", "nostril_left", "nostril_right",
+    "mouth_corner_left", "mouth_corner_right", "lips", "chin",
+]  # fmt: skip
+"""A region of the face; left is left in the picture, which is the person's right."""
+
+
+class Moved(BaseModel):
+    """How much of an expression's movement a region made."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    region: Region = Field(description="Left is left in the picture, which is the person's right.")
+    share: Rounded = Field(ge=0, le=1, description="Its share of the movement of all regions.")
 
 
 class Event(BaseModel):
@@ -205,9 +225,12 @@ class Event(BaseModel):
     onset: Moment = Field(description="When the expression began.")
     apex: Moment | None = Field(description="When it was strongest, null while unknown.")
     offset: Moment | None = Field(description="Its last moment, null while unknown.")
-    intensity: float = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
-    score: float = Field(
+    intensity: Rounded = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
+    score: Rounded = Field(
         ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
+    )
+    moved: tuple[Moved, ...] = Field(
+        (), description="Regions that moved most from onset to apex, at most four; empty while unknown."
     )
     decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
     look_ahead: Number = Field(description="Ticks the network looks ahead.")

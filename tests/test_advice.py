@@ -104,6 +104,11 @@ def _advise(times: Iterable[float]) -> list[str]:
     [
         (1.0, 13, "gives 1 picture a second; at least 2 are needed"),
         (1.9, 24, "gives 1.9 pictures a second; at least 2 are needed"),
+        (
+            0.03,
+            31,
+            "a picture every 33 s; at least 2 a second are needed (times are given in seconds, not in milli",
+        ),
         (12.0, 200, "12 pictures a second are analysed; micro-expressions are not observable"),
         (12.0, 10, "12 pictures a second"),
         (25.0, 200, None),

@@ -168,6 +168,14 @@ def test_home_assistant_takes_stopped_for_offline():
         assert told == {"online": "online", "stopped": "offline", "offline": "offline"}
 
 
+def test_home_assistant_is_shown_no_command_where_none_is_obeyed():
+    """With --no-commands there is no switch and no number: pressing them would do nothing."""
+    (message,) = HomeAssistant("n", "cam", commands=False).announce()
+    components = json.loads(message.payload)["components"]
+    assert {part["platform"] for part in components.values()} == {"sensor", "event"}
+    assert b"/set" not in message.payload
+
+
 def test_streams_of_similar_names_are_different_devices():
     """Neither topics nor ids of two streams are ever the same."""
     names = [("lab", "cam-1"), ("lab", "cam_1"), ("lab_cam", "1"), ("lab", "cam.1"), ("lab", "cam_-1")]

@@ -24,7 +24,7 @@ import streamspot
 from streamspot.errors import BrokerError
 from streamspot.loop import run_to_end, watches_sockets
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.connection import Dialler, RefusedError
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.stats import Delivery
 
@@ -240,3 +240,24 @@ def test_private_parts_of_other_libraries_are_these_three_in_the_pinned_versions
         assert hasattr(owner, name) or f"self.{name}" in inspect.getsource(owner), name
     for hook in ("on_publish", "on_socket_register_write", "connect_timeout"):
         assert isinstance(getattr(paho.Client, hook), property), hook
+
+
+async def test_a_refusal_belongs_to_the_message_that_was_refused(tmp_path: Path):
+    """Of messages that are in flight together each learns whether the broker took it: no event is lost so."""
+    (tmp_path / "acl").write_text("topic write yes\n")
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+        async with Dialler(Broker.parse(broker.url + "?version=5")).connect() as connection:
+
+            async def outcomes(topic: str) -> set[str]:
+                found = set()
+                for _ in range(100):
+                    try:
+                        await connection.publish(topic, b"x")
+                        found.add("taken")
+                    except RefusedError as error:
+                        found.add(str(error).partition(";")[0])
+                return found
+
+            refused, taken = await asyncio.gather(outcomes("no"), outcomes("yes"))
+    assert refused == {"the broker refuses messages to no (not authorized)"}
+    assert taken == {"taken"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -94,3 +95,26 @@ def test_debugging_shows_native_chatter(monkeypatch, capfd):
         os.write(2, b"chatter\n")
         assert not quiet.written
     assert capfd.readouterr().err == "chatter\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no job control")
+def test_ctrl_z_gives_the_terminal_back():
+    """The alternate screen is left before the process stops, and drawn anew when it goes on; again and again."""
+    program = (
+        "import os, time\n"
+        "from streamspot.console import suspendable\n"
+        "with suspendable(lambda: os.write(1, b'left\\n'), lambda: os.write(1, b'back\\n')):\n"
+        "    os.write(1, b'ready\\n')\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGTSTP)
+            assert process.stdout.readline() == b"left\n"
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            process.send_signal(signal.SIGCONT)
+            assert process.stdout.readline() == b"back\n"
+        process.kill()

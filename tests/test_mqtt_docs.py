@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
+from brokers import Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo, parse
 from streamspot.errors import BrokerError, SettingsError
@@ -132,10 +132,11 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
             return broker.url.replace("//", f"//{user}@") + "?version=5"
 
         got: asyncio.Queue[Command] = asyncio.Queue()
+        bridges = [Ros("lab", "cam"), HomeAssistant("lab", "cam")]
         publisher = Publisher(
             url("lab-cam"),
             node="lab",
-            channels=[Channel("cam", Stats(), on_command=got.put_nowait)],
+            channels=[Channel("cam", Stats(), on_command=got.put_nowait, bridges=bridges)],
             journal=tmp_path / "j",
             delivery=(delivery := Delivery()),
         )
@@ -165,6 +166,8 @@ async def test_the_access_rules_shown_give_each_what_it_needs_and_no_more(tmp_pa
                 assert (await anext(events)).event.seq == 0
             await asyncio.sleep(0.3)
             assert delivery.state == "online"
+            async with overhear(url("home-assistant"), "homeassistant/#") as announced, asyncio.timeout(5):
+                assert (await announced.get())[0] == "homeassistant/device/streamspot_lab/cam/config"
         assert delivery.queued == 0
 
 

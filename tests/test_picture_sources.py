@@ -69,6 +69,18 @@ def test_what_is_no_picture_does_not_count(tmp_path):
     assert not source.messages
 
 
+def test_a_folders_identity_knows_all_its_pictures(tmp_path):
+    """A copy of a folder has its identity; one with another picture in the middle, of the same size, has not."""
+    for folder in ("a/seq", "b/seq"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(5):
+            cv2.imwrite(str(tmp_path / folder / f"{number}.ppm"), small_picture(number))
+    one, other = (open_source(str(tmp_path / folder)).identity for folder in ("a/seq", "b/seq"))
+    assert one == other
+    cv2.imwrite(str(tmp_path / "b/seq/2.ppm"), small_picture(9))
+    assert open_source(str(tmp_path / "b/seq")).identity != one
+
+
 def _huge() -> bytes:
     """A PNG of 144 megapixels in 140 kB."""
 

@@ -15,14 +15,18 @@ from typing import Any
 import pytest
 
 from benchmarks.fleet import Trial, TwoNodes, plan
+from streamspot.batch import run_batch
 from streamspot.cluster import connect, workers
 from streamspot.datasets.extract import extract
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Measures
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.events import read_events
+from streamspot.settings import load_settings
 from streamspot.training.crossval import crossval
 from streamspot.training.settings import TrainSettings
 from tests.brokers import Mosquitto
+from tests.running import delivered
 from tests.small_data import write_small
 from tests.small_recordings import write_recording
 from tests.test_crossval import TINY
@@ -91,6 +95,20 @@ def test_videos_are_measured_on_a_cluster_as_here(nodes: TwoNodes, tmp_path: Pat
     assert list(outcomes[0].broken) == ["broken"]
     for file in ("annotations.csv", "meta.yaml"):
         assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_folder_of_videos_is_analysed_on_a_cluster_as_here(nodes: TwoNodes, tmp_path: Path) -> None:
+    """The same events and curves, written where the command runs."""
+    (tmp_path / "videos").mkdir()
+    write_recording(tmp_path / "videos" / "a.motion")
+    settings = load_settings({"source": str(tmp_path / "videos")})
+    for name, hands in (("here", workers(1)), ("there", workers(1, nodes.address))):
+        outcome = run_batch(settings, tmp_path / name, workers=hands, progress=lambda *_: None)
+        assert (outcome.done, outcome.broken) == (1, {})
+    here, there = (read_events(tmp_path / name / "a.jsonl") for name in ("here", "there"))
+    assert [delivered(event, "time") for event in here] == [delivered(event, "time") for event in there]
+    assert (tmp_path / "here" / "a.csv").read_bytes() == (tmp_path / "there" / "a.csv").read_bytes()
 
 
 def test_what_a_worker_raises_arrives_as_it_is(nodes: TwoNodes) -> None:

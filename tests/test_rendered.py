@@ -10,6 +10,9 @@ import pytest
 from experiments.shipped.actors import FIRST_SEED, Actor
 from experiments.shipped.heads import SIZE, Clip, HeadModel
 from experiments.shipped.rasterise import rasterise
+from streamspot.face.detectors import make_detector
+from streamspot.face.sight import Sight
+from streamspot.face.tracker import FaceTracker
 
 
 @pytest.fixture
@@ -68,3 +71,18 @@ def test_an_actor_moves_as_the_truth_says(model: HeadModel) -> None:
         inside[max(0, one.onset - 10) : one.offset + 15] = True
     assert actor.acted
     assert not inside.all()
+
+
+@pytest.mark.parametrize(("axis", "degrees", "turned"), [(0, 20, False), (0, -48, True), (1, 18, False)])
+def test_a_turned_head_is_said(model: HeadModel, axis: int, degrees: float, turned: bool) -> None:
+    """Test that a head is called turned where it truly is by more than 35 degrees, and not where by 20."""
+    clip = Clip(model, 5, seconds=2)
+    clip._pose[:] = (0, 0, 0, 0, 0, 1)
+    clip._pose[:, axis] = np.radians(np.minimum(np.arange(60) * 2, abs(degrees)) * np.sign(degrees))
+    tracker, sight = FaceTracker(make_detector(1), 1), Sight()
+    for index in range(0, 60, 2):
+        frame = clip._shot(index, clip.picture(index))
+        faces = tracker.track(frame)
+        sight.look(frame, faces[0] if faces else None, 1.0)
+    tracker.close()
+    assert (sight.trouble == "turned") is turned

@@ -39,10 +39,10 @@ async def test_what_is_watched_over_mqtt_is_what_the_stream_shows(tmp_path: Path
 
             following = asyncio.create_task(follow())
             run.load()
-            async with Outputs(run) as outputs, Engine([run]) as engine:
+            async with Outputs([run]) as outputs, Engine([run]) as engine:
                 asked = False
-                async for _, update in engine:
-                    await outputs.take(update)
+                async for run, update in engine:
+                    await outputs.take(run, update)
                     here.take("s", update)
                     if update.events and not asked:
                         asked = True

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from streamspot import __version__
-from streamspot.cli import data, fleet, inspect, live
+from streamspot.cli import data, fleet, inspect, live, results
 from streamspot.credentials import check_command_line
-from streamspot.errors import StreamspotError
+from streamspot.errors import StreamspotError, cut
 from streamspot.training import cli as training
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def _common(
     """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""
 
 
-for part in (live, inspect, data, training, fleet):
+for part in (live, results, inspect, data, training, fleet):
     app.registered_commands += part.app.registered_commands
 
 
@@ -63,6 +63,7 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         sentence, code = _answer(error)
+        sentence = "\n".join(cut(line, _LINE) for line in sentence.splitlines())
         if sentence:  # none where the help was printed because no command was given
             print(f"streamspot: {sentence}", file=sys.stderr)  # noqa: T201 - the answer
     if code:
@@ -82,5 +83,7 @@ def _answer(error: Exception) -> tuple[str, int]:
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
 
 
+_LINE = 600
+"""Characters of a line of an answer: paths are shorter, and what is longer was not written for a reader."""
 _MISUSE = typer.BadParameter.__mro__[2]
 """A line that cannot be parsed: click's ClickException, of click itself or of the copy that typer carries."""

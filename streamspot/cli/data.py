@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
-from streamspot.errors import DataError, SettingsError
+from streamspot.errors import DataError
+from streamspot.files import write_atomically
 from streamspot.keys import Keys
 
 app = typer.Typer()
@@ -52,11 +53,13 @@ def extract(
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
     from streamspot.datasets.formats import read_format  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
+    from streamspot.destinations import check_folder  # noqa: PLC0415
     from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
     hands = workers(jobs, ray)
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
+    check_folder(out)
     found = read_format(folder if ray is None else folder.absolute(), layout)
     with (
         QuietStderr() as quiet,
@@ -80,7 +83,8 @@ def extract(
         bar.update(task, completed=done, total=done, visible=done > 0)
     report, faults = out / "report.txt", list(outcome.broken.values())
     lines = [*outcome.notes, *(f"left out: {fault}" for fault in faults)]
-    report.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with write_atomically(report) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     again = f", {outcome.resumed} of them measured before" if outcome.resumed else ""
     typer.echo(f"{out}: {outcome.videos} of {len(found.videos)} videos{again}", err=True)
     for note in _first(outcome.notes, "more notes", report):
@@ -123,9 +127,9 @@ def label(
       streamspot label 0 --subject ann
     """
     from streamspot.datasets import label as labelling  # noqa: PLC0415 - loads torch
+    from streamspot.destinations import check_writable  # noqa: PLC0415 - loads OpenCV
 
-    if not out.parent.is_dir():
-        raise SettingsError(f"there is no folder {out.parent}; make it, or name another with --out")
+    check_writable(out)
     playing = labelling.play(source, out.parent, speed)
     name = os.path.relpath(playing.video, out.parent)
     points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamspot.console import QuietStderr
+from streamspot.destinations import check_writable
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
 from streamspot.sources.cameras import list_cameras
@@ -81,38 +82,94 @@ def bench(
     source: Annotated[str, typer.Option(help="Where the frames come from.")] = "synthetic",
     weights: Annotated[str, typer.Option(help="Weights to run.")] = "streamspot-base",
     frames: Annotated[int, typer.Option(min=10, help="How many frames to measure.")] = 600,
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure each number of cameras.")] = 10.0,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw them to this file, .png or .svg (extra train).")
+    ] = None,
 ) -> None:
-    """Measure what a frame costs, beside MediaPipe's face mesh alone on the same frames."""
-    from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
+    """Measure what a frame costs, beside MediaPipe's faces alone, and how many cameras this machine carries.
 
+    With --seconds 0 only the frame is measured. On a machine that others use, compare processor times and ratios.
+    """
+    from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
+    from streamspot.load import carried  # noqa: PLC0415
+
+    for file in filter(None, (output, plot)):
+        check_writable(file, "--json" if file is output else "--plot")
     with QuietStderr():
         result = measure(source, weights, frames)
+        if seconds:
+            result |= carried(source, weights, seconds)
     if output is not None:
-        try:
-            output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(
-                f"{output} cannot be written ({error.strerror}); name another file"
-            ) from error
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if plot is not None:
+        _draw(result, plot)
     _print(result)
 
 
 def _print(result: dict[str, Any]) -> None:
-    yardstick = f"{result['yardstick']} alone"
-    rows = {**result["stages_ms"], "whole frame": result["frame_ms"], yardstick: result["yardstick_ms"]}
-    costs = Table("", "mean ms", "p50 ms", "p99 ms", box=None, title=result["protocol"], title_justify="left")
-    for name, value in rows.items():
-        costs.add_row(name, *(f"{value[key]:.2f}" for key in ("mean", "p50", "p99")))
-    many = Table("device", "streams", "step p50 ms", "p99 ms", "ticks a second", box=None)
-    for row in result["many_streams"]:
-        steps = (f"{row['step_ms'][key]:.2f}" for key in ("p50", "p99"))
-        many.add_row(row["device"], str(row["streams"]), *steps, f"{row['ticks_per_second']:,}")
     console = Console(highlight=False)
+    costs = Table("", "mean ms", "p50 ms", "p99 ms", box=None, title=result["protocol"], title_justify="left")
+    yardsticks = result["yardsticks"]
+    rows = {**result["stages_ms"], "whole frame": result["frame_ms"]}
+    for name, value in (rows | {f"{name} alone": one["ms"] for name, one in yardsticks.items()}).items():
+        costs.add_row(name, *(f"{value[key]:.2f}" for key in ("mean", "p50", "p99")))
     console.print(costs)
+    for where, figures in (("", result), (" beside busy processes", result["beside_busy_processes"])):
+        for name, one in figures["yardsticks"].items():
+            console.print(
+                f"ratio to {name} alone{where}: {one['ratio_of_means']:.2f} (means), "
+                f"{one['ratio_of_p99']:.2f} (p99), {one['ratio_of_processor_time']:.2f} (processor time)"
+            )
     console.print(
-        f"ratio to {yardstick}: {result['ratio_of_means']:.2f} (means), "
-        f"{result['ratio_of_medians']:.2f} (medians); {result['frames_per_second']:.0f} frames a second on one core; "
-        f"landmarks looked for in {result['looked']:.0%} of the frames"
+        f"{result['frames_per_second']:.0f} frames a second on one core; landmarks looked for in "
+        f"{result['looked']:.0%} of the frames"
     )
-    console.print(many)
+    if "cameras" not in result:
+        return
+    many = Table(
+        "cameras at 30 fps", "dropped", "within 40 ms", "processor ms a frame", "cameras a core", box=None
+    )
+    for row in result["cameras"]:
+        name = f"{row['cameras']} of {row['size']}"
+        figures = (
+            f"{row['within_40_ms']:.1%}",
+            f"{row['processor_ms_a_frame']:.2f}",
+            f"{row['cameras_a_core']}",
+        )
+        many.add_row(name, str(row["dropped"]), *figures)
+    steps = Table(
+        "streams of the network", "step p50 ms", "p99 ms", "ticks a second", "kB a stream", box=None
+    )
+    for row in result["streams_of_the_network"]:
+        took = (f"{row['step_ms'][key]:.2f}" for key in ("p50", "p99"))
+        name = f"{row['streams']} on {row['device']}"
+        steps.add_row(name, *took, f"{row['ticks_per_second']:,}", f"{row['kilobytes_a_stream']}")
+    console.print(many, steps, sep="\n")
+    start = ", ".join(
+        f"{name.replace('_', ' ')} {value:.1f} s" for name, value in result["start_up_s"].items()
+    )
+    console.print(f"start-up: {start}")
+
+
+def _draw(result: dict[str, Any], path: Path) -> None:
+    """Draw what a frame costs, stage upon stage, beside the yardsticks."""
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise SettingsError("--plot needs matplotlib; install it with the extra train") from None
+    figure = Figure((7, 3), layout="constrained")
+    axes = figure.subplots()
+    for place, figures in ((1, result), (0, result["beside_busy_processes"])):
+        left = 0.0
+        for number, (name, value) in enumerate(figures["stages_ms"].items()):
+            label = name if place else None
+            axes.barh(place + 0.2, value["mean"], 0.35, left=left, color=f"C{number}", label=label)
+            left += value["mean"]
+        for name, one in figures["yardsticks"].items():
+            axes.barh(place - 0.2, one["ms"]["mean"], 0.35, color="none", edgecolor="0.4")
+            axes.text(one["ms"]["mean"], place - 0.2, f" {name}", va="center", fontsize=8)
+    axes.set(yticks=[1, 0], yticklabels=["alone", "beside busy\nprocesses"], xlabel="mean of a frame, ms")
+    axes.legend(fontsize=8)
+    figure.savefig(path)

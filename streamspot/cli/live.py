@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from streamspot.cli.batch import run_files
 from streamspot.cli.options import with_settings
+from streamspot.cluster import workers
 from streamspot.console import QuietStderr, can_draw, debugging
 from streamspot.dashboard.lines import PlainLines
 from streamspot.dashboard.live import Dashboard
@@ -53,6 +55,20 @@ def run(
         ),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results of many files: --source is a folder of videos or a pattern in quotation "
+            "marks. Files that are finished there are not analysed again."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes for --out. Default: one a core.")
+    ] = os.cpu_count() or 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Analyse the files of --out on this Ray cluster instead."),
+    ] = None,
     **flags: Any,
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
@@ -64,8 +80,15 @@ def run(
       streamspot run --source clip.mp4 --events - --no-ui
       streamspot run --source rtsp://camera/1 --broker mqtt://localhost --faces 2
       streamspot run --source 0 --source 2 --record {stream}.motion
+      streamspot run --source 'videos/*.mp4' --out results
     """
-    run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
+    if out is not None:
+        hands = workers(jobs, ray)
+        if ray is not None:  # every node has to find the files there
+            flags["source"] = [str(Path(one).absolute()) for one in flags["source"] or ()]
+        run_files(load_settings(flags, config), out, hands, draw=ui)
+    else:
+        run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
 
 
 async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:

@@ -17,7 +17,7 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 
 from streamspot.commands import Command, Sensitivity
-from streamspot.console import QuietStderr, terminal_size
+from streamspot.console import QuietStderr, suspendable, terminal_size
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
@@ -84,15 +84,17 @@ class Dashboard:
         with contextlib.suppress(SettingsError):  # no terminal to read keys from
             self._keys.__enter__()
             self._ending = "q quit · ? keys"
+        self._stopping = suspendable(self._hide, self._show)
+        self._stopping.__enter__()
         with self._harmless():
-            self._quiet.console.set_alt_screen(True)
-            self._quiet.console.show_cursor(False)
+            self._show()
             self._draw()  # at once: whatever is loaded next leaves little time to a thread
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._stopping.__exit__(None, None, None)
         self._thread.join(timeout=0.5)
         # A thread that still writes means a terminal that has stopped reading: writing would hang the run.
         if not self._thread.is_alive():
@@ -186,6 +188,17 @@ class Dashboard:
         shown = self._views.shown(elapsed=now - self._started, log=log, ending=self._ending)
         return picture(shown, self._look, width, height)
 
+    def _show(self) -> None:
+        """Take the terminal; all of it is drawn next."""
+        self._quiet.console.set_alt_screen(True)
+        self._quiet.console.show_cursor(False)
+        self._size = (0, 0)
+
+    def _hide(self) -> None:
+        """Give the terminal back."""
+        self._quiet.console.set_alt_screen(False)
+        self._quiet.console.show_cursor(True)
+
     def _draw(self) -> None:
         self._quiet.trim()
         size, now = terminal_size(self._quiet.console), time.monotonic()
@@ -209,15 +222,13 @@ class Dashboard:
             self._keys.restore()
             traceback.print_exc(file=sys.stderr)
             with contextlib.suppress(OSError, ValueError):
-                self._quiet.console.set_alt_screen(False)
-                self._quiet.console.show_cursor(True)
+                self._hide()
                 text = f"The dashboard stopped ({error!r}), the run goes on; details in {self._quiet.path}."
                 self._quiet.console.print(text)
 
     def _leave(self) -> None:
         console = self._quiet.console
-        console.set_alt_screen(False)
-        console.show_cursor(True)
+        self._hide()
         width, height = terminal_size(console)
         output: list[Segment] = []
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):

@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from streamspot.events import printable
+from streamspot.motion.moved import in_words
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Event, Kind
 
@@ -129,14 +130,15 @@ def plain(event: Event) -> str:
     """Return an event as one line of text, the columns of all lines aligned.
 
     Example:
-        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s``
+        ``00:12.433  face 1  macro  offset  1.83 s  peak 0.82  decided +0.27 s  lips 24 %, chin 11 %``
     """
     at, lasted, late = timing(event)
     start = f"{clock(at)}  face {event.face}  {event.kind}  {event.phase:<6}"
     if event.phase == "cancelled":
         return printable(f"{start}  {event.reason or ''}".rstrip())
     length = f"{lasted:.2f} s" if lasted is not None else ""
-    return f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
+    line = f"{start}  {length:>6}  peak {event.intensity:.2f}  decided +{late:.2f} s"
+    return f"{line}  {in_words(event.moved)}".rstrip()
 
 
 def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> str:

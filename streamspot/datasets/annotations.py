@@ -8,14 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import records_of
-from streamspot.errors import DataError
+from streamspot.datasets.tables import FPS, LARGEST, records_of
+from streamspot.errors import DataError, cut
+from streamspot.types import Kind
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
 """The columns of the file; ``fps``, ``frames`` and ``point`` may be left out."""
 
 MISSING = (20, 10)
 """Frames after the onset at which an offset and an apex that are missing are assumed (the paper's code)."""
+
+AROUND = {"macro": 10, "micro": 5}
+"""Frames on either side of a point that stand for the expression where nothing else of it is known."""
 
 _SHOWN = 8
 """Faults that are told in full."""
@@ -48,13 +52,13 @@ class Annotated:
         """
         kept, final = [], frames - 1
         for row, one in zip(self.rows, self.instances, strict=True):
-            last = max(one.apex, one.point or 0, one.offset - 1 if strict else 0)
+            last = max(one.apex, one.point or 0, one.offset - 1 if strict and one.bounded else 0)
             if last > final:
                 what = f"frame {last} lies behind the last, {final}"
                 faults.add(
                     f"{where}, row {row}", what, "number frames from 0 and check that the video is whole"
                 )
-            elif one.offset > final:
+            elif one.bounded and one.offset > final:
                 what = f"offset {one.offset} lies behind the last frame, taken as {final}"
                 faults.assume(f"{where}, row {row}", what)
             kept.append(replace(one, offset=min(one.offset, final)))
@@ -105,15 +109,19 @@ def annotate(
 
     ``frames`` are onset, apex and offset as the file counts them from ``first`` (0 or 1) on, None where it does not
     say; the point counts from 0. A missing offset becomes onset + ``missing[0]``, a missing apex or one outside the
-    instance becomes onset + ``missing[1]`` or the middle of a shorter instance (the rules of the paper's code).
+    instance becomes onset + ``missing[1]`` or the middle of a shorter instance (the rules of the paper's code). Where
+    only the point is given the expression is not bounded: it stands for ``AROUND`` frames on either side.
     """
     onset, apex, offset = (None if frame is None else frame - first for frame in frames)
     if onset == -1 and first == 1:  # some rows say onset 0 in files that count from 1
         faults.assume(where, "onset 0 in a table that counts from 1, taken as the first frame")
         onset = 0
     if kind not in KINDS:
-        faults.add(where, f"kind is {kind!r}", "write macro or micro")
+        faults.add(where, f"kind is {cut(repr(kind))}", "write macro or micro")
         return
+    bounded = point is None or not onset is apex is offset is None
+    if point is not None and not bounded:
+        onset, apex, offset = max(0, point - AROUND[kind]), point, point + AROUND[kind]
     if onset is None or onset < 0:
         faults.add(where, f"onset is {onset}", "give the first frame of the expression, 0 or more")
         return
@@ -130,7 +138,8 @@ def annotate(
         faults.assume(where, f"{said}, taken as {apex}")
     if point is not None and not onset <= point <= offset:
         faults.assume(where, f"point {point} lies outside {onset}-{offset} and is used as it is")
-    video.instances.append(Instance("macro" if kind == "macro" else "micro", onset, apex, offset, point))
+    named: Kind = "macro" if kind == "macro" else "micro"
+    video.instances.append(Instance(named, onset, apex, offset, point, bounded))
     video.rows.append(row)
 
 
@@ -140,14 +149,15 @@ def _number(row: Mapping[str, str], key: str, where: str, faults: Faults) -> flo
     try:
         return float(text) if text else None
     except ValueError:
-        faults.add(where, f"{key} is {text!r}", "write a number or leave the field empty")
+        faults.add(where, f"{key} is {cut(repr(text))}", "write a number or leave the field empty")
         return None
 
 
 def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
     value = _number(row, key, where, faults)
-    if value is not None and value != int(value):
+    if value is not None and not (value.is_integer() and abs(value) < LARGEST):
         faults.add(where, f"{key} is {value}", "frame numbers are whole")
+        return None
     return None if value is None else int(value)
 
 
@@ -164,8 +174,8 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
             faults.add(where, "video or subject is empty", "name both in every row")
             continue
         fps, frames = _number(row, "fps", where, faults), _frame(row, "frames", where, faults)
-        if fps is not None and fps <= 0:
-            faults.add(where, f"fps is {fps:g}", "give frames a second, more than 0")
+        if fps is not None and not FPS[0] <= fps <= FPS[1]:
+            faults.add(where, f"fps is {fps:g}", f"give frames a second, {FPS[0]:g} to {FPS[1]:g}")
         video = videos.setdefault(name, Annotated(name, subject, fps, frames))
         if (video.subject, video.fps) != (subject, fps):
             what = f"{name} has another subject or fps than in an earlier row"
@@ -182,8 +192,12 @@ def write_annotations(path: Path, videos: Iterable[Annotated]) -> None:
     for video in videos:
         head = (video.name, video.subject, "" if video.fps is None else f"{video.fps:g}", video.frames)
         rows += [
-            (*head, i.kind, i.onset, i.apex, i.offset, "" if i.point is None else i.point)
-            for i in video.instances
+            (*head, i.kind, *_bounds(i), "" if i.point is None else i.point) for i in video.instances
         ] or [(*head, "", "", "", "", "")]
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+def _bounds(one: Instance) -> tuple[object, object, object]:
+    """Return what is annotated of onset, apex and offset."""
+    return (one.onset, one.apex, one.offset) if one.bounded else ("", "", "")

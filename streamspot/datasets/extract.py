@@ -27,9 +27,11 @@ from streamspot.datasets.measure import (
 )
 from streamspot.datasets.store import Meta, save
 from streamspot.datasets.videos import Found, Video
-from streamspot.errors import DataError, StreamspotError
+from streamspot.destinations import check_folder
+from streamspot.errors import DataError, SourceError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, Processes, Workers
+from streamspot.sources.video import VideoFile
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
@@ -72,17 +74,15 @@ def extract(
     told now and then the frames done and the frames there are, as far as is known.
 
     Raises:
-        DataError: Two videos have one name, or ``out`` cannot be written.
+        DataError: Two videos have one name.
+        SettingsError: ``out`` cannot be written.
         StreamspotError: A worker was killed.
     """
     layout(measures.layout)
     for name, count in Counter(video.annotated.name for video in found.videos).most_common(1):
         if count > 1:
             raise DataError(f"two videos are called {name}; rename one, its name without ending must differ")
-    try:
-        (out / VIDEOS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    check_folder(out / VIDEOS)
     broken: dict[str, str] = {}
     todo = []
     for video in found.videos:
@@ -156,7 +156,7 @@ def _length(video: Video) -> int:
     """Return how many frames a video has, 0 where that is not known before it is read."""
     if video.file is None:
         return len(video.pictures)
-    capture = cv2.VideoCapture(str(video.file))
-    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    capture.release()
-    return int(frames) if 0 < frames < 1e9 else 0
+    try:
+        return VideoFile(video.file).length
+    except SourceError:  # a recording of motion, or no video, which is said when its turn comes
+        return 0

@@ -12,10 +12,10 @@ from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
-from streamspot.datasets.annotations import Annotated, Faults, annotate
-from streamspot.datasets.tables import records_of, sheet_rows_of, whole
+from streamspot.datasets.annotations import AROUND, Annotated, Faults, annotate
+from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
-from streamspot.errors import DataError, SettingsError
+from streamspot.errors import DataError, SettingsError, cut
 
 
 def read_casme2(folder: Path) -> Found:
@@ -135,7 +135,8 @@ def read_folder(folder: Path) -> Found:
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
     from 0. A row with an empty kind names a video without expressions; ``unsure`` is for people and counts as
-    nothing. What is not given is taken from the point.
+    nothing. What is not given of onset, apex and offset is taken from the point; with none of them the row is a point
+    label, which stands for no interval.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[str, Video]()
@@ -143,25 +144,32 @@ def read_folder(folder: Path) -> Found:
         where, name = f"{path}, row {number}", row["video"]
         place = folder / name
         if not name or not place.exists() or not row["subject"]:
-            what = f"there is no video {name!r}, or no subject"
+            what = f"there is no video {cut(name)!r}, or no subject"
             faults.add(where, what, f"put it into {folder} and name both")
             continue
         if name not in videos:
             fps = row.get("fps", "")
-            rate = float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) else None
+            rate = (
+                float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1] else None
+            )
+            if fps and rate is None:
+                faults.add(
+                    where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing"
+                )
             shots, file = (pictures(place), None) if place.is_dir() else ((), place)
             videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
         kind, point = row["kind"].lower(), whole(row["point"])
         if not kind or kind == "unsure":
             continue
         if point is None:
-            what = f"point is {row['point']!r}"
+            what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
-        around = 10 if kind == "macro" else 5
+        around = AROUND.get(kind, 0)
         likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
         given = {key: whole(row.get(key)) for key in likely}
-        frames = [likely[key] if frame is None else frame for key, frame in given.items()]
+        alone = all(frame is None for frame in given.values())
+        frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
         annotate(videos[name].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
 

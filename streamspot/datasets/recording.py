@@ -23,6 +23,8 @@ class Instance:
         apex: Frame of highest intensity, between onset and offset.
         offset: Last frame (inclusive).
         point: The single time stamp a point-supervised training may see; None where there is none.
+        bounded: Whether onset and offset are annotated; otherwise they are a guess round the point, which no result
+            is measured by.
     """
 
     kind: Kind
@@ -30,6 +32,7 @@ class Instance:
     apex: int
     offset: int
     point: int | None = None
+    bounded: bool = True
 
     @property
     def stamp(self) -> int:
@@ -39,7 +42,8 @@ class Instance:
     def at(self, tick: Callable[[int], int]) -> Instance:
         """Return the instance with every frame replaced by its tick."""
         onset, apex, offset = map(tick, (self.onset, self.apex, self.offset))
-        return Instance(self.kind, onset, apex, offset, None if self.point is None else tick(self.point))
+        point = None if self.point is None else tick(self.point)
+        return Instance(self.kind, onset, apex, offset, point, self.bounded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from streamspot.bounds import check_archive, read_yaml
 from streamspot.datasets.annotations import MISSING, Annotated, Faults, read_annotations, write_annotations
 from streamspot.datasets.recording import Dataset, Recording, sample_point, to_tick, to_ticks
-from streamspot.errors import DataError
-from streamspot.files import write_atomically
+from streamspot.datasets.tables import FPS, LARGEST
+from streamspot.errors import DataError, cut
+from streamspot.files import make_private, write_atomically
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
@@ -37,12 +41,12 @@ class Meta(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layout: str = "paper10"
-    columns: tuple[int, ...] | None = None
-    scale: PositiveFloat = 1.0
-    fps: PositiveFloat | None = None
-    missing_offset: PositiveInt = MISSING[0]
-    missing_apex: PositiveInt = MISSING[1]
+    layout: str = Field("paper10", max_length=80)
+    columns: tuple[int, ...] | None = Field(None, max_length=256)
+    scale: float = Field(1.0, gt=0, lt=1e6)
+    fps: float | None = Field(None, ge=FPS[0], le=FPS[1])
+    missing_offset: int = Field(MISSING[0], gt=0, lt=LARGEST)
+    missing_apex: int = Field(MISSING[1], gt=0, lt=LARGEST)
 
 
 def usual(columns: int) -> Meta:
@@ -65,15 +69,14 @@ def read_meta(path: Path) -> Meta | None:
     if not path.exists():
         return None
     try:
-        return Meta.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is not valid YAML ({reason}); mend or remove it") from None
+        return Meta.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         known = ", ".join(Meta.model_fields)
         raise DataError(f"{path}: {key} is wrong ({first['msg'].lower()}); known keys are {known}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not valid YAML ({cut(error)}); mend or remove it") from None
 
 
 def load(folder: Path, *, seed: int = 0) -> Dataset:
@@ -124,7 +127,7 @@ def save(
     folder: Path, arrays: Mapping[str, NDArray[np.float32]], videos: list[Annotated], meta: Meta
 ) -> None:
     """Write a data set in the form ``load`` takes; files that are there are replaced once all three are written."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     declared = meta.model_dump(mode="json", exclude_defaults=True)
     with (
         write_atomically(folder / FEATURES) as features,
@@ -142,8 +145,9 @@ def save(
 def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]:
     """Read the arrays; shapes and values are checked, faults noted."""
     try:
+        check_archive(path, free=64)
         with np.load(path) as file:
-            arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
+            arrays = {name: _array(file, name) for name in file.files}
     except FileNotFoundError:
         raise DataError(f"there is no {path}; give a folder with features.npz and annotations.csv") from None
     except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError):
@@ -163,6 +167,18 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
         faults.add(str(path), what, "extract all videos with one layout")
     faults.stop_if_any()
     return arrays
+
+
+def _array(file: Any, name: str) -> NDArray[np.float32]:
+    """Read an array; one whose header says that it is larger than its bytes is refused before it is made."""
+    header: Any = np.lib.format
+    with file.zip.open(f"{name}.npy") as member:
+        first = header.read_magic(member) == (1, 0)
+        shape, _, kind = (header.read_array_header_1_0 if first else header.read_array_header_2_0)(member)
+    size = file.zip.getinfo(f"{name}.npy").file_size
+    if kind.kind not in "fiu" or not 0 <= math.prod(shape) * kind.itemsize <= size:
+        raise ValueError(name)
+    return np.asarray(file[name], np.float32)
 
 
 def _compare(

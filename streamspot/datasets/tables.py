@@ -6,8 +6,15 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
-from streamspot.errors import DataError
+from streamspot.bounds import check_archive
+from streamspot.errors import DataError, cut
+
+FPS = 1.0, 1000.0
+"""Fewest and most frames a second of a video."""
+LARGEST = 10**9
+"""Frames are numbered below it."""
 
 
 def sheet_rows_of(path: Path, sheet: int | str = 0) -> list[tuple[Any, ...]]:
@@ -22,13 +29,16 @@ def sheet_rows_of(path: Path, sheet: int | str = 0) -> list[tuple[Any, ...]]:
     except ModuleNotFoundError:
         raise DataError(f"{path} needs openpyxl; install streamspot[train]") from None
     try:
+        check_archive(path, free=8)
         book = load_workbook(path, read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError, InvalidFileException) as error:
-        raise DataError(f"{path} is no Excel file of the .xlsx kind ({error}); save it as .xlsx") from None
-    name = book.sheetnames[sheet] if isinstance(sheet, int) else sheet
-    if name not in book.sheetnames:
-        raise DataError(f"{path} has no sheet {name!r}; it has {', '.join(book.sheetnames)}")
-    return list(book[name].iter_rows(values_only=True))
+        name = book.sheetnames[sheet] if isinstance(sheet, int) else sheet
+        if name not in book.sheetnames:
+            raise DataError(f"{path} has no sheet {name!r}; it has {', '.join(book.sheetnames)}")
+        return list(book[name].iter_rows(values_only=True))
+    except (OSError, KeyError, ValueError, IndexError, InvalidFileException, ParseError) as error:
+        raise DataError(
+            f"{path} is no Excel file of the .xlsx kind ({cut(error)}); save it as .xlsx"
+        ) from None
 
 
 def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
@@ -44,6 +54,8 @@ def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
         raise DataError(f"there is no {path}; write it or name another") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{path} is no table in CSV ({cut(error)}); save it as CSV UTF-8") from None
 
 
 def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -71,6 +83,6 @@ def whole(value: Any) -> int | None:
     """Return a frame number: 566.4 (some copies hold such) → 566; empty, text and -1 → None."""
     try:
         number = int(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return number if number >= 0 else None
+    return number if 0 <= number < LARGEST else None

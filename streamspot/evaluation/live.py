@@ -74,7 +74,8 @@ def live_figures(
     at which the onset was known, and from the annotated offset to the tick at which the final event was known. A
     negative delay says that the event was known before the annotated moment. An announcement counts as before the
     apex if it was known at an earlier tick. A cancelled expression counts for the kind that was guessed last.
-    Medians, quantiles and shares of nothing are None.
+    Medians, quantiles and shares of nothing are None. Expressions of which only a point is known have no part in
+    delays, errors and what was announced before the apex.
 
     All recordings count, also those without an expression; ``phases`` are those of ``follow``, by name.
     """
@@ -99,7 +100,8 @@ def live_figures(
 
 def _row(made: Sequence[Announcement], annotated: int, length: float) -> dict[str, Any]:
     hits = [(a, a.truth) for a in made if a.truth is not None]
-    before = sum(a.onset_known < truth.apex for a, truth in hits)
+    timed = [(a, truth) for a, truth in hits if truth.bounded]
+    before = sum(a.onset_known < truth.apex for a, truth in timed)
     early = sum(a.early for a in made)
     cancelled = sum(a.final.phase == "cancelled" for a in made)
     false = sum(a.final.phase == "offset" and a.truth is None for a in made)
@@ -107,11 +109,11 @@ def _row(made: Sequence[Announcement], annotated: int, length: float) -> dict[st
         "annotated": annotated,
         "found": len(hits),
         "announced_before_apex": before,
-        "share_of_found": _share(before, len(hits)),
+        "share_of_found": _share(before, len(timed)),
         "share_of_annotated": _share(before, annotated),
-        "onset_delay_s": _spread([(a.onset_known - truth.onset) / TICK_RATE for a, truth in hits]),
-        "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in hits]),
-        "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in hits]),
+        "onset_delay_s": _spread([(a.onset_known - truth.onset) / TICK_RATE for a, truth in timed]),
+        "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in timed]),
+        "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in timed]),
         "early": early,
         "cancelled": cancelled,
         "cancelled_share": _share(cancelled, early),

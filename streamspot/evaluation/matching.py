@@ -58,6 +58,8 @@ class Counts:
 def overlap(detection: Detection, instance: Instance, protocol: Protocol = "strict") -> float:
     """Return the intersection over union of a detection and an expression (Eq. 17).
 
+    Of an expression of which only a point is known it is 1 where the point lies within the detection, else 0.
+
     ``strict`` counts frames, both ends inclusive. ``paper`` does what the paper's code does: the detection
     ends one behind its last frame, the expression at it, and lengths are end - start.
 
@@ -66,6 +68,8 @@ def overlap(detection: Detection, instance: Instance, protocol: Protocol = "stri
     """
     if detection.offset is None:
         raise ValueError("only finished detections can be compared with an expression")
+    if not instance.bounded:
+        return float(detection.onset <= instance.stamp <= detection.offset)
     last = instance.offset + 1 if protocol == "strict" else instance.offset
     return iou((detection.onset, detection.offset + 1), (instance.onset, last))
 

@@ -102,6 +102,8 @@ def protocols(
 ) -> dict[str, Any]:
     """Return the table of the strict protocol and of the paper's, false alarms an hour, and a delay.
 
+    ``points`` says how many expressions are points alone, each of which a detection finds that it lies within.
+
     The delay is the mean time from an expression's last frame to the decision, None without any.
     The paper's protocol takes ``best_epochs``, the counts of each subject's best epoch, if they are known.
     """
@@ -111,6 +113,7 @@ def protocols(
     return {
         "strict": strict,
         "paper": summarise(laxer),
+        "points": sum(not i.bounded for r in recordings for i in r.instances),
         "false_alarms_per_hour": round(strict["overall"]["fp"] / max(1e-9, hours(recordings)), 2),
         "decision_delay_s": round(float(np.mean(waits)) / TICK_RATE, 3) if waits else None,
     }

@@ -84,15 +84,17 @@ class ModelConfig:
         for fine, key, remedy in (
             (1 <= self.regions <= 256, "regions", "give the number of regions of the layout, 1 to 256"),
             (fits, "regions", f"{self.layout} has {len(known or ())} regions"),
+            (len(self.name) <= 80, "name", "give at most 80 characters"),
+            (len(self.layout) <= 80, "layout", "give at most 80 characters"),
             (self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}"),
             (self.encoder in get_args(Encoder), "encoder", "choose causal or transformer"),
-            (1 <= self.width <= 1024, "width", "choose 1 to 1024 channels"),
+            (1 <= self.width <= 256, "width", "choose 1 to 256 channels"),
             (0 < len(self.dilations) <= 16 and powers, "dilations", "give 1 to 16 powers of two up to 1024"),
             (0 < len(self.time_constants) <= 16 and times, "time_constants", "give 1 to 16 times in seconds"),
             (self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width"),
             (all(self.groups) and disjoint, "groups", "give disjoint, non-empty groups of region numbers"),
             (0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)"),
-            (0 < self.input_scale < math.inf, "input_scale", "give a positive factor"),
+            (0 < self.input_scale <= 1e4, "input_scale", "give a factor above 0, at most 10,000"),
         ):
             if not fine:
                 raise _impossible(key, getattr(self, key), remedy)
@@ -115,9 +117,7 @@ class ModelConfig:
         except ValidationError as error:
             first = error.errors()[0]
             if not first["loc"]:
-                raise ModelError(
-                    f"the model configuration {text[:40]!r} is no JSON mapping; train or fetch the model again"
-                ) from None
+                raise ModelError(f"the model configuration {text[:40]!r} is no JSON mapping") from None
             unknown = first["type"] == "unexpected_keyword_argument"
             known = f"known keys are {', '.join(cls.__dataclass_fields__)}"
             remedy = known if unknown else first["msg"].replace("Input should", "it should")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from streamspot.destinations import check_result
 from streamspot.errors import ModelError
 from streamspot.face.align import EYE_CORNERS
 from streamspot.files import write_atomically
@@ -61,8 +62,10 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     score.
 
     Raises:
+        SettingsError: ``path`` cannot be written.
         ModelError: A package is missing, the file cannot be written, or both do not agree to 1e-5.
     """
+    check_result(path, ".onnx")
     lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if lacking:
         raise ModelError(f"exporting needs {lacking[0]}; install it with: pip install 'streamspot[onnx]'")
@@ -82,7 +85,7 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     about |= {"config": model.config.to_json(), "motion": json.dumps(_motion(model))}
     program.model.metadata_props.update(about)
     try:
-        with write_atomically(path) as part:
+        with write_atomically(path, private=False) as part:
             program.save(str(part), external_data=False)
             worst = _difference(model, part, step)
             if not worst <= TOLERANCE:

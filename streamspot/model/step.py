@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from streamspot.model.causal import CausalEncoder
 from streamspot.model.network import Network
@@ -62,9 +63,16 @@ class _NumPy:
         return rows.take(index, axis=0)
 
     @staticmethod
-    def product(rows: Array, weights: Array) -> Array:
-        """Return (…, S, K) times (…, K, N), each row by itself: larger products would round by their size."""
-        return np.matmul(rows[..., None, :], weights[..., None, :, :])[..., 0, :]
+    def product(rows: Array, weights: Array, plus: Array) -> Array:
+        """Return (…, S, K) times (…, K, N) plus a sum, each row by itself: larger products round by their size."""
+        out = np.matmul(rows[..., None, :], weights[..., None, :, :])[..., 0, :]
+        out += plus
+        return out
+
+    @staticmethod
+    def silu(values: Array) -> Array:
+        values /= 1.0 + np.exp(-values)
+        return values
 
 
 class _Torch:
@@ -86,8 +94,12 @@ class _Torch:
         return rows[index]
 
     @staticmethod
-    def product(rows: Array, weights: Array) -> Array:
-        return rows @ weights
+    def product(rows: Array, weights: Array, plus: Array) -> Array:
+        return torch.baddbmm(plus, rows, weights) if rows.ndim == 3 else rows @ weights + plus
+
+    @staticmethod
+    def silu(values: Array) -> Array:
+        return functional.silu(values)
 
 
 @dataclass(slots=True)
@@ -118,7 +130,7 @@ class CausalStep:
     (``join``), the weights from one to another are 0, and the step leaves them out.
 
     Args:
-        network: The weights; they are copied.
+        network: The weights, which have to stay as they are.
         device: Where to compute: None for NumPy.
     """
 
@@ -187,28 +199,25 @@ class CausalStep:
         memory[:, -1] += abs(motion)
         state.memory[rows] = memory
         seen = xp.concatenate((window, memory.reshape(count, -1)), 1)
-        hidden = xp.arcsinh(how.product(seen, self._seen) + self._offset)
+        hidden = xp.arcsinh(how.product(seen, self._seen, self._offset))
         hidden = hidden.reshape(count, members, -1).swapaxes(0, 1)  # (members, S, d)
 
         history = state.history.reshape(-1, self._width // members)
         index = how.take(self._reads, position) + (rows * (self._rows * members))[:, None, None, None]
         index = xp.moveaxis(index, 0, 2)  # (L, members, S, 2)
         taps = how.take(history, index).reshape(layers, members, count, -1)  # (L, members, S, 2d)
-        past = how.product(taps, self._past) + self._bias
+        past = how.product(taps, self._past, self._bias)
         inputs = []
         for before, now, mix in zip(past, self._now, self._mix, strict=True):
             inputs.append(hidden)
-            inner = how.product(hidden, now)
-            inner += before
-            inner /= 1.0 + xp.exp(-inner)
-            hidden = hidden + how.product(inner, mix)
+            hidden = how.product(how.silu(how.product(hidden, now, before)), mix, hidden)
         history[index[..., 0]] = xp.stack(inputs)
         state.ticks[rows] = ticks + 1
 
         hidden = hidden.swapaxes(0, 1).reshape(count, -1)
-        between = how.product(hidden, self._intermediate) + self._intermediate_bias
+        between = how.product(hidden, self._intermediate, self._intermediate_bias)
         between = xp.maximum(between, 0.2 * between)
-        logits = how.product(xp.concatenate((hidden, between), 1), self._heads) + self._heads_bias
+        logits = how.product(xp.concatenate((hidden, between), 1), self._heads, self._heads_bias)
         return 1.0 / (1.0 + xp.exp(-logits))
 
 

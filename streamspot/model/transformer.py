@@ -6,9 +6,12 @@ is centred on the tick, as in the paper.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from streamspot.model.config import WINDOW, ModelConfig
 
@@ -36,7 +39,10 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape
         q, k, v = self.qkv(self.norm(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v)  # (B, heads, tokens, width / heads)
+        # plain products: PyTorch's own attention refuses more than 65,535 windows x heads on a GPU, and saves nothing
+        # with 17 tokens
+        weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1)  # (B, heads, tokens, tokens)
+        mixed = weights @ v  # (B, heads, tokens, width / heads)
         residual: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
         return x + residual
 
@@ -111,14 +117,40 @@ class WindowTransformer(nn.Module):
         used = torch.cat(
             [x[:, :, list(group)] + self.where[i] for i, group in enumerate(self.config.groups)], 2
         )
-        x = self.stages[0](self.drop(used + self.when))
+        x = self._stage(0, self.drop(used + self.when))
         parts = torch.split(self.pool_norm(x), [len(group) for group in self.config.groups], 2)
         x = torch.stack([part.amax(2) for part in parts], 2)  # (N, 17, groups, D)
-        x = self.stages[1](self.halves[0](x)).amax(2, keepdim=True)
-        x = self.stages[2](self.halves[1](x))
-        x = self.stages[3](self.halves[2](x))
+        x = self._stage(1, self.halves[0](x)).amax(2, keepdim=True)
+        x = self._stage(2, self.halves[1](x))
+        x = self._stage(3, self.halves[2](x))
         features: Tensor = self.halves[3](x)[:, 0, 0]
         return features
+
+    def _stage(self, number: int, x: Tensor) -> Tensor:
+        """Run a stage; on a GPU in training its activations are computed again on the way back, not kept.
+
+        A batch of crops has tens of thousands of windows, whose activations would fill tens of gigabytes.
+        """
+        if not (self.training and x.is_cuda):
+            staged: Tensor = self.stages[number](x)
+            return staged
+        return self.again(number, x)
+
+    def again(self, number: int, x: Tensor) -> Tensor:
+        """Run a stage whose activations are computed again on the way back."""
+        stage = self.stages[number]
+        norms = [one for one in stage.modules() if isinstance(one, _Norm)]
+
+        def run(x: Tensor) -> Tensor:
+            for norm in norms:  # the second time their running statistics stay
+                norm.track_running_stats = not torch.is_grad_enabled()
+            staged: Tensor = stage(x)
+            for norm in norms:
+                norm.track_running_stats = True
+            return staged
+
+        staged: Tensor = checkpoint(run, x, use_reentrant=True)
+        return staged
 
     def forward(self, motion: Tensor) -> Tensor:
         """Encode whole recordings: scaled displacement (B, T, 2R) to features (B, T, D)."""

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamspot.errors import ModelError
+from streamspot.errors import ModelError, cut
+from streamspot.files import write_atomically
 from streamspot.model.config import ModelConfig
 from streamspot.model.graph import GraphedStep
 from streamspot.model.judge import Judge
@@ -93,23 +94,26 @@ class Model:
                     raise ModelError(
                         f"{path} holds weights of another program; give weights made by streamspot train"
                     )
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                network = Network(_config(path, metadata["config"]))  # some MB at most
+                parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+                if found != _shapes(network):  # before anything that the file asks for is allocated
+                    raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}")
+                weights = {name: file.get_tensor(name) for name in found}
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is damaged or no safetensors file ({error}); {remedy}") from None
+            raise ModelError(
+                f"{path} is damaged or no safetensors file ({cut(error, 200)}); {remedy}"
+            ) from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")
+        network.load_state_dict(weights)
         try:
-            network = Network(ModelConfig.from_json(metadata["config"]))
-            network.load_state_dict(weights)
-        except ModelError as error:
-            raise ModelError(f"{path} asks for a network that cannot be: {error}; {remedy}") from None
-        except RuntimeError:
-            raise ModelError(f"the weights in {path} do not fit their own configuration; {remedy}") from None
-        try:
-            about = [dict(json.loads(metadata.get(key, "{}"))) for key in ("provenance", "spotting")]
-        except (ValueError, TypeError):
-            raise ModelError(f"the provenance or spotting in {path} is no JSON mapping; {remedy}") from None
-        return cls(network, about[0], spotting=about[1], device=str(place))
+            provenance, spotting = (_mapping(metadata.get(key, "{}")) for key in ("provenance", "spotting"))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ModelError(
+                f"the provenance or spotting in {path} is impossible ({cut(error, 200)}); {remedy}"
+            ) from None
+        return cls(network, provenance, spotting=spotting, device=str(place))
 
     @classmethod
     def shared(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
@@ -136,7 +140,8 @@ class Model:
         }
         weights = {key: value.contiguous().cpu() for key, value in self.network.state_dict().items()}
         try:
-            save_file(weights, path, metadata)
+            with write_atomically(Path(path), private=False) as part:
+                save_file(weights, part, metadata)
         except (SafetensorError, OSError) as error:
             raise ModelError(
                 f"the model cannot be written to {path} ({error}); choose another place"
@@ -222,6 +227,27 @@ class Model:
                 return np.asarray(self._step(scaled, rows, state))
         moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
         return np.asarray(self._step(moved, places, state).cpu())
+
+
+def _config(path: Path, text: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(text)
+    except ModelError as error:
+        raise ModelError(
+            f"{path} asks for a network that cannot be: {error}; train or fetch it again"
+        ) from None
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    if not isinstance(found := json.loads(text), dict):
+        raise TypeError("no JSON mapping")
+    return found
+
+
+def _shapes(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type, as safetensors names it, and shape of each weight."""
+    names = {torch.float32: "F32", torch.int64: "I64"}
+    return {key: (names[one.dtype], tuple(one.shape)) for key, one in network.state_dict().items()}
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -35,14 +35,19 @@ _NOISY = 0.005
 _SURE = 0.5
 """Quality of the flow from which on it is believed without landmarks."""
 
-_LOOK = 0.09
-"""Seconds for which a face that moves little is followed by flow before its landmarks are looked for again."""
+_LOOK, _REST = 0.09, 0.2
+"""Seconds for which a face that moves little, or hardly at all, is followed by flow before its landmarks are looked
+for again."""
+
+_GAP = 0.06
+"""Seconds between two looks as long as flow is sure of the head, however much moves."""
 
 _ROUNDING = 1e-5
 """Seconds by which two times may differ and be the same: large times are coarser than small ones."""
 
-_FAR = 0.02
-"""Inter-ocular distances by which flow may carry a region before landmarks have a say in it."""
+_LITTLE, _FAR = 0.012, 0.02
+"""Inter-ocular distances by which flow carries a region: what noise alone does while a face rests, and how far it may
+before landmarks have a say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,8 @@ class MotionFusion:
 
     Flow is precise over a few frames but its sum drifts; landmarks are noisy but do not. As a gyroscope and
     an accelerometer are, both are fused by a complementary filter. Landmarks cost four times what flow does, and of
-    a face at rest they say nothing new: they are asked for every 0.1 s, and whenever something moves or flow is
-    unsure. Costs do not depend on the past.
+    a face at rest they say nothing new: they are asked for every 0.2 s, more often the more moves, and whenever flow
+    is unsure. Costs do not depend on the past.
 
     Each frame is followed into first, then pushed, with its landmarks or, if those are not needed, without.
 
@@ -113,12 +118,9 @@ class MotionFusion:
         own = (flow - head)[len(RIGID) :]
         quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
         self._ahead = _Ahead(crop, at, own, quality)
-        return (
-            bool(lost.any())
-            or quality < _SURE
-            or frame.pts - self._looked >= _LOOK - _ROUNDING
-            or float(np.abs(self._carried + own).max()) > _FAR
-        )
+        carried, since = float(np.abs(self._carried + own).max()), frame.pts - self._looked + _ROUNDING
+        patience = _GAP if carried > _FAR else _LOOK if carried > _LITTLE else _REST
+        return bool(lost.any()) or quality < _SURE or since >= patience
 
     def push(self, frame: Frame, face: Face | None) -> list[RegionMotion]:
         """Take the frame that was followed into; return the motion of every tick now known.

@@ -61,7 +61,12 @@ class Connection:
 
     client: aiomqtt.Client
     v5: bool
-    _refusal: str = ""
+    _senders: dict[int, object] = field(
+        default_factory=dict
+    )  # number of a message in flight → the task that waits
+    _refusals: dict[object, str] = field(
+        default_factory=dict
+    )  # that task → why the broker dropped the message
 
     async def publish(
         self,
@@ -93,12 +98,10 @@ class Connection:
                 properties.ContentType = kind
             if expiry:
                 properties.MessageExpiryInterval = expiry
-        self._refusal = ""
+        self._refusals.pop(sender := asyncio.current_task(), None)
         await self.client.publish(topic, payload, qos, retain, properties)
-        if qos and self._refusal:
-            raise RefusedError(
-                f"the broker refuses messages to {topic} ({self._refusal}); check its access rules"
-            )
+        if refusal := self._refusals.pop(sender, ""):
+            raise RefusedError(f"the broker refuses messages to {topic} ({refusal}); check its access rules")
 
     async def subscribe_unretained(self, topic: str) -> None:
         """Subscribe so that on MQTT 5 a retained message keeps its mark; before 5 it has none if it is new."""
@@ -108,16 +111,23 @@ class Connection:
             await self.client.subscribe(topic, qos=1)
 
     def hear_refusals(self) -> None:
-        """Remember why the broker dropped a message; aiomqtt takes a refusal for an acknowledgement."""
-        paho = _paho(self.client)
-        published = paho.on_publish
+        """Remember whose message the broker dropped, and why; aiomqtt takes a refusal for an acknowledgement."""
+        paho: Any = _paho(self.client)
+        publish, published = paho.publish, paho.on_publish
 
         def on_publish(a: Any, b: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+            sender = self._senders.pop(mid, None)
             if reason.is_failure:
-                self._refusal = str(reason).lower()
-            published(a, b, mid, reason, properties)  # type: ignore[misc,call-arg]
+                self._refusals[sender] = str(reason).lower()
+            published(a, b, mid, reason, properties)
 
-        paho.on_publish = on_publish
+        def publishing(topic: str, payload: bytes, qos: int, *rest: Any) -> Any:
+            sent = publish(topic, payload, qos, *rest)
+            if qos:
+                self._senders[sent.mid] = asyncio.current_task()
+            return sent
+
+        paho.publish, paho.on_publish = publishing, on_publish
 
 
 @dataclass(slots=True)

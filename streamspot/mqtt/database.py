@@ -17,15 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from streamspot.errors import SettingsError
+from streamspot.files import make_private
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
     "delivered INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL)"
 )
+_INSERT = "INSERT INTO event (id, time, payload) VALUES (?, ?, ?)"
+_NOTE = "UPDATE event SET delivered = 1 WHERE id BETWEEN ? AND ?"
 _BUSY = 0.5
-"""Seconds to wait for whoever else uses the file: ``read``, a thousand rows at a time."""
-_LONG = 4000
-"""Pages of the write-ahead log (16 MiB) after which writing has to wait until it begins at its start again."""
+"""Seconds to wait for whoever else uses the file: ``read``, some rows at a time."""
+_LONG = 16000
+"""Pages of the write-ahead log (64 MiB) after which writing waits some 50 ms for the disk, so that the log begins at
+its start again; below 500 events a second it does so by itself."""
+_LONGEST = 2**18
+"""Bytes of a row; subscribers take events of 64 KiB."""
 _KEPT = 3
 """Damaged files that are kept, the newest."""
 
@@ -68,16 +74,17 @@ class Database:
         self._names = str(path), f"{path}-wal"
         self._durable = durable
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_saying())
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # the log beside it gets the same mode
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+            stack.enter_context(_SAYING)
+            make_private(path.parent)
+            path.touch(0o600)  # the log beside it gets the same mode
             self._rows = stack.enter_context(contextlib.closing(_connect(path)))
             self._hold()
             self._sync = stack.enter_context(contextlib.closing(_connect(path)))
             self._rows.execute("PRAGMA wal_autocheckpoint = 0")
             self._rows.execute(f"PRAGMA journal_size_limit = {_LONG * 4096}")
-            self._rows.execute("PRAGMA synchronous = NORMAL")
+            self._rows.execute(
+                "PRAGMA synchronous = OFF"
+            )  # or the first row after each ``sync`` waits for the disk
             query = "SELECT coalesce(min(id), 1), coalesce(max(id), 0), coalesce(sum(length(payload)), 0) FROM event"
             self._last: int
             first, self._last, self._bytes = self._one(query)
@@ -93,13 +100,18 @@ class Database:
         Raises:
             DatabaseError: That is impossible now; every method may raise it.
         """
-        with _saying():
-            if self._noted < self.delivered:
-                self.deliver(self.delivered)
+        row = self._last + 1, time, payload
+        with _SAYING:
             if self._durable:
                 self._rows.execute("PRAGMA synchronous = FULL")
-            row = self._last + 1, time, payload
-            self._rows.execute("INSERT INTO event (id, time, payload) VALUES (?, ?, ?)", row)
+            if self._noted == self.delivered:
+                self._rows.execute(_INSERT, row)
+            else:  # one transaction costs little more than half as much as two
+                with self._rows:
+                    self._rows.execute("BEGIN IMMEDIATE")
+                    self._rows.execute(_NOTE, (self._noted + 1, self.delivered))
+                    self._rows.execute(_INSERT, row)
+                self._noted = self.delivered
         self._last += 1
         self._bytes += len(payload)
         return self._last
@@ -107,7 +119,9 @@ class Database:
     def trim(self, most: int) -> int:
         """Delete the oldest rows, but the newest, while there are more bytes; return how many were undelivered."""
         lost = 0
-        with _saying():
+        if self._bytes <= most:
+            return lost
+        with _SAYING:
             while self._bytes > most:
                 number, size = self._one("SELECT id, length(payload) FROM event ORDER BY id LIMIT 1")
                 if number == self._last:
@@ -123,24 +137,29 @@ class Database:
         """Return number and payload of the oldest undelivered row, None if there is none."""
         found: tuple[int, bytes] | None = None
         if self.delivered < self._last:
-            with _saying():
+            with _SAYING:
                 query = "SELECT id, payload FROM event WHERE id > ? ORDER BY id LIMIT 1"
                 found = self._one(query, self.delivered)
         return found
 
     def deliver(self, number: int) -> None:
-        """Note that everything up to a number is delivered; the system may forget that in a power failure."""
+        """Note that everything up to a number is delivered; of the last one that is written with the next row."""
         self.delivered = number
-        with _saying():
-            if self._durable:
-                self._rows.execute("PRAGMA synchronous = NORMAL")
-            query = "UPDATE event SET delivered = 1 WHERE id BETWEEN ? AND ?"
-            self._rows.execute(query, (self._noted + 1, number))
-            self._noted = number
+        if number > self._noted + 1:
+            self.note()
+
+    def note(self) -> None:
+        """Write down what is delivered; the system may forget that in a power failure."""
+        if self._noted < self.delivered:
+            with _SAYING:
+                if self._durable:
+                    self._rows.execute("PRAGMA synchronous = OFF")
+                self._rows.execute(_NOTE, (self._noted + 1, self.delivered))
+                self._noted = self.delivered
 
     def undelivered(self) -> list[tuple[float, bytes]]:
         """Return time and payload of everything undelivered that can be read."""
-        return _undelivered(self._rows)
+        return _undelivered(self._rows, self.delivered)
 
     def sync(self) -> None:
         """Bring everything to the disk; may be called in another thread, trouble shows when appending."""
@@ -160,7 +179,7 @@ class Database:
     def close(self) -> None:
         """Bring everything to the disk and let go."""
         with contextlib.suppress(DatabaseError):
-            self.deliver(self.delivered)
+            self.note()
         for connection in (self._sync, self._rows):
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA synchronous = FULL")
@@ -173,8 +192,7 @@ class Database:
         try:
             rows.execute("PRAGMA locking_mode = EXCLUSIVE")
             rows.execute("PRAGMA journal_mode = DELETE")  # alone from here on
-            tables = {name for (name,) in rows.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if tables - {"event"}:
+            if not _is_ours(rows):
                 raise SettingsError(f"{self._path} is the database of something else; name another file")
             rows.execute(_TABLE)
             rows.execute(f"PRAGMA user_version = {token}")
@@ -217,18 +235,21 @@ def read(path: Path, since: float) -> Iterator[bytes]:
 
     Raises:
         DatabaseError: It cannot be read.
+        SettingsError: It is none of ours.
     """
-    query, last = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 1000", 0
+    query, last = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100", 0
     while True:
         with (
-            _saying(),
+            _SAYING,
             contextlib.closing(_connect(path)) as rows,
         ):  # closed soon: whoever begins waits for it
+            if not _is_ours(rows):
+                raise SettingsError(f"{path} is the database of something else; name a journal")
             found = rows.execute(query, (last, since)).fetchall()
         if not found:
             return
         last = found[-1][0]
-        yield from (payload for _, payload in found)
+        yield from (payload for _, payload in found if isinstance(payload, bytes))
 
 
 def undelivered(path: Path) -> list[tuple[float, bytes]]:
@@ -253,13 +274,13 @@ def set_aside(path: Path) -> str:
     return target.name if target.exists() else ""
 
 
-def _undelivered(rows: sqlite3.Connection) -> list[tuple[float, bytes]]:
+def _undelivered(rows: sqlite3.Connection, delivered: int = 0) -> list[tuple[float, bytes]]:
     """Read up to the damage from the one side, and from the other."""
     found: dict[int, tuple[float, bytes]] = {}
     for order in ("ASC", "DESC"):
-        query = f"SELECT id, time, payload FROM event WHERE NOT delivered ORDER BY id {order}"  # noqa: S608
+        query = f"SELECT id, time, payload FROM event WHERE NOT delivered AND id > ? ORDER BY id {order}"  # noqa: S608
         with contextlib.suppress(sqlite3.Error):
-            for number, time, payload in rows.execute(query):
+            for number, time, payload in rows.execute(query, (delivered,)):
                 if number in found:
                     break
                 if isinstance(payload, bytes) and isinstance(time, float):
@@ -267,15 +288,31 @@ def _undelivered(rows: sqlite3.Connection) -> list[tuple[float, bytes]]:
     return [found[number] for number in sorted(found)]
 
 
+def _is_ours(rows: sqlite3.Connection) -> bool:
+    """Tell whether a file is empty or holds our table alone: a view or a trigger would run a stranger's program."""
+    found = rows.execute("SELECT type, name FROM sqlite_master LIMIT 2").fetchall()
+    return found in ([], [("table", "event")])
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
+    rows = sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
+    rows.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    rows.execute(
+        "PRAGMA cache_size = 50"
+    )  # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    return rows
 
 
-@contextlib.contextmanager
-def _saying() -> Iterator[None]:
-    """Turn what SQLite and the system raise into DatabaseError."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise DatabaseError(error) from None
+class _Saying:
+    """Turns what SQLite and the system raise into DatabaseError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.Error | OSError):
+            raise DatabaseError(error) from None
+
+
+_SAYING = _Saying()

@@ -29,17 +29,22 @@ _ALIVE = "{{ 'online' if value == 'online' else 'offline' }}"
 class HomeAssistant:
     """Makes the stream appear in Home Assistant (2024.11 or later) by itself, through MQTT discovery.
 
-    The device shows the state and the intensity of the lowest-numbered face in view, the events, a switch that pauses
-    and the sensitivity. All of them read the topics that every consumer reads.
+    The device shows the state and the intensity of the lowest-numbered face in view and the events and, where the
+    stream obeys commands, a switch that pauses and the sensitivity. All of them read the topics that every consumer
+    reads.
 
     Args:
         node: As given to the publisher.
         stream: As given to the publisher.
+        commands: Whether the stream obeys commands.
         prefix: Home Assistant's discovery prefix.
     """
 
-    def __init__(self, node: str, stream: str, *, prefix: str = "homeassistant") -> None:
+    def __init__(
+        self, node: str, stream: str, *, commands: bool = True, prefix: str = "homeassistant"
+    ) -> None:
         node, stream = topic_name(node), topic_name(stream)
+        self._commands = commands
         self._title = f"streamspot {node} {stream}"
         self._node = f"streamspot/{node}"
         self._stream = f"streamspot/{node}/{stream}"
@@ -75,6 +80,8 @@ class HomeAssistant:
                 value_template="{{ {'event_type': value_json.data.phase, 'kind': value_json.data.kind, "
                 "'face': value_json.data.face, 'intensity': value_json.data.intensity} | tojson }}",
             ),
+        }
+        controls = {
             "active": self._part(
                 "switch",
                 "Active",
@@ -110,7 +117,7 @@ class HomeAssistant:
             ],
             "availability_mode": "all",
             "qos": 1,
-            "components": components,
+            "components": components | (controls if self._commands else {}),
         }
         return [Message(self._topic, dumps(config), retain=True)]
 

@@ -1,7 +1,7 @@
 """The journal: every event is on disk before it is published, and stays until the broker has it.
 
 An SQLite database, one row an event. Killing the process at any instant loses nothing that was appended and repeats
-at most one event. A power failure may cost what was appended since the last ``sync``.
+at most two events. A power failure may cost what was appended since the last ``sync``.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ class Journal:
         """Look whether the file is still there, write what waits in memory, ``sync`` if due; call it every second."""
         self._look()
         self._flush()
+        self._try(Database.note)
         if self._dirty and time.monotonic() - self._synced >= self._fsync:
             await self.sync()
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from streamspot.events import DECIMALS
-from streamspot.types import Event, Moment
+from streamspot.types import DECIMALS, Event, Moment
 
 _MOMENTS = ("onset", "apex", "offset", "decided_at")
 _TYPES: dict[Any, type] = {int: int, float: float}
@@ -40,11 +39,13 @@ def _columns() -> dict[str, type]:
 
 
 def _phase(event: Event) -> dict[str, Any]:
-    """Return the event as one row; what is unknown is None."""
+    """Return the event as one row; what is unknown is None, what moved is text: ``lips=0.24;chin=0.11``."""
     row: dict[str, Any] = {}
     for name, value in event:
         if name in _MOMENTS:
             row |= {f"{name}_{part}": getattr(value, part, None) for part in Moment.model_fields}
+        elif name == "moved":
+            row[name] = ";".join(f"{one.region}={one.share:g}" for one in value)
         else:
             row[name] = value
     return {name: _rounded(value) for name, value in row.items()}

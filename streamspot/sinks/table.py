@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.files import write_atomically
+from streamspot.files import make_private, write_atomically
 from streamspot.sinks.columns import Table
 from streamspot.sinks.json import LineFile
 from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
@@ -105,6 +105,35 @@ class _CsvRows:
         self._lines.write(text.getvalue().encode())
 
 
+def write_parquet(rows: list[Row], table: Table, path: Path) -> None:
+    """Write rows as one Parquet file.
+
+    Raises:
+        SettingsError: pyarrow is missing.
+        OSError: The file cannot be written.
+    """
+    pa = _pyarrow()
+    types = {int: pa.int64(), float: pa.float64(), str: pa.string(), datetime: pa.timestamp("us", "UTC")}
+    schema = pa.schema([(name, types[kind]) for name, kind in table.columns.items()])
+    columns = {
+        name: pa.array([row[name] for row in rows], pa.string() if table.columns[name] is datetime else None)
+        for name in schema.names
+    }
+    with path.open("wb") as file:
+        pa.parquet.write_table(pa.table(columns).cast(schema), file)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa  # noqa: PLC0415  (an extra)
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
+        ) from None
+    return pa
+
+
 class _ParquetParts:
     """A folder of Parquet files."""
 
@@ -117,17 +146,12 @@ class _ParquetParts:
 
     def check(self) -> None:
         """See whether pyarrow is there."""
-        try:
-            import pyarrow.parquet as _  # noqa: F401, PLC0415  (an extra)
-        except ImportError as error:
-            raise SettingsError(
-                f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
-            ) from None
+        _pyarrow()
 
     def open(self) -> None:
         """Make the folder."""
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path)
         except OSError as error:
             raise SettingsError(
                 f"{self._path} is not writable ({error.strerror}); name another place"
@@ -135,16 +159,10 @@ class _ParquetParts:
 
     def write(self, rows: list[Row]) -> None:
         """Write a part of its own; readers never see half of it."""
-        import pyarrow as pa  # noqa: PLC0415
-        from pyarrow import parquet  # noqa: PLC0415
-
-        types = {int: pa.int64(), float: pa.float64(), str: pa.string(), datetime: pa.timestamp("us", "UTC")}
-        schema = pa.schema([(name, types[kind]) for name, kind in self._table.columns.items()])
-        columns = {column: [row[column] for row in rows] for column in schema.names}
         name = f"part-{time.time_ns()}-{self._count:06d}.parquet"
         self._count += 1
-        with write_atomically(self._path / name) as part, part.open("wb") as file:
-            parquet.write_table(pa.table(columns).cast(schema), file)
+        with write_atomically(self._path / name) as part:
+            write_parquet(rows, self._table, part)
 
     def close(self) -> None:
         """Leave the folder as it is."""

@@ -1,4 +1,4 @@
-"""What every source has in common: the protocol, names without secrets, time stamps, pixel formats."""
+"""What every source has in common: the interface, names without secrets, time stamps, pixel formats."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import math
 import os
 import re
 import stat
+import threading
 import unicodedata
 import uuid
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import cv2
@@ -28,38 +30,35 @@ MOST_PIXELS = 1 << 26
 _MIB = 1 << 20
 
 
-@runtime_checkable
-class Source(Protocol):
+class Source(ABC):
     """Where frames, or the recorded motion of faces, come from.
 
     Attributes:
+        live: True for what cannot be read again: cameras, network streams.
+        messages: Warnings in plain words, oldest first; read and emptied by whoever shows them.
+
+    Args:
         name: For people: the path, device or address, without user and password.
         stream: Short name fit for a topic, ``[a-z0-9_-]+``.
-        live: True for what cannot be read again: cameras, network streams.
+        identity: Names the *content*: equal for two readings of the same recording; new for each run if left out.
         fps: Nominal frames a second, None while unknown.
-        identity: Names the *content*: equal for two readings of the same recording, new for each live run.
-        messages: Warnings in plain words, oldest first; read and emptied by whoever shows them.
     """
 
-    name: str
-    stream: str
-    live: bool
-    fps: float | None
-    identity: str
-    messages: deque[str]
+    live = False
 
+    def __init__(self, name: str, stream: str, identity: str = "", fps: float | None = None) -> None:
+        self.name, self.stream, self.fps = name, stream, fps
+        self.identity = identity or f"{stream}:{uuid.uuid4().hex}"
+        self.messages: deque[str] = deque(maxlen=20)  # it cannot grow without bound
+        self.closed = threading.Event()
+
+    @abstractmethod
     def read(self) -> Iterator[Item]:
         """Yield every item in order, blocking for the next; raises SourceError."""
-        ...
 
     def close(self) -> None:
-        """End ``read`` soon; may be called from any thread, more than once, and never blocks."""
-        ...
-
-
-def new_messages() -> deque[str]:
-    """Return an empty store of warnings that cannot grow without bound."""
-    return deque(maxlen=20)
+        """End ``read`` after the present item; may be called from any thread, more than once, and never blocks."""
+        self.closed.set()
 
 
 def slug(text: str, default: str = "source") -> str:
@@ -88,11 +87,6 @@ def without_login(address: str) -> str:
     """Return an address without user and password."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def fresh_identity(kind: str) -> str:
-    """Return an identity that no other run has."""
-    return f"{kind}:{uuid.uuid4().hex}"
 
 
 def kind_of(path: str | Path) -> Literal["file", "folder", "other"] | None:

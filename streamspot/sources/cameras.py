@@ -9,7 +9,8 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import cv2
 
 from streamspot.errors import SourceError
 from streamspot.sources.base import slug
-from streamspot.sources.live import Capture, LiveSource, Origin
+from streamspot.sources.live import LiveSource
 
 _STALL_S = 2.0
 _TRIED = ((640, 480), (1280, 720), (1920, 1080))
@@ -86,7 +87,7 @@ def list_cameras(
     for camera in found:
         modes: list[Mode] = []
         _within(_PATIENCE_S, lambda c=camera, m=modes: _measure(c.path or c.index, m))
-        measured.append(CameraInfo(camera.index, camera.path, camera.name, tuple(modes)))
+        measured.append(replace(camera, modes=tuple(modes)))
     return measured
 
 
@@ -95,14 +96,21 @@ class Camera:
 
     Attributes:
         fps: Frames a second that the driver declares, None when it says nothing sensible.
+        greeting: The mode that the driver chose.
 
     Args:
         capture: Opened by OpenCV; owned.
+        device: As the user calls it.
     """
 
-    def __init__(self, capture: Any) -> None:
+    def __init__(self, capture: Any, device: str) -> None:
         self._capture = capture
         self.fps = _nominal_fps(capture)
+        size = "x".join(
+            str(int(capture.get(p))) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        rate = f" at {self.fps:g} fps" if self.fps else ""
+        self.greeting = f"camera {device} gives {size} {_pixels(capture)}".rstrip() + rate
 
     def read(self) -> tuple[float, Any] | None:
         """Return the next picture with its stamp in seconds on the driver's clock, None if the driver failed."""
@@ -125,20 +133,15 @@ def camera_source(
         size: Width and height to ask for; the driver's choice by default.
         fps: Rate to ask for; the driver's choice by default.
     """
-    name = f"camera {device}"
     number = re.fullmatch(r"(?:/dev/video)?(\d+)", device)
     stream = f"cam{int(number[1])}" if number else slug(Path(device).name)
-
-    def opening() -> tuple[Capture, str]:
-        return open_camera(device, size=size, fps=fps)
-
-    return LiveSource(Origin(name, stream, opening, _STALL_S, "more light shortens the exposure and helps"))
+    slow = "more light shortens the exposure and helps"
+    opening = partial(_open_camera, device, size, fps)
+    return LiveSource(f"camera {device}", stream, opening, stall=_STALL_S, slow=slow)
 
 
-def open_camera(
-    device: str, *, size: tuple[int, int] | None = None, fps: float | None = None
-) -> tuple[Capture, str]:
-    """Return an opened camera and a sentence on the mode that its driver chose.
+def _open_camera(device: str, size: tuple[int, int] | None, fps: float | None) -> Camera:
+    """Return an opened camera.
 
     Raises:
         SourceError: There is no such camera, it may not be read, or it is in use.
@@ -159,26 +162,24 @@ def open_camera(
         raise SourceError(
             f"camera {device} cannot be opened (in use by another program, or none there); {_known()}"
         )
+    _ask_for(capture, size)
+    if fps:
+        capture.set(cv2.CAP_PROP_FPS, fps)
+    return Camera(capture, device)
+
+
+def _ask_for(capture: Any, size: tuple[int, int] | None) -> None:
     # USB 2 has no room for raw pictures at full rate, so compressed ones are asked for, and before the size:
     # drivers choose the size among those of the present format.
     capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
     if size:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    if fps:
-        capture.set(cv2.CAP_PROP_FPS, fps)
-    return Camera(capture), f"camera {device} gives {_describe(capture)}"
 
 
 def _nominal_fps(capture: Any) -> float | None:
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if math.isfinite(fps) and 0.5 <= fps <= 1000 else None
-
-
-def _describe(capture: Any) -> str:
-    width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    rate = _nominal_fps(capture)
-    return f"{width}x{height} {_pixels(capture)}".rstrip() + (f" at {rate:g} fps" if rate else "")
 
 
 def _pixels(capture: Any) -> str:
@@ -243,12 +244,10 @@ def _opens(index: int) -> bool:
 def _measure(target: str | int, modes: list[Mode]) -> None:
     capture = _capture(target)
     try:
-        for width, height in _TRIED:
+        for size in _TRIED:
             if not capture.isOpened():
                 return
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+            _ask_for(capture, size)
             ok, image = capture.read()
             began, count = time.monotonic(), 0
             while ok and time.monotonic() - began < _MEASURE_S:
@@ -256,15 +255,10 @@ def _measure(target: str | int, modes: list[Mode]) -> None:
                 count += ok
             if not ok:
                 continue
-            mode = Mode(
-                image.shape[1],
-                image.shape[0],
-                _pixels(capture),
-                _nominal_fps(capture),
-                count / (time.monotonic() - began),
-            )
-            if all((mode.width, mode.height) != (other.width, other.height) for other in modes):
-                modes.append(mode)
+            height, width = image.shape[:2]
+            if all((width, height) != (other.width, other.height) for other in modes):
+                measured = count / (time.monotonic() - began)
+                modes.append(Mode(width, height, _pixels(capture), _nominal_fps(capture), measured))
     finally:
         capture.release()
 

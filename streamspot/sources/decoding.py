@@ -25,6 +25,12 @@ _CLOCKED = frozenset({"mpeg", "mpegts"})
 _GAPLESS = frozenset({"apng", "gif", "mp4"})
 SEGMENTED = frozenset({"dash", "hls"})
 """Formats whose pictures arrive seconds at once."""
+_PACKED = {
+    "bgra": (4, cv2.COLOR_BGRA2BGR),
+    "rgb24": (3, cv2.COLOR_RGB2BGR),
+    "rgba": (4, cv2.COLOR_RGBA2BGR),
+}
+"""Layouts of pixels that OpenCV turns into BGR in less time than FFmpeg, with their channels."""
 _MOST_BROKEN = 100
 """Errors of a container one after the other after which the rest is given up."""
 
@@ -52,6 +58,7 @@ class Decoder:
         gapless: Whether the container shows each picture until the next, and cannot express a gap.
         clocked: Whether the stamps are those of a sender's clock, which may be set.
         end: Stamp in seconds at which the last picture ends by the container's account, None while unknown.
+        length: Number of pictures by the container's account, 0 while unknown.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
 
@@ -74,10 +81,6 @@ class Decoder:
         except SourceError:
             container.close()
             raise
-        width, height = self._stream.width, self._stream.height
-        if width * height > MOST_PIXELS:
-            container.close()
-            raise SourceError(f"the pictures of {name} have {width}x{height} pixels; 64 million are the most")
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
@@ -86,9 +89,14 @@ class Decoder:
         kinds = set(container.format.name.split(","))
         self.gapless, self.clocked = bool(_GAPLESS & kinds), bool(_CLOCKED & kinds)
         self.end = _end(container, self._stream)
+        begun = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        self.length = self._stream.frames or max(0, round(((self.end or begun) - begun) * (self.fps or 0)))
+        _keep_freed_memory()
         self.damaged = 0
         self.broken = ""
         self._convert = VideoReformatter().reformat
+        self._rotation: int | None = None
+        self._matrix = (1, 0, 0, 1)
         self._stored: tuple[int, int, bool] | None = None
         self._target = (0, 0)
         self._size: tuple[int, int] | None = None
@@ -114,6 +122,13 @@ class Decoder:
 
     def _chosen(self, number: int | None) -> av.VideoStream:
         """Return the stream of that number, or the one that a player takes."""
+        stream, name = self._named(number), self._name
+        if stream.width * stream.height > MOST_PIXELS:
+            size = f"{stream.width}x{stream.height}"
+            raise SourceError(f"the pictures of {name} have {size} pixels; 64 million are the most")
+        return stream
+
+    def _named(self, number: int | None) -> av.VideoStream:
         name = self._name
         # Without a context its codec is unknown.
         streams = [one for one in self._container.streams.video if one.codec_context is not None]
@@ -154,13 +169,15 @@ class Decoder:
 
     def _image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return a frame in BGR: of one field, with square pixels, upright."""
-        # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601:
-        # so grey, on which motion is measured, is the luma itself, and colours are those of OpenCV's reader.
-        image = self._convert(frame, format="bgr24", src_colorspace=Colorspace.ITU601, threads=1).to_ndarray()
+        image = self._in_bgr(frame)
         if frame.interlaced_frame:
             image = image[::2]
-        turn: Any = frame.side_data.get("DISPLAYMATRIX")
-        a, b, c, d = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
+        if frame.rotation != self._rotation:
+            # Not for every picture: one that was asked for its side data refers to itself and is freed late.
+            self._rotation, data = frame.rotation, frame.side_data
+            turn: Any = data.get("DISPLAYMATRIX")
+            self._matrix = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
+        a, b, c, d = self._matrix
         sideways = abs(b) > abs(a)
         stored = frame.width, frame.height, sideways
         if stored != self._stored:
@@ -172,6 +189,18 @@ class Decoder:
         if a < 0 or d < 0:
             image = cv2.flip(image, -1 if a < 0 and d < 0 else int(a < 0))
         return np.asarray(image, np.uint8)
+
+    def _in_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """Return the pixels of a frame, ``(H, W, 3)`` BGR."""
+        channels, code = _PACKED.get(frame.format.name, (0, 0))
+        if not channels:
+            # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601: so
+            # grey, on which motion is measured, is the luma itself, and colours are those of OpenCV's reader.
+            frame = self._convert(frame, format="bgr24", src_colorspace=Colorspace.ITU601, threads=1)
+        plane: Any = frame.planes[0]
+        shape = frame.height, frame.width, channels or 3
+        pixels: NDArray[np.uint8] = np.ndarray(shape, np.uint8, plane, 0, (plane.line_size, shape[2], 1))
+        return np.asarray(cv2.cvtColor(pixels, code), np.uint8) if channels else pixels
 
     def _square(self, width: int, height: int) -> tuple[int, int]:
         """Return the size at which pixels are square and none is lost."""
@@ -190,6 +219,15 @@ class Decoder:
                 self._messages.append(f"{self._name}: the picture is now {upright[0]}x{upright[1]}")
             return width, height
         return before[::-1] if sideways else before
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what pictures occupied for the next ones, once it has freed a block of this size.
+
+    Else glibc gives it back to the system with many a picture and has it zeroed page by page for the next, which
+    costs as much as decoding.
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:

@@ -7,20 +7,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import as_bgr, fresh_identity, is_picture, new_messages
+from streamspot.sources.base import Source, as_bgr, is_picture
 from streamspot.types import Frame
 
 _FIRST_PICTURE_S = 15.0
 """Cameras take seconds to start, and an address has ten to answer."""
 _REOPENING_S = 3.0
-_LONGEST_PAUSE_S = 4.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _MOST_HUNG = 3
 _HUNG_PAUSE_S = 60.0
 """With so many threads left behind, another is begun only when one returns or so much time has passed."""
@@ -29,7 +29,7 @@ _FAILED_S = 0.01
 """Pictures that may fail one after the other, so far apart, before the capture is opened anew."""
 
 
-class Over(Exception):  # noqa: N818 - it is no error
+class Over(SourceError):  # noqa: N818 - it is no error
     """What was captured is over: it was a recording, or has become one."""
 
 
@@ -38,9 +38,11 @@ class Capture(Protocol):
 
     Attributes:
         fps: Frames a second that it declares, None while unknown.
+        greeting: What the user should know of it, said with its first picture.
     """
 
     fps: float | None
+    greeting: str
 
     def read(self) -> tuple[float, NDArray[Any]] | None:
         """Block for the next picture; return its stamp in seconds on its own clock, and itself, None if it failed.
@@ -56,25 +58,6 @@ class Capture(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where live pictures come from, and how to get at them.
-
-    Attributes:
-        name: For people, without user and password.
-        stream: Short name fit for a topic.
-        open: Returns an opened capture and what to tell the user about it, or raises SourceError.
-        stall: Seconds without a picture after which it is opened anew.
-        slow: What helps when it gives fewer pictures than it promised; empty when it promises nothing.
-    """
-
-    name: str
-    stream: str
-    open: Callable[[], tuple[Capture, str]]
-    stall: float
-    slow: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Picture:
     arrived_ns: int
     stamp: float
@@ -83,25 +66,27 @@ class _Picture:
     """The reader had to wait for its consumer before it took this picture."""
 
 
-class LiveSource:
+class LiveSource(Source):
     """Pictures of a camera or a network stream, on this computer's monotonic clock.
 
     A capture that stalls, breaks off or fails is abandoned and opened anew, with growing pauses, until ``close`` or
     until it is over; the time line goes on. Each ``read`` happens in a thread that can be left behind: drivers hang.
 
     Args:
-        origin: What to open, and how.
+        name: For people, without user and password.
+        stream: Short name fit for a topic.
+        opening: Returns an opened capture, or raises SourceError.
+        stall: Seconds without a picture after which it is opened anew.
+        slow: What helps when it gives fewer pictures than it promised; empty when it promises nothing.
     """
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
-        self.name = origin.name
-        self.stream = origin.stream
-        self.live = True
-        self.fps: float | None = None
-        self.identity = fresh_identity("live")
-        self.messages = new_messages()
-        self._closed = threading.Event()
+    live = True
+
+    def __init__(
+        self, name: str, stream: str, opening: Callable[[], Capture], *, stall: float, slow: str = ""
+    ) -> None:
+        super().__init__(name, stream)
+        self._open, self._stall, self._slow = opening, stall, slow
 
     def read(self) -> Iterator[Frame]:
         """Yield pictures as they come, until ``close``.
@@ -110,61 +95,53 @@ class LiveSource:
             SourceError: The very first attempt gave no picture.
         """
         clock = Clock()
-        health = _Health(self._origin)
+        health = _Health(self.name, self._slow)
         count = 0
-        pause = 0.25
+        pause = _SHORTEST_PAUSE_S
         lost: float | None = None
         readers: list[_Reader] = []
-        while not self._closed.is_set():
+        while not self.closed.is_set():
             tried = time.monotonic()
             while len(readers := [one for one in readers if one.alive]) >= _MOST_HUNG:
-                if time.monotonic() - tried > _HUNG_PAUSE_S or self._closed.wait(0.25):
+                if time.monotonic() - tried > _HUNG_PAUSE_S or self.closed.wait(0.25):
                     break
-            reader = _Reader(self._origin.open)
+            reader = _Reader(self._open)
             readers.append(reader)
             try:
-                for picture in self._pictures(reader, started=count > 0):
-                    if lost is not None:
-                        self.messages.append(f"{self.name} is back after {time.monotonic() - lost:.0f} s")
-                        lost = None
-                    self.fps = reader.fps if self._origin.slow else None
-                    if reader.greeting:
-                        self.messages.append(reader.greeting)
-                        reader.greeting = ""
-                    pause = 0.25
+                for number, picture in enumerate(self._pictures(reader, started=count > 0)):
+                    if number == 0:
+                        self.fps = reader.fps if self._slow else None
+                        back = (
+                            ""
+                            if lost is None
+                            else f"{self.name} is back after {time.monotonic() - lost:.0f} s"
+                        )
+                        self.messages.extend(filter(None, (back, reader.greeting)))
+                        lost, pause = None, _SHORTEST_PAUSE_S
                     pts = clock.stamp(picture.arrived_ns / 1e9, picture.stamp)
                     self.messages.extend(health.check(picture, pts, self.fps))
                     yield Frame(count, pts, picture.arrived_ns, picture.image)
                     count += 1
             finally:
                 reader.stop()
-            if self._closed.is_set() or (count and reader.over):
+            if self.closed.is_set() or (count and isinstance(reader.end, Over)):
                 return
             if not count:
-                raise reader.error or SourceError(
-                    f"{self.name} gives no picture; check that it is switched on and that no other program uses it"
-                )
+                nothing = "gives no picture; check that it is switched on and that no other program uses it"
+                raise reader.end or SourceError(f"{self.name} {nothing}")
             if lost is None:
                 lost = time.monotonic()
                 self.messages.append(f"{self.name} has stopped giving pictures; trying to open it again")
             clock.restart()
             health.restart()
-            self._closed.wait(pause)
+            self.closed.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-    def close(self) -> None:
-        """End ``read`` within a tenth of a second."""
-        self._closed.set()
 
     def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:
         """Yield what ``reader`` reads until it ends or stalls."""
-        patience = (
-            max(_FIRST_PICTURE_S, self._origin.stall)
-            if not started
-            else 2 * self._origin.stall + _REOPENING_S
-        )
+        patience = 2 * self._stall + _REOPENING_S if started else max(_FIRST_PICTURE_S, self._stall)
         last = time.monotonic()
-        while not self._closed.is_set():
+        while not self.closed.is_set():
             try:
                 picture = reader.pictures.get(timeout=0.05)
             except queue.Empty:
@@ -174,19 +151,25 @@ class LiveSource:
             if picture is None:
                 return
             yield picture
-            patience, last = self._origin.stall, time.monotonic()
+            patience, last = self._stall, time.monotonic()
 
 
 class _Reader:
-    """One life of a capture, in a thread that is left behind when a ``read`` does not return."""
+    """One life of a capture, in a thread that is left behind when a ``read`` does not return.
 
-    def __init__(self, opener: Callable[[], tuple[Capture, str]]) -> None:
+    Attributes:
+        pictures: What has been read, None at the end.
+        end: What ended it, None while it goes on and where reads failed.
+        fps: As the capture declares.
+        greeting: Of the capture.
+    """
+
+    def __init__(self, opening: Callable[[], Capture]) -> None:
         self.pictures: queue.Queue[_Picture | None] = queue.Queue(maxsize=2)
-        self.error: SourceError | None = None
-        self.over = False
+        self.end: SourceError | None = None
         self.greeting = ""
         self.fps: float | None = None
-        self._open = opener
+        self._open = opening
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
@@ -203,8 +186,8 @@ class _Reader:
     def _run(self) -> None:
         capture: Capture | None = None
         try:
-            capture, self.greeting = self._open()
-            self.fps = capture.fps
+            capture = self._open()
+            self.fps, self.greeting = capture.fps, capture.greeting
             held, failed = False, 0
             while not self._stop.is_set() and failed < _MOST_FAILED:
                 read = capture.read()
@@ -215,12 +198,10 @@ class _Reader:
                     continue
                 failed = 0
                 held = self._put(_Picture(arrived, read[0], as_bgr(read[1]), held))
-        except Over:
-            self.over = True
-        except SourceError as error:
-            self.error = error
+        except SourceError as end:
+            self.end = end
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
-            self.error = SourceError(f"the capture failed ({error}); unplug the camera and plug it in again")
+            self.end = SourceError(f"the capture failed ({error}); unplug the camera and plug it in again")
         finally:
             if capture is not None:
                 capture.release()
@@ -231,7 +212,7 @@ class _Reader:
         waited = False
         while not self._stop.is_set():
             try:
-                self.pictures.put(item, timeout=0.0 if not waited else 0.1)
+                self.pictures.put(item, timeout=0.1 if waited else 0.0)
             except queue.Full:
                 waited = True
             else:
@@ -290,57 +271,52 @@ class Clock:
             self._first, self._gaps = (arrived, device), []
 
 
-@dataclass(slots=True)
 class _Health:
-    """Notices, three seconds at a time, too few, dark or frozen pictures; and a change of size."""
+    """Notices, three seconds at a time, too few, dark or frozen pictures; and a change of size.
 
-    origin: Origin
-    _began: float | None = None
-    _count: int = -1
-    _held: bool = False
-    _frozen: bool = True
-    _warm: bool = False
-    _told: set[str] = field(default_factory=set)
-    _thumb: NDArray[np.uint8] | None = None
-    _size: tuple[int, int] | None = None
+    Args:
+        name: Of the source.
+        slow: What helps when it gives too few pictures.
+    """
+
+    def __init__(self, name: str, slow: str) -> None:
+        self._name, self._slow = name, slow
+        self._told: set[str] = set()
+        self._size: tuple[int, int] | None = None
+        self._thumb = np.zeros(0, np.uint8)
+        self.restart()
 
     def restart(self) -> None:
         """Forget the present three seconds."""
-        self._began = None
+        self._began: float | None = None
         self._warm = False
 
     def check(self, picture: _Picture, pts: float, nominal: float | None) -> Iterator[str]:
         """Take the next picture and yield what the user should know, each trouble once while it lasts."""
         height, width = picture.image.shape[:2]
-        if self._size not in (None, (width, height)):
-            yield f"{self.origin.name}: the picture is now {width}x{height}"
+        if self._size not in {None, (width, height)}:
+            yield f"{self._name}: the picture is now {width}x{height}"
         self._size = (width, height)
-        thumb = picture.image[::16, ::16]
+        before, self._thumb = self._thumb, picture.image[::16, ::16].copy()
         if self._began is None:
-            self._began, self._count, self._held, self._frozen = pts, -1, False, True
-        else:
-            self._frozen = self._frozen and self._thumb is not None and np.array_equal(thumb, self._thumb)
-        self._thumb = thumb.copy()
+            self._began, self._count, self._held, self._frozen = pts, 0, picture.held, True
+            return
         self._count += 1
-        self._held = self._held or picture.held
+        self._held |= picture.held
+        self._frozen = self._frozen and np.array_equal(self._thumb, before)
         if pts - self._began < 3.0:
             return
-        fps = self._count / (pts - self._began)
+        fps, light = self._count / (pts - self._began), float(self._thumb.mean())
         # The first seconds are no measure: exposure settles, buffers fill. Nor are those of a slow consumer.
         if self._warm and not self._held and nominal is not None:
-            yield from self._tell(
-                "slow",
-                fps < 0.9 * nominal,
-                f"gives {fps:.0f} fps instead of {nominal:.0f}: {self.origin.slow}",
-            )
-        light = float(thumb.mean())
-        yield from self._tell(
-            "dark", light < 40, f"gives a dark picture (brightness {light:.0f} of 255): add light"
-        )
+            text = f"gives {fps:.0f} fps instead of {nominal:.0f}: {self._slow}"
+            yield from self._tell("slow", fps < 0.9 * nominal, text)
+        text = f"gives a dark picture (brightness {light:.0f} of 255): add light"
+        yield from self._tell("dark", light < 40, text)
         yield from self._tell("frozen", self._frozen, "repeats the same picture: check the camera")
         self._began, self._warm = None, True
 
     def _tell(self, trouble: str, present: bool, text: str) -> Iterator[str]:
         if present and trouble not in self._told:
-            yield f"{self.origin.name} {text}"
+            yield f"{self._name} {text}"
         (self._told.add if present else self._told.discard)(trouble)

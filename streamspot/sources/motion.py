@@ -1,31 +1,41 @@
 """Recordings of region motion: enough to replay a run to the same events, nothing that shows a face.
 
 A recording is text, one JSON value a line: a header, then ``[face, tick, pts, frame, quality, [dx, dy, …]]`` for
-every tick of every face, ``[face, reason]`` where a face's segment ends, and ``{"start": …}`` where the wall-clock
-time of tick 0 became known better.
+every tick of every face (and, behind it, what stands in the way of judging the face), ``[face, reason]`` where a
+face's segment ends, and ``{"start": …}`` where the wall-clock time of tick 0 became known better.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
-from streamspot.errors import SourceError
-from streamspot.sources.base import new_messages
-from streamspot.types import SESSION_NAME, STREAM_NAME, FaceMotion, Motion, RegionMotion, SegmentEnd, Session
+from streamspot.errors import SourceError, cut
+from streamspot.sources.base import Source, kind_of
+from streamspot.types import (
+    SESSION_NAME,
+    STREAM_NAME,
+    FaceMotion,
+    Motion,
+    RegionMotion,
+    SegmentEnd,
+    Session,
+    Trouble,
+)
 
 _FORMAT = "streamspot-motion"
 _VERSION = 1
+_LINE = 64 * 2**10
+"""Characters of a line at most; 256 regions need a sixth of them."""
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -69,7 +79,9 @@ class MotionLines:
                 continue
             tick = one.motion
             values = [float(str(value)) for value in tick.displacement.ravel()]  # shortest exact float32
-            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, round(tick.quality, 3), values]))
+            quality = round(tick.quality, 3)
+            trouble = [] if one.trouble is None else [one.trouble]
+            lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, quality, values, *trouble]))
         return b"".join(lines)
 
 
@@ -96,27 +108,20 @@ class MotionWriter:
 
     def begin(self, session: Session, layout: str, judging: str = "") -> None:
         """Write the header, as ``MotionLines`` makes it."""
-        with self._writing():
-            self._file.write(self._lines.begin(session, layout, judging))
+        self._write(self._lines.begin(session, layout, judging))
 
     def extend(self, motion: Iterable[Motion], session: Session) -> None:
         """Append motion."""
-        with self._writing():
-            self._file.write(self._lines.extend(motion, session))
+        self._write(self._lines.extend(motion, session))
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _write(self, lines: bytes) -> None:
         try:
-            yield
+            self._file.write(lines)
+            self._file.flush()
         except OSError as error:
             raise SourceError(
                 f"the recording {self._path} cannot be continued ({error.strerror}); make room and start anew"
             ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._writing():
-            self._file.close()
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -124,7 +129,8 @@ class MotionWriter:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self.close()
+        with contextlib.suppress(OSError):  # told before
+            self._file.close()
 
 
 def _line(value: Any) -> bytes:
@@ -133,16 +139,16 @@ def _line(value: Any) -> bytes:
 
 def is_recording(path: Path) -> bool:
     """Tell whether the file is a recording of region motion."""
+    if kind_of(path) != "file":  # reading from a camera's device would start it
+        return False
     try:
-        if not path.is_file():  # reading from a camera's device would start it
-            return False
         with path.open("rb") as file:
             return file.read(len(_FORMAT) + 16).startswith(b'{"format":"' + _FORMAT.encode() + b'"')
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 
-class MotionRecording:
+class MotionRecording(Source):
     """A source that yields the recorded motion of faces instead of pictures.
 
     Attributes:
@@ -158,31 +164,23 @@ class MotionRecording:
         self._path = path
         try:
             with path.open(encoding="utf-8") as file:
-                header = json.loads(file.readline())
-            if header["format"] != _FORMAT or header["version"] != _VERSION:
-                raise SourceError(
-                    f"{path} is version {header['version']} of {header['format']}; "
-                    f"this program reads version {_VERSION} of {_FORMAT}"
-                )
-            self.layout = str(header["layout"])
-            self.judging = str(header["how"])
-            name, stream = _name(header["session"], SESSION_NAME), _name(header["stream"], STREAM_NAME)
-            self.session = Session("", name, stream, _finite(header["origin"]), _start(header["start"]))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+                header = _Header.model_validate_json(file.readline(_LINE))
+        except (OSError, ValueError):
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
-            ) from error
-        self.name = str(path)
-        self.stream = self.session.stream
-        self.live = False
-        self.fps: float | None = None
-        self.identity = self.session.id
-        self.messages: deque[str] = new_messages()
-        self._closed = False
+            ) from None
+        if (header.format, header.version) != (_FORMAT, _VERSION):
+            raise SourceError(
+                f"{path} is version {header.version} of {cut(header.format)}; "
+                f"this program reads version {_VERSION} of {_FORMAT}"
+            )
+        self.layout, self.judging = header.layout, header.how
+        self.session = Session("", header.session, header.stream, header.origin, header.start)
+        super().__init__(str(path), header.stream, header.session)
         self._regions = 0  # 0 before the first tick
 
     def read(self) -> Iterator[Motion | Session]:
-        """Yield the recorded motion, to the last whole line of a recording that breaks off.
+        """Yield the recorded motion, to the last whole line of a recording that breaks off, which is said.
 
         Where the wall-clock time of tick 0 became known better, the session is yielded anew.
 
@@ -190,83 +188,76 @@ class MotionRecording:
             SourceError: A line is damaged.
         """
         with self._path.open(encoding="utf-8", errors="replace") as file:
-            next(file)
+            file.readline(_LINE)
             newest: dict[int, int] = {}
-            for number, line in enumerate(file, 2):
-                if self._closed or not line.endswith("\n"):
-                    return  # the run was killed while it wrote
-                one = self._parse(line, number)
+            for number in itertools.count(2):
+                line = file.readline(_LINE)
+                if self.closed.is_set() or not line:
+                    return
+                if not line.endswith("\n") and len(line) < _LINE:
+                    self.messages.append(
+                        f"{self._path} breaks off in line {number}: it is cut, or the run that recorded it was killed"
+                    )
+                    return
+                try:
+                    one = self._parse(line, newest)
+                except ValueError:
+                    raise SourceError(
+                        f"line {number} of {self._path} is damaged; delete it or record anew"
+                    ) from None
                 if isinstance(one, FaceMotion):
-                    before = newest.get(one.face, one.motion.tick - 1)
-                    if one.motion.tick <= before:
-                        raise self._damaged(number)
-                    if one.motion.tick > before + 1:
+                    tick = one.motion.tick
+                    if tick > newest.get(one.face, tick - 1) + 1:
                         yield SegmentEnd(one.face, "gap in the recording")
-                    newest[one.face] = one.motion.tick
+                    newest[one.face] = tick
                 elif isinstance(one, SegmentEnd) and newest.pop(one.face, None) is None:
                     continue  # of a face of which nothing is left
                 yield one
 
-    def close(self) -> None:
-        """End ``read`` after the line that is being read."""
-        self._closed = True
-
-    def _parse(self, line: str, number: int) -> Motion | Session:
-        try:
-            value = json.loads(line, parse_constant=_refuse)
-            if isinstance(value, dict):
-                return replace(self.session, start=_start(value["start"]))
-            if len(value) == 2:
-                face, reason = value
-                return SegmentEnd(_whole(face), None if reason is None else _text(reason))
-            face, tick, pts, frame, quality, values = value
-            displacement = self._displacement(values)
-            motion = RegionMotion(_whole(tick), _finite(pts), _whole(frame), displacement, _finite(quality))
-            return FaceMotion(_whole(face), motion)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            raise self._damaged(number) from None
-
-    def _displacement(self, values: Any) -> NDArray[np.float32]:
+    def _parse(self, line: str, newest: dict[int, int]) -> Motion | Session:
+        """Return what a line says; raises ValueError where it cannot follow the newest tick of its face."""
+        value = _ANY_LINE.validate_json(line)
+        if isinstance(value, _Start):
+            return replace(self.session, start=value.start)
+        if len(value) == 2:
+            return SegmentEnd(*value)
+        face, tick, pts, frame, quality, values, *trouble = value
         displacement = np.array(values, np.float32).reshape(-1, 2)
-        if self._regions not in {0, len(displacement)} or not np.isfinite(displacement).all():
-            raise ValueError(len(displacement))
+        if self._regions not in {0, len(displacement)} or tick <= newest.get(face, -1):
+            raise ValueError(tick)
         self._regions = len(displacement)
-        return displacement
-
-    def _damaged(self, number: int) -> SourceError:
-        return SourceError(f"line {number} of {self._path} is damaged; delete it or record anew")
+        return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality), *trouble)
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+_Whole = Annotated[int, Field(strict=True, ge=0, lt=_LARGEST)]
+_Finite = Annotated[float, Field(strict=True, gt=-_LARGEST, lt=_LARGEST, allow_inf_nan=False)]
+_Time = Annotated[
+    AwareDatetime,
+    Field(strict=True, gt=datetime(1901, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC)),
+]
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LARGEST:
-        raise ValueError(value)
-    return value
+_Word = Annotated[str, Field(pattern=r"^[\w.:+-]{0,80}$")]
+"""What may be called a layout, or stand for a way of judging."""
 
 
-def _finite(value: Any) -> float:
-    if not isinstance(value, int | float) or not abs(value) < _LARGEST:
-        raise ValueError(value)
-    return float(value)
+class _Start(BaseModel):
+    start: _Time
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
+class _Header(_Start):
+    format: str
+    version: int
+    layout: _Word
+    how: _Word
+    session: Annotated[str, Field(pattern=f"^(?:{SESSION_NAME})$")]
+    stream: Annotated[str, Field(pattern=f"^(?:{STREAM_NAME})$")]
+    origin: _Finite
 
 
-def _start(value: Any) -> datetime:
-    start = datetime.fromisoformat(value)
-    if not 1900 < start.year < 5000 or start.tzinfo is None:
-        raise ValueError(value)
-    return start
-
-
-def _name(value: Any, pattern: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        raise ValueError(value)
-    return value
+_ANY_LINE: TypeAdapter[Any] = TypeAdapter(
+    _Start
+    | tuple[_Whole, str | None]
+    | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
+    | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite], Trouble]
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
@@ -16,7 +17,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import new_messages, redact, without_login
+from streamspot.sources.base import redact, without_login
 from streamspot.sources.decoding import SEGMENTED, Decoder, is_finite
 from streamspot.sources.live import Over
 
@@ -152,6 +153,7 @@ class NetworkStream:
 
     Attributes:
         fps: Frames a second that the stream declares, None while unknown.
+        greeting: What the user should know of it.
 
     Args:
         container: The opened address; owned.
@@ -164,8 +166,9 @@ class NetworkStream:
 
     def __init__(self, container: InputContainer, name: str, stream: int | None = None) -> None:
         self._finite = is_finite(container)
-        self.messages = new_messages()
-        self._decoder = Decoder(container, name, self.messages, stream)
+        messages: deque[str] = deque(maxlen=1)
+        self._decoder = Decoder(container, name, messages, stream)
+        self.greeting = "".join(messages)
         self.fps = self._decoder.fps
         self._segmented = container.format.name in SEGMENTED
         self._pictures = self._decoder.pictures()

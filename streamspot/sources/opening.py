@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from av.container import InputContainer
-
 from streamspot.credentials import with_password
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name
+from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name, without_login
 from streamspot.sources.cameras import camera_source
 from streamspot.sources.decoding import is_finite
 from streamspot.sources.images import ImageFolder
-from streamspot.sources.live import LiveSource, Origin
+from streamspot.sources.live import LiveSource
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.sources.network import STALL_S, NetworkStream, open_address
 from streamspot.sources.stdin import StandardInput
@@ -100,7 +98,7 @@ def _address(scheme: str, address: str) -> Source:
     address = with_password(address)
     if scheme in {"http", "https"}:
         return _web(address)
-    return _live(address, lambda: open_address(address), "check the network and the camera's settings")
+    return _live(address, slow="check the network and the camera's settings")
 
 
 def _web(address: str) -> Source:
@@ -121,23 +119,18 @@ def _web(address: str) -> Source:
     if finite:
         return VideoFile(address, stream=wanted, follow=follow)
     # The decoder invents a rate where the server declares none, which is nearly always.
-    return _live(address, lambda: open_address(address, follow=follow), "", wanted)
+    return _live(address, follow=follow, wanted=wanted)
 
 
-def _live(
-    address: str, opening: Callable[[], InputContainer], slow: str, wanted: int | None = None
-) -> LiveSource:
+def _live(address: str, *, slow: str = "", follow: bool = False, wanted: int | None = None) -> LiveSource:
     name, parts = redact(address), urlsplit(address)
     title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
 
-    def opened() -> tuple[NetworkStream, str]:
-        stream = NetworkStream(opening(), name, wanted)
-        return stream, "".join(stream.messages)
+    def opening() -> NetworkStream:
+        return NetworkStream(open_address(address, follow=follow), name, wanted)
 
-    place = address.replace(
-        parts.netloc, parts.netloc.rpartition("@")[2], 1
-    )  # a new password is no other stream
-    return LiveSource(Origin(name, stream_name(title, place), opened, STALL_S, slow))
+    stream = stream_name(title, without_login(address))  # a new password is no other stream
+    return LiveSource(name, stream, opening, stall=STALL_S, slow=slow)
 
 
 def _interruptibly(job: Callable[[], T]) -> T:

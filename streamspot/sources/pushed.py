@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import as_bgr, fresh_identity, is_picture, new_messages
+from streamspot.sources.base import Source, as_bgr, is_picture
 from streamspot.types import Frame
 
 _FOREVER = 1e11
@@ -55,7 +55,7 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
     return Frame(index, float(pts), time.monotonic_ns(), as_bgr(image))
 
 
-class PushedFrames:
+class PushedFrames(Source):
     """The pictures of an iterable as a source.
 
     Args:
@@ -66,14 +66,8 @@ class PushedFrames:
     """
 
     def __init__(self, pictures: Pictures) -> None:
-        self.name = "own frames"
-        self.stream = "frames"
-        self.live = False
-        self.fps: float | None = None
-        self.identity = fresh_identity("frames")
-        self.messages = new_messages()
+        super().__init__("own frames", "frames")
         self._pictures = pictures
-        self._closed = False
 
     def read(self) -> Iterator[Frame]:
         """Yield every picture.
@@ -83,7 +77,7 @@ class PushedFrames:
         """
         before: float | None = None
         for index, item in enumerate(self._pictures):
-            if self._closed:
+            if self.closed.is_set():
                 return
             try:
                 image, pts = item
@@ -94,7 +88,3 @@ class PushedFrames:
             frame = as_frame(index, np.array(image), pts, before)  # a copy: the next may be written over it
             before = frame.pts
             yield frame
-
-    def close(self) -> None:
-        """End ``read`` after the picture that is being made."""
-        self._closed = True

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import fresh_identity, new_messages
+from streamspot.sources.base import Source
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -30,7 +30,7 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _DECLARED_FPS = 30.0
 
 
-class StandardInput:
+class StandardInput(Source):
     """Pictures piped into the program.
 
     Args:
@@ -46,18 +46,12 @@ class StandardInput:
         fps: float | None = None,
         read: Callable[[int], bytes] | None = None,
     ) -> None:
-        self.name = "standard input"
-        self.stream = "stdin"
-        self.live = False
-        self.fps: float | None = fps or _DECLARED_FPS
-        self.identity = fresh_identity("stdin")
-        self.messages = new_messages()
         self._rate = fps or _DECLARED_FPS
+        super().__init__("standard input", "stdin", fps=self._rate)
         self._size = size
         # Not sys.stdin: a thread that is left behind in its read would hold its lock and abort the exit.
         self._read = read or (lambda count: os.read(0, count))
         self._terminal = read is None and os.isatty(0)
-        self._closed = False
         if fps is None:
             self.messages.append(
                 'standard input is taken to be 30 fps; say --source "-?fps=25" when it is not'
@@ -80,7 +74,7 @@ class StandardInput:
                 continue
             yield Frame(index, index / self._rate, time.monotonic_ns(), image)
             count += 1
-        if self._closed:
+        if self.closed.is_set():
             return
         if not count:
             wanted = "raw BGR pictures of the size given" if self._size else "JPEG or PNG pictures"
@@ -92,14 +86,10 @@ class StandardInput:
                 f"{bad} of {bad + count} pictures on standard input were damaged and left out"
             )
 
-    def close(self) -> None:
-        """End ``read`` after the bytes that are being read."""
-        self._closed = True
-
     def _raw(self, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
         need = width * height * 3
         data = bytearray()
-        while not self._closed:
+        while not self.closed.is_set():
             chunk = self._read(min(need - len(data), _CHUNK))
             if not chunk:
                 if data:
@@ -115,7 +105,7 @@ class StandardInput:
     def _encoded(self) -> Iterator[NDArray[np.uint8] | None]:
         """Yield each picture, None for one that cannot be decoded."""
         data = bytearray()
-        while not self._closed:
+        while not self.closed.is_set():
             chunk = self._read(_CHUNK)
             if not chunk:
                 if _START.search(data):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import new_messages, read_options
+from streamspot.sources.base import Source, read_options
 from streamspot.sources.portrait import HEIGHT, MARGIN, WIDTH, Portrait
 from streamspot.types import Frame, Kind
 
@@ -80,7 +80,7 @@ class _Movement:
         return held * (1.0 - _ease((since - self.up - self.hold) / self.down))
 
 
-class Synthetic:
+class Synthetic(Source):
     """A 640 x 480 clip of a face with known onset, apex and offset; the same seed gives the same bytes.
 
     Args:
@@ -121,20 +121,14 @@ class Synthetic:
             raise SourceError(
                 f"synthetic: {seconds:g} s hold no {total} expressions; give seconds={need:.4g} or more"
             )
-        self.seed = seed
-        self.fps: float | None = float(fps)
-        self.name = f"synthetic (seed {seed})"
-        self.stream = "synthetic"
-        self.live = False
-        self.messages = new_messages()
-        self.identity = (
-            f"synthetic:seed={seed},expressions={expressions},micro={micro},"
-            f"fps={fps:g},seconds={seconds:g},noise={noise:g}"
+        content = f"seed={seed},expressions={expressions},micro={micro},fps={fps:g},seconds={seconds:g}"
+        super().__init__(
+            f"synthetic (seed {seed})", "synthetic", f"synthetic:{content},noise={noise:g}", float(fps)
         )
+        self.seed = seed
         self._rate = float(fps)
         self._count = max(1, round(seconds * fps))
         self._noise = noise
-        self._closed = False
         rng = np.random.default_rng([seed, 0])
         self._movements = _schedule(rng, expressions, micro, seconds)
         self._blinks = _blinks(rng, seconds, self._movements)
@@ -153,14 +147,8 @@ class Synthetic:
         Raises:
             SourceError: An option is unknown or impossible.
         """
-        allowed = {
-            "seed": int,
-            "expressions": int,
-            "micro": int,
-            "fps": float,
-            "seconds": float,
-            "noise": float,
-        }
+        whole, real = dict.fromkeys(("seed", "expressions", "micro"), int), ("fps", "seconds", "noise")
+        allowed: dict[str, type] = {**whole, **dict.fromkeys(real, float)}
         return cls(**read_options(spec.partition(":")[2], allowed, "synthetic"))
 
     def __len__(self) -> int:
@@ -171,14 +159,10 @@ class Synthetic:
         """Yield the clip from its beginning."""
         noise = _Noise(self.seed, self._noise)
         for index in range(self._count):
-            if self._closed:
+            if self.closed.is_set():
                 return
             image = noise.add(self.picture(index))
             yield Frame(index, index / self._rate, time.monotonic_ns(), image)
-
-    def close(self) -> None:
-        """End ``read`` after the current picture."""
-        self._closed = True
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return frame ``index`` without sensor noise, ``(480, 640, 3)`` uint8 BGR."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import file_identity, kind_of, new_messages, redact, stream_name, without_login
+from streamspot.sources.base import Source, file_identity, kind_of, redact, stream_name, without_login
 from streamspot.sources.decoding import Decoder
 from streamspot.sources.network import open_address
 from streamspot.types import Frame
@@ -82,8 +82,11 @@ class Timeline:
         return pts
 
 
-class VideoFile:
+class VideoFile(Source):
     """A recorded video: a local file, or an address that serves one.
+
+    Attributes:
+        length: Number of pictures by the file's account, 0 while unknown.
 
     Args:
         address: Path of the file, or an ``http(s)`` address of one.
@@ -98,23 +101,18 @@ class VideoFile:
         self._address = str(address)
         self._number, self._follow = stream, follow
         self._network = "://" in self._address
-        self.live = False
-        self.messages = new_messages()
-        self._closed = False
         if self._network:
-            self.name = redact(self._address)
+            name = redact(self._address)
             place = without_login(self._address)  # a new password is no other recording
-            self.stream = stream_name(Path(self.name).stem, place)
-            self.identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
-            self.fps: float | None = None
+            identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
+            super().__init__(name, stream_name(Path(name).stem, place), identity)
+            self.length = 0
             return
         path = Path(self._address)
-        self.name = self._address
-        self.stream = stream_name(path.stem, str(path.absolute()))
-        self._check(path)
-        self.identity = file_identity(path)
-        decoder = self._open(new_messages())
-        self.fps = decoder.fps
+        identity = _checked(path, self._address)
+        super().__init__(self._address, stream_name(path.stem, str(path.absolute())), identity)
+        decoder = self._open(deque())  # what it says is said when it is read
+        self.fps, self.length = decoder.fps, decoder.length
         decoder.close()
 
     def read(self) -> Iterator[Frame]:
@@ -146,7 +144,7 @@ class VideoFile:
                         yield replace(before, pts=held, captured_ns=time.monotonic_ns())
                 before, lasts = Frame(count, pts, time.monotonic_ns(), picture.image), picture.lasts
                 yield before
-                if self._closed:
+                if self.closed.is_set():
                     return
                 count += 1
                 end = max(end, (picture.stamp or 0.0) + picture.lasts)
@@ -157,10 +155,6 @@ class VideoFile:
             raise SourceError(f"{self.name} holds no picture that can be decoded; {remedy}")
         if troubles := ", ".join(self._troubles(decoder, end, timeline.repaired, gaps.unnamed)):
             self.messages.append(f"{self.name}: {troubles}")
-
-    def close(self) -> None:
-        """End ``read`` after the picture that is being read."""
-        self._closed = True
 
     def _troubles(self, decoder: Decoder, end: float, repaired: int, gaps: int) -> Iterator[str]:
         """Yield what was wrong with it.
@@ -196,23 +190,24 @@ class VideoFile:
                 ) from None
         return Decoder(container, self.name, messages, self._number)
 
-    def _check(self, path: Path) -> None:
-        kind = kind_of(path)
-        if kind is None:
-            raise SourceError(
-                f"there is no file {self.name}; check the path, or see streamspot run --help for sources"
-            )
-        if kind != "file":
-            raise SourceError(f"{self.name} is not a regular file; give a video file or a folder of pictures")
-        try:
-            with path.open("rb") as file:
-                empty = not file.read(1)
-        except OSError as error:
-            raise SourceError(
-                f"{self.name} cannot be read ({error.strerror}); check its permissions"
-            ) from None
-        if empty:
-            raise SourceError(f"{self.name} is empty; record or copy it again")
+
+def _checked(path: Path, name: str) -> str:
+    """Return the identity of a file that can be read.
+
+    Raises:
+        SourceError: It cannot.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise SourceError(
+            f"there is no file {name}; check the path, or see streamspot run --help for sources"
+        )
+    if kind != "file":
+        raise SourceError(f"{name} is not a regular file; give a video file or a folder of pictures")
+    try:
+        return file_identity(path)
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, cut
 from streamspot.types import Kind
 
 _GRID = 1 << 20
@@ -19,6 +19,7 @@ _RANGES = (
     (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
     (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance"), 0, 1),
     (("refractory",), 0, 1_000_000),
+    (("longest",), 1, 108_000),
 )
 
 
@@ -121,8 +122,9 @@ class SpotSettings:
             SettingsError: One is impossible.
         """
         levels = (0.0, *self.thresholds, 1.0)
-        if len(levels) < 3 or any(low >= high for low, high in itertools.pairwise(levels)):
-            raise SettingsError(f"thresholds {self.thresholds} must ascend strictly between 0 and 1")
+        if not 3 <= len(levels) <= 102 or any(low >= high for low, high in itertools.pairwise(levels)):
+            what = cut(self.thresholds)
+            raise SettingsError(f"thresholds {what} must ascend strictly between 0 and 1, 100 at most")
         for name in ("macro_ticks", "micro_ticks"):
             low, high = getattr(self, name)
             if not 1 <= low <= high <= self.longest:
@@ -140,7 +142,9 @@ class SpotSettings:
         for names, low, high in _RANGES:
             for name in names:
                 if not low <= getattr(self, name) <= high:
-                    raise SettingsError(f"{name} {getattr(self, name)} must lie between {low:g} and {high:g}")
+                    raise SettingsError(
+                        f"{name} {cut(getattr(self, name))} must lie between {low:g} and {high:g}"
+                    )
 
     @classmethod
     def from_sensitivity(cls, sensitivity: float, **overrides: Any) -> SpotSettings:
@@ -164,10 +168,15 @@ class SpotSettings:
         unknown = sorted(set(overrides) - set(cls.__dataclass_fields__))
         if unknown:
             raise SettingsError(
-                f"there is no spotting setting {unknown[0]!r}; see SpotSettings for the names"
+                f"there is no spotting setting {cut(unknown[0])!r}; see SpotSettings for the names"
             )
         tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
-        plain, less = cls(**tuples), 0.5 - sensitivity
+        try:
+            plain, less = cls(**tuples), 0.5 - sensitivity
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"the spotting settings {cut(overrides)} hold a value of another form than SpotSettings"
+            ) from None
         level = round(plain.onset_level + 0.3 * less, 6)
         if plain.usual is not None:  # heights of peaks, of which some are small: they are halved or doubled
             macro, micro = (round(score * 4**less, 6) for score in (plain.macro_score, plain.micro_score))

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streamspot.destinations import check_writable
+
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -104,33 +106,52 @@ def crossval_command(
         _show(results, console)
         console.print(f"{place / 'results.json'}")
         if report:
-            from streamspot.training.report import write_report  # noqa: PLC0415 - an extra
+            from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
 
-            console.print(f"{write_report(folder, place)}")
+            write_crossval(place / "report.html", place, folder)
+            console.print(f"{place / 'report.html'}")
     if len(data) > 1:
         _show_all(strict, console)
 
 
 @app.command("evaluate")
 def evaluate_command(
+    *,
     data: Data,
     weights: Annotated[str, typer.Option("--weights", help="Name of shipped weights, or a path.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to this JSON file.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Write the tables as JSON to this file, - for stdout.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a report (.html).")] = None,
     choose: Annotated[
         bool, typer.Option("--choose", help="Choose the minimum scores on this very data (optimistic).")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Judge a data set with given weights under the strict protocol and the paper's."""
+    """Judge a data set with given weights under the strict protocol and the paper's.
+
+    Where only the point of an expression is known, it is found if that lies within a detection.
+    """
+    from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
+    if out not in {None, "-"}:
+        check_result(Path(str(out)), ".json")
+    if report is not None:
+        check_writable(report)
     results = evaluate_weights(data, weights, choose=choose, device=device)
-    _show(results, Console(stderr=True))
+    console = Console(stderr=True)
+    _show(results, console)
     text = json.dumps(results, indent=2, sort_keys=True)
-    if out is None:
+    if out == "-":
         typer.echo(text)
-    else:
-        out.write_text(text + "\n", encoding="utf-8")
+    elif out is not None:
+        Path(out).write_text(text + "\n", encoding="utf-8")
+    if report is not None:
+        from streamspot.training.report import write_evaluation  # noqa: PLC0415 - as above
+
+        write_evaluation(report, results, data, weights)
+        console.print(f"{report}")
 
 
 def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], console: Console) -> None:
@@ -149,6 +170,12 @@ def _show(results: dict[str, Any], console: Console) -> None:
 
     for protocol in ("strict", "paper"):
         _print(f"{protocol} protocol", RESULT_HEADS, results_table(results[protocol]), console)
+    if points := results["points"]:
+        total = results["strict"]["overall"]["tp"] + results["strict"]["overall"]["fn"]
+        console.print(
+            f"{points} of {total} expressions are points: found if the point lies within a detection, "
+            "no interval is made up"
+        )
     if (figures := results["live"]) is not None:
         title = f"live, look-ahead {figures['look_ahead']} ticks; delays: median (95 %)"
         _print(title, HEADS, live_table(figures), console)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamspot.datasets.store import load
+from streamspot.destinations import check_folder
 from streamspot.files import write_atomically
 from streamspot.processes import Advance, Processes, Workers
 from streamspot.training.folds import Fold, Job, begin, execute, keep, open_folder, plan
@@ -45,9 +46,10 @@ def crossval(
 
     Raises:
         DataError: The data cannot be used.
-        SettingsError: ``out`` belongs to other data or settings.
+        SettingsError: ``out`` cannot be written or belongs to other data or settings.
         StreamspotError: A worker was killed.
     """
+    check_folder(out)
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
     folds = plan(dataset.subjects, settings)

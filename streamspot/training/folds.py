@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from streamspot.datasets.recording import Dataset
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
-from streamspot.files import write_atomically
+from streamspot.files import make_private, write_atomically
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Judge, Method
 from streamspot.training.settings import TrainSettings
@@ -126,7 +126,7 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
         digest.update(recording.motion.tobytes())
     mark = digest.hexdigest()[:16]
     folder = out / "folds"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     stamp = folder / "fingerprint"
     if not stamp.exists():
         with write_atomically(stamp) as part:

@@ -1,18 +1,18 @@
-"""A self-contained HTML report of a cross-validation: tables, curves, traces, no picture of a face."""
+"""The report of a cross-validation or an evaluation: tables, curves by subject and by epoch, recordings."""
 
 from __future__ import annotations
 
-import html
-import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
+from numpy.typing import NDArray
 
 from streamspot.datasets.recording import KINDS, Dataset, Recording
 from streamspot.datasets.store import load
@@ -21,6 +21,10 @@ from streamspot.evaluation.live import HEADS, live_table
 from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import RESULT_HEADS, count_subjects, results_table
 from streamspot.evaluation.search import Scores
+from streamspot.model.weights import Model
+from streamspot.report.figures import Figure, Panel, Span, bars, curves, lines
+from streamspot.report.page import drawn, heading, note, pre, table, write_page
+from streamspot.report.words import WORDS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.batches import PointLabels
 from streamspot.training.folds import Job, plan
@@ -28,32 +32,104 @@ from streamspot.training.method import NetworkMethod
 from streamspot.training.outcome import decode_all
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
+from streamspot.training.train import judge
+from streamspot.types import TICK_RATE, Detection
 
 TRACES = 6
-"""Recordings whose traces are drawn: those with most expressions."""
+"""Recordings that are drawn: those with most expressions."""
 
-_COLOURS = {"macro": "#4477aa", "micro": "#cc6677"}
-
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}
-td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child{text-align:left}
-svg{max-width:100%;height:auto}
-pre{background:#f5f5f5;padding:1em;overflow:auto}
-"""
+_WORDS = {"labelled": "annotated", **{f"{kind} label": f"pseudo-label, {kind}" for kind in KINDS}}
 
 
-def write_report(data: Path, out: Path) -> Path:
-    """Write ``out/report.html`` from what ``crossval`` left in ``out``.
+def read_results(out: Path) -> dict[str, Any]:
+    """Return what ``crossval`` left in ``out``.
 
     Raises:
-        DataError: There is no finished cross-validation, or matplotlib is not installed.
+        DataError: There is no finished cross-validation.
     """
     try:
-        results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         raise DataError(f"there is no finished {out / 'results.json'}; run crossval first") from None
+    return results
+
+
+def write_crossval(path: Path, out: Path, data: Path | None) -> None:
+    """Write the report of what ``crossval`` left in ``out``; without the data there are tables only.
+
+    Raises:
+        DataError: There is no finished cross-validation, or the data are others.
+        SettingsError: plotly is missing, or the file cannot be written.
+    """
+    results = read_results(out)
+    parts = [
+        heading(f"Cross-validation: {results['dataset']}", 1),
+        note(
+            f"{results['recordings']} recordings of {results['subjects']} subjects, each subject judged by a network "
+            f"that never saw it. Seed {results['seed']}, commit {results['commit']}.",
+            "lead",
+        ),
+        *_tables(results),
+    ]
+    if data is not None:
+        parts += _crossval_figures(results, data, out)
+    parts += [heading("Configuration"), _as_yaml(results["configuration"])]
+    write_page(path, f"streamspot: {results['dataset']}", parts)
+
+
+def write_evaluation(path: Path, results: Mapping[str, Any], data: Path, weights: str) -> None:
+    """Write the report of the tables that ``evaluate_weights`` returned for these data and weights.
+
+    Raises:
+        StreamspotError: The data or the weights cannot be used, plotly is missing, or the file cannot be written.
+    """
+    dataset, decoder = load(data), SpotSettings(**_tuples(results["decoder"]))
+    shown = replace(dataset, recordings=_busiest(dataset))
+    scores = judge(Model.load(weights), shown)
+    chosen = " The minimum scores were chosen on these very data, so the figures are optimistic."
+    parts = [
+        heading(f"Evaluation: {results['weights']} on {results['dataset']}", 1),
+        note(
+            f"{len(dataset.recordings)} recordings of {len(dataset.subjects)} subjects."
+            + (chosen if results["chosen_on_test_data"] else ""),
+            "lead",
+        ),
+        *_tables(results),
+        heading("Recordings"),
+        note(WORDS["traces"]),
+        *(part for one in shown.recordings for part in _trace(one, scores[one.name], decoder, None)),
+        heading("How the weights came about"),
+        _as_yaml(results["provenance"]),
+    ]
+    write_page(path, f"streamspot: {results['dataset']}", parts)
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    return pre(yaml.safe_dump(dict(values), default_flow_style=None, sort_keys=False, width=100))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _tables(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield both protocols' tables and, of what can stream, what a live user feels."""
+    heads = (*RESULT_HEADS[:-2], "95 % interval of F1", "apex error, ticks")
+    for name in ("strict", "paper"):
+        yield heading(f"{name.capitalize()} protocol")
+        yield note(WORDS[name])
+        yield table(heads, results_table(results[name]))
+    yield note(WORDS["results"])
+    if results.get("points"):
+        yield note(f"{results['points']} of the annotated expressions are points: {WORDS['points']}")
+    yield note(f"{results['false_alarms_per_hour']} false alarms an hour.")
+    if (figures := results["live"]) is not None:
+        yield heading("What a live user notices")
+        yield note(f"Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. {WORDS['live']}")
+        yield table(HEADS, live_table(figures))
+
+
+def _crossval_figures(results: Mapping[str, Any], data: Path, out: Path) -> Iterator[str]:
     settings = TrainSettings.model_validate(results["configuration"])
     dataset = load(data, seed=settings.seed)
     job = Job(dataset, settings, NetworkMethod(), out / "folds")
@@ -63,90 +139,41 @@ def write_report(data: Path, out: Path) -> Path:
             for epoch, scores in job.scores(fold)[0].items():
                 epochs[epoch] |= scores
     last = epochs[settings.epochs - 1]
-    own = settings if results["method"] == NetworkMethod().describe() else None
     decoders = {
         subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
         for subject, (macro, micro) in results["min_scores"].items()
     }
-    busy = sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES]
-    heads = (*RESULT_HEADS[:-2], "95 % interval", "apex error, ticks")
-    summary = (
-        f"{results['recordings']} recordings of {results['subjects']} subjects, each subject judged by a network "
-        f"that never saw it. Seed {results['seed']}, commit {html.escape(results['commit'])}, "
-        f"{results['false_alarms_per_hour']} false alarms an hour."
-    )
-    live = ""
-    if (figures := results["live"]) is not None:
-        live = (
-            f"<h2>Live</h2><p>Look-ahead {figures['look_ahead']} ticks, {figures['hours']} hours. Delays from the "
-            "annotated moment to its announcement and errors: median (95 % quantile).</p>"
-        ) + _table(HEADS, live_table(figures))
-    parts = [
-        f"<h1>streamspot: {html.escape(results['dataset'])}</h1>",
-        f"<p>{summary}</p>",
-        *(
-            f"<h2>{name} protocol</h2>" + _table(heads, results_table(results[name.lower()]))
-            for name in ("Strict", "Paper")
-        ),
-        live,
-        "<h2>By subject</h2>",
-        _svg(lambda axes: _subjects(axes, dataset, last, decoders), (9, 3)),
-        "<h2>Apex error by epoch</h2>",
-        _svg(lambda axes: _apex_errors(axes, dataset, epochs), (6, 3)),
-        "<h2>Traces</h2>",
-        f"<p>{_legend(own)}</p>",
-        *(
-            _svg(lambda axes, r=r: _trace(axes, r, last[r.name], decoders[r.subject], own), (9, 2.2))
-            for r in busy
-        ),
-        "<h2>Configuration</h2>",
-        f"<pre>{html.escape(json.dumps(results['configuration'], indent=1))}</pre>",
-    ]
-    path = out / "report.html"
-    head = f"<!doctype html><meta charset=utf-8><title>streamspot</title><style>{_STYLE}</style>"
-    path.write_text(head + "\n".join(parts), encoding="utf-8")
-    return path
+    yield heading("By subject")
+    yield drawn(_subjects(dataset, last, decoders))
+    yield heading("Apex error by epoch")
+    yield note(WORDS["apex error"])
+    yield drawn(_apex_errors(dataset, epochs))
+    yield heading("Recordings")
+    own = settings if results["method"] == NetworkMethod().describe() else None
+    yield note(f"{WORDS['traces']} {_labels(own)}")
+    for one in _busiest(dataset):
+        yield from _trace(one, last[one.name], decoders[one.subject], own)
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+def _busiest(dataset: Dataset) -> tuple[Recording, ...]:
+    return tuple(sorted(dataset.recordings, key=lambda r: (-len(r.instances), r.name))[:TRACES])
 
 
-def _svg(draw: Any, size: tuple[float, float]) -> str:
-    """Return a drawing as SVG text."""
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415 - an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise DataError("a report needs matplotlib; install streamspot[train]") from None
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamspot"}):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots())
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _subjects(
-    axes: Any, dataset: Dataset, last: dict[str, Scores], decoders: dict[str, SpotSettings]
-) -> None:
-    """Draw the overall F1 of every subject."""
+def _subjects(dataset: Dataset, last: dict[str, Scores], decoders: dict[str, SpotSettings]) -> Figure:
+    """Return the overall F1 of every subject."""
     values = []
     for subject in dataset.subjects:
         recordings, decoder = dataset.of([subject]), decoders[subject]
         found = decode_all({r.name: last[r.name] for r in recordings}, decoder)
         values.append(sum(count_subjects(recordings, found)[subject].values(), Counts()).f1)
-    axes.bar(range(len(values)), values, color="#4477aa")
-    axes.set_xticks(range(len(values)), dataset.subjects, rotation=90, fontsize=7)
-    axes.set(ylabel="F1, strict", ylim=(0, 1))
+    return bars(dataset.subjects, values, "F1, strict")
 
 
-def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores]]) -> None:
-    """Draw the mean distance of the pseudo-apex from the annotated one by epoch (Fig. 7), on unseen subjects."""
+def _apex_errors(dataset: Dataset, epochs: Mapping[int, Mapping[str, Scores]]) -> Figure:
+    """Return the mean distance of the pseudo-apex from the annotated one by epoch (Fig. 7), on unseen subjects."""
+    series = {}
     for kind, reach in (("macro", 8), ("micro", 4)):
-        shown = [(r.name, i) for r in dataset.recordings for i in r.instances if i.kind == kind]
+        shown = [(r.name, i) for r in dataset.recordings for i in r.instances if i.kind == kind and i.bounded]
         errors = []
         for epoch in sorted(epochs):
             far = []
@@ -155,23 +182,15 @@ def _apex_errors(axes: Any, dataset: Dataset, epochs: dict[int, dict[str, Scores
                 apex = first + int(epochs[epoch][name][first : i.stamp + reach + 1, 0].argmax())
                 far.append(abs(apex - i.apex))
             errors.append(float(np.mean(far)) if far else np.nan)
-        axes.plot(sorted(epochs), errors, color=_COLOURS[kind], marker="o", label=kind)
-    axes.set(xlabel="epoch", ylabel="ticks")
-    axes.legend()
+        series[kind] = errors
+    return lines(series, "ticks", "epoch")
 
 
-def _legend(own: TrainSettings | None) -> str:
-    """Return what the traces show, and how far their labels are those of the training."""
-    shown = "Line: intensity. Shaded: annotated (blue macro, red micro). Bars below: detected. "
+def _labels(own: TrainSettings | None) -> str:
+    """Return how far the dotted lines are the labels of the training."""
     if own is None:
-        return shown + "No pseudo-labels: they are those of another method."
-    shown += (
-        "Triangles: the time stamps. Dashed: the pseudo-labels that the labelling of the last epoch gives "
-        "round them on this curve of a network that never saw the subject"
-    )
-    if own.labels.kind == "gim":
-        shown += ", their range alone, since their height depends on features that a run does not keep"
-    return shown + "."
+        return WORDS["no pseudo-labels"]
+    return WORDS["pseudo-labels"] + (f" {WORDS['range']}" if own.labels.kind == "gim" else "")
 
 
 def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings) -> Scores:
@@ -189,23 +208,37 @@ def _pseudo_labels(recording: Recording, scores: Scores, settings: TrainSettings
 
 
 def _trace(
-    axes: Any, recording: Recording, scores: Scores, decoder: SpotSettings, own: TrainSettings | None
-) -> None:
-    """Draw intensity, annotated expressions and detections of one recording (Fig. 4-6), perhaps pseudo-labels."""
-    seconds = np.arange(len(scores)) / 30
-    axes.plot(seconds, scores[:, 0], color="#222", linewidth=0.7)
-    for i in recording.instances:
-        axes.axvspan(i.onset / 30, i.offset / 30, 0.05, 1, color=_COLOURS[i.kind], alpha=0.3, linewidth=0)
+    recording: Recording, scores: Scores, decoder: SpotSettings, own: TrainSettings | None
+) -> Iterator[str]:
+    """Yield a recording (Fig. 4-6): its name, then intensity, annotation, detections, perhaps pseudo-labels."""
+    seconds = np.arange(len(scores)) / TICK_RATE
+    pseudo: dict[str, NDArray[np.float64]] = {}
     if own is not None:
         for kind, row in zip(KINDS, _pseudo_labels(recording, scores, own), strict=True):
-            if row.any():
-                near = np.where(np.convolve(row, np.ones(3), "same") > 0, row, np.nan)
-                axes.step(seconds, near, "--", where="mid", color=_COLOURS[kind], linewidth=0.9)
-            stamps = [i.stamp for i in recording.instances if i.kind == kind]
-            axes.plot(np.array(stamps) / 30, [1.06] * len(stamps), "v", color=_COLOURS[kind], markersize=4)
-    for d in decode_all({recording.name: scores}, decoder)[recording.name]:
-        axes.plot(
-            [d.onset / 30, (d.offset or d.onset) / 30], [-0.06] * 2, color=_COLOURS[d.kind], linewidth=4
+            near = np.convolve(row, np.ones(3), "same") > 0
+            if near.any():
+                pseudo[kind] = np.column_stack((seconds, row))[near].astype(np.float64)
+    found = decode_all({recording.name: scores}, decoder)[recording.name]
+    rows = [[_found(one) for one in found], _annotated(recording)]
+    curve = np.column_stack((seconds, scores[:, 0])).astype(np.float64)
+    yield heading(recording.name, 3)
+    yield drawn(curves([Panel("", curve, rows, pseudo)], _WORDS))
+
+
+def _found(one: Detection) -> Span:
+    end, apex = one.onset if one.offset is None else one.offset, one.onset if one.apex is None else one.apex
+    times = one.onset / TICK_RATE, end / TICK_RATE
+    return Span(*times, one.kind, f"{one.kind}, {times[0]:.2f} to {times[1]:.2f} s", apex / TICK_RATE)
+
+
+def _annotated(recording: Recording) -> Sequence[Span]:
+    return [
+        Span(
+            (i.onset if i.bounded else i.stamp) / TICK_RATE,
+            (i.offset if i.bounded else i.stamp) / TICK_RATE,
+            "labelled",
+            f"annotated {i.kind}, time stamp {i.stamp / TICK_RATE:.2f} s",
+            i.stamp / TICK_RATE,
         )
-    axes.set(ylim=(-0.1, 1.12), ylabel="intensity", xlabel="s")
-    axes.set_title(recording.name, fontsize=9, loc="left")
+        for i in recording.instances
+    ]

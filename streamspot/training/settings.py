@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from streamspot.errors import SettingsError
+from streamspot import bounds
+from streamspot.errors import SettingsError, cut
 from streamspot.model.config import ModelConfig
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
@@ -186,10 +186,11 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
     """
     path = settings_file(name_or_path, "configs/train")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"{path} is not valid YAML ({reason}); configs/train holds examples") from None
+        values = bounds.read_yaml(path) or {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{path} is not valid YAML ({cut(error)}); configs/train holds examples"
+        ) from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path} holds no keys; configs/train holds examples")
     return values
@@ -219,5 +220,5 @@ def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSet
         key = ".".join(str(part) for part in first["loc"])
         within = "" if where is None else f" in {where}"
         raise SettingsError(
-            f"the setting {key}{within} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+            f"the setting {key}{within} is wrong: {first['msg'].lower()} (got {cut(repr(first['input']))})"
         ) from None

@@ -12,6 +12,7 @@ import torch
 
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import load
+from streamspot.destinations import check_folder, check_result
 from streamspot.errors import DataError, ModelError
 from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.search import Scores, choose_scores
@@ -42,8 +43,11 @@ def train(
     Raises:
         DataError: The data cannot be used.
         ModelError: The weights cannot be written.
-        SettingsError: The device is not there, or the data's layout cannot be simulated as the settings want.
+        SettingsError: ``out`` cannot be written, the device is not there, or the data's layout cannot be simulated as
+            the settings want.
     """
+    check_folder(out.parent)
+    check_result(out, ".safetensors")
     dataset = load(data, seed=settings.seed)
     simulated = settings.simulated.steps
     weights = start(settings, dataset.layout, dataset.regions, device, on_step) if simulated else None
@@ -61,7 +65,6 @@ def train(
         "torch": torch.__version__,
     }
     model = Model(network, provenance, spotting=settings.spotting)
-    out.parent.mkdir(parents=True, exist_ok=True)
     model.save(out)
     return model
 

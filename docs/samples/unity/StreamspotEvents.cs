@@ -23,6 +23,13 @@ namespace Streamspot
         [JsonProperty("time")] public DateTimeOffset Time;
     }
 
+    /// <summary>How much of an expression's movement a region of the face made.</summary>
+    public sealed class Moved
+    {
+        [JsonProperty("region")] public string Region;
+        [JsonProperty("share")] public float Share;
+    }
+
     /// <summary>One phase of one expression; docs/mqtt.md describes each field.</summary>
     public sealed class Event
     {
@@ -39,6 +46,7 @@ namespace Streamspot
         [JsonProperty("offset")] public Moment Offset;
         [JsonProperty("intensity")] public float Intensity;
         [JsonProperty("score")] public float Score;
+        [JsonProperty("moved")] public Moved[] Moved;
         [JsonProperty("decided_at")] public Moment DecidedAt;
         [JsonProperty("look_ahead")] public int LookAhead;
         [JsonProperty("model")] public string Model;

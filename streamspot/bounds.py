@@ -1,0 +1,65 @@
+"""Bounds of what others hand over: files of settings that stay small, archives that do not burst."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_YAML = 64 * 2**10
+"""Bytes of a file of settings; ours have a few hundred."""
+_TIMES = 30
+"""Beyond its first MiB an archive may be so many times as large as its file: measured numbers shrink by a tenth."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes no alias: a few of them stand for billions of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not taken, write the value out")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a file of settings holds, None if it holds nothing.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no YAML, is too long, is nested too deep or has aliases; says which.
+    """
+    with path.open("rb") as file:
+        content = file.read(_YAML + 1)
+    if len(content) > _YAML:
+        raise ValueError(f"it is longer than {_YAML >> 10} KiB")
+    try:
+        return yaml.load(content.decode("utf-8-sig"), _Loader)  # noqa: S506 - a safe one
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except yaml.YAMLError as error:
+        raise ValueError(getattr(error, "problem", None) or "it has a character that cannot be") from None
+
+
+def check_archive(path: Path, free: int) -> None:
+    """See, before it is unpacked, that a zip file does not burst.
+
+    Args:
+        path: The file.
+        free: MiB that it may always have unpacked.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is none, or says that it is far larger unpacked than such files are.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(one.file_size for one in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from None
+    if size > max(free << 20, _TIMES * path.stat().st_size):
+        raise ValueError(f"unpacked it would take {size >> 20} MiB")

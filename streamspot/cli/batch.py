@@ -1,0 +1,54 @@
+"""``run --out``: many files, one after the other, with progress and what went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from streamspot.console import QuietStderr
+from streamspot.dashboard.text import counted
+from streamspot.errors import DataError
+from streamspot.processes import Workers
+from streamspot.settings import Settings
+
+_SHOWN = 8
+"""Files that cannot be analysed that are told in full."""
+
+
+def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> None:
+    """Analyse every file of the source into the folder ``out`` and say what became of them.
+
+    Raises:
+        StreamspotError: A file could not be analysed, or none is there.
+    """
+    from streamspot.batch import TOGETHER, run_batch  # noqa: PLC0415 - OpenCV takes a while
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with QuietStderr() as quiet, Progress(*columns, console=quiet.console, disable=not draw) as bar:
+        task = bar.add_task("files", total=None)
+
+        def show(done: int, total: int, files: int) -> None:
+            bar.update(task, completed=done, total=total or None, description=counted(files, "file"))
+
+        outcome = run_batch(settings, out, workers=hands, progress=show)
+        whole = bar.tasks[0].completed or 1
+        bar.update(task, completed=whole, total=whole)
+    again = f", {outcome.resumed} of them there already" if outcome.resumed else ""
+    typer.echo(
+        f"{out}: results of {counted(outcome.done, 'file')}{again}; all expressions in {out / TOGETHER}"
+    )
+    typer.echo(f"read them with: streamspot report {out}")
+    if outcome.broken:
+        faults = [
+            f"{path}: {fault}" if str(path) not in fault else fault for path, fault in outcome.broken.items()
+        ]
+        more = [f"… and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        listed = "\n".join([*faults[:_SHOWN], *more])
+        raise DataError(f"{counted(len(faults), 'file')} could not be analysed:\n{listed}")

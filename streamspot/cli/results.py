@@ -1,0 +1,102 @@
+"""The commands for what a run has written: report, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamspot.dashboard.text import counted
+from streamspot.destinations import check_writable
+from streamspot.errors import SettingsError
+
+app = typer.Typer()
+
+
+@app.command()
+def report(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EVENTS|RECORDING|FOLDER",
+            help="Events of run --events, a recording of run --record, a folder of either, or one of crossval.",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Page to write. Default: beside it, NAME.html.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set of a folder of crossval, for its curves.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Compare with labels: points.csv or annotations.csv.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Compare with another run: its events or recording.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="What judges a recording.")] = "streamspot-base",
+    sensitivity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much of a recording is reported.")
+    ] = 0.5,
+) -> None:
+    """Write one page for a person: the curve with what was found, tables, delays, how well faces could be seen.
+
+    The page is one file of HTML that loads nothing. Beside events clip.jsonl the curve clip.csv and the recording
+    clip.motion are read too, if they are there.
+
+    [dim]Examples:[/]
+      streamspot report clip.jsonl --labels points.csv
+      streamspot report clip.motion --sensitivity 0.7
+      streamspot report results
+    """
+    from streamspot.report.account import accounts_of  # noqa: PLC0415 - so that the help is fast
+    from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
+    from streamspot.report.run import write_report  # noqa: PLC0415
+
+    if labels is not None and compare is not None:
+        raise SettingsError("--labels and --compare are two reports; write one after the other")
+    page = out or (path / "report.html" if path.is_dir() else path.with_suffix(".html"))
+    check_writable(page)
+    if (path / "results.json").is_file():
+        from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
+
+        write_crossval(page, path, data)
+        typer.echo(f"{page}")
+        return
+    accounts = accounts_of(path, weights, sensitivity)
+    others = accounts_of(compare, weights, sensitivity) if compare is not None else []
+    names, other_names = ([one.name for one in ones] for ones in (accounts, others))
+    if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
+        raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
+    comparisons = [
+        with_labels(account, labels)
+        if labels is not None
+        else with_run(account, others[n])
+        if compare is not None
+        else None
+        for n, account in enumerate(accounts)
+    ]
+    write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
+    count = sum(len(account.final) for account in accounts)
+    typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
+
+
+@app.command()
+def convert(
+    events: Annotated[Path, typer.Argument(help="File of run --events.")],
+    form: Annotated[str, typer.Option("--to", help="vtt, srt, elan, textgrid, boris, bids, csv or parquet.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: beside the events, with their name.")
+    ] = None,
+    video: Annotated[Path | None, typer.Option(help="What was analysed; ELAN then plays it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write the finished expressions for another program, one entry each, in seconds of the source.
+
+    [dim]Examples:[/]
+      streamspot convert clip.jsonl --to vtt
+      streamspot convert clip.jsonl --to elan --video clip.mp4
+    """
+    from streamspot.convert.forms import convert as write  # noqa: PLC0415 - so that the help is fast
+
+    paths, count = write(events, form, out, video=video, force=force)
+    typer.echo(f"{' and '.join(map(str, paths))}: {counted(count, 'expression')}")

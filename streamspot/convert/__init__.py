@@ -1,0 +1,1 @@
+"""Finished expressions in the forms of other programs."""

@@ -1,0 +1,37 @@
+"""An annotation document of ELAN: each face a tier of kinds, and below it what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamspot.convert.expressions import Expression
+from streamspot.errors import SettingsError
+
+
+def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None = None) -> None:
+    """Write an ``.eaf`` file, linked with the video where one is given.
+
+    Raises:
+        SettingsError: pympi-ling is missing.
+        OSError: The file cannot be written.
+    """
+    try:
+        from pympi.Elan import Eaf  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingsError(
+            f"ELAN needs the package pympi-ling ({error}); install it with the extra convert"
+        ) from None
+    document = Eaf(author="streamspot")
+    document.add_linguistic_type("what moved", constraints="Symbolic_Association", timealignable=False)
+    for tier in sorted({one.tier for one in expressions}):
+        document.add_tier(tier)
+        document.add_tier(f"{tier} moved", "what moved", parent=tier)
+    document.remove_tier("default")
+    for one in expressions:
+        start, end = round(one.start * 1000), round(one.end * 1000)
+        document.add_annotation(one.tier, start, end, one.event.kind)
+        document.add_ref_annotation(f"{one.tier} moved", one.tier, start, one.text)
+    if video is not None:
+        document.add_linked_file(str(video.resolve()))
+    document.to_file(str(path))

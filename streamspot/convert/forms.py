@@ -1,0 +1,97 @@
+"""The forms by name, and the files that each writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from streamspot.convert import text
+from streamspot.convert.boris import boris
+from streamspot.convert.elan import write_elan
+from streamspot.convert.expressions import Expression, read_expressions
+from streamspot.destinations import check_writable
+from streamspot.errors import SettingsError
+from streamspot.files import write_atomically
+from streamspot.settings import nearest
+from streamspot.sinks.columns import EXPRESSIONS
+from streamspot.sinks.table import write_parquet
+
+ENDINGS = {
+    "vtt": ".vtt",
+    "srt": ".srt",
+    "elan": ".eaf",
+    "textgrid": ".TextGrid",
+    "boris": ".boris",
+    "bids": "_events.tsv",
+    "csv": ".expressions.csv",
+    "parquet": ".expressions.parquet",
+}
+"""Form → how the name of its file ends."""
+
+
+def convert(
+    events: Path, form: str, out: Path | None = None, *, video: Path | None = None, force: bool = False
+) -> tuple[list[Path], int]:
+    """Write the finished expressions of a file of events in another form.
+
+    Args:
+        events: File of ``--events``.
+        form: One of ``ENDINGS``.
+        out: File to write. Default: beside the events, with their name and the form's ending.
+        video: What was analysed, which ELAN then plays.
+        force: Replace a file that is there.
+
+    Returns:
+        The files written, and how many expressions they hold.
+
+    Raises:
+        SettingsError: The form is unknown, a package is missing, or a file is there already or cannot be written.
+        DataError: It is no file of events.
+    """
+    if form not in ENDINGS:
+        raise SettingsError(f"there is no form {form!r}{nearest(form, ENDINGS)}")
+    if video is not None and form != "elan":
+        raise SettingsError(f"--video is for ELAN; a file of {form} names no video, so leave it out")
+    if video is not None and not video.is_file():
+        raise SettingsError(f"there is no video {video}; name the one that was analysed")
+    out = out or events.with_name(events.stem + ENDINGS[form])
+    writers: dict[Path, Callable[[Sequence[Expression], Path], None]] = {out: _writer(form, out, video)}
+    if form == "bids":
+        writers[out.with_suffix(".json")] = lambda _, path: _write(path, text.bids_sidecar())
+    for path in writers:
+        check_writable(path)
+        if path.exists() and not force:
+            raise SettingsError(
+                f"{path} is there already; name another with --out, or add --force to replace it"
+            )
+    expressions = read_expressions(events)
+    for path, write in writers.items():
+        try:
+            with write_atomically(path) as part:
+                write(expressions, part)
+        except OSError as error:
+            raise SettingsError(
+                f"{path} cannot be written ({error.strerror}); name another with --out"
+            ) from None
+    return list(writers), len(expressions)
+
+
+def _writer(form: str, out: Path, video: Path | None) -> Callable[[Sequence[Expression], Path], None]:
+    if form == "elan":
+        return partial(write_elan, video=video)
+    if form == "parquet":
+        return _write_parquet
+    make: Callable[[Sequence[Expression]], str] = (
+        partial(boris, name=out.stem) if form == "boris" else text.FORMS[form]
+    )
+    return lambda expressions, path: _write(path, make(expressions))
+
+
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", newline="\n")
+
+
+def _write_parquet(expressions: Sequence[Expression], path: Path) -> None:
+    rows = [row for one in expressions if (row := EXPRESSIONS.row(one.event))]
+    write_parquet(rows, EXPRESSIONS, path)

@@ -1,0 +1,1 @@
+"""Reports: one self-contained page for a person, of numbers alone."""

@@ -1,0 +1,196 @@
+"""What is known of a run over one source, from what it wrote or from a recording that is analysed anew."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.errors import DataError
+from streamspot.events import read_events
+from streamspot.sources.motion import MotionRecording, is_recording
+from streamspot.types import TICK_RATE, Event, FaceMotion, Motion, Session, Trouble
+
+SUMMARY = "streamspot-run"
+"""What the file begins with in which a batch says how a run went."""
+
+
+@dataclass(slots=True)
+class Sight:
+    """How well a face could be seen, in ticks of 1/30 s.
+
+    Attributes:
+        ticks: In which it was in view.
+        judged: In which nothing stood in the way of judging it.
+        troubles: What stood in the way in the others.
+    """
+
+    ticks: int = 0
+    judged: int = 0
+    troubles: Counter[Trouble] = field(default_factory=Counter)
+
+    def take(self, one: FaceMotion) -> None:
+        """Count a tick; the first third of a second, in which a face settles, cannot be judged."""
+        self.ticks += 1
+        self.judged += one.trouble is None and one.motion.quality > 0
+        if one.trouble is not None:
+            self.troubles[one.trouble] += 1
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of a run over one source; what is not known is empty, or None.
+
+    Attributes:
+        name: Of the file that told.
+        events: In their order.
+        curves: Face → (n, 2) float64: time in seconds of the source, intensity.
+        sight: Face → how well it could be seen.
+        seconds: Length of what was analysed.
+        about: How it was made: what → how, in words.
+    """
+
+    name: str
+    events: list[Event]
+    curves: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    sight: dict[int, Sight] = field(default_factory=dict)
+    seconds: float | None = None
+    about: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def faces(self) -> list[int]:
+        """Every face that anything is known of."""
+        return sorted({event.face for event in self.events} | set(self.curves) | set(self.sight))
+
+    @property
+    def final(self) -> list[Event]:
+        """The finished expressions, in order of onset."""
+        found = [event for event in self.events if event.offset is not None]
+        return sorted(found, key=lambda event: (event.onset.pts, event.face))
+
+
+def accounts_of(path: Path, weights: str, sensitivity: float) -> list[Account]:
+    """Return the accounts of a file of events, of a recording of region motion, or of a folder of either.
+
+    Beside events ``clip.jsonl`` the curve ``clip.csv``, the recording ``clip.motion`` and a batch's ``clip.json`` are
+    read too. A recording is analysed anew; of a folder only if it holds no events.
+
+    Args:
+        path: What to read.
+        weights: What judges a recording.
+        sensitivity: How much of a recording is reported, in [0, 1].
+
+    Raises:
+        StreamspotError: There is nothing of the kind, or it is damaged.
+    """
+    if not path.is_dir():
+        return [_replayed(path, weights, sensitivity)] if is_recording(path) else _written(path)
+    files = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+    recordings = [one for one in files if is_recording(one)]
+    events = [one for one in files if one.suffix == ".jsonl" and one not in recordings]
+    if not events and not recordings:
+        raise DataError(
+            f"{path} holds neither events (.jsonl) nor recordings; make some with streamspot run --out"
+        )
+    if events:
+        return [account for one in events for account in _written(one)]
+    return [_replayed(one, weights, sensitivity) for one in recordings]
+
+
+def _written(path: Path) -> list[Account]:
+    """Return an account for each stream of a file of events."""
+    events = read_events(path)
+    streams = list(dict.fromkeys((event.run, event.stream) for event in events))
+    if len(streams) < 2:
+        account = Account(path.stem, events)
+        _read_beside(path, account)
+        _describe(account)
+        return [account]
+    accounts = []
+    for run, stream in streams:
+        mine = [event for event in events if (event.run, event.stream) == (run, stream)]
+        accounts.append(Account(f"{stream} ({run})", mine))
+        _describe(accounts[-1])
+    return accounts
+
+
+def _read_beside(path: Path, account: Account) -> None:
+    """Complete an account from the files beside its events."""
+    curve, recording, summary = (path.with_suffix(ending) for ending in (".csv", ".motion", ".json"))
+    rows = curve.read_text(encoding="utf-8", errors="replace").splitlines() if curve.is_file() else []
+    if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
+        try:
+            values = np.loadtxt(rows[1:], delimiter=",", ndmin=2)
+        except ValueError:
+            raise DataError(f"{curve} is damaged; remove it, or run again with --intensity") from None
+        faces = values[:, 5] if values.shape[1] > 5 else np.full(len(values), _only_face(account.events))
+        account.curves = {int(face): values[faces == face, 1:3] for face in np.unique(faces)}
+        account.seconds = (values[:, 0].max() + 1) / TICK_RATE
+    if is_recording(recording):
+        motion = MotionRecording(recording)
+        if not account.events or motion.stream == account.events[0].stream:
+            _look(account, motion.read())
+    if summary.is_file():
+        try:
+            said = json.loads(summary.read_text(encoding="utf-8"))
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and said.get("format") == SUMMARY:
+            account.seconds = said["seconds"] or account.seconds
+            account.about |= {str(key): str(value) for key, value in said["about"].items()}
+
+
+def _only_face(events: Iterable[Event]) -> int:
+    return min((event.face for event in events), default=0)
+
+
+def _look(account: Account, motion: Iterable[Motion | Session]) -> None:
+    """Take over from motion how well faces could be seen."""
+    last = -1
+    for one in motion:
+        if isinstance(one, FaceMotion):
+            account.sight.setdefault(one.face, Sight()).take(one)
+            last = max(last, one.motion.tick)
+    account.seconds = max(account.seconds or 0.0, (last + 1) / TICK_RATE)
+
+
+def _replayed(path: Path, weights: str, sensitivity: float) -> Account:
+    """Return the account of a recording that is analysed now."""
+    import streamspot  # noqa: PLC0415 - loads the network
+
+    account = Account(path.stem, [])
+    curves: dict[int, list[tuple[float, float]]] = {}
+    motion: list[Motion] = []
+    with streamspot.open(path, weights=weights, sensitivity=sensitivity) as stream:
+        for update in stream:
+            account.events += update.events
+            motion += update.motion
+            for face, score in update.scores:
+                curves.setdefault(face, []).append((score.pts, score.intensity))
+    account.curves = {face: np.array(rows) for face, rows in curves.items()}
+    _look(account, motion)
+    account.about = {
+        "Source": f"{path.name}, a recording of region motion, analysed anew for this report",
+        "Weights": stream.stats.model,
+        "Sensitivity": f"{sensitivity:g}",
+    }
+    _describe(account)
+    return account
+
+
+def _describe(account: Account) -> None:
+    """Add what the events say of how they were made."""
+    for event in account.events[:1]:
+        account.about = {
+            **account.about,
+            "Stream": event.stream,
+            "Weights": event.model,
+            "Look-ahead": f"{event.look_ahead} ticks ({event.look_ahead / TICK_RATE:.2f} s)",
+            "Run, session": f"{event.run}, {event.session}",
+            "Wall-clock time of the first onset": event.onset.time,
+        }

@@ -1,0 +1,146 @@
+"""A run against labels, or against another run over the same source."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamspot.datasets.recording import KINDS, Instance
+from streamspot.datasets.tables import records_of, whole
+from streamspot.errors import DataError
+from streamspot.evaluation.matching import Counts, match
+from streamspot.report.account import Account
+from streamspot.report.figures import Span
+from streamspot.types import TICK_RATE, Detection, Event, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two accounts of one source have in common.
+
+    Attributes:
+        what: What the run is held against, in words.
+        short: The same in a word or two.
+        by_point: How many of the others are points, which an event hits when they lie within it.
+        counts: Kind → in both, only here, only there.
+        hits: Events that have a counterpart there, by their id.
+        spans: The others, to be drawn below the curve.
+        missed: Those of them that have no counterpart here.
+        apart: Median distance of the apices of those in both, s; None without any.
+    """
+
+    what: str
+    short: str
+    by_point: int
+    counts: dict[Kind, Counts]
+    hits: frozenset[str]
+    spans: tuple[Span, ...]
+    missed: tuple[Span, ...]
+    apart: float | None
+
+
+def with_labels(account: Account, path: Path) -> Comparison:
+    """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
+
+    Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
+    half, as everywhere; one that is a point alone by an event in which the point lies.
+
+    Raises:
+        DataError: It is no such table, or has no row of this source.
+    """
+    rows = list(records_of(path, ("video", "kind")))
+    videos = dict.fromkeys(row["video"] for _, row in rows)
+    named = [video for video in videos if account.name in {Path(video).stem, video}]
+    mine = named if named or len(videos) != 1 else list(videos)
+    if not mine:
+        listed = ", ".join(list(videos)[:4]) or "no video"
+        raise DataError(
+            f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
+        )
+    instances, rate = [], _rate(account)
+    for number, row in rows:
+        if row["video"] not in mine or row["kind"] in {"", "unsure"}:
+            continue
+        onset, apex, offset, point = (whole(row.get(key, "")) for key in ("onset", "apex", "offset", "point"))
+        bounded = onset is not None and offset is not None
+        at = next((frame for frame in (point, apex, onset) if frame is not None), None)
+        if row["kind"] not in KINDS or at is None:
+            raise DataError(
+                f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
+            )
+        kind: Kind = "macro" if row["kind"] == "macro" else "micro"
+        begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
+        instances.append(Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded))
+    spans = [
+        Span(
+            i.onset / rate, i.offset / rate, "labelled", f"labelled {i.kind}, frame {i.stamp}",
+            (i.apex if i.bounded else i.stamp) / rate,
+        )
+        for i in instances
+    ]  # fmt: skip
+    what = f"the labels of {path.name}", "labelled"
+    return _compared(account, instances, spans, what=what, frames=True, rate=rate)
+
+
+def with_run(account: Account, other: Account) -> Comparison:
+    """Compare two runs over one source, by the ticks of their events."""
+    instances, spans = [], []
+    for event in other.final:
+        seen = _detection(event, frames=False)
+        assert seen.offset is not None  # noqa: S101 - it is final
+        instances.append(Instance(seen.kind, seen.onset, seen.apex or seen.onset, seen.offset))
+        spans.append(span_of(event, "other"))
+    what = f"the other run ({other.name})", "there too"
+    return _compared(account, instances, spans, what=what, frames=False, rate=TICK_RATE)
+
+
+def _compared(
+    account: Account,
+    others: Sequence[Instance],
+    spans: Sequence[Span],
+    *,
+    what: tuple[str, str],
+    frames: bool,
+    rate: float,
+) -> Comparison:
+    final = account.final
+    numbered = [_detection(event, frames=frames, number=n) for n, event in enumerate(final)]
+    matched = {kind: match(numbered, others, kind) for kind in KINDS}
+    pairs = [(d, i) for _, found in matched.values() for d, i in found if i is not None]
+    taken = {id(one) for _, one in pairs}
+    apart = [abs((d.apex or 0) - (i.apex if i.bounded else i.stamp)) / rate for d, i in pairs]
+    return Comparison(
+        *what,
+        sum(not one.bounded for one in others),
+        {kind: counts for kind, (counts, _) in matched.items()},
+        frozenset(final[d.number].id for d, _ in pairs),
+        tuple(spans),
+        tuple(span for span, one in zip(spans, others, strict=True) if id(one) not in taken),
+        statistics.median(apart) if apart else None,
+    )
+
+
+def span_of(event: Event, name: str) -> Span:
+    """Return a finished expression as it is drawn."""
+    assert event.offset is not None  # noqa: S101 - it is finished
+    apex = event.apex or event.onset
+    text = f"{event.kind}, {event.onset.pts:.2f} to {event.offset.pts:.2f} s, peak {event.intensity:.2f}"
+    return Span(event.onset.pts, event.offset.pts, name, text, apex.pts)
+
+
+def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:
+    """Return a finished expression in frames of the source, or in ticks."""
+    onset, apex, offset = (
+        None if one is None else one.frame if frames else one.tick
+        for one in (event.onset, event.apex, event.offset)
+    )
+    assert onset is not None  # noqa: S101 - every event has one
+    return Detection(number, "offset", event.kind, onset, apex, offset, event.intensity, event.score, 0)
+
+
+def _rate(account: Account) -> float:
+    """Return the frames a second of the source, as far as the events tell."""
+    last = max((event.decided_at for event in account.events), key=lambda one: one.tick, default=None)
+    return last.frame / last.tick * TICK_RATE if last is not None and last.tick and last.frame else TICK_RATE

@@ -1,0 +1,170 @@
+"""Promises to laboratories: markers and the curve arrive on LSL's clock, and without the flag nothing is opened."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from brokers import make_event
+from small_recordings import write_recording
+
+from streamspot.run import StreamRun
+from streamspot.settings import load_settings
+from streamspot.sinks.lsl import LslOutlet
+from streamspot.types import FaceState, Score, Session, Update
+
+pylsl: Any = pytest.importorskip("pylsl")
+pylsl.set_config_content("[multicast]\nResolveScope = machine\n")  # the tests are nobody else's business
+
+
+def stream(folder: Path, name: str, *, live: bool) -> StreamRun:
+    """Return a stream that is named so and is, or is not, live."""
+    run = StreamRun(load_settings({"source": str(write_recording(folder / "visit.motion")), "stream": name}))
+    run.stats.live = live
+    return run
+
+
+def inlets(name: str) -> tuple[Any, Any]:
+    """Return inlets of the markers and of the curve of a stream, connected."""
+    found = []
+    for which in (f"streamspot {name}", f"streamspot {name} curve"):
+        infos = pylsl.resolve_byprop("name", which, timeout=20)
+        assert infos, f"nothing is called {which}"
+        found.append(pylsl.StreamInlet(infos[0]))
+        found[-1].open_stream(timeout=20)
+    return found[0], found[1]
+
+
+def pulled(inlet: Any, count: int) -> tuple[list[list[Any]], list[float]]:
+    """Return that many samples and their times."""
+    samples: list[list[Any]] = []
+    times: list[float] = []
+    until = time.monotonic() + 20
+    while len(samples) < count and time.monotonic() < until:
+        sample, stamp = inlet.pull_sample(timeout=1)
+        if sample is not None:
+            samples.append(sample)
+            times.append(stamp)
+    return samples, times
+
+
+def update_of(session: Session, ticks: range, *events: Any) -> Update:
+    """Return an update in which these ticks are judged."""
+    scores = tuple((0, Score(tick, tick / 30, tick, tick / 1000, 1.0, 0.0)) for tick in ticks)
+    return Update(session, ticks.stop, ticks.stop / 30, (), scores, tuple(events), {0: FaceState()})
+
+
+async def test_markers_and_curve_arrive_at_the_time_of_their_capture(tmp_path: Path):
+    """An early onset, then the final onset, apex and offset; each at its own time on LSL's clock, as is each tick."""
+    begun = datetime.now(UTC) - timedelta(seconds=2)
+    zero = pylsl.local_clock() - 2
+    session = Session("r1", "s", "cam", 0.0, begun)
+    onset, offset = make_event(0, "onset"), make_event(1, "offset")
+    early = onset.model_copy(update={"apex": None})
+    async with LslOutlet(stream(tmp_path, "lsl-live", live=True), "node") as outlet:
+        markers, curve = inlets("lsl-live")
+        await outlet.take(update_of(session, range(20), early))
+        await outlet.take(update_of(session, range(20, 40), offset))
+        names, when = pulled(markers, 4)
+        values, ticks = pulled(curve, 40)
+        about = curve.info()
+    assert [name for (name,) in names] == [
+        "macro/onset/early/face0",
+        "macro/onset/final/face0",
+        "macro/apex/final/face0",
+        "macro/offset/final/face0",
+    ]
+    expected = [zero + moment.tick / 30 for moment in (onset.onset, offset.onset, offset.apex, offset.offset)]
+    assert np.allclose(when, expected, atol=0.02)
+    assert np.allclose(ticks, zero + np.arange(40) / 30, atol=0.02)
+    assert np.allclose(values, [(tick / 1000, 1, 0) for tick in range(40)])
+    assert [about.nominal_srate(), about.channel_count()] == [30, 3]
+
+
+async def test_a_recording_is_offered_as_if_it_were_shown_now(tmp_path: Path):
+    """Its ticks keep their distances; the first comes now, whenever it was recorded."""
+    session = Session("r1", "s", "cam", 0.0, datetime(2020, 1, 1, tzinfo=UTC))
+    async with LslOutlet(stream(tmp_path, "lsl-replay", live=False), "node") as outlet:
+        _, curve = inlets("lsl-replay")
+        now = pylsl.local_clock()
+        await outlet.take(update_of(session, range(30)))
+        _, ticks = pulled(curve, 30)
+    assert ticks[0] == pytest.approx(now, abs=1.0)
+    assert np.allclose(np.diff(ticks), 1 / 30, atol=1e-6)
+
+
+async def test_what_is_taken_back_and_a_tick_told_twice(tmp_path: Path):
+    """A cancelled expression has its marker; no tick comes twice when the face in view changes."""
+    session = Session("r1", "s", "cam", 0.0, datetime.now(UTC))
+    async with LslOutlet(stream(tmp_path, "lsl-cancelled", live=True), "node") as outlet:
+        markers, curve = inlets("lsl-cancelled")
+        await outlet.take(update_of(session, range(10), make_event(0, "cancelled")))
+        other = update_of(session, range(5, 12))
+        await outlet.take(
+            replace(other, scores=tuple((1, s) for _, s in other.scores), faces={1: FaceState()})
+        )
+        assert pulled(markers, 1)[0] == [["macro/cancelled/face0"]]
+        assert len(pulled(curve, 12)[0]) == 12
+
+
+def xdf(path: Path, streams: Sequence[tuple[Any, list[list[Any]], list[float]]]) -> Path:
+    """Write what inlets gave as LabRecorder would: a header, then the samples, of each stream."""
+
+    def chunk(tag: int, content: bytes) -> bytes:
+        return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
+
+    parts = [b"XDF:", chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>')]
+    for number, (info, samples, times) in enumerate(streams, 1):
+        head = struct.pack("<I", number)
+        parts.append(chunk(2, head + info.as_xml().encode()))
+        body = head + b"\x04" + struct.pack("<I", len(samples))
+        for sample, stamp in zip(samples, times, strict=True):
+            body += b"\x08" + struct.pack("<d", stamp)
+            for value in sample:
+                text = value.encode() if isinstance(value, str) else b""
+                body += b"\x04" + struct.pack("<I", len(text)) + text if text else struct.pack("<f", value)
+        parts.append(chunk(3, body))
+        footer = f"<info><sample_count>{len(samples)}</sample_count></info>"
+        parts.append(chunk(6, head + footer.encode()))
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+async def test_a_recorded_session_opens_in_pyxdf(tmp_path: Path):
+    """Both streams lie in one file, on one clock, the curve at 30 Hz with named channels."""
+    pyxdf = pytest.importorskip("pyxdf")
+    session = Session("r1", "s", "cam", 0.0, datetime.now(UTC))
+    async with LslOutlet(stream(tmp_path, "lsl-xdf", live=True), "node") as outlet:
+        ends = inlets("lsl-xdf")
+        await outlet.take(update_of(session, range(60), make_event(1, "offset")))
+        got = [(inlet.info(), *pulled(inlet, count)) for inlet, count in zip(ends, (3, 60), strict=True)]
+    markers, curve = pyxdf.load_xdf(str(xdf(tmp_path / "session.xdf", got)))[0]
+    assert markers["info"]["type"] == ["Markers"]
+    assert markers["time_series"][0] == ["macro/onset/final/face0"]
+    assert curve["info"]["effective_srate"] == pytest.approx(30, abs=0.1)
+    labels = curve["info"]["desc"][0]["channels"][0]["channel"]
+    assert [one["label"][0] for one in labels] == ["intensity", "macro", "micro"]
+    onset = curve["time_stamps"][10]  # the event began in tick 10
+    assert markers["time_stamps"][0] == pytest.approx(onset, abs=0.02)
+
+
+def test_without_the_flag_the_library_is_not_even_loaded(tmp_path: Path):
+    """No socket of Lab Streaming Layer is open unless somebody asks for it."""
+    recording = write_recording(tmp_path / "visit.motion", ticks=60)
+    script = (
+        "import sys; from streamspot.cli import main\n"
+        "try: main()\nexcept SystemExit as left: assert not left.code\n"
+        "print('pylsl' in sys.modules, file=sys.__stderr__)"
+    )
+    command = [sys.executable, "-c", script, "run", "--source", str(recording), "--no-ui"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr.splitlines()[-1] == "False"

@@ -1,0 +1,196 @@
+"""Promises about reports: a page that stands alone, with the run's own figures, whose terms are explained."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from running import updates_of
+from small_recordings import write_recording
+from test_privacy import EMOTIONS
+from typer.testing import CliRunner
+
+from streamspot.cli import app
+from streamspot.errors import DataError
+from streamspot.events import read_events
+from streamspot.report.account import Account, accounts_of
+from streamspot.report.comparison import with_labels, with_run
+from streamspot.report.figures import thinned
+from streamspot.report.words import WORDS
+
+pytest.importorskip("plotly")
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the events of a recording with expressions, curve and recording beside them."""
+    folder = tmp_path_factory.mktemp("visit")
+    recording = write_recording(folder / "visit.motion", ticks=600)
+    flags = {"events": str(folder / "visit.jsonl"), "intensity": folder / "visit.csv"}
+    asyncio.run(updates_of(recording, **flags))
+    return folder / "visit.jsonl"
+
+
+def page_of(*arguments: object) -> str:
+    """Return the page that the command writes."""
+    done = CliRunner().invoke(app, ["report", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return Path(done.output.rpartition(": ")[0].replace("\n", "")).read_text(encoding="utf-8")
+
+
+def said(page: str) -> str:
+    """Return what a reader sees as text."""
+    return html.unescape(
+        re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL))
+    )
+
+
+def figures(page: str) -> list[dict[str, Any]]:
+    """Return the figures of a page."""
+    return [json.loads(one) for one in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+
+
+def test_the_page_tells_what_the_run_found(visit: Path, tmp_path: Path):
+    """Every finished expression has its row; the terms are explained where they stand; no emotion is named."""
+    page = page_of(visit, "--out", tmp_path / "page.html")
+    final = [event for event in read_events(visit) if event.offset is not None]
+    assert len(final) > 1
+    section = page.partition("Every expression")[2].partition("<h2")[0]
+    assert section.count("<tr>") == 1 + len(final)
+    assert "lips" in section
+    text = said(page)
+    for name in ("curve", "frequencies", "expressions", "delays", "sight", "made"):
+        assert WORDS[name] in text
+    assert not re.search(EMOTIONS, text, re.IGNORECASE)
+    assert "None" not in text
+
+
+def test_the_page_stands_alone(visit: Path, tmp_path: Path):
+    """It names nothing to load, and forbids the browser to fetch or send anything."""
+    page = page_of(visit, "--out", tmp_path / "page.html")
+    assert "default-src 'none'" in page
+    assert not re.search(r"<(script|img|iframe)[^>]* src|<link|@import", page.partition("<script>")[0])
+
+
+def test_a_recording_is_analysed_anew_and_reported_alike(visit: Path, tmp_path: Path):
+    """Events with what stands beside them, and the recording alone, give the same curve and the same table."""
+    pages = [
+        page_of(path, "--out", tmp_path / f"{n}.html")
+        for n, path in enumerate((visit, visit.with_suffix(".motion")))
+    ]
+    tables = [page.partition("Every expression")[2].partition("<h2")[0] for page in pages]
+    assert tables[0] == tables[1]
+    one, other = ((trace["x"], trace["y"]) for page in pages for trace in figures(page)[0]["data"][:1])
+    assert np.abs(np.interp(one[0], *other) - one[1]).max() < 0.01
+
+
+def test_a_folder_is_one_report(visit: Path, tmp_path: Path):
+    """Each recording has a row in the first table and a section of its own."""
+    for name in ("ann", "ben"):
+        for ending in (".jsonl", ".csv", ".motion"):
+            shutil.copy(visit.with_suffix(ending), tmp_path / f"{name}{ending}")
+    page = page_of(tmp_path)
+    assert (tmp_path / "report.html").exists()
+    assert page.count('<div class="figure">') == 2
+    assert "2 recordings" in said(page)
+
+
+def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path):
+    """An interval is found by overlap, a point by lying within; points are called points and drawn as such."""
+    first, second, *_ = [event for event in read_events(visit) if event.offset is not None]
+    assert first.offset is not None
+    assert second.offset is not None
+    rows = [
+        ("visit.mp4", first.kind, "", first.onset.frame, "", first.offset.frame),
+        ("visit.mp4", second.kind, second.offset.frame, "", "", ""),
+        ("visit.mp4", second.kind, second.offset.frame + 3, "", "", ""),
+        ("other.mp4", "micro", 3, "", "", ""),
+    ]
+    table = tmp_path / "points.csv"
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    table.write_text(f"video,kind,point,onset,apex,offset\n{text}")
+    (account,) = accounts_of(visit, "streamspot-base", 0.5)
+    compared = with_labels(account, table)
+    assert compared.by_point == 2
+    assert compared.hits == {first.id, second.id}
+    assert sum(counts.fn for counts in compared.counts.values()) == 1
+    assert [span.start == span.end for span in compared.spans] == [False, True, True]
+    page = page_of(visit, "--labels", table, "--out", tmp_path / "page.html")
+    assert "2 of 3 labels are points" in said(page)
+    table.write_text("video,kind,point\nannother.mp4,micro,3\nthird.mp4,micro,3\n")
+    with pytest.raises(DataError, match="no row of visit"):
+        with_labels(account, table)
+
+
+def test_two_runs_are_compared(visit: Path, tmp_path: Path):
+    """A run and itself have everything in common; with less sensitivity there is less."""
+    (account,) = accounts_of(visit, "streamspot-base", 0.5)
+    same = with_run(account, account)
+    assert sum(counts.tp for counts in same.counts.values()) == len(account.final)
+    assert same.apart == 0.0
+    fewer = Account("fewer", [event for event in account.events if event.seq > account.final[0].seq])
+    compared = with_run(account, fewer)
+    assert account.final[0].id not in compared.hits
+    assert len(compared.hits) == len(fewer.final) == len(account.final) - 1
+    page = page_of(visit, "--compare", visit.with_suffix(".motion"), "--out", tmp_path / "page.html")
+    assert "only there" in said(page)
+
+
+def test_events_alone_are_reported_without_what_is_not_known(visit: Path, tmp_path: Path):
+    """Without curve and recording there is no rate and no quality, and it is said how to get the curve."""
+    shutil.copy(visit, tmp_path / "alone.jsonl")
+    text = said(page_of(tmp_path / "alone.jsonl"))
+    assert "--intensity" in text
+    assert "How well the face could be seen" not in text
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=400))
+def test_the_drawn_curve_is_close_to_the_true_one(values: list[float]):
+    """What is left out of a long curve lies on the line between what is kept."""
+    times = np.arange(len(values)) / 30
+    x, y = thinned(np.column_stack((times, values)))
+    assert np.abs(np.interp(times, np.array(x, float), np.array(y, float)) - values).max() < 0.0042
+    assert len(x) <= len(values)
+
+
+def test_an_hour_of_rest_is_a_few_points():
+    """A report of hours stays small; a gap in the curve stays a gap."""
+    times = np.arange(30 * 3600) / 30
+    curve = np.column_stack((times, np.zeros_like(times)))
+    assert len(thinned(curve)[0]) == 2
+    assert thinned(np.delete(curve, range(1000, 2000), 0))[0].count(None) == 1
+
+
+def test_a_browser_draws_it_and_prints_it(visit: Path, tmp_path: Path):
+    """In Chromium every figure is drawn, nothing is fetched, and on paper it fits the page."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    page_of(visit, "--out", tmp_path / "page.html")
+    asked: list[str] = []
+    faults: list[str] = []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_selector(".figure .main-svg")
+        assert page.locator(".figure .main-svg path.js-line").count() > 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator(".figure .main-svg").first.bounding_box()["width"] <= 680
+        page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+        browser.close()
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000
+    assert asked == [(tmp_path / "page.html").as_uri()]
+    assert faults == []
