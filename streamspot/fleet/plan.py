@@ -58,10 +58,10 @@ class Plan:
                 raise SettingsError(
                     f"{first.name.node}-{stream} is too long for a topic; 40 letters are the most"
                 )
-            given = settings.output.model_dump(exclude={"metrics", "metrics_host", "osc_map", "force"})
-            if used := [leaf for leaf, value in given.items() if value is not None]:
+            given = settings.output.model_dump(exclude_defaults=True)
+            if used := given.keys() - {"metrics", "metrics_host", "osc_map", "force"}:
                 raise SettingsError(
-                    f"{used[0]} is not possible in a fleet, whose results go to the broker; leave it out"
+                    f"{min(used)} is not possible in a fleet, whose results go to the broker; leave it out"
                 )
             sources[stream] = settings
         return cls(first.name.node, first.mqtt.journal, sources)
