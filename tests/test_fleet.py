@@ -84,6 +84,7 @@ async def fleet(tmp_path: Path, *nodes: str) -> AsyncIterator[tuple[Keeper, dict
     tasks = [asyncio.create_task(FleetEngine(link, node, 10.0).live()) for node, link in links.items()]
     tasks.append(asyncio.create_task(tick()))
     try:
+        await until(lambda: len(keeper.status()["engines"]) == len(nodes), 30)
         yield keeper, links
     finally:
         for task in tasks:

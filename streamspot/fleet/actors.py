@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from streamspot.errors import SettingsError, StreamspotError
 from streamspot.fleet.capacity import cameras
 from streamspot.fleet.engine import FleetEngine
 from streamspot.fleet.keeper import Keeper
@@ -132,7 +133,10 @@ class EngineActor:
 
     async def _live(self) -> None:
         one_thread()
-        capacity = await asyncio.to_thread(cameras, self._options["weights"], self._cpus)
+        try:
+            capacity = await asyncio.to_thread(cameras, self._options["weights"], self._cpus)
+        except StreamspotError:  # each source says so itself
+            capacity = await asyncio.to_thread(cameras, "streamspot-base", self._cpus)
         measured: list[Stats] = []
         delivery = Delivery()
         self._link.about["address"] = ray.util.get_node_ip_address()
@@ -141,9 +145,11 @@ class EngineActor:
             if (port := self._options["metrics"]) is not None:
                 host = "0.0.0.0"  # noqa: S104 - Prometheus comes from another machine
                 server = MetricsServer(measured, delivery, node=self._node, host=host, port=port)
-                await stack.enter_async_context(server)
-                self._link.about["metrics"] = server.port
-                take = server.take
+                try:
+                    await stack.enter_async_context(server)
+                    self._link.about["metrics"], take = server.port, server.take
+                except SettingsError as error:  # two engines of one machine, say
+                    self._link.about["metrics"] = str(error)
             engine = FleetEngine(
                 self._link, self._node, capacity, measured=measured, delivery=delivery, take=take
             )
