@@ -124,7 +124,7 @@ async def test_a_drained_node_is_left_without_a_gap_in_the_numbers(tmp_path: Pat
         keeper.declare(plan_of(tmp_path, broker.url, "a b"))
         await until(reporting(keeper, "a", "b"), 60)
         assert sorted(_on(keeper).values()) == ["n1", "n2"]
-        await until(lambda: len({r.event.stream for r in heard}) == 2, 30)
+        await until(lambda: len({r.event.stream for r in heard}) == 2, 60)
         assert keeper.drain("n1")
         assert not keeper.drain("nowhere")
         await until(lambda: set(_on(keeper).values()) == {"n2"}, 30)
