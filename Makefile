@@ -50,7 +50,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | usable
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | usable
-	$(INSTALL) -e '.[train,report,convert,lsl,osc,parquet,onnx,dev]'
+	$(INSTALL) -e '.[train,report,convert,review,lsl,osc,parquet,onnx,dev]'
 	@touch $@ $(VENV)/.demo
 
 clean:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot import __version__
+from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import read_events
@@ -122,10 +123,7 @@ def run_batch(
     _check(settings)
     if Path(settings.source).resolve() == out.resolve():
         raise SettingsError(f"{out} is where the files are; name another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    check_folder(out)
     broken: dict[Path, str] = {}
     clips = _named(clips_of(settings.source), settings, broken)
     todo = [clip for clip in clips if not _finished(out, clip)]

@@ -174,8 +174,9 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 DECIMALS = 6
 """Decimals of every number on the wire: microseconds in time, far below noise elsewhere."""
 
-Rounded = Annotated[float, AfterValidator(lambda value: round(value, DECIMALS) + 0.0)]  # + 0.0: never -0.0
-Seconds = Annotated[Rounded, Field(ge=-1e12, le=1e12)]
+_ROUND = AfterValidator(lambda value: round(value, DECIMALS) + 0.0)  # + 0.0: never -0.0
+Rounded = Annotated[float, _ROUND]
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12), _ROUND]
 
 
 class Moment(BaseModel):

@@ -19,12 +19,12 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.join import join
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
 from streamspot.simulation import Simulation, simulate
 from streamspot.spotting import SpotSettings
+from streamspot.training.join import join
 from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
 from streamspot.training.simulated import FLOW_ALONE_SHARE, flow_alone, vary

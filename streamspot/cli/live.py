@@ -82,13 +82,19 @@ def run(
       streamspot run --source 0 --source 2 --record {stream}.motion
       streamspot run --source 'videos/*.mp4' --out results
     """
-    if out is not None:
-        hands = workers(jobs, ray)
-        if ray is not None:  # every node has to find the files there
-            flags["source"] = [str(Path(one).absolute()) for one in flags["source"] or ()]
-        run_files(load_settings(flags, config), out, hands, draw=ui)
+    if ray is not None and out is None:
+        raise SettingsError(
+            "--ray is for the files of --out; cameras run there as a fleet, see streamspot fleet --help"
+        )
+    if ray is not None:  # every node has to find the files there
+        flags["source"] = [str(Path(one).absolute()) for one in flags["source"] or ()]
+    streams = load_streams(flags, config)
+    if out is None:
+        run_to_end(run_streams(streams, Delivery(), draw=ui))
+    elif len(streams) == 1:
+        run_files(streams[0], out, workers(jobs, ray), draw=ui)
     else:
-        run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
+        raise SettingsError("with --out there is one --source; give a folder or a pattern, 'videos/*.mp4'")
 
 
 async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:

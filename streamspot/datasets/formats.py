@@ -17,6 +17,9 @@ from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, cut
 
+_NO_LABEL = frozenset({"", "unsure", "rejected"})
+"""Kinds of the rows of ``points.csv`` that name no expression."""
+
 
 def read_casme2(folder: Path) -> Found:
     """Read CAS(ME)²: ``CAS(ME)^2code_final.xlsx`` and ``rawpic/sNN/NN_CCCC…/img*.jpg`` (or the cropped faces).
@@ -134,9 +137,9 @@ def read_folder(folder: Path) -> Found:
     """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
-    from 0. A row with an empty kind names a video without expressions; ``unsure`` is for people and counts as
-    nothing. What is not given of onset, apex and offset is taken from the point; with none of them the row is a point
-    label, which stands for no interval.
+    from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for people and
+    count as nothing. What is not given of onset, apex and offset is taken from the point; with none of them the row
+    is a point label, which stands for no interval.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[str, Video]()
@@ -159,7 +162,7 @@ def read_folder(folder: Path) -> Found:
             shots, file = (pictures(place), None) if place.is_dir() else ((), place)
             videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
         kind, point = row["kind"].lower(), whole(row["point"])
-        if not kind or kind == "unsure":
+        if kind in _NO_LABEL:
             continue
         if point is None:
             what = f"point is {cut(row['point'])!r}"

@@ -26,9 +26,9 @@ class ModelStream:
     """
 
     def __init__(self, model: Model) -> None:
-        self._judge, self._look_ahead = model.judge, model.config.look_ahead
-        self._row = self._judge.open()
-        self._close = weakref.finalize(self, self._judge.close, self._row)
+        self.judge, self._look_ahead = model.judge, model.config.look_ahead
+        self.row = self.judge.open()
+        self._close = weakref.finalize(self, self.judge.close, self.row)
         self._still = np.zeros((model.config.regions, 2), np.float32)
         self._pending: deque[tuple[int, float, int]] = deque()
         self._ticks = 0
@@ -51,7 +51,7 @@ class ModelStream:
         self._close()
         return scores
 
-    def _displacement(self, motion: RegionMotion | None) -> NDArray[np.float32]:
+    def displaced(self, motion: RegionMotion | None) -> NDArray[np.float32]:
         """Return what moves in the next tick; None stands for the time after the end, in which nothing does."""
         if motion is None:
             return self._still
@@ -60,7 +60,8 @@ class ModelStream:
         self._pending.append((motion.tick, motion.pts, motion.frame))
         return motion.displacement
 
-    def _complete(self, scores: Sequence[float]) -> list[Score]:
+    def complete(self, scores: Sequence[float]) -> list[Score]:
+        """Return the score that intensity, macro and micro of the newest judged tick make, if it is one."""
         self._ticks += 1
         if self._ticks <= self._look_ahead:
             return []
@@ -69,6 +70,6 @@ class ModelStream:
 
 def advance(streams: Sequence[ModelStream], motions: Sequence[RegionMotion | None]) -> list[list[Score]]:
     """Take one tick of several streams of one model at once; return what each completes, see ``ModelStream.push``."""
-    moved = [one._displacement(motion) for one, motion in zip(streams, motions, strict=True)]  # noqa: SLF001
-    scores = streams[0]._judge.take([one._row for one in streams], np.stack(moved)).tolist()  # noqa: SLF001
-    return [one._complete(three) for one, three in zip(streams, scores, strict=True)]  # noqa: SLF001
+    moved = [one.displaced(motion) for one, motion in zip(streams, motions, strict=True)]
+    scores = streams[0].judge.take([one.row for one in streams], np.stack(moved)).tolist()
+    return [one.complete(three) for one, three in zip(streams, scores, strict=True)]

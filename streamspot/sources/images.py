@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
 from streamspot.sources.base import Source, kind_of, slug, stream_name
@@ -78,6 +79,25 @@ class ImageFolder(Source):
             fps,
         )
 
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._files)
+
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return the picture of that number, ``(H, W, 3)`` uint8 BGR; None if it cannot be decoded.
+
+        Raises:
+            FileNotFoundError: It has vanished.
+        """
+        try:
+            data = np.fromfile(self._files[index], np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        except FileNotFoundError:
+            raise
+        except (OSError, cv2.error):
+            return None
+        return None if image is None else np.asarray(image, np.uint8)
+
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
@@ -90,16 +110,13 @@ class ImageFolder(Source):
             if self.closed.is_set():
                 return
             try:
-                data = np.fromfile(path, np.uint8)
-                image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+                image = self.picture(index)
             except FileNotFoundError:
                 continue  # it has vanished meanwhile
-            except (OSError, cv2.error):
-                image = None
             if image is None:
                 bad.append(path.name)
                 continue
-            yield Frame(index, index / self._rate, time.monotonic_ns(), np.asarray(image, np.uint8))
+            yield Frame(index, index / self._rate, time.monotonic_ns(), image)
             count += 1
         if not count:
             raise SourceError(

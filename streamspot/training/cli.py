@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.destinations import check_writable
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -28,6 +26,13 @@ Config = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
 
 
@@ -37,28 +42,59 @@ def train_command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     no_ui: Quiet = False,
 ) -> None:
-    """Train a model on all subjects of a data set from one time stamp an expression."""
+    """Train a model on all subjects of a data set from one time stamp an expression.
+
+    With --from it begins with other weights, holds a part of the recordings back, shows how they are judged before
+    and after, and writes nothing that is not better.
+    """
+    from streamspot.training.adapt import adapt  # noqa: PLC0415 - as below
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=no_ui) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
-        task = bar.add_task("training", total=settings.epochs)
+        task = bar.add_task("training", total=settings.epochs * (1 if settings.start is None else 2))
 
         def show(_: int, loss: float) -> None:
             bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
 
-        model = train(
-            data, out, settings, device=device, on_step=lambda _step, _loss: bar.advance(first), on_epoch=show
+        if settings.start is None:
+            model = train(
+                data,
+                out,
+                settings,
+                device=device,
+                on_step=lambda _step, _loss: bar.advance(first),
+                on_epoch=show,
+            )
+        else:
+            adapted = adapt(data, out, settings, device=device, force=force, on_epoch=show)
+            model = adapted.model
+    if settings.start is not None:
+        from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
+
+        _print(
+            f"{adapted.labels[1]} expressions held back",
+            RESULT_HEADS,
+            [
+                (name, *row[1:])
+                for name, table in (("before", adapted.before), ("after", adapted.after))
+                for row in results_table({"": table["overall"]})
+            ],
+            console,
         )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
 
@@ -78,6 +114,7 @@ def crossval_command(
         ),
     ],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
@@ -94,7 +131,7 @@ def crossval_command(
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     hands = workers(jobs, ray, gpus=0.25 if device == "cuda" else 0.0)
     strict: dict[str, Any] = {}
     for folder in data:
@@ -138,7 +175,7 @@ def evaluate_command(
     if out not in {None, "-"}:
         check_result(Path(str(out)), ".json")
     if report is not None:
-        check_writable(report)
+        check_result(report, ".html", "--report")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)

@@ -1,0 +1,1 @@
+"""Looking and labelling: a page on loopback beside the user's own videos."""

@@ -1,0 +1,120 @@
+"""How far two coders agree: Cohen's kappa frame by frame, and how much their expressions overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.evaluation.matching import MIN_IOU
+from streamspot.review.labels import COUNTED, Label, Labels
+from streamspot.spotting.overlap import Span, iou
+
+AROUND = {"macro": 10, "micro": 5}
+"""Frames on either side of a label without ends, as ``extract --layout folder`` assumes."""
+
+_UNSURE = len(COUNTED) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two coders agree on the videos that both have coded.
+
+    Attributes:
+        videos: How many these are.
+        frames: Frames in them of which neither is unsure.
+        kappa: Cohen's kappa of the frames' categories (none, macro, micro); None where both use one category alone.
+        expressions: How many the first and the second coder marked.
+        matched: Pairs that overlap by at least half, one-to-one, the closest first.
+        same_kind: Pairs of these that are of one kind.
+        overlap: Mean intersection over union of these pairs, 0 without any.
+        shared: Frames that both mark, of those that at least one marks; 0 without any.
+    """
+
+    videos: int
+    frames: int
+    kappa: float | None
+    expressions: tuple[int, int]
+    matched: int
+    same_kind: int
+    overlap: float
+    shared: float
+
+
+def kappa(one: Sequence[int] | NDArray[np.int_], other: Sequence[int] | NDArray[np.int_]) -> float | None:
+    """Return Cohen's kappa of two lists of categories; None without items, or where chance alone agrees fully.
+
+    Example:
+        >>> kappa([0, 0, 1, 1], [0, 1, 1, 1])
+        0.5
+    """
+    first, second = np.asarray(one), np.asarray(other)
+    if not first.size:
+        return None
+    agreed = float(np.mean(first == second))
+    chance = sum(float(np.mean(first == c) * np.mean(second == c)) for c in np.union1d(first, second))
+    return None if chance >= 1 else (agreed - chance) / (1 - chance)
+
+
+def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapping[str, int]) -> Agreement:
+    """Compare two coders.
+
+    Args:
+        one: The first one's labels, by video.
+        other: The second one's.
+        frames: Number of frames of each video; what lies behind them is left out.
+    """
+    videos = sorted(one.keys() & other.keys() & frames.keys())
+    kept, pairs, counts = [], list[tuple[Label, Label, float]](), [0, 0]
+    for video in videos:
+        tracks = np.stack([_track(labels[video].given, frames[video]) for labels in (one, other)])
+        kept.append(tracks[:, (tracks != _UNSURE).all(0)])
+        sides = [[label for label in labels[video].given if label.kind in COUNTED] for labels in (one, other)]
+        counts = [count + len(side) for count, side in zip(counts, sides, strict=True)]
+        pairs += _pairs(*sides)
+    first, second = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), int)
+    either = np.count_nonzero((first > 0) | (second > 0))
+    return Agreement(
+        videos=len(videos),
+        frames=len(first),
+        kappa=kappa(first, second),
+        expressions=(counts[0], counts[1]),
+        matched=len(pairs),
+        same_kind=sum(a.kind == b.kind for a, b, _ in pairs),
+        overlap=float(np.mean([common for *_, common in pairs])) if pairs else 0.0,
+        shared=float(np.count_nonzero((first > 0) & (second > 0)) / either) if either else 0.0,
+    )
+
+
+def _span(label: Label) -> Span:
+    if label.onset is not None and label.offset is not None:
+        return label.onset, label.offset + 1
+    around = AROUND.get(label.kind, 5)
+    return max(0, label.point - around), label.point + around + 1
+
+
+def _track(labels: Iterable[Label], frames: int) -> NDArray[np.int_]:
+    """Return the category of each frame: 0 none, 1 macro, 2 micro, 3 unsure."""
+    track = np.zeros(frames, int)
+    for category, kind in enumerate((*COUNTED, "unsure"), start=1):
+        for label in labels:
+            if label.kind == kind:
+                start, end = _span(label)
+                track[int(start) : int(end)] = category
+    return track
+
+
+def _pairs(mine: Sequence[Label], theirs: Sequence[Label]) -> list[tuple[Label, Label, float]]:
+    """Return the expressions that overlap by at least half, one-to-one, the closest first."""
+    near = [(a, b, iou(_span(a), _span(b))) for a, b in product(mine, theirs)]
+    free = {label.id for label in mine}, {label.id for label in theirs}
+    pairs = []
+    for a, b, common in sorted(near, key=lambda pair: -pair[2]):
+        if common >= MIN_IOU and a.id in free[0] and b.id in free[1]:
+            free[0].discard(a.id)
+            free[1].discard(b.id)
+            pairs.append((a, b, common))
+    return pairs

@@ -1,0 +1,230 @@
+"""Labels of a review: every change is in the files at once, undo leads back, coders stay apart and are compared."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamspot.datasets.annotations import Faults, read_annotations
+from streamspot.datasets.formats import read_format
+from streamspot.datasets.label import Points
+from streamspot.errors import DataError, SettingsError
+from streamspot.review.agreement import compare, kappa
+from streamspot.review.files import LabelFiles, coders
+from streamspot.review.labels import Change, History, Label, Labels, changed
+
+
+def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
+    return Label(id=name, kind=kind, point=point, onset=onset, offset=offset)  # type: ignore[arg-type]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(files: LabelFiles, video: str, labels: Labels) -> None:
+    files.write(video, Path(video).stem, labels, subject="ann", fps=30.0, frames=900)
+
+
+def _same(labels: Labels) -> list[tuple[str, int, int | None, int | None]]:
+    return sorted((one.kind, one.point, one.onset or 0, one.offset or 0) for one in labels.given)
+
+
+_POINT = st.integers(0, 500)
+_LABEL = st.builds(
+    lambda name, kind, marks, ends: _label(name, kind, marks[1], *((marks[0], marks[2]) if ends else ())),
+    st.sampled_from("abcde"),
+    st.sampled_from(["macro", "micro", "unsure", "rejected"]),
+    st.lists(_POINT, min_size=3, max_size=3).map(sorted),
+    st.booleans(),
+)
+_CHANGE = st.one_of(
+    _LABEL.map(lambda label: Change(op="put", label=label)),
+    st.sampled_from("abcde").map(lambda name: Change(op="remove", id=name)),
+    st.booleans().map(lambda seen: Change(op="seen", seen=seen)),
+    st.sampled_from([Change(op="undo"), Change(op="redo")]),
+)
+
+
+@given(st.lists(_CHANGE, max_size=40))
+def test_any_changes_undone_and_done_again_are_the_fold_of_those_that_hold(changes: list[Change]) -> None:
+    """What stands is what the changes that were not taken back lead to, one after the other."""
+    history, done, undone = History(Labels()), list[Change](), list[Change]()
+    for change in changes:
+        history.take(change)
+        if change.op == "undo" and done:
+            undone.append(done.pop())
+        elif change.op == "redo" and undone:
+            done.append(undone.pop())
+        elif change.op not in {"undo", "redo"}:
+            before = Labels()
+            for one in done:
+                before = changed(before, one)
+            if changed(before, change) != before:
+                done.append(change)
+                undone.clear()
+        folded = Labels()
+        for one in done:
+            folded = changed(folded, one)
+        assert history.now == folded
+        assert (history.undoable, history.redoable) == (bool(done), bool(undone))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(_CHANGE, max_size=12))
+def test_the_file_says_what_the_labels_say_after_every_change(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
+) -> None:
+    """At any moment the program may be killed: what is read again is what was on the page."""
+    files, history = LabelFiles(tmp_path_factory.mktemp("review")), History(Labels())
+    for change in changes:
+        _write(files, "clip.mp4", history.take(change))
+        again = files.read("clip.mp4", "clip")
+        assert _same(again) == _same(history.now)
+        assert again.seen == history.now.seen
+
+
+def test_labels_are_in_the_form_that_extract_reads(tmp_path: Path) -> None:
+    """Point labels and those with both ends go into training as they are; what is unsure or rejected does not."""
+    (tmp_path / "clip.mp4").touch()
+    labels = (
+        _label("a", "macro", 40, 30, 62),
+        _label("b", "micro", 100),
+        _label("c", "unsure", 200),
+        _label("d", "rejected", 300, 290, 310),
+    )
+    _write(LabelFiles(tmp_path), "clip.mp4", Labels(labels))
+    (video,) = read_format(tmp_path, "folder").videos
+    found = [(i.kind, i.onset, i.apex, i.offset, i.point) for i in video.annotated.instances]
+    assert found == [("macro", 30, 40, 62, 40), ("micro", 95, 100, 105, 100)]
+    assert Points(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
+
+
+def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_path: Path) -> None:
+    """A point alone is never written as if its ends were known."""
+    files, path = LabelFiles(tmp_path), tmp_path / "annotations.csv"
+    _write(files, "clip.mp4", Labels((_label("a", "macro", 40, 30, 62), _label("b", "micro", 100))))
+    assert not path.exists()
+    _write(files, "clip.mp4", Labels((_label("a", "macro", 40, 30, 62), _label("b", "micro", 100, 96, 104))))
+    read = read_annotations(path, Faults())["clip"]
+    assert [(i.kind, i.onset, i.apex, i.offset) for i in read.instances] == [
+        ("macro", 30, 40, 62),
+        ("micro", 96, 100, 104),
+    ]
+    assert (read.fps, read.frames, read.subject) == (30.0, 900, "ann")
+    _write(files, "clip.mp4", Labels((_label("b", "micro", 100),)))
+    assert _rows(path) == []
+
+
+def test_a_video_seen_to_its_end_without_a_label_has_no_expression(tmp_path: Path) -> None:
+    """That is said in both files, and nothing before it is."""
+    files = LabelFiles(tmp_path)
+    _write(files, "clip.mp4", Labels())
+    assert not list(tmp_path.iterdir())
+    _write(files, "clip.mp4", Labels(seen=True))
+    assert [(row["video"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")] == [
+        ("clip.mp4", "", "")
+    ]
+    assert read_annotations(tmp_path / "annotations.csv", Faults())["clip"].instances == []
+
+
+def test_other_videos_and_foreign_columns_are_kept(tmp_path: Path) -> None:
+    """A table that somebody else made is added to, not made anew."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,note,kind,point\nold.mp4,bob,windy,macro,7\nclip.mp4,cat,calm,micro,9\n")
+    files = LabelFiles(tmp_path)
+    before = files.read("clip.mp4", "clip")
+    assert _same(before) == [("micro", 9, 0, 0)]
+    _write(files, "clip.mp4", Labels((*before.given, _label("new", "macro", 80, 70, 99))))
+    rows = _rows(path)
+    assert rows[0]["note"] == "windy"
+    assert [(row["subject"], row["point"], row["offset"]) for row in rows[1:]] == [
+        ("cat", "9", ""),
+        ("cat", "80", "99"),
+    ]
+
+
+def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_path: Path) -> None:
+    """What stands in annotations.csv alone is shown, and not lost by the first key."""
+    (tmp_path / "annotations.csv").write_text(
+        "video,subject,fps,frames,kind,onset,apex,offset,point\nclip,ann,30,900,macro,10,20,30,21\n"
+    )
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    assert _same(found) == [("macro", 21, 10, 30)]
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("b", "micro", 100, 99, 105))))
+    assert len(_rows(tmp_path / "annotations.csv")) == 2
+    assert len(_rows(tmp_path / "points.csv")) == 2
+
+
+def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> None:
+    """A row that is wrong ends in one sentence with file, video and place."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point\nclip.mp4,ann,happy,7\n")
+    with pytest.raises(DataError, match=r"points.csv, clip.mp4 at 7: kind cannot be used .*; mend the row"):
+        LabelFiles(tmp_path).read("clip.mp4", "clip")
+    path.write_text("something,else\n1,2\n")
+    with pytest.raises(DataError, match="has no column 'video'"):
+        _write(LabelFiles(tmp_path), "clip.mp4", Labels(seen=True))
+    assert path.read_text() == "something,else\n1,2\n"
+
+
+def test_each_coder_has_files_of_their_own(tmp_path: Path) -> None:
+    """A second coder begins with nothing and changes nothing of the first one's."""
+    _write(LabelFiles(tmp_path), "clip.mp4", Labels((_label("a", "macro", 40),)))
+    first = (tmp_path / "points.csv").read_bytes()
+    second = LabelFiles(tmp_path, "ben")
+    assert second.read("clip.mp4", "clip") == Labels()
+    _write(second, "clip.mp4", Labels((_label("a", "micro", 41),)))
+    assert (tmp_path / "points.csv").read_bytes() == first
+    assert (tmp_path / "points-ben.csv").exists()
+    assert list(coders(tmp_path)) == ["ben", ""]
+    with pytest.raises(SettingsError, match=r"coder's name '\.\./x' is impossible"):
+        LabelFiles(tmp_path, "../x")
+
+
+def test_kappa_is_that_of_scikit_learn_and_of_cohens_hand() -> None:
+    """A published 2 x 2 table, a random one against the library's, and the case in which it is not defined."""
+    one = [1] * 25 + [0] * 25
+    other = [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15  # 35 of 50 agree, 25 by chance
+    assert kappa(one, other) == pytest.approx((0.7 - 0.5) / 0.5)
+    assert kappa([0, 0, 0], [0, 0, 0]) is None
+    assert kappa([], []) is None
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 3, (2, 500))
+    assert kappa(one, other) == pytest.approx(metrics.cohen_kappa_score(one, other))
+
+
+def test_two_coders_are_compared_on_what_both_have_seen() -> None:
+    """Frames of which one is unsure do not count; expressions are paired one-to-one, the closest first."""
+    first = {
+        "a": Labels(
+            (
+                _label("1", "macro", 15, 10, 19),
+                _label("2", "macro", 65, 60, 69),
+                _label("3", "unsure", 90, 85, 94),
+            )
+        ),
+        "only": Labels((_label("1", "macro", 15, 10, 19),)),
+    }
+    second = {
+        "a": Labels((_label("1", "micro", 15, 10, 19), _label("2", "macro", 67, 65, 74))),
+        "b": Labels(seen=True),
+    }
+    found = compare(first, second, {"a": 100, "b": 50})
+    assert (found.videos, found.frames) == (1, 90)
+    assert (found.expressions, found.matched, found.same_kind, found.overlap) == ((2, 2), 1, 0, 1.0)
+    assert found.shared == pytest.approx(15 / 25)
+    tracks = np.zeros((2, 90), int)  # frames 85 to 94 are left out
+    tracks[0, 10:20], tracks[0, 60:70], tracks[1, 10:20], tracks[1, 65:75] = 1, 1, 2, 1
+    assert found.kappa == pytest.approx(kappa(*tracks))
+    same = compare(first, first, {"a": 100})
+    assert (same.kappa, same.matched, same.overlap, same.shared) == (1.0, 2, 1.0, 1.0)
+    assert compare(first, {"b": Labels(seen=True)}, {"a": 100, "b": 50}).kappa is None

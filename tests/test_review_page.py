@@ -1,0 +1,397 @@
+"""The page of a review in a real browser: frame-exact, by keys and by mouse, light on a long recording."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_clips import Picture, copy_streams, portrait_clip, write_video
+from small_recordings import write_recording
+
+import streamspot.review
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PAGE = Path(streamspot.review.__file__).with_name("page")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a Chromium, or skip where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("aiohttp")
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def program(*arguments: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the command; give its address and process."""
+    command = [sys.executable, "-m", "streamspot", "review", *map(str, arguments)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        yield running.stdout.readline().strip(), running
+    finally:
+        running.terminate()
+        running.communicate(timeout=30)
+
+
+@contextmanager
+def opened(browser: Any, address: str, *, analysed: bool = True, **options: Any) -> Iterator[Any]:
+    """Open the page; nothing may go wrong in it, and nothing may be asked of anybody else."""
+    page = browser.new_page(viewport=options.pop("viewport", {"width": 1280, "height": 720}), **options)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((address, "blob:")) else wrong.append(asked.url)
+    )
+    page.goto(address)
+    page.wait_for_selector("body[data-frame]")
+    if analysed:
+        page.wait_for_selector("#progress[hidden]", state="attached", timeout=120_000)
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def numbered(count: int) -> list[Picture]:
+    """Return pictures that carry their number as sixteen black or white blocks."""
+    pictures = []
+    for number in range(count):
+        blocks = np.array([255 * (number >> bit & 1) for bit in range(16)], np.uint8)
+        grey = np.kron(blocks.reshape(2, 8), np.ones((24, 24), np.uint8))
+        pictures.append(np.repeat(grey[..., None], 3, axis=2))
+    return pictures
+
+
+NUMBER = """() => {
+    const video = document.getElementById("video"), canvas = document.createElement("canvas");
+    const shown = video.hidden ? document.getElementById("picture") : video;
+    canvas.width = 192; canvas.height = 48;
+    const draw = canvas.getContext("2d");
+    draw.drawImage(shown, 0, 0, 192, 48);
+    let number = 0;
+    for (let bit = 0; bit < 16; bit++) {
+        const [red] = draw.getImageData((bit % 8) * 24 + 12, Math.floor(bit / 8) * 24 + 12, 1, 1).data;
+        if (red > 127) number += 2 ** bit;
+    }
+    return number;
+}"""
+
+
+def settled(page: Any) -> int:
+    """Wait until the picture of the cursor's frame is on show; return the frame."""
+    page.wait_for_timeout(60)
+    page.wait_for_selector("body[data-frame]")
+    for _ in range(100):
+        frame, shown = page.evaluate("() => [document.body.dataset.frame, document.body.dataset.shown]")
+        if frame == shown:
+            break
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(60)
+    return int(page.evaluate("() => document.body.dataset.frame"))
+
+
+def rows(path: Path, lines: int) -> list[dict[str, str]]:
+    """Return the rows of a label file, as soon as there are so many."""
+    for _ in range(100):
+        found = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        if len(found) == lines:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
+def marks(path: Path, lines: int) -> list[tuple[str, ...]]:
+    """Return kind, point, onset and offset of each row."""
+    return [(row["kind"], row["point"], row["onset"], row["offset"]) for row in rows(path, lines)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "fps"),
+    [("a.mp4", "libx264", 25), ("a.webm", "libvpx", 30), ("a.avi", "mpeg4", 30), ("a.mp4", "libx264", 29.97)],
+)
+def test_a_label_stands_at_the_frame_that_is_seen(
+    browser: Any, tmp_path: Path, name: str, codec: str, fps: float
+) -> None:
+    """Step forth and back, jump, play and pause: the picture on show is that of the frame that a key labels."""
+    path, points = write_video(tmp_path / name, numbered(120), codec=codec, fps=fps), tmp_path / "points.csv"
+    with program(path) as (address, _), opened(browser, address) as page:
+        walks = (
+            ["ArrowRight"] * 3,
+            ["Shift+ArrowRight"],
+            ["ArrowLeft"] * 2,
+            ["End"],
+            ["Shift+ArrowLeft"] * 2,
+        )
+        for labelled, keys in enumerate(walks, start=1):
+            for key in keys:
+                page.keyboard.press(key)
+            frame = settled(page)
+            assert page.evaluate(NUMBER) == frame, keys
+            page.keyboard.press("m")
+            assert str(frame) in [row["point"] for row in rows(points, labelled)]
+        page.keyboard.press("Home")
+        settled(page)
+        page.keyboard.press(" ")
+        page.wait_for_timeout(900)
+        page.keyboard.press(" ")
+        assert settled(page) > 5
+        assert page.evaluate(NUMBER) == settled(page)
+
+
+def test_stamps_that_are_uneven_are_kept(browser: Any, tmp_path: Path) -> None:
+    """Of a variable frame rate every frame is stepped to, at its own time."""
+    stamps = np.cumsum(np.tile([0.02, 0.05, 0.033, 0.1], 15)) - 0.02
+    path = write_video(tmp_path / "a.mp4", numbered(60), stamps=list(stamps))
+    with program(path) as (address, _), opened(browser, address) as page:
+        for expected in range(1, 12):
+            page.keyboard.press("ArrowRight")
+            assert settled(page) == expected
+            assert page.evaluate(NUMBER) == expected
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.webm"])
+def test_a_video_that_begins_late_is_exact_too(browser: Any, tmp_path: Path, name: str) -> None:
+    """Some containers place their first picture later than 0, and browsers say so."""
+    codec = "libx264" if name.endswith("mp4") else "libvpx"
+    source = write_video(tmp_path / f"a{Path(name).suffix}", numbered(60), codec=codec)
+    (tmp_path / "late").mkdir()
+    path = copy_streams(tmp_path / "late" / name, source, shift=0.5)
+    with program(path) as (address, _), opened(browser, address) as page:
+        for keys in (["ArrowRight"] * 7, ["Shift+ArrowRight"], ["End"]):
+            for key in keys:
+                page.keyboard.press(key)
+            frame = settled(page)
+            assert page.evaluate(NUMBER) == frame
+        assert settled(page) == 59
+
+
+@pytest.fixture(scope="module")
+def portrait_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clip with two expressions, which are spotted."""
+    return write_video(tmp_path_factory.mktemp("clips") / "portrait.mp4", portrait_clip())
+
+
+def test_events_are_accepted_shifted_and_rejected_by_keys(
+    browser: Any, portrait_file: Path, tmp_path: Path
+) -> None:
+    """n, a, r, shift, set the ends, undo and redo, and what is in the files after each."""
+    points = tmp_path / "points.csv"
+    with program(portrait_file, "--out", tmp_path) as (address, _), opened(browser, address) as page:
+        page.keyboard.press("n")
+        page.keyboard.press("a")
+        ((kind, point, onset, offset),) = marks(points, 1)
+        assert kind == "macro"
+        assert int(onset) < int(point) < int(offset)
+        assert page.locator("tr[aria-selected=true]").inner_text().startswith("macro")
+        page.keyboard.press("n")
+        page.keyboard.press("r")
+        assert marks(points, 2)[1][0] == "rejected"
+        assert [row["kind"] for row in rows(tmp_path / "annotations.csv", 1)] == ["macro"]
+        page.keyboard.press("a")  # changed their mind: the same label
+        assert [row["kind"] for row in rows(tmp_path / "annotations.csv", 2)] == ["macro", "macro"]
+        page.keyboard.press("z")
+        page.keyboard.press("z")
+        assert marks(points, 1) == [("macro", point, onset, offset)]
+        page.keyboard.press("y")
+        assert len(marks(points, 2)) == 2
+        page.keyboard.press("z")
+        marks(points, 1)
+        page.keyboard.press("Escape")
+        page.keyboard.press("p")
+        page.keyboard.press(".")
+        page.wait_for_timeout(200)
+        shifted = [str(int(one) + 1) for one in (point, onset, offset)]
+        assert marks(points, 1) == [("macro", *shifted)]
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("2")
+        page.wait_for_timeout(200)
+        assert marks(points, 1) == [("macro", str(int(point) - 2), *shifted[1:])]
+        page.keyboard.press("Delete")
+        page.keyboard.press("d")
+        page.wait_for_timeout(300)
+        assert marks(points, 1) == [("", "", "", "")]
+
+
+def test_labels_are_drawn_and_dragged_with_the_mouse(
+    browser: Any, portrait_file: Path, tmp_path: Path
+) -> None:
+    """Across the empty row adds one with both ends; an end, the middle; a double click accepts an event."""
+    points = tmp_path / "points.csv"
+    with program(portrait_file, "--out", tmp_path) as (address, _), opened(browser, address) as page:
+        box = page.locator("#timeline").bounding_box()
+        page.keyboard.press("n")
+        page.wait_for_timeout(200)
+        where = """() => { const t = document.getElementById("timeline"); return [t.clientWidth, t.clientHeight]; }"""
+        width, height = page.evaluate(where)
+        motion = round((height - 80) * 0.55)
+        row, events = box["y"] + height - motion - 17, box["y"] + height - motion - 47
+        seconds = 10.2
+
+        def x(time_s: float) -> float:
+            return box["x"] + 104 + time_s / seconds * (width - 112)
+
+        def drag(start: float, end: float) -> None:
+            page.mouse.move(x(start), row)
+            page.mouse.down()
+            page.mouse.move(x((start + end) / 2), row)
+            page.mouse.move(x(end), row)
+            page.mouse.up()
+            page.wait_for_timeout(300)
+
+        drag(1.0, 1.8)
+        ((kind, point, onset, offset),) = marks(points, 1)
+        assert (kind, int(onset), int(offset)) == (
+            "macro",
+            pytest.approx(25, abs=1),
+            pytest.approx(45, abs=1),
+        )
+        drag(int(onset) / 25, 0.6)
+        ((kind, after, moved, same),) = marks(points, 1)
+        assert (after, int(moved), same) == (point, pytest.approx(15, abs=1), offset)
+        drag(0.8, 1.2)  # its body
+        ((kind, after, onset, offset),) = marks(points, 1)
+        assert (int(after), int(onset)) == (
+            pytest.approx(int(point) + 10, abs=1),
+            pytest.approx(int(moved) + 10, abs=1),
+        )
+        drag(3.0, 3.3)
+        assert marks(points, 2)[1][0] == "micro"
+        page.locator("#list table").nth(1).locator("button.jump").first.click()
+        page.wait_for_timeout(200)
+        apex = page.evaluate("() => Number(document.body.dataset.frame)") / 25
+        page.mouse.dblclick(x(apex), events)
+        assert len(marks(points, 3)) == 3
+        page.mouse.move(x(5), row)
+        page.mouse.wheel(0, -400)
+        page.wait_for_timeout(300)
+
+
+def test_the_page_says_that_the_program_has_ended(browser: Any, tmp_path: Path) -> None:
+    """Nobody labels on for nothing."""
+    path = write_recording(tmp_path / "a.motion")
+    with program(path) as (address, running):
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("body[data-frame]")
+        running.terminate()
+        running.wait(20)
+        page.keyboard.press("m")
+        page.wait_for_selector("#alert:not([hidden])", timeout=10_000)
+        assert "has ended" in page.locator("#alert").inner_text()
+        page.close()
+
+
+def test_a_blind_coder_sees_no_curve_and_no_events(browser: Any, tmp_path: Path) -> None:
+    """Until h asks for them."""
+    path = write_recording(tmp_path / "a.motion")
+    with program(path, "--coder", "ben", "--blind") as (address, _), opened(browser, address) as page:
+        assert "hidden" in page.locator("#list").inner_text()
+        page.keyboard.press("a")
+        assert "hidden" in page.locator("#said").inner_text()
+        assert not (tmp_path / "points-ben.csv").exists()
+        page.keyboard.press("h")
+        assert "open" in page.locator("#list").inner_text()
+
+
+def test_a_folder_is_gone_through_item_by_item(browser: Any, tmp_path: Path) -> None:
+    """The list says what is done; N and P go on and back, the address remembers where one is."""
+    for name in ("a.motion", "b.motion", "c.motion"):
+        write_recording(tmp_path / name)
+    with program(tmp_path) as (address, _), opened(browser, address) as page:
+        page.keyboard.press("m")
+        page.keyboard.press("d")
+        page.wait_for_timeout(300)
+        assert "1 of 3 seen" in page.locator("#items").inner_text()
+        page.keyboard.press("Shift+N")
+        page.wait_for_selector('#items button[aria-current=true]:has-text("b.motion")')
+        page.keyboard.press("Shift+P")
+        page.wait_for_selector('#items button[aria-current=true]:has-text("a.motion")')
+        assert "Labels (1)" in page.locator("#list").inner_text()
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_fits_the_screen(browser: Any, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
+    """Nothing is cut off, nothing scrolls but the lists, and the focus can be seen."""
+    path = write_recording(tmp_path / "a.motion")
+    view = {"width": size[0], "height": size[1]}
+    with program(path) as (address, _), opened(browser, address, viewport=view, color_scheme=scheme) as page:
+        inside = """() => [...document.querySelectorAll("header, main, #stage, aside, button, #timeline")]
+            .filter(({ hidden }) => !hidden).every((one) => {
+                const { left, top, right, bottom } = one.getBoundingClientRect();
+                return left >= 0 && top >= 0 && right <= innerWidth + 0.5 && bottom <= innerHeight + 0.5
+                    && one.scrollWidth <= one.clientWidth + 1;
+            })"""
+        assert page.evaluate(inside)
+        page.keyboard.press("Tab")
+        style = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+        assert style == "solid"
+
+
+@pytest.mark.slow
+def test_a_hundred_points_in_ten_minutes_and_an_hour_opens_in_a_second(browser: Any, tmp_path: Path) -> None:
+    """The page stands within a second, before the analysis and after it; keys are pressed as a person would."""
+    points = tmp_path / "points.csv"
+    path = write_recording(tmp_path / "hour.motion", ticks=108_000)
+    with program(path) as (address, _):
+        for analysed in (False, True):
+            began = time.monotonic()
+            with opened(browser, address, analysed=False) as page:
+                if analysed:
+                    page.wait_for_selector("body[data-curve]")
+                took = time.monotonic() - began
+                assert took < 1.0, f"{took:.2f} s"
+                if analysed:
+                    page.keyboard.press("End")
+                    page.keyboard.press("]")
+                    page.wait_for_selector("body[data-frame='107999']", timeout=5000)
+                    continue
+                began = time.monotonic()
+                for number in range(100):
+                    for _ in range(3):
+                        page.keyboard.press("Shift+ArrowRight")
+                        page.wait_for_timeout(120)
+                    page.keyboard.press("m" if number % 3 else "u")
+                    page.wait_for_timeout(200)
+                rows(points, 100)
+                assert time.monotonic() - began < 600
+                page.wait_for_selector("#progress[hidden]", state="attached", timeout=400_000)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_text_has_contrast_enough() -> None:
+    """4.5 to 1 and more, in light and in dark (WCAG 2.2 AA)."""
+    light, dark = re.findall(r":root \{(.*?)\}", (PAGE / "style.css").read_text(), re.DOTALL)
+    for theme in (light, dark):
+        colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", theme))
+        pairs = [
+            (ink, ground)
+            for ink in ("ink", "faint", "macro", "micro", "unsure")
+            for ground in ("panel", "ground", "shade")
+        ]
+        for ink, ground in [*pairs, ("bad", "bad-ground")]:
+            high, low = sorted((_luminance(colours[ink]), _luminance(colours[ground])), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)

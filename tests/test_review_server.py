@@ -1,0 +1,436 @@
+"""The server of a review: for this computer and this page alone, whole ranges, exact pictures, labels at once."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from made_clips import Picture, write_video
+from small_recordings import write_recording
+from yarl import URL
+
+import streamspot
+from streamspot.files import write_atomically
+from streamspot.review.files import LabelFiles
+from streamspot.review.items import facts_of, find_items
+from streamspot.review.pictures import Pictures
+from streamspot.review.reviewing import Reviewing
+from streamspot.sources import open_source
+
+aiohttp = pytest.importorskip("aiohttp")
+
+
+def numbered(count: int) -> list[Picture]:
+    """Return pictures that carry their number as sixteen black or white blocks; see ``number_in``."""
+    pictures = []
+    for number in range(count):
+        blocks = np.array([255 * (number >> bit & 1) for bit in range(16)], np.uint8)
+        pictures.append(
+            np.repeat(np.kron(blocks.reshape(2, 8), np.ones((24, 24), np.uint8))[..., None], 3, axis=2)
+        )
+    return pictures
+
+
+def number_in(picture: Picture) -> int:
+    """Return the number that a picture of ``numbered`` carries."""
+    blocks = picture[12::24, 12::24, 0].ravel() > 127
+    return sum(int(bit) << place for place, bit in enumerate(blocks))
+
+
+class Page:
+    """What a browser does, without one."""
+
+    def __init__(self, session: Any, address: str) -> None:
+        self.session, self.address = session, address
+        self.version = 0
+
+    async def get(self, path: str, **options: Any) -> Any:
+        async with self.session.get(URL(self.address + path, encoded=True), **options) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def json(self, path: str) -> Any:
+        return json.loads((await self.get(path))[2])
+
+    async def change(self, item: int = 0, *, version: int | None = None, **change: Any) -> tuple[int, Any]:
+        body = {"version": self.version if version is None else version, "change": change}
+        async with self.session.post(f"{self.address}items/{item}/labels", json=body) as answer:
+            told = await answer.json()
+            self.version = told.get("version", self.version)
+            return answer.status, told
+
+    async def analysed(self, item: int = 0, seconds: float = 60) -> Any:
+        async with self.session.post(f"{self.address}items/{item}/look", json={}) as answer:
+            told = await answer.json()
+        began = time.monotonic()
+        while not told["done"] and time.monotonic() - began < seconds:
+            await asyncio.sleep(0.1)
+            told = await self.json(f"items/{item}/status")
+        assert told["done"]
+        return told
+
+
+@asynccontextmanager
+async def served(source: Path | str, coder: str = "") -> AsyncIterator[Page]:
+    """Serve a review of a source."""
+    from streamspot.review.server import ReviewServer
+
+    items, folder = find_items(str(source), None)
+    review = Reviewing(items, LabelFiles(folder, coder), {})
+    async with ReviewServer(review).running() as address, aiohttp.ClientSession() as session:
+        try:
+            yield Page(session, address)
+        finally:
+            review.close()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Return a clip that every browser plays."""
+    (tmp_path / "videos").mkdir()
+    return write_video(tmp_path / "videos" / "clip.mp4", numbered(40))
+
+
+def _label(
+    name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None
+) -> dict[str, Any]:
+    return {"id": name, "kind": kind, "point": point, "onset": onset, "offset": offset}
+
+
+def _points(folder: Path, name: str = "points.csv") -> list[str]:
+    path = folder / name
+    return path.read_text().splitlines()[1:] if path.exists() else []
+
+
+async def test_only_who_has_the_address_on_this_computer_is_let_in(clip: Path) -> None:
+    """A wrong token, another host's name (DNS rebinding) and another site's page get nothing."""
+    async with served(clip) as page:
+        base = URL(page.address)
+        assert base.host == "127.0.0.1"
+        assert (await page.get(""))[0] == 200
+        for wrong in ("/", "/x/", f"/{base.parts[1][:-1]}/", f"/{base.parts[1]}x/items"):
+            async with page.session.get(base.origin().join(URL(wrong))) as answer:
+                assert answer.status == 404
+                assert await answer.read() == b""
+        for host, status in (
+            ("evil.example", 404),
+            (f"evil.example:{base.port}", 404),
+            (f"localhost:{base.port}", 200),
+        ):
+            assert (await page.get("items", headers={"Host": host}))[0] == status
+        assert (await page.get("items", headers={"Origin": "http://evil.example"}))[0] == 403
+        assert (await page.get("items", headers={"Origin": "null"}))[0] == 403
+        async with page.session.post(f"{page.address}items/0/look", data="x") as answer:
+            assert answer.status == 415
+
+
+async def test_the_page_may_load_nothing_from_elsewhere(clip: Path) -> None:
+    """Every answer forbids other hosts, frames and caches, and the page itself names none."""
+    async with served(clip) as page:
+        for path in ("", "review.js", "style.css", "items", "nothing.here", "items/0/video"):
+            _, headers, body = await page.get(path)
+            policy = headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "http" not in policy
+            assert "unsafe" not in policy
+            assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+            if not path.endswith("video"):
+                assert b"//" not in body.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "..%2f..%2fserver.py",
+        "%2e%2e/server.py",
+        "page/review.js",
+        "items/7/video",
+        "items/-1/video",
+    ],
+)
+async def test_no_path_leads_out(clip: Path, path: str) -> None:
+    """Only the page's own files and the items of the review are served."""
+    async with served(clip) as page:
+        assert (await page.get(path))[0] == 404
+
+
+async def test_a_browser_may_fetch_any_part_of_a_video(clip: Path) -> None:
+    """Ranges are exact, so that seeking works; what cannot be had is refused."""
+    content = await asyncio.to_thread(clip.read_bytes)
+    async with served(clip) as page:
+        status, headers, body = await page.get("items/0/video")
+        assert (status, body, headers["Content-Type"], headers["Accept-Ranges"]) == (
+            200,
+            content,
+            "video/mp4",
+            "bytes",
+        )
+        for asked, part in (("0-99", content[:100]), ("500-", content[500:]), ("-64", content[-64:])):
+            status, headers, body = await page.get("items/0/video", headers={"Range": f"bytes={asked}"})
+            assert (status, body) == (206, part)
+            assert headers["Content-Range"].endswith(f"/{len(content)}")
+        assert (await page.get("items/0/video", headers={"Range": f"bytes={len(content)}-"}))[0] == 416
+
+
+async def test_every_change_is_in_the_file_before_it_is_answered(clip: Path) -> None:
+    """Put, change, remove, undo, redo: the file says what the answer says."""
+    folder = clip.parent
+    async with served(clip) as page:
+        _, told = await page.change(op="put", label=_label("a", "macro", 20, 12, 30))
+        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30"]
+        assert (told["undoable"], told["redoable"], told["unsaved"]) == (True, False, "")
+        await page.change(op="put", label=_label("b", "micro", 5))
+        await page.change(op="put", label=_label("a", "micro", 21, 12, 30))
+        assert _points(folder) == ["clip.mp4,clip,micro,5,25,,,", "clip.mp4,clip,micro,21,25,12,21,30"]
+        await page.change(op="remove", id="b")
+        assert _points(folder) == ["clip.mp4,clip,micro,21,25,12,21,30"]
+        for _ in range(4):
+            _, told = await page.change(op="undo")
+        assert _points(folder) == []
+        assert (told["labels"], told["undoable"]) == ([], False)
+        await page.change(op="redo")
+        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30"]
+        assert sorted(path.name for path in folder.iterdir()) == ["annotations.csv", "clip.mp4", "points.csv"]
+    async with served(clip) as page:
+        labels = (await page.json("items/0/status"))["labels"]
+        assert [(one["kind"], one["point"], one["onset"], one["offset"]) for one in labels] == [
+            ("macro", 20, 12, 30)
+        ]
+
+
+async def test_a_change_made_on_an_older_state_is_refused(clip: Path) -> None:
+    """Two windows do not overwrite each other, and a change that is sent twice is made once."""
+    async with served(clip) as page:
+        await page.change(op="put", label=_label("a", "macro", 20))
+        status, told = await page.change(op="put", label=_label("b", "macro", 30), version=0)
+        assert (status, [one["id"] for one in told["labels"]]) == (409, ["a"])
+        assert "another window" in told["error"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        _label("a", "happy", 3),
+        _label("a", "macro", -1),
+        _label("a", "macro", 3, 1),
+        _label("a", "macro", 3, 4, 5),
+        _label("../a", "macro", 3),
+        {"id": "a", "kind": "macro", "point": 3, "more": 1},
+    ],
+)
+async def test_an_impossible_label_is_refused(clip: Path, label: dict[str, Any]) -> None:
+    """It changes nothing, and the answer says why."""
+    async with served(clip) as page:
+        status, told = await page.change(op="put", label=label)
+        assert status == 400
+        assert told["error"].startswith("the label cannot be taken")
+        assert _points(clip.parent) == []
+
+
+async def test_a_second_coder_sees_nothing_of_the_first(clip: Path) -> None:
+    """Neither labels nor counts, and the files stay apart."""
+    async with served(clip) as page:
+        await page.change(op="put", label=_label("a", "macro", 20))
+    async with served(clip, "ben") as page:
+        assert (await page.json("items/0/status"))["labels"] == []
+        overview = await page.json("items")
+        assert (overview["items"][0]["labels"], overview["coder"]) == (0, "ben")
+        await page.change(op="put", label=_label("a", "micro", 21))
+    assert _points(clip.parent) == ["clip.mp4,clip,macro,20,25,,,"]
+    assert _points(clip.parent, "points-ben.csv") == ["clip.mp4,clip,micro,21,25,,,"]
+
+
+async def test_labels_outlive_a_full_disk(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is told, the labels are kept, and they are written as soon as there is room."""
+
+    @contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        with write_atomically(path) as part:
+            yield part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with served(clip) as page:
+        await page.change(op="put", label=_label("a", "macro", 20))
+        monkeypatch.setattr("streamspot.review.files.write_atomically", full)
+        _, told = await page.change(op="put", label=_label("b", "micro", 30))
+        assert "points.csv cannot be written (No space left on device)" in told["unsaved"]
+        assert [one["id"] for one in told["labels"]] == ["a", "b"]
+        assert len(_points(clip.parent)) == 1
+        monkeypatch.undo()
+        for _ in range(40):
+            await asyncio.sleep(0.1)
+            if not (await page.json("items/0/status"))["unsaved"]:
+                break
+        assert len(_points(clip.parent)) == 2
+        assert not list(clip.parent.glob(".*"))
+
+
+async def test_a_recording_shows_what_a_run_over_it_finds(tmp_path: Path) -> None:
+    """Events, curve and motion without a picture: the very events of the Python interface."""
+    path = write_recording(tmp_path / "a.motion")
+    with streamspot.open(path) as stream:
+        updates = list(stream)
+    found = [event for update in updates for event in update.events if event.phase == "offset"]
+    scores = {score.tick: score.intensity for update in updates for _, score in update.scores}
+    async with served(path) as page:
+        told = await page.analysed()
+        assert (told["motion"], told["plays"], told["frames"]) == (True, None, 180)
+        assert [one["frames"] for one in told["events"]] == [
+            [event.onset.frame, event.apex.frame, event.offset.frame]
+            for event in found
+            if event.apex and event.offset
+        ]
+        assert found
+        curve = await page.json("items/0/curve?start=0&end=6&bins=180")
+        assert curve["intensity"] == pytest.approx([scores[tick] for tick in range(180)], abs=1e-3)
+        coarse = await page.json("items/0/curve?start=0&end=6&bins=18")
+        tens = [max(scores[tick] for tick in range(n, n + 10)) for n in range(0, 180, 10)]
+        assert coarse["intensity"] == pytest.approx(tens, abs=1e-3)
+        assert len(coarse["regions"]) == 17
+        poses = await page.json("items/0/poses?start=1&end=3")
+        assert (poses["tick"], len(poses["poses"]), len(poses["poses"][0])) == (30, 60, 34)
+        times = np.frombuffer((await page.get("items/0/frames?first=100"))[2], "<f8").reshape(-1, 2)
+        assert times[0].tolist() == [100.0, pytest.approx(100 / 30)]
+        assert (await page.get("items/0/picture?frame=0"))[0] == 404
+        assert (await page.get("items/0/video"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["curve", "curve?start=0&end=1&bins=99999", "poses?start=0&end=900", "frames?first=nan"]
+)
+async def test_a_question_that_makes_no_sense_is_refused(clip: Path, query: str) -> None:
+    """Nothing makes the server work without bound."""
+    async with served(clip) as page:
+        assert (await page.get(f"items/0/{query}"))[0] == 400
+
+
+async def test_a_folder_is_a_list_in_which_a_broken_file_hinders_nobody(tmp_path: Path) -> None:
+    """Natural order, only what can be reviewed, and one sentence for what cannot be read."""
+    for name in ("b10.mp4", "b2.avi"):
+        write_video(tmp_path / name, numbered(10), codec="libx264" if name.endswith("mp4") else "mpeg4")
+    (tmp_path / "c.mp4").write_bytes(b"no video")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "shots").mkdir()
+    cv2.imwrite(str(tmp_path / "shots" / "1.png"), numbered(1)[0])
+    async with served(tmp_path) as page:
+        assert [one["name"] for one in (await page.json("items"))["items"]] == [
+            "b2.avi",
+            "b10.mp4",
+            "c.mp4",
+            "shots",
+        ]
+        status, _, body = await page.get("items/2/status")
+        assert (status, "convert it" in json.loads(body)["error"]) == (422, True)
+        page.version = 0
+        assert (await page.change(1, op="seen", seen=True))[0] == 200
+        assert [one["seen"] for one in (await page.json("items"))["items"]] == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.avi", "mpeg4"), ("a.mpg", "mpeg1video"), ("a.mkv", "libx265"), ("a.mp4", "libx264"), ("shots", "")],
+)
+def test_the_picture_of_a_frame_is_that_frame(tmp_path: Path, name: str, codec: str) -> None:
+    """In any order and at any distance, as JPEG, for what a browser cannot play."""
+    path, pictures = tmp_path / name, numbered(400)
+    if codec:
+        write_video(path, pictures, codec=codec)
+    else:
+        path.mkdir()
+        for number, picture in enumerate(pictures):
+            cv2.imwrite(str(path / f"{number}.png"), picture)
+    times = {frame.index: frame.pts for frame in open_source(str(path)).read()}
+    assert len(times) == 400
+    shown = Pictures(str(path))
+    for number in (0, 1, 2, 350, 349, 351, 20, 399, 200, 380):
+        jpeg = np.frombuffer(shown.jpeg(number, times[number]), np.uint8)
+        assert number_in(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) == number
+    assert number_in(cv2.imdecode(np.frombuffer(shown.jpeg(300, None), np.uint8), cv2.IMREAD_COLOR)) == 300
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels", "plays"),
+    [
+        ("a.mp4", "libx264", "yuv420p", "video/mp4"),
+        ("a.mp4", "libx264", "yuv444p", None),
+        ("a.webm", "libvpx", "yuv420p", "video/webm"),
+        ("a.webm", "libvpx-vp9", "yuv420p", "video/webm"),
+        ("a.mp4", "libx265", "yuv420p", None),
+        ("a.avi", "mpeg4", "yuv420p", None),
+        ("a.mkv", "libx264", "yuv420p", None),
+    ],
+)
+def test_what_no_browser_plays_is_known_before(
+    tmp_path: Path, name: str, codec: str, pixels: str, plays: str
+) -> None:
+    """Only what all of them play goes to the browser's own player."""
+    path = write_video(tmp_path / name, numbered(20), codec=codec, layout=pixels)
+    (item,), _ = find_items(str(path), None)
+    facts = facts_of(item)
+    assert facts.plays == plays
+    assert facts.frames == pytest.approx(20, abs=1)
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "streamspot", "review", *map(str, arguments)]
+
+
+def test_ctrl_c_ends_it_in_good_order(clip: Path) -> None:
+    """The address is printed, nothing is written without a label, and the exit code is 0."""
+    program = subprocess.Popen(_command(clip), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    assert program.stdout.readline().startswith("http://127.0.0.1:")
+    time.sleep(0.5)
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate(timeout=20)
+    assert (program.returncode, "Traceback" in said) == (0, False)
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_what_is_missing_is_one_sentence(tmp_path: Path) -> None:
+    """A source that is not there, a camera, a folder without videos, coders that are not there."""
+    for arguments, sentence in (
+        (("gone.mp4",), "there is no file or folder gone.mp4"),
+        (("0",), "record a camera"),
+        ((tmp_path,), "holds no video, recording or pictures"),
+        ((tmp_path, "--out", tmp_path / "gone"), "there is no folder"),
+    ):
+        ended = subprocess.run(
+            _command(*arguments), capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert ended.returncode
+        assert sentence in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+
+def test_agreement_is_printed_for_each_pair_of_coders(clip: Path) -> None:
+    """Kappa and overlap of all that both have labelled."""
+    from streamspot.review.labels import Label, Labels
+
+    def code(name: str, onset: int) -> None:
+        label = Label(id="a", kind="macro", point=onset + 3, onset=onset, offset=onset + 9)
+        LabelFiles(clip.parent, name).write(
+            "clip.mp4", "clip", Labels((label,)), subject="a", fps=25, frames=40
+        )
+
+    code("ann", 10)
+    alone = subprocess.run(_command(clip, "--agreement"), capture_output=True, text=True, check=False)
+    assert "needs label files of two coders" in alone.stderr
+    code("ben", 12)
+    done = subprocess.run(_command(clip, "--agreement"), capture_output=True, text=True, check=True).stdout
+    assert "ann and ben, 1 videos that both have labelled, 40 frames" in done
+    assert "0.733" in done  # 36 of 40 agree, 0.625 by chance
+    assert "0.667" in done  # 8 of 12 frames
