@@ -59,6 +59,7 @@ def run(
 ) -> None:
     """Cross-validate every configuration with every seed."""
     from experiments.variants import load_experiment  # noqa: PLC0415 - torch is slow to import
+    from streamspot.processes import Processes  # noqa: PLC0415
     from streamspot.training.crossval import crossval  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -68,7 +69,7 @@ def run(
         if not (out / "results.json").exists():
             console.print(out.name)
             settings, method = load_experiment(known[name], seed=number, **(QUICK if quick else {}))
-            crossval(folder, out, settings, method=method, jobs=jobs, console=console)
+            crossval(folder, out, settings, method=method, workers=Processes(jobs), console=console)
         runs.add([out])
 
 

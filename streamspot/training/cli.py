@@ -118,21 +118,26 @@ def crossval_command(
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster instead.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json."""
+    from streamspot.cluster import workers  # noqa: PLC0415 - so is this
     from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
     settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
+    hands = workers(jobs, ray, gpus=0.25 if device == "cuda" else 0.0)
     strict: dict[str, Any] = {}
     for folder in data:
         place = out if len(data) == 1 else out / folder.name
         results = crossval(
-            folder, place, settings, jobs=jobs, device=device, console=None if no_ui else console
+            folder, place, settings, workers=hands, device=device, console=None if no_ui else console
         )
         strict[results["dataset"]] = results["strict"]
         _show(results, console)
