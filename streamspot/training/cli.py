@@ -186,6 +186,26 @@ def evaluate_command(
         console.print(f"{report}")
 
 
+@app.command("calibrate")
+def calibrate_command(
+    *,
+    data: Data,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Name of shipped weights, or a path.")
+    ] = "streamspot-base",
+) -> None:
+    """Find the sensitivity that suits a person or a camera, from labelled recordings."""
+    from streamspot.training.calibrate import best, calibrate  # noqa: PLC0415 - torch is slow to import
+
+    counts = calibrate(data, weights)
+    rows = [
+        (f"{sensitivity:.2f}", str(one.tp), str(one.fp), str(one.fn), f"{one.f1:.3f}")
+        for sensitivity, one in counts.items()
+    ]
+    _print(f"{weights} on {data}", ("sensitivity", "TP", "FP", "FN", "F1"), rows, Console(stderr=True))
+    typer.echo(f"--sensitivity {best(counts):g}")
+
+
 def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], console: Console) -> None:
     table = Table(title=title, title_justify="left")
     for head in heads:
