@@ -115,6 +115,8 @@ def test_training_may_begin_from_weights_that_know_more_regions(tmp_path: Path) 
     other = TrainSettings.model_validate({"start": "streamspot-base", "network": {"look_ahead": 4}})
     with pytest.raises(SettingsError, match="look-ahead of 8"):
         Trainer(data.recordings, other, layout=data.layout)
+    assert load_settings(None, start="streamspot-base").epochs == 5
+    assert load_settings(None, start="streamspot-base", epochs=3).epochs == 3
     with pytest.raises(SettingsError, match="a network begins"):
         load_settings(None, start="streamspot-base", simulated={"steps": 5})
 

@@ -20,6 +20,10 @@ Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
 
 
+BEGUN = {"learning_rate": 1e-3, "epochs": 5}
+"""Defaults of a training that begins with weights, which the rate for random ones would undo."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -222,7 +226,8 @@ def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSett
     """
     values = {} if name_or_path is None else read_yaml(name_or_path)
     given = {key: value for key, value in override.items() if value is not None}
-    return checked(values | given, name_or_path)
+    values |= given
+    return checked((BEGUN if values.get("start") else {}) | values, name_or_path)
 
 
 def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:
