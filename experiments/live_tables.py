@@ -23,8 +23,6 @@ def live_section(runs: dict[Key, dict[str, Any]]) -> list[str]:
     known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     if "trade_off" in known:
         text.append(PLOTTED)
-    if "exact" in known:
-        text.append(EXACT.format(**known["exact"]))
     if "streamed" in known:
         text += [STREAMED, "", *_streamed_rows(known["streamed"])]
     if "touching" in known:
@@ -104,13 +102,6 @@ PLOTTED = """
 Share of the found expressions announced before their apex against cancelled announcements, by look-ahead and by
 the level that the curve must exceed for an early onset (five folds; `python -m experiments.look_ahead levels`).
 This figure and all below were measured with the networks and the decoder of the row `window-runs`."""
-
-EXACT = """
-**Online equals offline** on all recordings under the five-fold models of three seeds, look-ahead 8, with the
-evaluated decoder and with a stream's default one: {curves} decodings, {events} events, {different} decodings with any
-difference from a decoder that sees the whole array (`tests/spotting_reference.py`, which
-`tests/test_spotting.py` compares with it on random curves)."""
-
 
 STREAMED = """
 **Streaming equals offline**: scores of `Model.step`, tick by tick with the recordings side by side, against

@@ -59,6 +59,7 @@ def run(
 ) -> None:
     """Cross-validate every configuration with every seed."""
     from experiments.variants import load_experiment  # noqa: PLC0415 - torch is slow to import
+    from streamspot.processes import Processes  # noqa: PLC0415
     from streamspot.training.crossval import crossval  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -68,7 +69,7 @@ def run(
         if not (out / "results.json").exists():
             console.print(out.name)
             settings, method = load_experiment(known[name], seed=number, **(QUICK if quick else {}))
-            crossval(folder, out, settings, method=method, jobs=jobs, console=console)
+            crossval(folder, out, settings, method=method, workers=Processes(jobs), console=console)
         runs.add([out])
 
 
@@ -140,7 +141,9 @@ configurations of `experiments/configs/` and `configs/train/casme2.yaml`; any of
 Data: `casme2_flow`, CAS(ME)² optical-flow features, 97 recordings, 22 subjects, 300 macro- and 57 micro-expressions,
 and `samm_flow`, the same of one half of SAMM-LV's people, 69 recordings, 15 subjects, 174 macro- and 78
 micro-expressions; one published time stamp an expression for training (sampled where none is published), causal
-network, look-ahead 8 ticks (0.27 s) unless the row says otherwise. Every row has one configuration for both.
+network, look-ahead 8 ticks (0.27 s) unless the row says otherwise. Every row has one configuration for both. The
+shipped weights, which saw neither set, judge micro-expressions beside the trained network, except in the baselines
+and where a row says so.
 
 **Strict protocol** (all columns but one): inclusive IoU ≥ 0.5, one-to-one in order of score, per class, every
 recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
@@ -149,7 +152,8 @@ classes the subject never shows dropped, the official code's overlap. One seed: 
 subjects in brackets. Several: mean ± standard deviation. Counts, errors and times are the first seed's.
 
 The default's epochs, width, labels, losses, reach, floor and exponent were chosen by comparing five-fold runs of
-seed 0 on these same subjects, which no interval here accounts for. Every run has a line in
+seed 0 on these same subjects, those of micro-expressions, that kinds may overlap and the shipped weights' half by
+five-fold runs of seeds 0 and 1, which no interval here accounts for. Every run has a line in
 `experiments/results/runs.jsonl`."""
 
 FULL = """

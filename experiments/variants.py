@@ -32,11 +32,12 @@ from experiments.baselines.tspnet import CentreStage
 from experiments.sampled import SampledTrainer
 from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
+from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
-from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch
+from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch, learn
 from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
 
@@ -88,13 +89,18 @@ class Variant(BaseModel):
         """Train the network, if any, and give what judges recordings by it."""
         if self.motion_rule:
             return MotionRule(recordings)
-        trainer = self.trainer(recordings, settings, **given)
 
-        def judge(network: Network, unseen: Sequence[Recording]) -> dict[str, Any]:
-            return self._second_stage(network, recordings, settings)(unseen)
+        def judge(network: Network, unseen: Sequence[Recording]) -> dict[str, Scores]:
+            if self.second_stage is None:
+                return predict(network, unseen)
+            stage = InstanceStage if self.second_stage == "hrpro" else CentreStage
+            with torch.random.fork_rng(
+                devices=[]
+            ):  # the network's own training goes on as if nothing had been drawn
+                torch.manual_seed(settings.seed)
+                return stage(network, recordings, settings)(unseen)
 
-        network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(judge, kept)))
-        return self._second_stage(network, recordings, settings)
+        return learn(self.trainer(recordings, settings, **given), on_epoch, judge)
 
     def trainer(self, recordings: Sequence[Recording], settings: TrainSettings, **given: Any) -> Trainer:
         """Return what trains the network."""
@@ -102,19 +108,6 @@ class Variant(BaseModel):
             return SampledTrainer(recordings, settings, neutral=self.neutral, **given)
         criterion = partial(self.loss, settings)
         return Trainer(recordings, settings, labeller=self.labeller(), criterion=criterion, **given)
-
-    def _second_stage(
-        self, network: Network, recordings: Sequence[Recording], settings: TrainSettings
-    ) -> Judge:
-        """Train the second stage, if any, on what the network was trained on."""
-        if self.second_stage is None:
-            return partial(predict, network)
-        stage = InstanceStage if self.second_stage == "hrpro" else CentreStage
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # the network's own training goes on as if nothing had been drawn
-            torch.manual_seed(settings.seed)
-            return stage(network, recordings, settings)
 
     def loss(  # noqa: PLR0917 - a ``Criterion``, after the settings
         self,

@@ -7,19 +7,21 @@ import glob
 import json
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot import __version__
+from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import read_events
 from streamspot.files import write_atomically
 from streamspot.loop import run_to_end
 from streamspot.outputs import Outputs
-from streamspot.processes import Advance, work_off
+from streamspot.processes import Advance, Processes, Workers
 from streamspot.report.account import SUMMARY
 from streamspot.run import StreamRun
 from streamspot.session import digest
@@ -37,6 +39,8 @@ VIDEOS = {
 
 ENDINGS = (".jsonl", ".csv", ".motion")
 """What each file's results are: its events, its curve, its recording of region motion."""
+
+_HERE = Processes()
 
 TOGETHER = "all-expressions.csv"
 """The table of the expressions of all files."""
@@ -97,7 +101,7 @@ def clips_of(source: str) -> list[Path]:
 
 
 def run_batch(
-    settings: Settings, out: Path, *, jobs: int = 1, progress: Callable[[int, int, int], None]
+    settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int], None]
 ) -> Outcome:
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
@@ -108,21 +112,18 @@ def run_batch(
     Args:
         settings: How to analyse; they name no output.
         out: Folder; made if missing.
-        jobs: Processes.
+        workers: Who analyses them.
         progress: Told now and then the milliseconds of video done, those there are as far as is known, and the files
             done.
 
     Raises:
         SettingsError: There are no files, an output is named, or ``out`` cannot be written.
-        StreamspotError: A process was killed.
+        StreamspotError: A worker was killed.
     """
     _check(settings)
     if Path(settings.source).resolve() == out.resolve():
         raise SettingsError(f"{out} is where the files are; name another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written ({error.strerror}); name another folder") from None
+    check_folder(out)
     broken: dict[Path, str] = {}
     clips = _named(clips_of(settings.source), settings, broken)
     todo = [clip for clip in clips if not _finished(out, clip)]
@@ -136,9 +137,9 @@ def run_batch(
 
     advance(0)
     todo.sort(key=lambda clip: -lengths[clip.path])
-    for clip, fault in work_off(_keep, (settings, out), todo, jobs, advance):
+    for clip, results in workers(_analyse, settings, todo, advance):
         files += 1
-        if fault:
+        if fault := results if isinstance(results, str) else _keep(out, clip, results):
             broken[clip.path] = fault
         advance(0)
     good = [clip for clip in clips if clip.path not in broken]
@@ -197,26 +198,29 @@ def _length(path: Path) -> int:
         return 0
 
 
-def _keep(how: tuple[Settings, Path], clip: Clip, advance: Advance) -> str | None:
-    """Analyse a file into its results, whole or not at all; return what is wrong with it."""
-    settings, out = how
+def _analyse(settings: Settings, clip: Clip, advance: Advance) -> dict[str, bytes] | str:
+    """Return the files of a clip's results, by their endings, the summary last; or what is wrong with it."""
     one_thread()
-    part = out / f".{clip.name}.part"
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        summary = _analysed(settings, clip, part, advance)
-        for ending in ENDINGS:
-            (part / f"{clip.name}{ending}").replace(out / f"{clip.name}{ending}")
-        with write_atomically(out / f"{clip.name}.json") as file:
-            file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            summary = _analysed(settings, clip, Path(folder), advance)
+            results = {ending: Path(folder, f"{clip.name}{ending}").read_bytes() for ending in ENDINGS}
+        return results | {".json": f"{json.dumps(summary, indent=1)}\n".encode()}
     except (StreamspotError, OSError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - whatever one file does, the others go on
         return f"unexpected {type(error).__name__}: {error}; report this fault of the program"
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return None
+
+
+def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
+    """Write a clip's results, each file whole or not at all; return what is wrong with that, if anything is."""
+    try:
+        for ending, content in results.items():
+            with write_atomically(out / f"{clip.name}{ending}") as part:
+                part.write_bytes(content)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) -> dict[str, object]:

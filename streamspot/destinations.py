@@ -96,14 +96,14 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         raise SettingsError(f"{path} cannot be written; name another with {flag}")
 
 
-def check_result(path: Path, ending: str) -> None:
-    """See, before the work, that ``--out`` can be written, and by its ending that no other file is replaced.
+def check_result(path: Path, ending: str, flag: str = "--out") -> None:
+    """See, before the work, that a result can be written, and by its ending that no other file is replaced.
 
     Raises:
         SettingsError: It cannot, or it has another ending.
     """
     if path.suffix != ending:
-        raise SettingsError(f"--out {path} does not end in {ending}; name it {path.stem}{ending}")
+        raise SettingsError(f"{flag} {path} does not end in {ending}; name it {path.stem}{ending}")
     check_writable(path)
 
 

@@ -136,13 +136,12 @@ def _streams(weights: str) -> Iterator[dict[str, Any]]:
 
 
 def _start_up(weights: str) -> dict[str, float]:
-    """Measure, in a process of its own, the seconds until the package, the network and the first frame are there."""
+    """Measure, in a process of its own, the seconds until the network is loaded and the first frame analysed."""
     code = (
-        "import time; began = time.monotonic()\n"
-        "import streamspot\nprint(time.monotonic() - began)\n"
+        "import time; began = time.monotonic()\nimport streamspot\n"
         f"spotter = streamspot.FrameSpotter(weights={weights!r})\nprint(time.monotonic() - began)\n"
         "import numpy\nspotter.push(numpy.zeros((480, 640, 3), numpy.uint8), 0.0)\nprint(time.monotonic() - began)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    names = ("package", "network", "first_frame")
+    names = ("network", "first_frame")
     return {name: round(float(line), 2) for name, line in zip(names, done.stdout.split(), strict=True)}

@@ -195,6 +195,7 @@ class Outputs:
             delivery=self.delivery,
             fsync=settings.fsync,
             left=self._left,
+            client_id=settings.client_id,
         )
         return await stack.enter_async_context(publisher)
 

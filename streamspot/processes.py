@@ -1,4 +1,4 @@
-"""Work done by several processes, which end with the one that started them."""
+"""Long work done by several workers; processes of this computer, which end with the one that started them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from streamspot.errors import StreamspotError
+from streamspot.errors import SettingsError, StreamspotError
 
 Task = TypeVar("Task")
 Shared = TypeVar("Shared")
@@ -22,51 +22,82 @@ Advance = Callable[[int], None]
 _worker: dict[str, Any] = {}
 
 
-def work_off(
-    work: Callable[[Shared, Task, Advance], Result],
-    shared: Shared,
-    tasks: Sequence[Task],
-    jobs: int,
-    advance: Advance,
-) -> Iterator[tuple[Task, Result]]:
-    """Do every task and yield it with its result as it is finished; one job, or one task, is done in this process.
+class Workers(Protocol):
+    """Who does the tasks of long work: processes of this computer, or a Ray cluster (``cluster.py``)."""
 
-    ``work`` is a function of a module, called with ``shared``, which each process gets once, a task and what takes
-    its progress; ``advance`` takes the progress of all, perhaps in another thread. Tasks are begun in their order.
+    def __call__(
+        self,
+        work: Callable[[Shared, Task, Advance], Result],
+        shared: Shared,
+        tasks: Sequence[Task],
+        advance: Advance,
+    ) -> Iterator[tuple[Task, Result]]:
+        """Do every task and yield it with its result as it is finished.
+
+        Args:
+            work: A function of a module; it depends on ``shared`` and the task alone and leaves nothing behind but
+                its result, so that a task may be begun again elsewhere.
+            shared: Given to each worker once.
+            tasks: Begun in this order.
+            advance: Takes the progress of all, perhaps in another thread.
+
+        Raises:
+            StreamspotError: A worker was killed.
+        """
+
+
+class Processes:
+    """Processes of this computer; one job, or one task, is done in this process.
 
     Raises:
-        StreamspotError: A process was killed.
+        SettingsError: ``jobs`` is not positive.
     """
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((task, work(shared, task, advance)) for task in tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    counts: multiprocessing.Queue[int | None] = context.Queue()
 
-    def drain() -> None:
-        while (count := counts.get()) is not None:
-            advance(count)
+    def __init__(self, jobs: int = 1) -> None:
+        if jobs < 1:
+            raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
+        self._jobs = jobs
 
-    listener = threading.Thread(target=drain, daemon=True)
-    listener.start()
-    child_end, parent_end = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start, (work, shared, counts.put, child_end))
-    try:
-        running = {pool.submit(_do, task): task for task in tasks}
-        for done in as_completed(running):
-            yield running[done], done.result()
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise StreamspotError(
-            "a process was killed, perhaps for memory; "
-            "run the same command again with fewer --jobs, what is finished is kept"
-        ) from None
-    finally:
-        parent_end.close()
-        pool.shutdown(wait=False, cancel_futures=True)
-        counts.put(None)
-        counts.cancel_join_thread()
-        listener.join(1)
+    def __call__(
+        self,
+        work: Callable[[Shared, Task, Advance], Result],
+        shared: Shared,
+        tasks: Sequence[Task],
+        advance: Advance,
+    ) -> Iterator[tuple[Task, Result]]:
+        """Do the tasks; see `Workers`."""
+        if self._jobs == 1 or len(tasks) < 2:
+            yield from ((task, work(shared, task, advance)) for task in tasks)
+            return
+        context = multiprocessing.get_context("spawn")
+        counts: multiprocessing.Queue[int | None] = context.Queue()
+
+        def drain() -> None:
+            while (count := counts.get()) is not None:
+                advance(count)
+
+        listener = threading.Thread(target=drain, daemon=True)
+        listener.start()
+        child_end, parent_end = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(
+            min(self._jobs, len(tasks)), context, _start, (work, shared, counts.put, child_end)
+        )
+        try:
+            running = {pool.submit(_do, task): task for task in tasks}
+            for done in as_completed(running):
+                yield running[done], done.result()
+            pool.shutdown()
+        except BrokenProcessPool:
+            raise StreamspotError(
+                "a process was killed, perhaps for memory; "
+                "run the same command again with fewer --jobs, what is finished is kept"
+            ) from None
+        finally:
+            parent_end.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+            counts.put(None)
+            counts.cancel_join_thread()
+            listener.join(1)
 
 
 def _start(work: Any, shared: Any, advance: Advance, parent: Connection) -> None:

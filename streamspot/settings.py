@@ -112,6 +112,9 @@ class MqttSettings(_Group):
     broker: str | None = Field(
         None, description="mqtt:// or mqtts://user@host:port, ws:// or wss://, or embedded. Default: none."
     )
+    client_id: str | None = Field(
+        None, min_length=1, max_length=120, description="Name of the MQTT session. Default: a random one."
+    )
     journal: Path | None = Field(None, description="Folder of the delivery journal, or its file (.sqlite).")
     fsync: float = Field(1.0, ge=0.0, description="Seconds of events a power failure may cost; 0 for none.")
     commands: bool = Field(

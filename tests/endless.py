@@ -16,7 +16,7 @@ async def main(url: str, folder: str, first: int) -> None:
     """Publish."""
     async with publisher_to(url, Path(folder)) as publisher:
         for number in range(first, 10**6):
-            await publisher.take(make_update(make_event(number)))
+            await publisher.take("cam", make_update(make_event(number)))
             print(number, flush=True)  # noqa: T201
             await asyncio.sleep(0.002)
 

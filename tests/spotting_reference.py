@@ -21,12 +21,21 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     a = np.where(np.isfinite(intensity), intensity, 0.0)
     a = np.round(np.clip(a, 0, 1) * 2**20) / 2**20
     p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
-    a = np.round(np.array([float(x) ** settings.power for x in a]) * 2**20) / 2**20
+    plain, a = a, np.round(np.array([float(x) ** settings.power for x in a]) * 2**20) / 2**20
+    powered = (
+        a if settings.micro_power is None else np.array([float(x) ** settings.micro_power for x in plain])
+    )
+    p["brief"] = np.round(powered * p["micro"] * 2**20) / 2**20
     return [
-        Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
+        Detection(0, "offset", kind, onset, apex, offset, float(level(a, p, kind)[apex]), score, 0)
         for hill in hills(a, p, settings)
         for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
     ]
+
+
+def level(a: Array, p: dict[str, Array], kind: str) -> Array:
+    """Return how high each tick is for a kind."""
+    return a if kind == "macro" else np.maximum(a, p["brief"])
 
 
 def thresholds(settings: SpotSettings) -> Array:
@@ -44,7 +53,9 @@ def hills(a: Array, p: dict[str, Array], settings: SpotSettings) -> list[tuple[i
     """Return first and last tick of each hill, the ends of the ticks its margins may use, if a trough is near."""
     width = settings.trough_window
     smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
-    components = runs(a > thresholds(settings)[0])
+    components = runs(
+        (a > thresholds(settings)[0]) | (p["brief"] > np.round(settings.micro_floor * 2**20) / 2**20)
+    )
     out = []
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0
@@ -152,7 +163,9 @@ def round_peaks(
     pool: list[Found] = []
     for kind, (before, after) in zip(KINDS, settings.usual or (), strict=True):
         shortest, longest = settings.lengths(kind, at_trough=beside)
-        rough = np.round(a[start : end + 1] * p[kind][start : end + 1] * 2**20) / 2**20
+        rough = p["brief"][start : end + 1]
+        if kind == "macro":
+            rough = np.round(a[start : end + 1] * p[kind][start : end + 1] * 2**20) / 2**20
         padded = np.pad(rough, 4)
         curve = np.array([padded[i : i + 9].sum() for i in range(length)]) / 9
         walled = np.pad(curve, 1, constant_values=-1)
@@ -162,7 +175,8 @@ def round_peaks(
             first, last = next(run for run in runs(curve > curve[peak] / 2) if peak <= run[1])
             top[first : last + 1] = False
             usual, width = before + after + 1, last - first + 1
-            apex = max(0, peak - 4) + int(np.argmax(a[start : end + 1][max(0, peak - 4) : peak + 5]))
+            near = level(a, p, kind)[start : end + 1][max(0, peak - 4) : peak + 5]
+            apex = max(0, peak - 4) + int(np.argmax(near))
             if width <= 3 * usual:
                 middle = ((first + last) / 2 + peak + (after - before) / 2) / 2
                 half = (math.sqrt(width * usual) - 1) / 2
@@ -195,7 +209,8 @@ def select(pool: list[Found], settings: SpotSettings, *, beside: bool) -> list[F
         ]
     kept: list[Found] = []
     for x in decayed:
-        if x[0] >= least[x[2]] and max((iou(x, y) for y in kept), default=0.0) <= settings.overlap:
+        rivals = [y for y in kept if y[2] == x[2] or not settings.both_kinds]
+        if x[0] >= least[x[2]] and max((iou(x, y) for y in rivals), default=0.0) <= settings.overlap:
             kept.append(x)
     return sorted(kept, key=lambda x: (x[3], x[5], x[2]))
 
@@ -271,6 +286,18 @@ SETTINGS = (
     SpotSettings(usual=((18, 22), (6, 6)), macro_score=0.2, micro_score=0.1),
     SpotSettings(
         usual=((9, 3), (2, 5)), thresholds=(0.05,), trough_share=1.0, outer_ticks=16, macro_score=0.05
+    ),
+    SpotSettings(
+        usual=((18, 22), (8, 6)),
+        thresholds=(0.1,),
+        power=3.0,
+        macro_score=0.2,
+        micro_score=0.1,
+        micro_power=0.5,
+        micro_floor=0.05,
+        both_kinds=True,
+        trough_share=1.0,
+        outer_ticks=16,
     ),
 )
 

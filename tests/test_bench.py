@@ -33,7 +33,7 @@ def test_one_run_prints_draws_and_writes_every_figure(tmp_path: Path, monkeypatc
     assert (cameras["cameras"], cameras["size"]) == (2, "320x240")
     assert 0 <= cameras["within_40_ms"] <= 1
     assert [row["streams"] for row in found["streams_of_the_network"]][:4] == [1, 8, 64, 256]
-    assert found["start_up_s"]["first_frame"] > found["start_up_s"]["package"] > 0
+    assert found["start_up_s"]["first_frame"] > found["start_up_s"]["network"] > 0
     assert plot.stat().st_size > 1000
     for words in ("whole frame", "beside busy processes", "cameras at 30 fps", "kB a stream", "start-up"):
         assert words in done.output

@@ -107,7 +107,11 @@ def test_ctrl_z_gives_the_terminal_back():
         "    os.write(1, b'ready\\n')\n"
         "    time.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    job = {
+        "stdout": subprocess.PIPE,
+        "process_group": 0,
+    }  # as a shell's: one without a parent is never stopped
+    with subprocess.Popen([sys.executable, "-c", program], **job) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         for _ in range(2):

@@ -17,6 +17,7 @@ from small_data import write_small
 from experiments.variants import Variant
 from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
+from streamspot.processes import Processes
 from streamspot.shipped import shipped
 from streamspot.training.cli import app
 from streamspot.training.crossval import crossval
@@ -100,7 +101,7 @@ def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
     data = write_small(tmp_path / "data", subjects=4, fps=25.0)
     settings = TrainSettings.model_validate(TINY)
     crossval(data, tmp_path / "one", settings)
-    results = crossval(data, tmp_path / "two", settings, jobs=2)
+    results = crossval(data, tmp_path / "two", settings, workers=Processes(2))
     assert _timeless(tmp_path / "one") == _timeless(tmp_path / "two")
     for protocol in ("strict", "paper"):
         for kind in ("macro", "micro", "overall"):
@@ -165,7 +166,7 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="too few"):
         crossval(data, tmp_path / "out", TrainSettings())
     with pytest.raises(SettingsError, match="--jobs 0"):
-        crossval(data, tmp_path / "out", TrainSettings(), jobs=0)
+        crossval(data, tmp_path / "out", TrainSettings(), workers=Processes(0))
 
 
 @pytest.mark.parametrize(

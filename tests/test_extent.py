@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from spotting_reference import Array, bump
@@ -76,3 +78,25 @@ def test_sensitivity_halves_and_doubles_the_heights() -> None:
     low, high = (SpotSettings.from_sensitivity(s, usual=PEAKS.usual, micro_score=0.1) for s in (0, 1))
     assert (low.micro_score, high.micro_score) == (0.2, 0.05)
     assert low.thresholds == high.thresholds
+
+
+MICRO = SpotSettings(usual=((18, 22), (8, 6)), thresholds=(0.1,), power=3, macro_score=0.3, micro_score=0.05)
+
+
+def test_a_weak_micro_expression_has_a_curve_and_a_floor_of_its_own() -> None:
+    """What the power hides of a micro-expression is found on its own curve."""
+    weak = bump(14, 0.4)
+    assert not _found(weak, MICRO, micro=True)
+    assert len(_found(weak, replace(MICRO, micro_power=1.0, micro_floor=0.05), micro=True)) == 1
+
+
+def test_a_micro_expression_is_reported_within_a_macro_expression_if_wanted() -> None:
+    """With ``both_kinds`` a brow may flash in a smile; without it one face does one thing at a time."""
+    smile = np.concatenate([np.zeros(60), bump(60, 0.9), np.zeros(60)])
+    flash = np.zeros(len(smile))
+    flash[85:95] = 0.9
+    scores = list(scores_of(smile, np.ones(len(smile)), flash))
+    alone = decode(scores, replace(MICRO, micro_power=1.0))
+    both = decode(scores, replace(MICRO, micro_power=1.0, both_kinds=True))
+    assert sorted(d.kind for d in both) == ["macro", "micro"]
+    assert len(alone) == 1

@@ -20,6 +20,7 @@ from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
 from streamspot.datasets.videos import Found, Video
 from streamspot.errors import DataError
+from streamspot.processes import Processes
 from streamspot.sources.motion import MotionWriter
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import FaceMotion, RegionMotion, Session
@@ -30,7 +31,11 @@ POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,1
 def _run(folder: Path, out: Path, **options: object) -> Outcome:
     jobs = int(str(options.get("jobs", 1)))
     return extract(
-        read_format(folder, "folder"), out, Measures(stride=2), jobs=jobs, progress=lambda _, __: None
+        read_format(folder, "folder"),
+        out,
+        Measures(stride=2),
+        workers=Processes(jobs),
+        progress=lambda _, __: None,
     )
 
 

@@ -52,7 +52,7 @@ async def storm(
                     await disturb()
                 if number == MEND:
                     await restore()
-                await publisher.take(make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number)))
                 await asyncio.sleep(0.004)
             await until(lambda: not delivery.queued)
             with contextlib.suppress(TimeoutError):
@@ -112,7 +112,7 @@ async def test_the_status_says_offline_when_we_die_and_online_after_a_freeze(tmp
         async with publisher_to(broker.url, tmp_path, delivery := Delivery()) as publisher:
             await until(lambda: delivery.state == "online")
             broker.signal(signal.SIGSTOP)
-            await publisher.take(make_update(make_event(0)))
+            await publisher.take("cam", make_update(make_event(0)))
             await until(lambda: delivery.state == "retrying")
             broker.signal(signal.SIGCONT)
             await until(lambda: not delivery.queued)
@@ -174,7 +174,7 @@ async def test_a_full_disk_is_told_to_subscribers_and_loses_nothing(tmp_path: Pa
                 robot = asyncio.create_task(collect(events, got))
                 async with publisher_to(broker.url, disk, delivery := Delivery()) as publisher:
                     for number in range(COUNT):
-                        await publisher.take(make_update(make_event(number)))
+                        await publisher.take("cam", make_update(make_event(number)))
                         await asyncio.sleep(0.002)
                     assert "not writable" in delivery.error
                     await until(lambda: len(got) == COUNT)
@@ -197,7 +197,7 @@ async def test_a_journal_deleted_while_it_runs_is_told_and_loses_nothing(tmp_pat
             await until(lambda: delivery.state == "online")
             broker.signal(signal.SIGSTOP)
             for number in range(20):
-                await publisher.take(make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number)))
             shutil.rmtree(tmp_path / "j")
             await until(lambda: any("deleted" in said for said in delivery.messages), 3.0)
             broker.signal(signal.SIGCONT)
@@ -256,7 +256,7 @@ async def test_a_journal_left_behind_is_complete_after_every_fault(tmp_path: Pat
     port = free_port()
     async with publisher_to(f"mqtt://127.0.0.1:{port}", tmp_path, drain=0.1) as publisher:
         for number in range(50):
-            await publisher.take(make_update(make_event(number)))
+            await publisher.take("cam", make_update(make_event(number)))
     assert [decode(payload).seq for payload in Journal.read(tmp_path / "j")] == list(range(50))
 
 
@@ -293,6 +293,6 @@ async def test_a_callback_that_fails_does_not_end_the_delivery(tmp_path: Path):
             await other.publish("streamspot/n/cam/set", b'{"command":"pause"}')
             await until(lambda: delivery.state == "retrying")
             assert "Pause()" in delivery.error
-            await publisher.take(make_update(make_event(0)))
+            await publisher.take("cam", make_update(make_event(0)))
             async with asyncio.timeout(5):
                 assert (await anext(events)).event.seq == 0

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.shipped.join import blend, join, split
+from experiments.shipped.parts import blend, split
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.training.join import join
 from streamspot.types import RegionMotion
 
 
 def _network(width: int = 8, **other: object) -> Network:
-    network = Network(ModelConfig(name="tiny", layout="paper10", width=width, dilations=(1, 4), **other))
+    how = {"dilations": (1, 4)} | other
+    network = Network(ModelConfig(name="tiny", layout="paper10", width=width, **how))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return network.eval()
@@ -30,10 +32,22 @@ def test_a_joined_network_says_the_mean_of_the_logits():
         torch.testing.assert_close(getattr(joined(motion), name).logit(), said.mean(0), atol=1e-4, rtol=1e-4)
 
 
+def test_members_may_differ_in_depth_and_scale_and_count_differently():
+    """Networks of other dilations and another scale of the input are joined as well, each head by its own shares."""
+    torch.manual_seed(2)
+    one, other = _network(8), _network(16, dilations=(1, 2, 4, 8), input_scale=7.0)
+    motion = torch.randn(2, 90, 10, 2) * 0.01
+    joined = join([one, other], ((1.0, 0.3, 0.5), (0.0, 0.7, 0.5)))
+    mine, theirs, both = one(motion), other(motion), joined(motion)
+    torch.testing.assert_close(both.intensity, mine.intensity, atol=1e-5, rtol=1e-4)
+    mean = mine.classes.logit() * torch.tensor([0.3, 0.5]) + theirs.classes.logit() * torch.tensor([0.7, 0.5])
+    torch.testing.assert_close(both.classes.logit(), mean, atol=1e-4, rtol=1e-4)
+
+
 def test_a_joined_network_streams():
-    """Tick by tick it says what it says of the whole recording."""
+    """Tick by tick it says what it says of the whole recording, also if its members differ in depth and scale."""
     torch.manual_seed(1)
-    model = Model(join([_network(), _network()]))
+    model = Model(join([_network(), _network(12, dilations=(1, 2, 8), input_scale=7.0)]))
     motion = torch.randn(60, 10, 2) * 0.01
     stream = ModelStream(model)
     ticks = [RegionMotion(tick, tick / 30, tick, moved) for tick, moved in enumerate(motion.numpy())]

@@ -16,12 +16,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spotting_reference import SETTINGS, Array, bump, decode_reference, random_curves
+from small_data import REAL
+from spotting_reference import KINDS, SETTINGS, Array, bump, decode_reference, random_curves
 
 import streamspot.spotting.online as spotting_online
 import streamspot.spotting.settings as spotting_settings
+from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
+from streamspot.model import Model
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
+from streamspot.training.settings import TrainSettings
+from streamspot.training.train import judge
 from streamspot.types import Detection
 
 
@@ -72,6 +77,21 @@ def test_online_equals_offline(seed: int, how: SpotSettings) -> None:
     assert finals == decode_reference(*recording, how)
 
 
+@pytest.mark.skipif(not REAL.exists(), reason="the research data set is not beside the checkout")
+def test_curves_of_real_people_are_decoded_alike() -> None:
+    """So are real curves, with the decoder of trained weights and with a stream's."""
+    data, model = load(REAL), Model.load()
+    for recording in data.recordings[::10]:
+        curve = judge(model, replace(data, recordings=(recording,)))[recording.name].T.astype(float)
+        for how in (
+            TrainSettings().decoder,
+            replace(TrainSettings().decoder, micro_score=0.05),
+            SpotSettings(),
+        ):
+            finals = [replace(d, number=0, decided=0) for d in decode(scores_of(*curve), how)]
+            assert finals == decode_reference(*curve, how)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     values=st.lists(
@@ -118,8 +138,9 @@ def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: st
         else:
             assert d.offset is None
     finals = [d for d in phases if d.phase == "offset"]
+    apart = [[d for d in finals if d.kind == kind] for kind in KINDS] if how.both_kinds else [finals]
     if how.overlap == 0:
-        assert all(a.offset < b.onset for a, b in itertools.pairwise(finals))  # type: ignore[operator]
+        assert all(a.offset < b.onset for f in apart for a, b in itertools.pairwise(f))  # type: ignore[operator]
 
 
 @settings(max_examples=100, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,17 @@ from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import batches
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
-from streamspot.training.settings import TrainSettings
+from streamspot.training.settings import TrainSettings, load_settings
 from streamspot.training.simulated import start
 from streamspot.training.train import evaluate_weights, judge, train
 from streamspot.types import RegionMotion
 
-TINY = {"epochs": 2, "min_steps": 1, "crop": 256, "network": {"width": 8, "dilations": [1, 4]}}
+TINY: dict[str, Any] = {
+    "epochs": 2,
+    "min_steps": 1,
+    "crop": 256,
+    "network": {"width": 8, "dilations": [1, 4]},
+}
 
 
 def test_train_and_evaluate_from_the_command_line(tmp_path: Path) -> None:
@@ -94,6 +100,44 @@ def test_training_may_begin_from_simulation(tmp_path: Path) -> None:
     assert not torch.equal(beside.intensity.weight, plain.intensity.weight)
     with pytest.raises(SettingsError, match="mine cannot be simulated"):
         start(chosen, "mine", regions)
+
+
+def test_training_may_begin_from_weights_that_know_more_regions(tmp_path: Path) -> None:
+    """With the shipped weights training goes on where they are: on data with fewer regions they say the same."""
+    data = load(write_small(tmp_path, subjects=2))
+    settings = TrainSettings.model_validate({"start": "streamspot-base", "partner": None})
+    trainer = Trainer(data.recordings, settings, layout=data.layout)
+    said, theirs = predict(trainer.network, data.recordings), judge(Model.load(), data)
+    assert trainer.network.config.regions == 10
+    assert all(np.allclose(said[name], theirs[name], atol=1e-5) for name in said)
+    with pytest.raises(SettingsError, match="knows the regions"):
+        Trainer(data.recordings, settings, layout="mine")
+    other = TrainSettings.model_validate({"start": "streamspot-base", "network": {"look_ahead": 4}})
+    with pytest.raises(SettingsError, match="look-ahead of 8"):
+        Trainer(data.recordings, other, layout=data.layout)
+    assert load_settings(None, start="streamspot-base").epochs == 5
+    assert load_settings(None, start="streamspot-base", epochs=3).epochs == 3
+    with pytest.raises(SettingsError, match="a network begins"):
+        load_settings(None, start="streamspot-base", simulated={"steps": 5})
+
+
+def test_the_shipped_weights_judge_micro_expressions_beside_the_trained_ones(tmp_path: Path) -> None:
+    """One network says what the trained one says, but of micro-expressions the mean of both."""
+    data = load(write_small(tmp_path, subjects=2))
+    alone, both = (
+        predict(
+            Trainer(data.recordings, TrainSettings.model_validate(TINY | how), layout=data.layout).run(),
+            data.recordings,
+        )
+        for how in ({"partner": None}, {})
+    )
+    theirs = judge(Model.load(), data)
+    for name, said in both.items():
+        np.testing.assert_allclose(said[:, :2], alone[name][:, :2], atol=1e-5)
+        logits = [np.log(p / (1 - p)) for p in (alone[name][:, 2], theirs[name][:, 2])]
+        np.testing.assert_allclose(said[:, 2], 1 / (1 + np.exp(-sum(logits) / 2)), atol=1e-4)
+    waiting = TrainSettings.model_validate(TINY | {"network": TINY["network"] | {"look_ahead": 4}})
+    assert Trainer(data.recordings, waiting, layout=data.layout).partner is None
 
 
 def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def proposals_of(network: Network, recording: Recording, decoder: SpotSettings) 
     wide = replace(
         decoder, macro_ticks=(8, 120), micro_ticks=(4, 24), macro_score=MIN_SCORE, micro_score=MIN_SCORE
     )
-    found, _ = propose(Component(0, values=curve, macro=macro, micro=micro), wide)
+    brief = [a * p for a, p in zip(curve, micro, strict=True)]
+    found, _ = propose(Component(0, values=curve, macro=macro, micro=micro, brief=brief), wide)
     return Proposals(
         torch.tensor([(p.first, p.last + 1.0) for p in found]).view(-1, 2),
         torch.tensor([KINDS.index(p.kind) for p in found], dtype=torch.long),

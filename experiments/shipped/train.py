@@ -19,13 +19,14 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.join import blend, join, split
+from experiments.shipped.parts import blend, split
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
 from streamspot.simulation import Scenario, simulate
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.spotting import SpotSettings
+from streamspot.training.join import join
 from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
 from streamspot.training.simulated import FLOW_ALONE_SHARE, flow_alone, vary

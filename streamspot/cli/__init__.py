@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamspot import __version__
-from streamspot.cli import data, inspect, live, results, review
+from streamspot.cli import data, fleet, inspect, live, results, review
 from streamspot.credentials import check_command_line
 from streamspot.errors import StreamspotError, cut
 from streamspot.training import cli as training
@@ -44,7 +44,7 @@ def _common(
     """Facial-expression spotting as a live stream: onset, apex and offset events of facial movement."""
 
 
-for part in (live, results, review, inspect, data, training):
+for part in (live, results, review, inspect, data, training, fleet):
     app.registered_commands += part.app.registered_commands
 
 

@@ -10,13 +10,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from streamspot.console import QuietStderr
 from streamspot.dashboard.text import counted
 from streamspot.errors import DataError
+from streamspot.processes import Workers
 from streamspot.settings import Settings
 
 _SHOWN = 8
 """Files that cannot be analysed that are told in full."""
 
 
-def run_files(settings: Settings, out: Path, jobs: int, *, draw: bool) -> None:
+def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> None:
     """Analyse every file of the source into the folder ``out`` and say what became of them.
 
     Raises:
@@ -36,7 +37,7 @@ def run_files(settings: Settings, out: Path, jobs: int, *, draw: bool) -> None:
         def show(done: int, total: int, files: int) -> None:
             bar.update(task, completed=done, total=total or None, description=counted(files, "file"))
 
-        outcome = run_batch(settings, out, jobs=jobs, progress=show)
+        outcome = run_batch(settings, out, workers=hands, progress=show)
         whole = bar.tasks[0].completed or 1
         bar.update(task, completed=whole, total=whole)
     again = f", {outcome.resumed} of them there already" if outcome.resumed else ""

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
@@ -32,6 +33,12 @@ def extract(
         int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")
     ] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. Default: one a core.")] = os.cpu_count() or 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Measure on this Ray cluster; every node has to find DIR there."
+        ),
+    ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Progress bar, or nothing.")] = True,
 ) -> None:
     """Measure the region motion of a data set, once, for train, crossval and evaluate.
@@ -49,10 +56,11 @@ def extract(
     from streamspot.destinations import check_folder  # noqa: PLC0415
     from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
+    hands = workers(jobs, ray)
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
     check_folder(out)
-    found = read_format(folder, layout)
+    found = read_format(folder if ray is None else folder.absolute(), layout)
     with (
         QuietStderr() as quiet,
         Progress(
@@ -70,7 +78,7 @@ def extract(
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        outcome = work_off(found, out, measures, jobs=jobs, progress=show)
+        outcome = work_off(found, out, measures, workers=hands, progress=show)
         done = bar.tasks[0].completed
         bar.update(task, completed=done, total=done, visible=done > 0)
     report, faults = out / "report.txt", list(outcome.broken.values())

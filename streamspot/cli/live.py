@@ -19,6 +19,7 @@ from rich.console import Console
 
 from streamspot.cli.batch import run_files
 from streamspot.cli.options import with_settings
+from streamspot.cluster import workers
 from streamspot.console import QuietStderr, can_draw, debugging
 from streamspot.dashboard.lines import PlainLines
 from streamspot.dashboard.live import Dashboard
@@ -64,6 +65,10 @@ def run(
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes for --out. Default: one a core.")
     ] = os.cpu_count() or 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Analyse the files of --out on this Ray cluster instead."),
+    ] = None,
     **flags: Any,
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
@@ -77,10 +82,19 @@ def run(
       streamspot run --source 0 --source 2 --record {stream}.motion
       streamspot run --source 'videos/*.mp4' --out results
     """
-    if out is not None:
-        run_files(load_settings(flags, config), out, jobs, draw=ui)
+    if ray is not None and out is None:
+        raise SettingsError(
+            "--ray is for the files of --out; cameras run there as a fleet, see streamspot fleet --help"
+        )
+    if ray is not None:  # every node has to find the files there
+        flags["source"] = [str(Path(one).absolute()) for one in flags["source"] or ()]
+    streams = load_streams(flags, config)
+    if out is None:
+        run_to_end(run_streams(streams, Delivery(), draw=ui))
+    elif len(streams) == 1:
+        run_files(streams[0], out, workers(jobs, ray), draw=ui)
     else:
-        run_to_end(run_streams(load_streams(flags, config), Delivery(), draw=ui))
+        raise SettingsError("with --out there is one --source; give a folder or a pattern, 'videos/*.mp4'")
 
 
 async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool) -> bool:

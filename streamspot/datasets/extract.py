@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.datasets.measure import (
+    Extracted,
     Measures,
     fingerprint,
     measure,
@@ -29,12 +30,15 @@ from streamspot.datasets.videos import Found, Video
 from streamspot.destinations import check_folder
 from streamspot.errors import DataError, SourceError, StreamspotError
 from streamspot.motion.regions import layout
-from streamspot.processes import Advance, work_off
+from streamspot.processes import Advance, Processes, Workers
 from streamspot.sources.video import VideoFile
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
 """Folder of the result with a file for each video, from which an interrupted extraction goes on."""
+
+
+_HERE = Processes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,12 @@ class Outcome:
 
 
 def extract(
-    found: Found, out: Path, measures: Measures, *, jobs: int = 1, progress: Callable[[int, int], None]
+    found: Found,
+    out: Path,
+    measures: Measures,
+    *,
+    workers: Workers = _HERE,
+    progress: Callable[[int, int], None],
 ) -> Outcome:
     """Measure every video of a data set and write it in the form that ``load`` takes.
 
@@ -67,7 +76,7 @@ def extract(
     Raises:
         DataError: Two videos have one name.
         SettingsError: ``out`` cannot be written.
-        StreamspotError: A process was killed.
+        StreamspotError: A worker was killed.
     """
     layout(measures.layout)
     for name, count in Counter(video.annotated.name for video in found.videos).most_common(1):
@@ -93,21 +102,28 @@ def extract(
 
     todo.sort(key=lambda video: -sizes[video.annotated.name])
     progress(0, total)
-    faults = work_off(_keep, (out, measures), todo, jobs, advance)
-    broken |= {video.annotated.name: fault for video, fault in faults if fault}
+    for video, measured in workers(_measure, measures, todo, advance):
+        if fault := measured if isinstance(measured, str) else _keep(out, video, measures, measured):
+            broken[video.annotated.name] = fault
     return _join(found, out, measures, resumed, broken)
 
 
-def _keep(how: tuple[Path, Measures], video: Video, advance: Advance) -> str | None:
-    """Measure a video into its file, whole or not at all; return what is wrong with it."""
+def _measure(measures: Measures, video: Video, advance: Advance) -> Extracted | str:
+    """Measure a video, or return what is wrong with it."""
     cv2.setNumThreads(1)
-    out, measures = how
     try:
-        extracted = measure(video, measures, advance)
-        write_extracted(_place(out, video), extracted, fingerprint(video, measures))
+        return measure(video, measures, advance)
     except (StreamspotError, OSError, cv2.error) as error:
         return str(error)
-    return None
+
+
+def _keep(out: Path, video: Video, measures: Measures, extracted: Extracted) -> str:
+    """Write a video's motion to its file, whole or not at all; return what is wrong with that, or nothing."""
+    try:
+        write_extracted(_place(out, video), extracted, fingerprint(video, measures))
+    except (StreamspotError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dict[str, str]) -> Outcome:

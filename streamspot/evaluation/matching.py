@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from streamspot.datasets.recording import KINDS, Instance
@@ -37,7 +37,9 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Return the sum, field by field."""
-        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Counts(
+            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.apex_error + other.apex_error
+        )
 
     @property
     def precision(self) -> float:

@@ -40,8 +40,9 @@ class Curves:
         self._settings = replace(settings, macro_score=MIN_SCORE, micro_score=MIN_SCORE)
         self._decayed: dict[str, list[tuple[Component, int, list[Proposal]]]] = {
             name: [
-                (component, decided, decay(propose(component, self._settings)[0], self._settings))
+                (component, decided, decay(found, self._settings))
                 for component, decided in components(scores_of(*curve.T), self._settings)
+                if (found := propose(component, self._settings)[0])
             ]
             for name, curve in scores.items()
         }

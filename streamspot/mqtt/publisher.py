@@ -48,6 +48,7 @@ class Publisher:
         drain: Seconds to wait for the broker on leaving.
         left: Seconds until the run has to be over, infinite while it goes on.
         fsync: Policy of the journal.
+        client_id: Name of the MQTT session: a broker ends an older connection of that name. A random one if None.
 
     Raises:
         SettingsError: The address or the journal cannot be used.
@@ -64,10 +65,11 @@ class Publisher:
         drain: float = 3.0,
         fsync: float = 1.0,
         left: Callable[[], float] = lambda: math.inf,
+        client_id: str | None = None,
     ) -> None:
         broker = Broker.parse(url)
         broker.tls()
-        self._dialler = Dialler(broker)
+        self._dialler = Dialler(broker) if client_id is None else Dialler(broker, client_id)
         self._node = topic_name(node)
         self._base = f"streamspot/{self._node}"
         self._channels = {channel.stream: channel for channel in channels}

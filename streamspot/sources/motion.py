@@ -255,9 +255,10 @@ class _Header(_Start):
     origin: _Finite
 
 
+_Tick = tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
 _ANY_LINE: TypeAdapter[Any] = TypeAdapter(
     _Start
     | tuple[_Whole, str | None]
-    | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
+    | _Tick
     | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite], Trouble]
 )

@@ -28,6 +28,7 @@ class Component:
         values: Intensities.
         macro: Probabilities of a macro-expression, one a value.
         micro: Probabilities of a micro-expression, one a value.
+        brief: The curve of micro-expressions, one a value (see ``cleaned``).
         after: Like ``before``, of the ticks just after; filled in when the component ends.
         peak: Place of the (first) highest value.
     """
@@ -39,16 +40,22 @@ class Component:
     values: list[float] = field(default_factory=list)
     macro: list[float] = field(default_factory=list)
     micro: list[float] = field(default_factory=list)
+    brief: list[float] = field(default_factory=list)
     after: tuple[float, ...] = ()
     peak: int = 0
 
-    def append(self, intensity: float, macro: float, micro: float) -> None:
+    def append(self, intensity: float, macro: float, micro: float, brief: float) -> None:
         """Add the next tick."""
         self.values.append(intensity)
         self.macro.append(macro)
         self.micro.append(micro)
+        self.brief.append(brief)
         if intensity > self.values[self.peak]:
             self.peak = len(self.values) - 1
+
+    def level(self, kind: Kind) -> list[float]:
+        """Return how high each tick is for a kind: the intensity, for micro its own curve where that is higher."""
+        return self.values if kind == "macro" else list(map(max, self.values, self.brief))
 
     def divide(self, place: int) -> Component:
         """End this component before a trough and return what follows the trough, whose tick belongs to neither."""
@@ -58,8 +65,9 @@ class Component:
             values=self.values[place + 1 :],
             macro=self.macro[place + 1 :],
             micro=self.micro[place + 1 :],
+            brief=self.brief[place + 1 :],
         )
-        del self.values[place:], self.macro[place:], self.micro[place:]
+        del self.values[place:], self.macro[place:], self.micro[place:], self.brief[place:]
         for side in (self, right):
             side.peak = side.values.index(max(side.values)) if side.values else 0
         self.at_trough = True
@@ -85,21 +93,18 @@ class ComponentTracker:
     def retune(self, settings: SpotSettings) -> None:
         """Decode what begins from now on with other settings of the same windows."""
         self._settings = settings
-        self._floor = settings.levels[0]
+        self._floor, self._brief_floor = settings.levels[0], on_grid(settings.micro_floor)
 
     @property
     def waited(self) -> int:
         """Neutral ticks since ``current`` ended, 0 while it goes on."""
         return len(self._neutral)
 
-    def push(self, tick: int, intensity: float, macro: float, micro: float) -> Component | None:
-        """Take the next tick and return the component that ended before it, if that is clear only now.
-
-        The intensity is on the grid of ``on_grid``, the probabilities of both kinds are in [0, 1].
-        """
+    def push(self, tick: int, intensity: float, macro: float, micro: float, brief: float) -> Component | None:
+        """Take the next tick, as ``cleaned`` gives it; return the component whose end is clear only now, if any."""
         self._sum += intensity - self._recent[0]
         self._recent.append(intensity)
-        if intensity <= self._floor:
+        if intensity <= self._floor and brief <= self._brief_floor:
             self._neutral.append(intensity)
             return None
         ended = None
@@ -108,7 +113,7 @@ class ComponentTracker:
             self._begin(Component(tick, tuple(self._neutral)))
             self._neutral.clear()
         assert self.current is not None  # noqa: S101 - for the type checker
-        self.current.append(intensity, macro, micro)
+        self.current.append(intensity, macro, micro, brief)
         return self._watch_for_trough(self.current, tick) or ended  # a new component has no trough yet
 
     def settle(self, tick: int) -> Component | None:
@@ -189,12 +194,16 @@ def components(scores: Iterable[Score], settings: SpotSettings) -> Iterator[tupl
         yield ended, tick
 
 
-def cleaned(score: Score, settings: SpotSettings) -> tuple[float, float, float]:
-    """Return intensity to the power of ``power``, on the grid, and both probabilities; what is not finite is 0."""
-    intensity = on_grid(score.intensity)
-    if settings.power != 1:
-        intensity = on_grid(intensity**settings.power)
-    return intensity, _probability(score.macro), _probability(score.micro)
+def cleaned(score: Score, settings: SpotSettings) -> tuple[float, float, float, float]:
+    """Return intensity to the power of ``power``, both probabilities, and the curve of micro-expressions.
+
+    That curve is the probability of micro times the intensity to the power of ``micro_power``. Intensity and curve
+    are on the grid; what is not finite is 0.
+    """
+    plain, macro, micro = on_grid(score.intensity), _probability(score.macro), _probability(score.micro)
+    intensity = plain if settings.power == 1 else on_grid(plain**settings.power)
+    brief = intensity if settings.micro_power is None else plain**settings.micro_power
+    return intensity, macro, micro, on_grid(brief * micro)
 
 
 def _probability(value: float) -> float:

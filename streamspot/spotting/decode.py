@@ -63,19 +63,22 @@ def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal
 def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
     """Return what the peaks of intensity times class probability propose, each class by itself (see ``extent``).
 
-    The score is the height of the peak; the apex is the highest intensity near it. An expression reaches over at most
-    half of the neutral ticks on either side, so that none can meet one of the next component.
+    The score is the height of the peak; the apex is the highest level near it (see ``Component.level``). An
+    expression reaches over at most half of the neutral ticks on either side, so that none can meet one of the next
+    component.
     """
-    values, count = component.values, len(component.values)
+    count = len(component.values)
     earliest, latest = -(len(component.before) // 2), count - 1 + len(component.after) // 2
     found: list[Proposal] = []
     length_seen = False
     for kind, usual in zip(_KINDS, settings.usual or (), strict=True):
-        probability = component.macro if kind == "macro" else component.micro
-        curve = moving_mean([on_grid(a * p) for a, p in zip(values, probability, strict=True)])
+        curve, level = component.brief, component.level(kind)
+        if kind == "macro":
+            curve = [on_grid(a * p) for a, p in zip(level, component.macro, strict=True)]
+        curve = moving_mean(curve)
         shortest, longest = settings.lengths(kind, at_trough=component.at_trough)
         for begin, peak, end in peaks(curve, usual):
-            near = values[max(0, peak - MEAN // 2) : peak + MEAN // 2 + 1]
+            near = level[max(0, peak - MEAN // 2) : peak + MEAN // 2 + 1]
             apex = max(0, peak - MEAN // 2) + near.index(max(near))
             first, last = max(min(begin, apex), earliest), min(max(end, apex), latest)
             if shortest <= last - first + 1 <= longest:
@@ -143,13 +146,14 @@ def decay(proposals: list[Proposal], settings: SpotSettings) -> list[Proposal]:
 def select(ranked: Sequence[Proposal], settings: SpotSettings, *, at_trough: bool) -> list[Proposal]:
     """Return the expressions among decayed proposals, in order of onset.
 
-    Those below the minimum scores, which are lower beside a trough, are dropped; then greedy NMS across the kinds
-    drops what overlaps a better one.
+    Those below the minimum scores, which are lower beside a trough, are dropped; then greedy NMS drops what overlaps
+    a better one, of its own kind only if ``both_kinds``.
     """
     kept: list[Proposal] = []
     for proposal in ranked:
         strong = proposal.confidence >= settings.min_score(proposal.kind, at_trough=at_trough)
-        if strong and all(iou(proposal.span, other.span) <= settings.overlap for other in kept):
+        rivals = [o for o in kept if o.kind == proposal.kind or not settings.both_kinds]
+        if strong and all(iou(proposal.span, other.span) <= settings.overlap for other in rivals):
             kept.append(proposal)
     return sorted(kept, key=lambda proposal: (proposal.first, proposal.last, proposal.kind))
 
@@ -177,7 +181,7 @@ def detection(
         onset=component.start + proposal.first,
         apex=None if phase == "onset" else component.start + proposal.apex,
         offset=component.start + proposal.last if final else None,
-        intensity=component.values[proposal.apex],
+        intensity=component.level(proposal.kind)[proposal.apex],
         score=proposal.score if final else 0.0,
         decided=decided,
     )

@@ -51,10 +51,10 @@ class Spotter:
     def push(self, score: Score) -> list[Detection]:
         """Take the score of the next tick and return what it decides, in order."""
         tracker, self._now = self._tracker, score.tick
-        intensity, macro, micro = cleaned(score, self._settings)
-        out = self._judge(tracker.push(score.tick, intensity, macro, micro))
+        cleared = cleaned(score, self._settings)
+        out = self._judge(tracker.push(score.tick, *cleared))
         if tracker.current is not None and tracker.waited <= 1:
-            out += self._announce(tracker.current, intensity)
+            out += self._announce(tracker.current, cleared[0])
         return out + self._judge(tracker.settle(score.tick))
 
     def finish(self, reason: str | None = None) -> list[Detection]:

@@ -17,7 +17,7 @@ _RANGES = (
     (("trough_memory",), 1, 1_000_000),
     (("power",), 0.1, 10),
     (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
-    (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance"), 0, 1),
+    (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance", "micro_floor"), 0, 1),
     (("refractory",), 0, 1_000_000),
     (("longest",), 1, 108_000),
 )
@@ -49,6 +49,10 @@ class SpotSettings:
         thresholds: Intensities whose runs are proposed as expressions, ascending. The lowest one is the
             floor: where the curve does not exceed it, the face is neutral.
         power: Exponent of the intensity, which calibrates a curve that saturates.
+        micro_power: Exponent of the intensity in the curve of micro-expressions, ``intensity · probability``, whose
+            peaks are looked for; None takes ``power``. They are weak, so the power that calibrates a macro-expression
+            hides them.
+        micro_floor: A tick at which that curve exceeds this is not neutral, whatever its intensity.
         class_floor: A run is proposed for each kind whose probability at the run's apex exceeds this
             (0.5 in §3.6.3).
         usual: Ticks that a macro- and a micro-expression usually reach before and after its peak. If given,
@@ -72,6 +76,8 @@ class SpotSettings:
         overlap: Of two detections with a greater intersection over union the worse is dropped, whatever their
             kinds. With 0 no two reported expressions overlap, for one face does one thing at a time; the paper's
             code has 0.5 within each class, which reports nested runs several times.
+        both_kinds: Whether that holds within each kind only, as in the paper's code, so that a micro-expression may
+            be reported within a macro-expression: brows and mouth may do two things at a time.
         trough_window: Troughs are looked for in a moving mean of the curve over so many ticks, so that jitter does
             not divide a held smile.
         trough_memory: Time constant in ticks with which the remembered peak and valley of that mean approach the
@@ -94,6 +100,8 @@ class SpotSettings:
     thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     usual: tuple[tuple[int, int], tuple[int, int]] | None = None
     power: float = 1.0
+    micro_power: float | None = None
+    micro_floor: float = 1.0
     class_floor: float = 0.5
     macro_ticks: tuple[int, int] = (10, 1800)
     micro_ticks: tuple[int, int] = (6, 16)
@@ -104,6 +112,7 @@ class SpotSettings:
     outer_ticks: int = 8
     soft_nms_sigma: float = 0.3
     overlap: float = 0.0
+    both_kinds: bool = False
     trough_window: int = 3
     trough_memory: float = 90.0
     trough_share: float = 0.25
@@ -139,6 +148,8 @@ class SpotSettings:
                 f"usual {self.usual} must give ticks before and after the peak of a macro- and of a "
                 f"micro-expression, 0 to {self.longest}"
             )
+        if self.micro_power is not None and not 0 <= self.micro_power <= 10:
+            raise SettingsError(f"micro_power {self.micro_power} must lie between 0 and 10")
         for names, low, high in _RANGES:
             for name in names:
                 if not low <= getattr(self, name) <= high:

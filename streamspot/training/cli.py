@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamspot.destinations import check_writable
-
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
 Data = Annotated[
@@ -28,6 +26,13 @@ Config = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the seed of the settings.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Overrides the epochs of the settings.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
 
 
@@ -37,28 +42,59 @@ def train_command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     no_ui: Quiet = False,
 ) -> None:
-    """Train a model on all subjects of a data set from one time stamp an expression."""
+    """Train a model on all subjects of a data set from one time stamp an expression.
+
+    With --from it begins with other weights, holds a part of the recordings back, shows how they are judged before
+    and after, and writes nothing that is not better.
+    """
+    from streamspot.training.adapt import adapt  # noqa: PLC0415 - as below
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=no_ui) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
-        task = bar.add_task("training", total=settings.epochs)
+        task = bar.add_task("training", total=settings.epochs * (1 if settings.start is None else 2))
 
         def show(_: int, loss: float) -> None:
             bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
 
-        model = train(
-            data, out, settings, device=device, on_step=lambda _step, _loss: bar.advance(first), on_epoch=show
+        if settings.start is None:
+            model = train(
+                data,
+                out,
+                settings,
+                device=device,
+                on_step=lambda _step, _loss: bar.advance(first),
+                on_epoch=show,
+            )
+        else:
+            adapted = adapt(data, out, settings, device=device, force=force, on_epoch=show)
+            model = adapted.model
+    if settings.start is not None:
+        from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
+
+        _print(
+            f"{adapted.labels[1]} expressions held back",
+            RESULT_HEADS,
+            [
+                (name, *row[1:])
+                for name, table in (("before", adapted.before), ("after", adapted.after))
+                for row in results_table({"": table["overall"]})
+            ],
+            console,
         )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
 
@@ -78,24 +114,30 @@ def crossval_command(
         ),
     ],
     config: Config = None,
+    begin: Start = None,
     seed: Seed = None,
     epochs: Epochs = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, one core each.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster instead.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json."""
+    from streamspot.cluster import workers  # noqa: PLC0415 - so is this
     from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
     console = Console(stderr=True)
-    settings = load_settings(config, seed=seed, epochs=epochs)
+    settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
+    hands = workers(jobs, ray, gpus=0.25 if device == "cuda" else 0.0)
     strict: dict[str, Any] = {}
     for folder in data:
         place = out if len(data) == 1 else out / folder.name
         results = crossval(
-            folder, place, settings, jobs=jobs, device=device, console=None if no_ui else console
+            folder, place, settings, workers=hands, device=device, console=None if no_ui else console
         )
         strict[results["dataset"]] = results["strict"]
         _show(results, console)
@@ -133,7 +175,7 @@ def evaluate_command(
     if out not in {None, "-"}:
         check_result(Path(str(out)), ".json")
     if report is not None:
-        check_writable(report)
+        check_result(report, ".html", "--report")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)
@@ -147,6 +189,26 @@ def evaluate_command(
 
         write_evaluation(report, results, data, weights)
         console.print(f"{report}")
+
+
+@app.command("calibrate")
+def calibrate_command(
+    *,
+    data: Data,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Name of shipped weights, or a path.")
+    ] = "streamspot-base",
+) -> None:
+    """Find the sensitivity that suits a person or a camera, from labelled recordings."""
+    from streamspot.training.calibrate import best, calibrate  # noqa: PLC0415 - torch is slow to import
+
+    counts = calibrate(data, weights)
+    rows = [
+        (f"{sensitivity:.2f}", str(one.tp), str(one.fp), str(one.fn), f"{one.f1:.3f}")
+        for sensitivity, one in counts.items()
+    ]
+    _print(f"{weights} on {data}", ("sensitivity", "TP", "FP", "FN", "F1"), rows, Console(stderr=True))
+    typer.echo(f"--sensitivity {best(counts):g}")
 
 
 def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], console: Console) -> None:

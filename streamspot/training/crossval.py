@@ -1,4 +1,4 @@
-"""Cross-validation in one or several processes, with progress bars; interrupted, it goes on where it was."""
+"""Cross-validation by one or several workers, with progress bars; interrupted, it goes on where it was."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streamspot.datasets.store import load
 from streamspot.destinations import check_folder
-from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
-from streamspot.processes import Advance, work_off
-from streamspot.training.folds import Fold, Job, begin, execute, open_folder, plan
+from streamspot.processes import Advance, Processes, Workers
+from streamspot.training.folds import Fold, Job, begin, execute, keep, open_folder, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.outcome import outcome
 from streamspot.training.settings import TrainSettings
 
 _NETWORK = NetworkMethod()
+_HERE = Processes()
 
 
 def crossval(
@@ -29,7 +29,7 @@ def crossval(
     settings: TrainSettings,
     *,
     method: Method = _NETWORK,
-    jobs: int = 1,
+    workers: Workers = _HERE,
     device: str = "cpu",
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def crossval(
     Whatever ``out`` already holds of the same data, settings and method is used; each fold depends on its
     settings and seed alone, so the result is the same whether the work was interrupted or not.
 
-    Each of the ``jobs`` processes computes on one core; they may share one GPU. The progress is shown on ``console``,
+    Each of the ``workers`` computes on one core; they may share one GPU. The progress is shown on ``console``,
     nowhere if that is None.
 
     Returns:
@@ -46,11 +46,9 @@ def crossval(
 
     Raises:
         DataError: The data cannot be used.
-        SettingsError: ``jobs`` is not positive, or ``out`` cannot be written or belongs to other data or settings.
-        StreamspotError: A process was killed.
+        SettingsError: ``out`` cannot be written or belongs to other data or settings.
+        StreamspotError: A worker was killed.
     """
-    if jobs < 1:
-        raise SettingsError(f"--jobs {jobs} is impossible; give 1 or more")
     check_folder(out)
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
@@ -72,17 +70,17 @@ def crossval(
         whole = bar.add_task(f"{len(folds)} trainings", total=total, completed=before)
         if todo and settings.simulated.steps:
             first = bar.add_task("simulated motion", total=settings.simulated.steps)
-            begin(job, lambda _step, _loss: bar.advance(first))
+            job = begin(job, lambda _step, _loss: bar.advance(first))
             bar.remove_task(first)
         # those with most training data first
         todo.sort(key=lambda fold: sum(len(r.motion) for r in dataset.of(fold.held_out)))
-        for _ in work_off(_work, job, todo, jobs, lambda epochs: bar.advance(whole, epochs)):
-            pass
+        for fold, kept in workers(_work, job, todo, lambda epochs: bar.advance(whole, epochs)):
+            keep(fold, job, kept)
     results = outcome(job, seconds=time.perf_counter() - started)
     with write_atomically(out / "results.json") as part:
         part.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return results
 
 
-def _work(job: Job, fold: Fold, advance: Advance) -> None:
-    execute(fold, job, lambda: advance(1))
+def _work(job: Job, fold: Fold, advance: Advance) -> dict[str, Any]:
+    return execute(fold, job, lambda: advance(1))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from streamspot.files import make_private, write_atomically
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Judge, Method
 from streamspot.training.settings import TrainSettings
-from streamspot.training.simulated import start
+from streamspot.training.simulated import Weights, start
 
 FIRST_JUDGED = 5
 """The paper's protocol looks at every epoch from this one on."""
@@ -52,18 +52,18 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all folds of a cross-validation share; they leave their scores in ``folder``."""
+    """What all folds of a cross-validation share; their scores are kept in ``folder``.
+
+    Attributes:
+        start: The weights that every network starts from, if the settings want any.
+    """
 
     dataset: Dataset
     settings: TrainSettings
     method: Method
     folder: Path
     device: str = "cpu"
-
-    @property
-    def start(self) -> Path:
-        """Where the weights lie that every network starts from, if the settings want any."""
-        return self.folder / "start.safetensors"
+    start: Weights | None = None
 
     def file(self, fold: Fold) -> Path:
         """Where a fold's scores lie."""
@@ -136,20 +136,21 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
     return folder
 
 
-def begin(job: Job, on_step: OnStep) -> None:
-    """Let a network learn from simulated motion, once for all folds."""
-    if job.start.exists():
-        return
-    torch.set_num_threads(1)
-    weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
-    with write_atomically(job.start) as part:
-        save_file(dict(weights), part)
+def begin(job: Job, on_step: OnStep) -> Job:
+    """Let a network learn from simulated motion, once for all folds, which start from its weights."""
+    place = job.folder / "start.safetensors"
+    if not place.exists():
+        torch.set_num_threads(1)
+        weights = start(job.settings, job.dataset.layout, job.dataset.regions, job.device, on_step)
+        with write_atomically(place) as part:
+            save_file(dict(weights), part)
+    return replace(job, start=load_file(place))
 
 
-def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> None:
-    """Train one fold and write its scores, whole or not at all; ``on_epoch`` is called after each epoch.
+def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> dict[str, np.ndarray[Any, Any]]:
+    """Train one fold and return its scores, which `keep` writes; ``on_epoch`` is called after each epoch.
 
-    The file holds ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16
+    They are ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16
     for the paper's protocol.
     """
     torch.set_num_threads(1)
@@ -159,16 +160,19 @@ def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> None:
     unseen = dataset.of(fold.held_out)
     kept: dict[str, np.ndarray[Any, Any]] = {}
 
-    def keep(epoch: int, judge: Judge) -> None:
+    def look(epoch: int, judge: Judge) -> None:
         if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
             kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})
         on_epoch()
 
-    weights = load_file(job.start) if settings.simulated.steps else None
     judge = job.method.fit(
-        seen, settings, layout=dataset.layout, start=weights, device=job.device, on_epoch=keep
+        seen, settings, layout=dataset.layout, start=job.start, device=job.device, on_epoch=look
     )
     kept |= {f"last/{name}": scores for name, scores in judge(unseen).items()}
-    kept["seconds"] = np.array(time.process_time() - started)
+    return kept | {"seconds": np.array(time.process_time() - started)}
+
+
+def keep(fold: Fold, job: Job, kept: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write a fold's scores, whole or not at all."""
     with write_atomically(job.file(fold)) as part, part.open("wb") as file:
         np.savez_compressed(file, **kept)

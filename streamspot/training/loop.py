@@ -16,6 +16,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
+from streamspot.training.join import beside, join, known
 from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -31,6 +32,10 @@ Labeller = Callable[..., Tensor]
 Criterion = Callable[[int, Output, PointLabels, Targets, torch.Generator], Tensor]
 """Returns the loss of a batch: of the epoch, the output, the points, the targets, and what all draws come from."""
 
+SHARES = ((1.0, 1.0, 0.5), (0.0, 0.0, 0.5))
+"""What the trained network and its partner count in intensity, macro and micro. Of micro-expressions both know little
+and err in different places; of macro-expressions the trained one knows more."""
+
 _NEUTRAL_BIAS = -3.0
 """Faces are neutral most of the time: the intensity starts at 0.05, not at 0.5."""
 
@@ -38,12 +43,13 @@ _NEUTRAL_BIAS = -3.0
 class Trainer:
     """Trains one network on the training subjects' recordings.
 
-    It begins with the weights ``start`` (see ``simulated.start``), or with random ones. ``criterion`` takes the place
-    of ``total_loss``.
+    It begins with the weights ``start`` (see ``simulated.start``), with those that the settings name, or with random
+    ones. ``criterion`` takes the place of ``total_loss``.
 
     Raises:
         DataError: No recording has an expression.
-        SettingsError: The device is not there.
+        ModelError: The weights that the settings name cannot be used.
+        SettingsError: The device is not there, or the weights that the settings name do not fit.
     """
 
     def __init__(
@@ -68,9 +74,14 @@ class Trainer:
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
         regions = recordings[0].motion.shape[1]
+        config = settings.network.config(name, layout, regions)
+        self.partner = beside(settings.partner, config)
         torch.manual_seed(settings.seed)
-        self.network = Network(settings.network.config(name, layout, regions))
-        nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
+        if settings.start is None:
+            self.network = Network(config)
+            nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
+        else:
+            self.network = known(settings.start, config)
         if start is not None:
             self.network.load_state_dict(start)
         self.network.to(self.device)
@@ -97,10 +108,17 @@ class Trainer:
         for epoch in range(settings.epochs):
             self.network.train()
             losses = [self._step(epoch, part, batch) for part, batch in self.epoch_batches()]
-            self.kept.eval()
             if on_epoch is not None:
-                on_epoch(epoch, self.kept, float(np.mean(losses)))
-        return self.kept.eval()
+                on_epoch(epoch, self.result(), float(np.mean(losses)))
+        return self.result()
+
+    def result(self) -> Network:
+        """Return the network to keep if training ended here, joined with its partner if it has one."""
+        network = self.kept.eval()
+        if self.partner is None:
+            return network
+        with torch.random.fork_rng(devices=[]):  # training goes on as if nothing had been drawn
+            return join([network, self.partner], SHARES).to(self.device)
 
     def epoch_batches(self) -> list[tuple[float, Batch]]:
         """Draw the batches of one epoch, each with its place in [0, 1): whole passes, at least ``min_steps``."""
@@ -117,7 +135,7 @@ class Trainer:
         rate = _rate((epoch + part) / settings.epochs) * settings.learning_rate
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        unit = 1 / settings.network.input_scale
+        unit = 1 / self.network.config.input_scale
         motion = augment(batch.motion, settings.augment, self._across, unit, self.generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
         loss = self.loss(epoch, motion, points, inside) + self._simulated_loss()

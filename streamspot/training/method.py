@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
+from streamspot.model.network import Network
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights
@@ -64,6 +65,14 @@ class NetworkMethod:
         **given: Unpack[Given],
     ) -> Judge:
         """Train the network."""
-        trainer = Trainer(recordings, settings, **given)
-        network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(predict, kept)))
-        return partial(predict, network)
+        return learn(Trainer(recordings, settings, **given), on_epoch)
+
+
+def learn(
+    trainer: Trainer,
+    on_epoch: OnEpoch,
+    judge: Callable[[Network, Sequence[Recording]], dict[str, Scores]] = predict,
+) -> Judge:
+    """Train a network and return what judges recordings by it, as ``judge`` says."""
+    network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(judge, kept)))
+    return partial(judge, network)

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from streamspot import bounds
 from streamspot.errors import SettingsError, cut
@@ -18,6 +18,10 @@ from streamspot.spotting.settings import SpotSettings
 
 Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
+
+
+BEGUN = {"learning_rate": 1e-3, "epochs": 5}
+"""Defaults of a training that begins with weights, which the rate for random ones would undo."""
 
 
 class _Settings(BaseModel):
@@ -123,6 +127,12 @@ class TrainSettings(_Settings):
     """How crops are varied."""
     simulated: SimulatedSettings = SimulatedSettings()
     """What is learned from simulated motion."""
+    start: str | None = None
+    """Weights, by name or path, that every network begins with, for instance the shipped ones; the network is then
+    theirs, whatever ``network`` says but for its dropout."""
+    partner: str | None = "streamspot-base"
+    """Weights that judge beside the trained network, as one network with it: the logit of a micro-expression is the
+    mean of both. They are left out where they know other regions or have another look-ahead."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the data."""
     min_steps: int = Field(default=12, ge=1)
@@ -143,7 +153,7 @@ class TrainSettings(_Settings):
     """Seed of weights, order, augmentation and sampled points."""
     spotting: dict[str, Any] = Field(
         default_factory=lambda: {
-            "usual": [[18, 22], [6, 6]],
+            "usual": [[18, 22], [8, 6]],
             "thresholds": [0.1],
             "power": 3.0,
             "macro_score": 0.7,
@@ -151,6 +161,9 @@ class TrainSettings(_Settings):
             "micro_ticks": [6, 18],
             "outer_ticks": 16,
             "trough_share": 1.0,
+            "micro_power": 1.0,
+            "micro_floor": 0.05,
+            "both_kinds": True,
         }
     )
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
@@ -171,6 +184,15 @@ class TrainSettings(_Settings):
         """Refuse what the decoder does not know."""
         SpotSettings.from_sensitivity(0.5, **values)
         return values
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        """Refuse two beginnings."""
+        if self.start is not None and self.simulated.steps:
+            raise ValueError(
+                "a network begins with weights or with simulated motion; set simulated.steps to 0"
+            )
+        return self
 
     @property
     def decoder(self) -> SpotSettings:
@@ -204,7 +226,8 @@ def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSett
     """
     values = {} if name_or_path is None else read_yaml(name_or_path)
     given = {key: value for key, value in override.items() if value is not None}
-    return checked(values | given, name_or_path)
+    values |= given
+    return checked((BEGUN if values.get("start") else {}) | values, name_or_path)
 
 
 def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSettings:

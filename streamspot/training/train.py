@@ -55,7 +55,17 @@ def train(
         dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
     )
     network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
-    provenance = {
+    provenance = described(dataset, settings) | {
+        "partner": None if trainer.partner is None else settings.partner
+    }
+    model = Model(network, provenance, spotting=settings.spotting)
+    model.save(out)
+    return model
+
+
+def described(dataset: Dataset, settings: TrainSettings) -> dict[str, Any]:
+    """Return what weights learned from and how, for their file."""
+    return {
         "dataset": dataset.name,
         "subjects": len(dataset.subjects),
         "supervision": "onsets and offsets" if settings.labels.kind == "full" else "one point an expression",
@@ -64,9 +74,6 @@ def train(
         "commit": commit(),
         "torch": torch.__version__,
     }
-    model = Model(network, provenance, spotting=settings.spotting)
-    model.save(out)
-    return model
 
 
 def evaluate_weights(

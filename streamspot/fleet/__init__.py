@@ -1,0 +1,1 @@
+"""Sources leased to engines on many machines; only ``actors.py`` and ``control.py`` know Ray."""
