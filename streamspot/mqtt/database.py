@@ -208,9 +208,7 @@ class Database:
                 raise
             held = True
         if held:
-            raise SettingsError(
-                f"the journal {self._path} is held by another streamspot; stop it or name another folder"
-            )
+            raise held_by_another(self._path)
 
     def _one(self, query: str, *values: object) -> Any:
         return self._rows.execute(query, values).fetchone()
@@ -223,6 +221,11 @@ class Database:
                 state = os.stat(name)  # noqa: PTH116 - before every append, and a Path takes ten times as long
                 found.append((state.st_dev, state.st_ino))
         return found
+
+
+def held_by_another(path: Path) -> SettingsError:
+    """Return the error of who finds that another program holds a journal."""
+    return SettingsError(f"the journal {path} is held by another streamspot; stop it or name another folder")
 
 
 def journal_file(place: Path) -> Path:

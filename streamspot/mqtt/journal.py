@@ -16,7 +16,7 @@ from typing import Self
 
 from streamspot.errors import SettingsError
 from streamspot.mqtt import database
-from streamspot.mqtt.database import Database, DatabaseError, journal_file
+from streamspot.mqtt.database import Database, DatabaseError, held_by_another, journal_file
 
 _RETRY = 0.5
 """Seconds after which a database that could not be opened is tried again."""
@@ -73,6 +73,8 @@ class Journal:
         try:
             self._open()
         except DatabaseError as error:
+            if error.busy:  # it was quicker, while we opened the file
+                raise held_by_another(self._path) from None
             if not error.full:
                 raise SettingsError(
                     f"the journal {self._path} cannot be used ({error}); name another folder"
