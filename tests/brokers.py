@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -157,6 +158,25 @@ def publisher_to(
     channel = Channel(stream, measured or Stats(), controls=controls, on_command=on_command, bridges=bridges)
     delivery = delivery or Delivery()
     return Publisher(url, node="n", channels=[channel], journal=folder / "j", delivery=delivery, **rest)
+
+
+async def printed_by(program: str, url: str, folder: Path) -> bytes:
+    """Return the first line that a Python program prints while a stream publishes events."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-uc", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30), publisher_to(url, folder) as publisher:
+            line, number = asyncio.create_task(process.stdout.readline()), 0
+            while not line.done():
+                await publisher.take("cam", make_update(make_event(number)))
+                number += 1
+                await asyncio.wait([line], timeout=0.1)
+        return await line
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from brokers import Mosquitto, make_event, make_update, publisher_to
+from brokers import Mosquitto, printed_by
 from typer.main import get_command
 
 from streamspot.cli import app
@@ -93,19 +92,7 @@ async def test_the_robot_looks_up(tmp_path: Path):
     (program,) = blocks(ROOT / "docs/robot.md", "python")
     with Mosquitto(tmp_path) as broker:
         program = program.replace("mqtt://localhost", broker.url).replace('node="lab"', 'node="+"')
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-uc", program, stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        async with asyncio.timeout(30), publisher_to(broker.url, tmp_path) as publisher:
-            line, number = asyncio.create_task(process.stdout.readline()), 0
-            while not line.done():
-                await publisher.take("cam", make_update(make_event(number)))
-                number += 1
-                await asyncio.wait([line], timeout=0.1)
-        assert b"the robot" in await line
-        process.kill()
-        await process.wait()
+        assert b"the robot" in await printed_by(program, broker.url, tmp_path)
 
 
 def test_the_settings_shown_are_settings(tmp_path: Path):

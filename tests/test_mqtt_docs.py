@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
-from brokers import Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
+from brokers import Mosquitto, free_port, make_event, make_update, overhear, printed_by, until
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo, parse
 from streamspot.errors import BrokerError, SettingsError
@@ -41,21 +40,7 @@ async def test_the_ten_lines_of_python_print_events(program: str, tmp_path: Path
     """A reader who copies the example sees the events of a running stream, with our package or any other."""
     with Mosquitto(tmp_path, settings=blocks("conf")[0].replace("persistence true\n", "")) as broker:
         program = program.replace("1883", str(broker.port))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-uc", program, stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            async with publisher_to(broker.url, tmp_path) as publisher:
-                line = asyncio.create_task(process.stdout.readline())
-                number = 0
-                while not line.done():
-                    await publisher.take("cam", make_update(make_event(number)))
-                    number += 1
-                    await asyncio.wait([line], timeout=0.1)
-            assert b"macro 2026-11-22T10:00:" in await line
-        process.kill()
-        await process.wait()
+        assert b"macro 2026-11-22T10:00:" in await printed_by(program, broker.url, tmp_path)
 
 
 def test_the_event_shown_is_one():

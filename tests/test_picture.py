@@ -127,6 +127,16 @@ def test_the_regular_end_is_no_alarm():
     assert not red(view)
 
 
+def test_a_file_shows_its_length_and_what_is_left():
+    """Of a recording the header says where it stands, of how much, and how long the rest takes."""
+    stream, view = running(ticks=300)
+    assert "to go" not in text_of(view)
+    stream.stats.duration, stream.stats.fps = 70.0, 60.0
+    assert "replay 00:10.0 of 01:10.0, 00:30 to go" in text_of(view)
+    stream.stats.live = True
+    assert "to go" not in text_of(view)
+
+
 def test_a_pause_is_told():
     """A paused stream says so, and so does the face that was in view."""
     stream, view = running()

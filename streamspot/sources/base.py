@@ -35,6 +35,7 @@ class Source(ABC):
 
     Attributes:
         live: True for what cannot be read again: cameras, network streams.
+        length: Number of pictures, 0 while unknown.
         messages: Warnings in plain words, oldest first; read and emptied by whoever shows them.
 
     Args:
@@ -45,6 +46,7 @@ class Source(ABC):
     """
 
     live = False
+    length = 0
 
     def __init__(self, name: str, stream: str, identity: str = "", fps: float | None = None) -> None:
         self.name, self.stream, self.fps = name, stream, fps
