@@ -21,6 +21,7 @@ from small_recordings import write_recording
 import streamspot.review
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PAGE = Path(streamspot.review.__file__).with_name("page")
 
 
@@ -32,7 +33,7 @@ def browser() -> Iterator[Any]:
     if BROWSER is None:
         pytest.skip("there is no Chromium on this machine")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(executable_path=BROWSER, args=OPTIONS)
         yield chromium
         chromium.close()
 
@@ -346,34 +347,24 @@ def test_everything_fits_the_screen(browser: Any, tmp_path: Path, size: tuple[in
         assert style == "solid"
 
 
-@pytest.mark.slow
-def test_a_hundred_points_in_ten_minutes_and_an_hour_opens_in_a_second(browser: Any, tmp_path: Path) -> None:
-    """The page stands within a second, before the analysis and after it; keys are pressed as a person would."""
+def test_a_long_recording_is_there_before_it_is_analysed(browser: Any, tmp_path: Path) -> None:
+    """One labels while the analysis goes on, and nothing is lost (`benchmarks/review.py` has an hour of it)."""
     points = tmp_path / "points.csv"
-    path = write_recording(tmp_path / "hour.motion", ticks=108_000)
+    path = write_recording(tmp_path / "long.motion", ticks=18_000)
     with program(path) as (address, _):
-        for analysed in (False, True):
-            began = time.monotonic()
-            with opened(browser, address, analysed=False) as page:
-                if analysed:
-                    page.wait_for_selector("body[data-curve]")
-                took = time.monotonic() - began
-                assert took < 1.0, f"{took:.2f} s"
-                if analysed:
-                    page.keyboard.press("End")
-                    page.keyboard.press("]")
-                    page.wait_for_selector("body[data-frame='107999']", timeout=5000)
-                    continue
-                began = time.monotonic()
-                for number in range(100):
-                    for _ in range(3):
-                        page.keyboard.press("Shift+ArrowRight")
-                        page.wait_for_timeout(120)
-                    page.keyboard.press("m" if number % 3 else "u")
-                    page.wait_for_timeout(200)
-                rows(points, 100)
-                assert time.monotonic() - began < 600
-                page.wait_for_selector("#progress[hidden]", state="attached", timeout=400_000)
+        with opened(browser, address, analysed=False) as page:
+            for number in range(12):
+                page.keyboard.press("Shift+ArrowRight")
+                page.wait_for_timeout(120)
+                page.keyboard.press("m" if number % 3 else "u")
+                page.wait_for_timeout(200)
+            rows(points, 12)
+            page.wait_for_selector("#progress[hidden]", state="attached", timeout=120_000)
+        with opened(browser, address, analysed=False) as page:
+            page.wait_for_selector("body[data-curve]")
+            page.keyboard.press("End")
+            page.keyboard.press("]")
+            page.wait_for_selector("body[data-frame='17999']")
 
 
 def _luminance(colour: str) -> float:
