@@ -96,7 +96,8 @@ class Journal:
             payload: What is to be delivered.
             time: Seconds since 1970, by which ``read`` chooses.
         """
-        self._look()
+        if self.queued:  # else it is on its way at once, and ``keep`` looks every second
+            self._look()
         self.queued += 1
         self._memory.append((time, payload))
         self._flush()
@@ -125,6 +126,8 @@ class Journal:
         self.queued -= 1
         if number:
             self._try(lambda file: file.deliver(number))
+            if not self.queued:  # now, so that the next row need not wait for it
+                self._try(Database.note)
         else:
             self._memory.popleft()
 
