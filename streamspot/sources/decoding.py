@@ -234,8 +234,8 @@ def _keep_freed_memory() -> None:
 def _fast(stream: av.VideoStream) -> dict[str, str]:
     """Return options with which a decoder does the same in less time.
 
-    On x86 a JPEG decoded with Xvid's inverse transform costs up to a third less, and differs less from libjpeg's. Where
-    pictures follow from others, rounding that is not the encoder's would add up.
+    On x86 a JPEG decoded with Xvid's inverse transform costs up to a third less, and differs less from libjpeg's.
+    Where pictures follow from others, rounding that is not the encoder's would add up.
     """
     quick = stream.codec_context.name == "mjpeg" and platform.machine().lower() in {"amd64", "x86_64"}
     return {"idct": "xvid"} if quick else {}
