@@ -160,6 +160,16 @@ def test_the_full_range_is_honoured(tmp_path: Path, codec: str, layout: str, tag
     assert image[:, -8:].mean() > 247
 
 
+def test_the_quick_way_to_a_jpeg_is_the_right_one(tmp_path: Path):
+    """The luma of motion JPEG, on which motion is measured, is what libjpeg makes of the same bytes."""
+    clip = write_video(tmp_path / "clip.avi", portrait_clip()[:5], codec="mjpeg", layout="yuvj420p")
+    with av.open(str(clip)) as container:
+        packets = [np.frombuffer(packet, np.uint8) for packet in container.demux(video=0) if packet.size]
+    for frame, packet in zip(_read(clip)[0], packets, strict=True):
+        grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY).astype(int)
+        assert np.abs(grey - cv2.imdecode(packet, cv2.IMREAD_GRAYSCALE)).mean() < 1
+
+
 def test_interlaced_video_shows_one_field(tmp_path: Path):
     """Two fields of different moments are not shown as the teeth of a comb."""
     pictures = []

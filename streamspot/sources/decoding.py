@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import struct
 from collections import deque
@@ -82,7 +83,7 @@ class Decoder:
             container.close()
             raise
         self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | _fast(self._stream)
         rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
         self.fps = rate if 0 < rate <= 1000 else None
         self._unordered = container.format.name == "avi"  # it has stamps of decoding only
@@ -228,6 +229,16 @@ def _keep_freed_memory() -> None:
     costs as much as decoding.
     """
     np.empty(31 << 20, np.uint8)
+
+
+def _fast(stream: av.VideoStream) -> dict[str, str]:
+    """Return options with which a decoder does the same in less time.
+
+    On x86 a JPEG decoded with Xvid's inverse transform costs up to a third less, and differs less from libjpeg's.
+    Where pictures follow from others, rounding that is not the encoder's would add up.
+    """
+    quick = stream.codec_context.name == "mjpeg" and platform.machine().lower() in {"amd64", "x86_64"}
+    return {"idct": "xvid"} if quick else {}
 
 
 def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
