@@ -16,6 +16,7 @@ from streamspot.errors import StreamspotError
 from streamspot.fleet.lease import Ending, Lease, Orders, Question, Tenancy
 from streamspot.fleet.plan import Plan
 from streamspot.fleet.remains import claim, gone_on, hand_over, journal_of, left, past_of, superseded
+from streamspot.mqtt.tasks import cancel_all
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.stats import Delivery, Stats
@@ -210,9 +211,7 @@ class FleetEngine:
                         if update.session is not None:
                             tenancy.report(lease)
         finally:
-            remains.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await remains
+            await cancel_all([remains])
 
     async def _take_over(self, lease: Lease, plan: Plan, place: Path) -> None:
         """Say who holds the source, and deliver what earlier holders left, as soon as they have let go of it."""
