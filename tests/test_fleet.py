@@ -57,7 +57,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recording that outlasts every test, at four times its own pace."""
-    return write_recording(tmp_path_factory.mktemp("fleet") / "long.motion", ticks=18_000)
+    return write_recording(tmp_path_factory.mktemp("fleet") / "long.motion", ticks=36_000)
 
 
 def plan_of(place: Path, broker: str, names: str, source: Path, **settings: Any) -> Plan:
