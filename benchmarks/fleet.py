@@ -206,11 +206,14 @@ class Trial:
 
     async def end(self) -> None:
         """Let every source end in good order."""
+        import ray  # noqa: PLC0415 - an extra
+
         await self.keeper.declare.remote(Plan(self.fleet.name, self.fleet.journals, {}))
         while (await self.status())["sources"]:
             await asyncio.sleep(0.5)
         await asyncio.sleep(2.0)
         await self.keeper.stop.remote()
+        ray.kill(self.keeper)
 
 
 async def trial(nodes: TwoNodes, fleet: Plan, url: str, losses: int) -> None:
