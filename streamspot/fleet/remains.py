@@ -31,7 +31,7 @@ _KEPT = 8
 """Delivered journals of a source that are kept for ``resend``, the newest, beside the one in use."""
 _DONE = ".delivered"
 _CLAIM = ".claim"
-_PATIENCE = 3.0
+PATIENCE = 3.0
 """Seconds to wait until an earlier holder has let go of its journal; by its own clock it should have."""
 _POLL = 0.2
 _RECENT = 2000
@@ -92,7 +92,7 @@ def gone_on(lease: Lease) -> SettingsError:
     return SettingsError(f"the lease of {lease.source} has gone on to another engine; nothing is to be done")
 
 
-def journal_of(root: Path, lease: Lease, patience: float = _PATIENCE) -> tuple[Path, str]:
+def journal_of(root: Path, lease: Lease, patience: float = PATIENCE) -> tuple[Path, str]:
     """Return the folder of the journal in which a holder goes on, and why it is a new one if the run cannot go on.
 
     Args:
