@@ -5,8 +5,8 @@
 Nodes are lost in three ways: they die, they are cut off (and go on until their term is over), or they stand still
 (and come to again long after they were given up). Half a minute later a node is back. A message takes up to a second,
 one in a hundred is lost. A source takes 2 to 8 s from its grant to its first result; where the earlier holder stands
-still, its successor first waits in vain for its journal. Of every source is watched how long it gives no results after
-a loss, and whether two engines ever hold it at once.
+still, its successor first waits in vain for its journal. Of every source is watched how long it gives no results
+after a loss, and whether two engines ever hold it at once.
 """
 
 from __future__ import annotations
