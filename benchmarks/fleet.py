@@ -83,7 +83,8 @@ class Heard:
             "repeated": len(self.events) - len(first),
             "written, not heard": len(written.keys() - first.keys()),
             "one id, two contents": clashes,
-            "runs": len(numbers),
+            "sources": len({stream for _, stream in numbers}),
+            "runs beyond one for each source": len(numbers) - len({stream for _, stream in numbers}),
             "runs with a gap in their numbers": gaps,
             "cancelled since the engine was lost": sum(
                 e.reason == "the engine was lost" for e in first.values()
@@ -145,7 +146,7 @@ def plan(folder: Path, url: str, count: int, *, video: bool) -> Plan:
     for number in range(count):
         name, source = f"s{number}", f"synthetic:seed={number + 1},seconds=600"
         if not video:
-            source = str(write_recording(folder / f"{name}.motion", seed=number + 1, ticks=18_000))
+            source = str(write_recording(folder / f"{name}.motion", seed=number + 2, ticks=18_000))
         flags = {"source": source, "stream": name, "speed": 1, "node": "f", "broker": url}
         streams.append(load_settings({**flags, "journal": folder / "journals"}))
     return Plan.of(streams)
@@ -205,11 +206,14 @@ class Trial:
 
     async def end(self) -> None:
         """Let every source end in good order."""
+        import ray  # noqa: PLC0415 - an extra
+
         await self.keeper.declare.remote(Plan(self.fleet.name, self.fleet.journals, {}))
         while (await self.status())["sources"]:
             await asyncio.sleep(0.5)
         await asyncio.sleep(2.0)
         await self.keeper.stop.remote()
+        ray.kill(self.keeper)
 
 
 async def trial(nodes: TwoNodes, fleet: Plan, url: str, losses: int) -> None:

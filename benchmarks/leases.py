@@ -4,8 +4,9 @@
 
 Nodes are lost in three ways: they die, they are cut off (and go on until their term is over), or they stand still
 (and come to again long after they were given up). Half a minute later a node is back. A message takes up to a second,
-one in a hundred is lost. A source takes 2 to 8 s from its grant to its first result. Of every source is watched how
-long it gives no results after a loss, and whether two engines ever hold it at once.
+one in a hundred is lost. A source takes 2 to 8 s from its grant to its first result; where the earlier holder stands
+still, its successor first waits in vain for its journal. Of every source is watched how long it gives no results
+after a loss, and whether two engines ever hold it at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from streamspot.fleet.lease import Lease, Orders, Question, Tenancy
 from streamspot.fleet.leases import Leases
+from streamspot.fleet.remains import PATIENCE
 
 _BACK = 30.0
 _SETTLED = 20.0
@@ -142,14 +144,20 @@ class Simulation:
                 self._silent.setdefault(lease.source, (self.now, self.outcome.moved))
         for lease in tenancy.starts(clock):
             tenancy.begin(lease)
+            locked = PATIENCE if self._locked(lease) else 0.0
             self._take(node, lease)
-            node.starting[lease] = self.now + self.random.uniform(2.0, 8.0)
+            node.starting[lease] = self.now + locked + self.random.uniform(2.0, 8.0)
         for lease in [one for one, due in node.starting.items() if due <= self.now]:
             del node.starting[lease]
             if tenancy.holds(lease, clock):
                 tenancy.report(lease)
                 if (silence := self._silent.pop(lease.source, None)) is not None:
                     silence[1].append(self.now - silence[0])
+
+    def _locked(self, lease: Lease) -> bool:
+        """Tell whether the earlier holder stands still, and with it the lock on its journal."""
+        before = self._holder.get(lease.source)
+        return before is not None and before[0].state == "still"
 
     def _take(self, node: _Node, lease: Lease) -> None:
         """Check that nobody else holds the source when it is opened, and that its epoch is higher than any before."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,8 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 _TYPE = "io.streamspot.expression.{}.v1"
 MAX_BYTES = 64 * 1024
 """No event is longer."""
+_BACK = 2.0
+"""Seconds by which a time line goes back where it begins anew; its own decisions follow each other more closely."""
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What JSON allows in a text and a terminal would act on: control characters, and those that turn its direction."""
@@ -124,6 +126,19 @@ def read_events(path: Path) -> list[Event]:
             ) from None
         events.setdefault(event.id, event)
     return list(events.values())
+
+
+def time_lines(events: Iterable[Event]) -> list[list[Event]]:
+    """Return events in order, by run, stream and time line; where a fleet's run goes on elsewhere, it begins anew."""
+    lines: list[list[Event]] = []
+    newest: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        line = newest.get((event.run, event.stream))
+        if line is None or event.decided_at.pts < line[-1].decided_at.pts - _BACK:
+            line = newest[event.run, event.stream] = []
+            lines.append(line)
+        line.append(event)
+    return lines
 
 
 def first_fault(error: Exception) -> str:

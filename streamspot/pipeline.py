@@ -60,6 +60,7 @@ class Pipeline:
         session: What the events carry; may be replaced at any time.
         estimator: Measures motion; owned. None where motion comes in.
         spotting: Settings of the spotter; None for those of the model.
+        first: Number of its first event; more than 0 where it goes on with an earlier run.
 
     Example:
         >>> for frame in frames:  # doctest: +SKIP
@@ -73,6 +74,8 @@ class Pipeline:
         session: Session,
         estimator: MotionEstimator | None = None,
         spotting: SpotSettings | None = None,
+        *,
+        first: int = 0,
     ) -> None:
         self.session = session
         self.spotting = spotting or SpotSettings.from_sensitivity(0.5, **model.spotting)
@@ -84,8 +87,7 @@ class Pipeline:
         self._segments: dict[int, _Segment] = {}
         self._faces: dict[int, FaceState] = {}
         self._frame, self._pts = 0, session.origin
-        self._seq = 0
-        self._expressions = 0
+        self._seq = self._expressions = first  # a run has no more expressions than events
 
     def push(self, item: Frame | Motion) -> Update:
         """Take the next frame, or the next piece of recorded motion; return what is now known.

@@ -71,6 +71,7 @@ class StreamRun:
         """Stands for the weights and the decoder, once they are loaded."""
         self.layout = ""
         """Name of the region layout, once the weights are loaded."""
+        self._numbering = new_run(), 0  # the run's id and the number of its first event
         self._changed = threading.Event()  # controls are others than when they were last told
         self.ending = Ending()
         self._deaf = threading.Event()  # nobody takes updates any more
@@ -109,6 +110,15 @@ class StreamRun:
         self._model = model
         self._tune()
         self.stats.model, self.stats.look_ahead = model.config.name, model.config.look_ahead
+
+    def go_on(self, run: str, first: int) -> None:
+        """Go on with a run that ended elsewhere instead of beginning one; call it before ``start``.
+
+        Args:
+            run: Its id.
+            first: Number of the next event.
+        """
+        self._numbering = run, first
 
     def start(self, give: Give) -> None:
         """Begin capture and analysis.
@@ -347,7 +357,7 @@ class StreamRun:
         from streamspot.pipeline import Pipeline  # noqa: PLC0415
 
         assert self._model is not None  # noqa: S101 - loaded before
-        run, settings, source = new_run(), self.settings, self.source
+        (run, number), settings, source = self._numbering, self.settings, self.source
         if isinstance(source, MotionRecording):
             start = self._start or source.session.start
             session = replace(source.session, run=run, stream=self.name, start=start)
@@ -363,7 +373,7 @@ class StreamRun:
             content = digest(source.identity, how, self.judging)
             session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
         session = replace(session, id=settings.name.session or content)
-        return Pipeline(self._model, session, self._estimator, self._spotting)
+        return Pipeline(self._model, session, self._estimator, self._spotting, first=number)
 
     def _messages(self, feed: Feed) -> tuple[str, ...]:
         """Take the source's new messages and counts."""

@@ -232,6 +232,10 @@ def test_mistakes_are_answered_with_the_remedy(events: Path, tmp_path: Path):
     both = [*expression(0, SPANS[0]), *expression(0, SPANS[0], run="r2")]
     with pytest.raises(DataError, match="several runs"):
         convert(write(tmp_path / "both.jsonl", both), "vtt")
+    moved = [event.model_copy(update={"seq": event.seq + 9}) for event in expression(0, SPANS[0])]
+    last = make_event(8).model_copy(update={"decided_at": moment(9.0)})
+    with pytest.raises(DataError, match="that a fleet moved"):
+        convert(write(tmp_path / "moved.jsonl", [last, *moved]), "vtt")
 
 
 def test_a_file_that_broke_off_is_read_to_its_last_whole_line(events: Path):

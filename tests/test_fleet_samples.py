@@ -1,4 +1,4 @@
-"""What is shipped to set a fleet up: read, and held to what the program really has."""
+"""What is shipped to set a fleet or a service up: read, and held to what the program really has."""
 
 from __future__ import annotations
 
@@ -62,15 +62,23 @@ def test_the_dashboard_asks_for_metrics_that_there_are(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
-    """With a program in the place of Ray's, which is not installed there."""
+@pytest.mark.parametrize("place", ["fleet/streamspot-node.service", "service/streamspot.service"])
+def test_the_units_are_such_as_systemd_understands(place: str, tmp_path: Path) -> None:
+    """With a program and a user that there are in the place of those that are not."""
     verify = shutil.which("systemd-analyze")
     if verify is None:
         pytest.skip("systemd-analyze is not installed")
-    text = (SAMPLES / "streamspot-node.service").read_text()
-    unit = tmp_path / "streamspot-node.service"
+    text = (SAMPLES.parent / place).read_text()
+    unit = tmp_path / Path(place).name
     unit.write_text(
-        text.replace("/opt/streamspot/bin/ray", "/bin/true").replace("User=streamspot", "User=root")
+        re.sub(r"/opt/streamspot/bin/\w+", "/bin/true", text).replace("User=streamspot", "User=root")
     )
     checked = subprocess.run([verify, "verify", str(unit)], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_command_of_the_service_is_understood() -> None:
+    """Its flags are those that there are."""
+    text = (SAMPLES.parent / "service" / "streamspot.service").read_text()
+    _, name, *arguments = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)[1].split()  # type: ignore[index]
+    get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]

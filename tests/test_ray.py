@@ -5,24 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from benchmarks.fleet import Trial, TwoNodes, plan
 from streamspot.batch import run_batch
+from streamspot.cli import app
 from streamspot.cluster import connect, workers
 from streamspot.datasets.extract import extract
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Measures
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import read_events
+from streamspot.fleet.control import Fleet
 from streamspot.settings import load_settings
+from streamspot.shipped import shipped
 from streamspot.training.crossval import crossval
 from streamspot.training.settings import TrainSettings
 from tests.brokers import Mosquitto
@@ -33,8 +40,8 @@ from tests.test_crossval import TINY
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[TwoNodes]:
-    """Return a cluster of two nodes, or skip where Ray is not installed."""
+def cluster() -> Iterator[TwoNodes]:
+    """Return a cluster, or skip where Ray is not installed."""
     pytest.importorskip("ray", reason="Ray is not installed; pip install '.[ray]'")
     here = Path(__file__).parent  # modules that workers import by name
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -45,6 +52,14 @@ def nodes() -> Iterator[TwoNodes]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def nodes(cluster: TwoNodes) -> TwoNodes:
+    """Return the cluster with two nodes, whatever the test before has lost."""
+    while len(cluster.nodes) < 2:
+        cluster.add()
+    return cluster
 
 
 def _timeless(out: Path) -> dict[str, Any]:
@@ -74,7 +89,6 @@ def test_a_cluster_gives_the_local_results_though_a_node_is_lost(nodes: TwoNodes
     crossval(data, out, settings, workers=workers(1, nodes.address))
     assert lost.is_set(), "the node was lost too late to prove anything"
     assert _timeless(out) == _timeless(tmp_path / "local")
-    nodes.add()
 
 
 @pytest.mark.slow
@@ -119,7 +133,7 @@ def test_what_a_worker_raises_arrives_as_it_is(nodes: TwoNodes) -> None:
 
 @pytest.mark.slow
 def test_a_fleet_outlives_a_node(nodes: TwoNodes, tmp_path: Path) -> None:
-    """Eight sources report again within 20 s; every event arrives, none under two numbers, and none is left open."""
+    """Eight sources report again within 20 s, each in its one run; every event arrives, none is left open."""
     with Mosquitto(tmp_path) as broker:
         connect(nodes.address)
         trial = Trial(nodes, plan(tmp_path, broker.url, 8, video=False))
@@ -135,14 +149,71 @@ def test_a_fleet_outlives_a_node(nodes: TwoNodes, tmp_path: Path) -> None:
             return silences
 
         silences = asyncio.run(outlive())
-    nodes.add()
     seen = trial.heard.check(trial.fleet.journals)
     assert seen.pop("events") > 0
-    assert seen.pop("runs") >= 8 + len(silences)
+    assert seen.pop("sources") > 4
     seen.pop("repeated")
     seen.pop("cancelled since the engine was lost")
     assert set(seen.values()) == {0}, seen
     assert max(silences) < 20.0
+
+
+@pytest.mark.slow
+def test_a_fleet_is_run_by_its_commands(nodes: TwoNodes, tmp_path: Path) -> None:
+    """Start it, look at it, leave a node, fetch its figures, roll out other weights, end it."""
+
+    def command(*arguments: object) -> str:
+        done = CliRunner().invoke(
+            app, ["fleet", *map(str, arguments), "--ray", nodes.address, "--fleet", "small"]
+        )
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def sources() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(command("status", "--json"))
+        assert set(found["sources"]) == {"a", "b"}
+        return found
+
+    def wait(condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + 60.0
+        while not condition():
+            assert time.monotonic() < until, command("status")
+            time.sleep(0.5)
+
+    recording = write_recording(tmp_path / "long.motion", ticks=36_000)
+    file, weights = tmp_path / "fleet.yaml", tmp_path / "other.safetensors"
+    streams = [{"source": str(recording), "name": {"stream": name}} for name in "ab"]
+    with Mosquitto(tmp_path) as broker:
+        settings = {
+            "name": {"node": "small"},
+            "mqtt": {"broker": broker.url, "journal": str(tmp_path / "j")},
+            "capture": {"speed": 1},
+            "source": streams,
+        }
+        file.write_text(yaml.safe_dump(settings))
+        command(file, "--cpus", 1, "--gpus", 0, "--metrics", 0)
+        assert "2 of 2 sources run" in command("status")
+        seen = sources()
+        row = seen["engines"][seen["sources"]["a"]["engine"]]
+        with urllib.request.urlopen(f"http://{row['address']}:{row['metrics']}/metrics") as answer:
+            assert f'node="{row["node"]}"' in answer.read().decode()
+        wait(lambda: len(sources()["engines"]) == 2)
+        command("drain", row["node"])
+        wait(lambda: all(_settled(sources(), away_from=row["node"])))
+        command("use", row["node"])
+        shutil.copy(shipped("models", ".safetensors")["streamspot-base"], weights)
+        file.write_text(yaml.safe_dump({**settings, "model": {"weights": str(weights)}}))
+        epochs = {name: one["epoch"] for name, one in sources()["sources"].items()}
+        command(file)  # returns when every source runs with them
+        assert all(one["epoch"] > epochs[name] for name, one in sources()["sources"].items())
+        command("stop")
+    with pytest.raises(SettingsError, match="there is no fleet small"):
+        Fleet.find(nodes.address, "small")
+
+
+def _settled(status: dict[str, Any], *, away_from: str) -> Iterator[bool]:
+    for row in status["sources"].values():
+        yield row["reporting"] and status["engines"][row["engine"]]["node"] != away_from
 
 
 def _halve(by: int, number: int, advance: object) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot.errors import DataError
-from streamspot.events import read_events
+from streamspot.events import read_events, time_lines
 from streamspot.motion.moved import in_words
 from streamspot.types import TICK_RATE, Event
 
@@ -46,12 +46,14 @@ def read_expressions(path: Path) -> list[Expression]:
     Raises:
         DataError: It is no file of events, or holds the events of several runs of one stream.
     """
-    final = [event for event in read_events(path) if event.offset is not None]
+    events = read_events(path)
+    final = [event for event in events if event.offset is not None]
     final.sort(key=lambda event: (event.onset.pts, event.stream, event.face))
     streams = {event.stream for event in final}
-    if len({(event.run, event.stream) for event in final}) > len(streams):
+    if len(time_lines(events)) > len({event.stream for event in events}):
         raise DataError(
-            f"{path} holds several runs over one stream; give the events of each a file of their own"
+            f"{path} holds several runs over one stream, or one that a fleet moved; give the events of each a file "
+            "of their own"
         )
     found: list[Expression] = []
     for event in final:

@@ -8,13 +8,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from streamspot.engine import Engine
-from streamspot.errors import SettingsError, StreamspotError
+from streamspot.errors import StreamspotError
 from streamspot.fleet.lease import Ending, Lease, Orders, Question, Tenancy
 from streamspot.fleet.plan import Plan
-from streamspot.fleet.remains import claim, hand_over, left, superseded
+from streamspot.fleet.remains import claim, gone_on, hand_over, journal_of, left, past_of, superseded
+from streamspot.mqtt.tasks import cancel_all
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.stats import Delivery, Stats
@@ -176,8 +178,10 @@ class FleetEngine:
 
     async def _run(self, tenancy: Tenancy, lease: Lease, held: _Held, plan: Plan) -> None:
         root = plan.journals
-        settings = plan.leased(lease, await asyncio.to_thread(claim, root, lease))
-        remains = asyncio.create_task(self._take_over(lease, plan))
+        await asyncio.to_thread(claim, root, lease)
+        place, why = await asyncio.to_thread(journal_of, root, lease)
+        settings = plan.leased(lease, place)
+        remains = asyncio.create_task(self._take_over(lease, plan, place))
         try:
             run = await asyncio.to_thread(StreamRun, settings)
             self._measured.append(run.stats)
@@ -186,29 +190,38 @@ class FleetEngine:
                 return
             await asyncio.to_thread(run.load)
             delivery = self._deliveries[lease] = Delivery()
-            async with Outputs([run], delivery) as outputs, Engine([run]) as engine:
-                async for _, update in engine:
-                    if update.events and superseded(root, lease):
-                        raise SettingsError(f"the lease of {lease.source} has gone on to another engine")
-                    await outputs.take(run, update)
-                    if self._take is not None:
-                        await self._take(update)
-                    if update.session is not None:
-                        tenancy.report(lease)
+            async with Outputs([run], delivery) as outputs:  # from here on nobody else holds the journal
+                past = await asyncio.to_thread(past_of, place)
+                if superseded(root, lease):
+                    raise gone_on(lease)
+                if past.run:
+                    run.go_on(past.run, past.first)
+                if past.closings or why:
+                    told = (why,) if why else ()
+                    await outputs.take(
+                        run, Update(events=past.closings, messages=told, controls=run.controls)
+                    )
+                async with Engine([run]) as engine:
+                    async for _, update in engine:
+                        if update.events and superseded(root, lease):
+                            raise gone_on(lease)
+                        await outputs.take(run, update)
+                        if self._take is not None:
+                            await self._take(update)
+                        if update.session is not None:
+                            tenancy.report(lease)
         finally:
-            remains.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await remains
+            await cancel_all([remains])
 
-    async def _take_over(self, lease: Lease, plan: Plan) -> None:
+    async def _take_over(self, lease: Lease, plan: Plan, place: Path) -> None:
         """Say who holds the source, and deliver what earlier holders left, as soon as they have let go of it."""
         broker = plan.sources[lease.source].mqtt.broker or ""
         said = False
         while True:
-            if not said or await asyncio.to_thread(left, plan.journals, lease):
+            if not said or left(lease, place):
                 with contextlib.suppress(StreamspotError):
                     node = plan.node(lease.source)
-                    said = await hand_over(plan.journals, lease, broker, node, self._tenancy.engine)
+                    said = await hand_over(lease, place, broker, node, self._tenancy.engine)
             await asyncio.sleep(_REMAINS if said else 1.0)
 
 

@@ -233,14 +233,15 @@ def journal_file(place: Path) -> Path:
     return place if place.suffix == ".sqlite" else place / "journal.sqlite"
 
 
-def read(path: Path, since: float) -> Iterator[bytes]:
-    """Yield the payloads of a file, which another program may hold, from a time on, oldest first.
+def read(path: Path, since: float, newest: int | None = None) -> Iterator[bytes]:
+    """Yield the payloads of a file, which another program may hold, from a time on or only the newest, oldest first.
 
     Raises:
         DatabaseError: It cannot be read.
         SettingsError: It is none of ours.
     """
-    query, last = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100", 0
+    query = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100"
+    last: int | None = None if newest else 0
     while True:
         with (
             _SAYING,
@@ -248,6 +249,8 @@ def read(path: Path, since: float) -> Iterator[bytes]:
         ):  # closed soon: whoever begins waits for it
             if not _is_ours(rows):
                 raise SettingsError(f"{path} is the database of something else; name a journal")
+            if last is None:
+                (last,) = rows.execute("SELECT coalesce(max(id), 0) - ? FROM event", (newest,)).fetchone()
             found = rows.execute(query, (last, since)).fetchall()
         if not found:
             return

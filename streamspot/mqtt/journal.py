@@ -33,7 +33,8 @@ class Journal:
         place: Folder of ``journal.sqlite``, made if missing, or a file that ends in ``.sqlite``.
         max_bytes: Size of all payloads together; beyond it the oldest goes, delivered or not.
         max_memory: Payloads kept in memory while they cannot be written; beyond it the oldest goes.
-        fsync: Seconds between two ``sync``; 0 makes each payload outlive a power failure once it is appended.
+        fsync: Seconds between two ``sync``; 0 makes each payload outlive a power failure once it is appended, and
+            delivers nothing that could not be written.
 
     Attributes:
         queued: Payloads not yet delivered.
@@ -114,7 +115,7 @@ class Journal:
         if self._head is None:
             self._flush()
             self._try(self._find)
-            if self._head is None and self._memory:
+            if self._head is None and self._memory and self._fsync > 0:
                 self._head = 0, self._memory[0][1]
         return None if self._head is None else self._head[1]
 
@@ -146,12 +147,13 @@ class Journal:
             await asyncio.to_thread(self._file.sync)
 
     @staticmethod
-    def read(place: Path, since: float = float("-inf")) -> Iterator[bytes]:
+    def read(place: Path, since: float = float("-inf"), newest: int | None = None) -> Iterator[bytes]:
         """Yield the payloads of a journal, delivered or not, oldest first; another program may hold it.
 
         Args:
             place: As above.
             since: Seconds since 1970; what is earlier is left out.
+            newest: How many at most; None for all.
 
         Raises:
             SettingsError: There is no such journal, or it cannot be read.
@@ -160,7 +162,7 @@ class Journal:
         if not path.is_file():
             raise SettingsError(f"there is no journal {path}; name the folder that the stream was run with")
         try:
-            yield from database.read(path, since)
+            yield from database.read(path, since, newest)
         except DatabaseError as error:
             raise SettingsError(
                 f"the journal {path} cannot be read ({error}); run a stream with it, which mends it"

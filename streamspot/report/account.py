@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import DataError
-from streamspot.events import read_events
+from streamspot.events import read_events, time_lines
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.types import TICK_RATE, Event, FaceMotion, Motion, Session, Trouble
 
@@ -105,16 +105,16 @@ def accounts_of(path: Path, weights: str, sensitivity: float) -> list[Account]:
 def _written(path: Path) -> list[Account]:
     """Return an account for each stream of a file of events."""
     events = read_events(path)
-    streams = list(dict.fromkeys((event.run, event.stream) for event in events))
-    if len(streams) < 2:
+    lines = time_lines(events)
+    if len(lines) < 2:
         account = Account(path.stem, events)
         _read_beside(path, account)
         _describe(account)
         return [account]
     accounts = []
-    for run, stream in streams:
-        mine = [event for event in events if (event.run, event.stream) == (run, stream)]
-        accounts.append(Account(f"{stream} ({run})", mine))
+    for mine in lines:
+        first = mine[0]
+        accounts.append(Account(f"{first.stream} ({first.run} from {first.onset.time})", mine))
         _describe(accounts[-1])
     return accounts
 
