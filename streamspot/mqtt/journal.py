@@ -97,7 +97,7 @@ class Journal:
             payload: What is to be delivered.
             time: Seconds since 1970, by which ``read`` chooses.
         """
-        if self.queued:  # else it is on its way at once, and ``keep`` looks every second
+        if self.queued or self._fsync == 0:  # else it is on its way at once, and ``keep`` looks every second
             self._look()
         self.queued += 1
         self._memory.append((time, payload))
