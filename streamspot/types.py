@@ -236,7 +236,9 @@ class Event(BaseModel):
     decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
     look_ahead: Number = Field(description="Ticks the network looks ahead.")
     model: str = Field(description="Name of the weights.")
-    reason: str | None = Field(None, description="Why the expression was cancelled, with the bound that it missed; null otherwise.")
+    reason: str | None = Field(
+        None, description="Why the expression was cancelled, with the bound that it missed; null otherwise."
+    )
 
     @property
     def state(self) -> State:

@@ -103,11 +103,11 @@ def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal
 
 
 def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Proposal], list[Miss]]:
-    """Return what the peaks of intensity times class probability propose (see ``extent``), and what the others miss.
+    """Return what peaks of intensity times class probability propose (see ``extent``), and what the others miss.
 
-    Each class is looked at by itself. The score is the height of the peak; the apex is the highest level near it (see
-    ``Component.level``). An expression reaches over at most half of the neutral ticks on either side, so that none can
-    meet one of the next component.
+    Each class is looked at by itself. The score is the height of the peak; the apex is the highest level near it
+    (see ``Component.level``). An expression reaches over at most half of the neutral ticks on either side, so that
+    none can meet one of the next component.
     """
     count = len(component.values)
     earliest, latest = -(len(component.before) // 2), count - 1 + len(component.after) // 2
