@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import typer
 
+from experiments.shipped.parts import blend
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.matching import Counts
@@ -80,14 +81,6 @@ def decoders(dataset: Dataset, settings: TrainSettings, place: Path) -> dict[str
     return choose_decoders(job)
 
 
-def halfway(before: Network, after: Network) -> Network:
-    """Return the network whose weights are the means of those of two."""
-    old, new = before.state_dict(), after.state_dict()
-    network = Network(after.config)
-    network.load_state_dict({name: (old[name] + new[name]) / 2 for name in old})
-    return network.eval()
-
-
 def judged(network: Network, recordings: Sequence[Recording], decoder: SpotSettings) -> Counts:
     """Return the counts of one subject's recordings, both kinds together."""
     (counts,) = count_subjects(recordings, decode_all(predict(network, recordings), decoder)).values()
@@ -125,7 +118,7 @@ def main(
             before = Model.load(file, device="cpu").network
             begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)  # type: ignore[arg-type]
             after = Trainer(first, begun, layout=dataset.layout).run()
-            networks = {"before": before, "after": after, "halfway": halfway(before, after)}
+            networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
             f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
             rows.append({"dataset": dataset.name, "subject": subject, **f1})
             print(json.dumps(rows[-1]), flush=True)
