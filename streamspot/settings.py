@@ -236,7 +236,7 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
     layers = {"the environment": environment, "the command line": dict(flags)}
     if config is not None:
         file = settings_file(config)
-        layers = {str(file): _flattened(_read(file), str(file)), **layers}
+        layers = {str(file): _flattened(_underscored(read_keys(file)), str(file)), **layers}
     sources: list[Any] = [None]
     for layer in layers.values():
         if (named := layer.pop("source", None)) not in (None, [], ()):
@@ -255,7 +255,7 @@ def _own(source: Any, where: str) -> dict[str, Any]:
     """Return the settings by name that hold for one source alone."""
     if not isinstance(source, Mapping):
         return {} if source is None else {"source": source}
-    own = _flattened({str(key).replace("-", "_"): value for key, value in source.items()}, where)
+    own = _flattened(_underscored(source), where)
     if not own.get("source"):
         raise SettingsError(f"a source in {where} has no name; begin each with - source: NAME")
     for leaf in own:
@@ -353,7 +353,12 @@ def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     return flat
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_keys(file: Path) -> dict[str, Any]:
+    """Return the keys of a file of settings, of a run or of a training.
+
+    Raises:
+        SettingsError: It cannot be read, is no YAML or holds no keys.
+    """
     try:
         content = read_yaml(file) or {}
     except OSError as error:
@@ -366,4 +371,8 @@ def _read(file: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict):
         raise SettingsError(f"the settings file {file} holds no keys; it holds lines of the form key: value")
+    return content
+
+
+def _underscored(content: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in content.items()}

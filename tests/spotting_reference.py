@@ -18,6 +18,18 @@ KINDS: tuple[Kind, Kind] = ("macro", "micro")
 
 def decode_reference(intensity: Array, macro: Array, micro: Array, settings: SpotSettings) -> list[Detection]:
     """Return what ``decode`` must return, apart from ``number`` and ``decided``, which are 0."""
+    a, p = levelled(intensity, macro, micro, settings)
+    return [
+        Detection(0, "offset", kind, onset, apex, offset, float(level(a, p, kind)[apex]), score, 0)
+        for hill in hills(a, p, settings)
+        for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
+    ]
+
+
+def levelled(
+    intensity: Array, macro: Array, micro: Array, settings: SpotSettings
+) -> tuple[Array, dict[str, Array]]:
+    """Return the intensity to its power, the probabilities, and the curve of micro-expressions, rounded."""
     a = np.where(np.isfinite(intensity), intensity, 0.0)
     a = np.round(np.clip(a, 0, 1) * 2**20) / 2**20
     p = {"macro": np.clip(np.nan_to_num(macro), 0, 1), "micro": np.clip(np.nan_to_num(micro), 0, 1)}
@@ -26,11 +38,14 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
         a if settings.micro_power is None else np.array([float(x) ** settings.micro_power for x in plain])
     )
     p["brief"] = np.round(powered * p["micro"] * 2**20) / 2**20
-    return [
-        Detection(0, "offset", kind, onset, apex, offset, float(level(a, p, kind)[apex]), score, 0)
-        for hill in hills(a, p, settings)
-        for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
-    ]
+    return a, p
+
+
+def not_neutral(a: Array, p: dict[str, Array], settings: SpotSettings) -> NDArray[np.bool_]:
+    """Return which ticks may belong to an expression."""
+    return np.asarray(
+        (a > thresholds(settings)[0]) | (p["brief"] > np.round(settings.micro_floor * 2**20) / 2**20)
+    )
 
 
 def level(a: Array, p: dict[str, Array], kind: str) -> Array:
@@ -53,9 +68,7 @@ def hills(a: Array, p: dict[str, Array], settings: SpotSettings) -> list[tuple[i
     """Return first and last tick of each hill, the ends of the ticks its margins may use, if a trough is near."""
     width = settings.trough_window
     smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
-    components = runs(
-        (a > thresholds(settings)[0]) | (p["brief"] > np.round(settings.micro_floor * 2**20) / 2**20)
-    )
+    components = runs(not_neutral(a, p, settings))
     out = []
     for number, (start, end) in enumerate(components):
         left = components[number - 1][1] + 1 if number else 0

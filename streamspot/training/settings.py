@@ -10,9 +10,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from streamspot import bounds
 from streamspot.errors import SettingsError, cut
 from streamspot.model.config import ModelConfig
+from streamspot.settings import read_keys
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
@@ -207,16 +207,7 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
     Raises:
         SettingsError: The file is missing or holds no keys.
     """
-    path = settings_file(name_or_path, "configs/train")
-    try:
-        values = bounds.read_yaml(path) or {}
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{path} is not valid YAML ({cut(error)}); configs/train holds examples"
-        ) from None
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path} holds no keys; configs/train holds examples")
-    return values
+    return read_keys(settings_file(name_or_path, "configs/train"))
 
 
 def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
