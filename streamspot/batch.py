@@ -130,9 +130,9 @@ def run_batch(
     lengths = {clip.path: _length(clip.path) for clip in todo}
     total, milliseconds, files = sum(lengths.values()), 0, len(clips) - len(todo)
 
-    def advance(done: int) -> None:
+    def advance(done: float) -> None:
         nonlocal milliseconds
-        milliseconds += done
+        milliseconds += round(done)
         progress(milliseconds, max(total, milliseconds), files)
 
     advance(0)

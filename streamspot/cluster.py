@@ -84,7 +84,7 @@ class Cluster:
         )
         kept = ray.put((__version__, work, shared))
         running = {remote.remote(kept, number, task, counts): task for number, task in enumerate(tasks)}
-        told = 0
+        told = 0.0
         try:
             while running:
                 done, _ = ray.wait(list(running), timeout=_LOOK)
@@ -125,15 +125,15 @@ class _Counts:
     """How much each task has done; one that is begun again begins at nothing."""
 
     def __init__(self) -> None:
-        self._done: dict[int, int] = {}
+        self._done: dict[int, float] = {}
 
     def begin(self, number: int) -> None:
-        self._done[number] = 0
+        self._done[number] = 0.0
 
-    def add(self, number: int, count: int) -> None:
+    def add(self, number: int, count: float) -> None:
         self._done[number] += count
 
-    def total(self) -> int:
+    def total(self) -> float:
         return sum(self._done.values())
 
 

@@ -16,7 +16,7 @@ from streamspot.errors import SettingsError, StreamspotError
 Task = TypeVar("Task")
 Shared = TypeVar("Shared")
 Result = TypeVar("Result")
-Advance = Callable[[int], None]
+Advance = Callable[[float], None]
 """Told how much has been done since it was last called."""
 
 _worker: dict[str, Any] = {}
@@ -70,7 +70,7 @@ class Processes:
             yield from ((task, work(shared, task, advance)) for task in tasks)
             return
         context = multiprocessing.get_context("spawn")
-        counts: multiprocessing.Queue[int | None] = context.Queue()
+        counts: multiprocessing.Queue[float | None] = context.Queue()
 
         def drain() -> None:
             while (count := counts.get()) is not None:

@@ -153,7 +153,7 @@ class Detection:
         intensity: Highest intensity so far.
         score: Outer-inner-contrastive score in [-1, 1] (Eq. 15 of the GIM paper), 0 while unknown.
         decided: Tick of the newest score that was known when this was decided.
-        reason: Why the expression was cancelled, None otherwise.
+        reason: Why the expression was cancelled, with the bound that it missed; None otherwise.
     """
 
     number: int
@@ -236,7 +236,9 @@ class Event(BaseModel):
     decided_at: Moment = Field(description="The newest moment the program had seen when it decided.")
     look_ahead: Number = Field(description="Ticks the network looks ahead.")
     model: str = Field(description="Name of the weights.")
-    reason: str | None = Field(None, description="Why the expression was cancelled, null otherwise.")
+    reason: str | None = Field(
+        None, description="Why the expression was cancelled, with the bound that it missed; null otherwise."
+    )
 
     @property
     def state(self) -> State:

@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from experiments.shipped.parts import blend, split
+from streamspot.datasets.recording import Instance, Recording
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.training.join import join
+from streamspot.training.loop import Trainer
+from streamspot.training.settings import NetworkSettings, TrainSettings
 from streamspot.types import RegionMotion
 
 
@@ -81,3 +84,18 @@ def test_a_blend_lies_between():
     mean = blend(one, other, 0.1).state_dict()
     for name, weight in one.state_dict().items():
         torch.testing.assert_close(mean[name], 0.9 * weight + 0.1 * other.state_dict()[name])
+
+
+def test_weights_that_have_a_partner_are_begun_from_without_a_second_one(tmp_path):
+    """Joined once more they would be wider than a network may be, and the partner would count twice."""
+    settings = TrainSettings(epochs=1, network=NetworkSettings(width=4, dilations=(1,)))
+    motion = (torch.randn(300, 10, 2) * 0.01).numpy()
+    recordings = [Recording("a", "s", motion, (Instance("macro", 90, 100, 110, 100),))]
+    first = Trainer(recordings, settings, layout="paper10")
+    assert first.partner is not None
+    path = tmp_path / "first.safetensors"
+    Model(first.result(), {"partner": first.partner_name}).save(path)
+    second = Trainer(recordings, settings.model_copy(update={"start": str(path)}), layout="paper10")
+    assert second.partner is None
+    assert second.partner_name == "streamspot-base"
+    assert second.result().config.width == first.result().config.width

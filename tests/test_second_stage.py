@@ -125,7 +125,13 @@ def test_a_second_stage_finds_plain_expressions(tmp_path: Path, settings: TrainS
     variant = Variant.model_validate({"second_stage": method})
     seen, unseen = data.of(["s0", "s1", "s2"]), data.of(["s3"])
     judge = variant.fit(
-        seen, settings, layout=data.layout, start=None, device="cpu", on_epoch=lambda _epoch, _judge: None
+        seen,
+        settings,
+        layout=data.layout,
+        start=None,
+        device="cpu",
+        on_step=None,
+        on_epoch=lambda _epoch, _judge: None,
     )
     decoder = choose_scores(seen, judge(seen), settings.decoder)
     curves = Curves(judge(unseen), decoder)

@@ -6,6 +6,7 @@ import doctest
 import itertools
 import math
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -289,9 +290,13 @@ def test_a_thousand_touching_bumps() -> None:
 @pytest.mark.parametrize(
     ("curve", "micro", "reason"),
     [
-        (quiet(np.full(4, 0.9)), False, "too short or too long"),
-        (quiet(np.full(25, 0.9)), True, "too short or too long"),
-        (np.concatenate([np.full(30, 0.195), np.full(20, 0.51), np.full(30, 0.195)]), False, "too weak"),
+        (quiet(np.full(4, 0.9)), False, "too short: 0.10 s of at least 0.30 s"),
+        (quiet(np.full(25, 0.9)), True, "too long: 0.80 s of at most 0.50 s"),
+        (
+            np.concatenate([np.full(30, 0.195), np.full(20, 0.51), np.full(30, 0.195)]),
+            False,
+            "too weak: 0.495 of 0.500",
+        ),
     ],
 )
 def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: str) -> None:
@@ -299,6 +304,26 @@ def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: s
     phases = live(curves(curve, micro=micro))
     assert phases[0].phase == "onset"
     assert (phases[-1].phase, phases[-1].reason) == ("cancelled", reason)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), how=st.sampled_from(SETTINGS))
+def test_a_cancelled_expression_names_the_bound_that_it_misses(seed: int, how: SpotSettings) -> None:
+    """The figures of the sentence are on the wrong side of each other, and the bound is one of the settings'."""
+    lengths = [(ticks - 1) / 30 for one in (how.macro_ticks, how.micro_ticks) for ticks in one]
+    lengths += [(how.lengths("macro", at_trough=True)[0] - 1) / 30]
+    scores = [how.min_score(kind, at_trough=at) for kind in KINDS for at in (True, False)]
+    for one in live(random_curves(seed), how):
+        if one.phase == "cancelled":
+            what, value, bound = re.fullmatch(
+                r"(too short|too long|too weak|no clear kind): (-?[\d.]+)(?: s)? of (?:at least |at most |over )?"
+                r"(-?[\d.]+)(?: s)?",
+                str(one.reason),
+            ).groups()  # type: ignore[union-attr]
+            known = {"too weak": scores, "no clear kind": [how.class_floor]}.get(what, lengths)
+            assert any(float(bound) == pytest.approx(each, abs=0.005) for each in known)
+            far = float(bound) - float(value)
+            assert far < 0 if what == "too long" else far > 0 if what != "no clear kind" else far >= 0
 
 
 def test_flicker_is_announced_once_per_refractory_time() -> None:

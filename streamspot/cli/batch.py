@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streamspot.console import QuietStderr
 from streamspot.dashboard.text import counted
 from streamspot.errors import DataError
 from streamspot.processes import Workers
+from streamspot.progress import Bars
 from streamspot.settings import Settings
 
 _SHOWN = 8
@@ -25,13 +25,7 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
     """
     from streamspot.batch import TOGETHER, run_batch  # noqa: PLC0415 - OpenCV takes a while
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with QuietStderr() as quiet, Progress(*columns, console=quiet.console, disable=not draw) as bar:
+    with QuietStderr() as quiet, Bars(quiet.console if draw else None) as bar:
         task = bar.add_task("files", total=None)
 
         def show(done: int, total: int, files: int) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
+from streamspot.progress import Bars
 
 app = typer.Typer()
 
@@ -61,19 +61,8 @@ def extract(
     measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
     check_folder(out)
     found = read_format(folder if ray is None else folder.absolute(), layout)
-    with (
-        QuietStderr() as quiet,
-        Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.completed:.0f} frames"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=quiet.console,
-            disable=not ui,
-        ) as bar,
-    ):
-        task = bar.add_task(f"{len(found.videos)} videos", total=None)
+    with QuietStderr() as quiet, Bars(quiet.console if ui else None) as bar:
+        task = bar.add_task(f"{len(found.videos)} videos", total=None, unit="frames")
 
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -89,6 +78,11 @@ def extract(
     typer.echo(f"{out}: {outcome.videos} of {len(found.videos)} videos{again}", err=True)
     for note in _first(outcome.notes, "more notes", report):
         typer.echo(f"  {note}", err=True)
+    if outcome.videos:
+        typer.echo(
+            f"train on it with: streamspot train --from streamspot-base --data {out} --out mine.safetensors",
+            err=True,
+        )
     if faults:
         listed = "\n".join(_first(faults, "more", report))
         raise DataError(f"{len(faults)} of {len(found.videos)} videos could not be used:\n{listed}")

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from streamspot.errors import SettingsError
+from streamspot.progress import Bars
 from streamspot.settings import load_streams
 
 app = typer.Typer()
@@ -89,10 +89,9 @@ def _wait(running: Any) -> None:
     """Show how many sources run, until all do."""
     from streamspot.fleet.control import waiting  # noqa: PLC0415 - an extra
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("sources that run", total=None)
+    with Bars(console) as bar:
+        task = bar.add_task("the fleet", total=None, unit="sources run")
         for status in running.watch():
             missing, total = waiting(status), len(status["sources"])
             bar.update(task, total=total, completed=total - len(missing))

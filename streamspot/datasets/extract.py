@@ -95,9 +95,9 @@ def extract(
     sizes = {video.annotated.name: _length(video) for video in todo}
     total, done = sum(sizes.values()), 0
 
-    def advance(frames: int) -> None:
+    def advance(frames: float) -> None:
         nonlocal done
-        done += frames
+        done += round(frames)
         progress(done, max(total, done))
 
     todo.sort(key=lambda video: -sizes[video.annotated.name])

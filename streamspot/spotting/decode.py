@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from streamspot.spotting.components import Component
 from streamspot.spotting.extent import MEAN, moving_mean, peaks
 from streamspot.spotting.overlap import Span, iou
 from streamspot.spotting.settings import SpotSettings, on_grid
-from streamspot.types import Detection, Kind, Phase
+from streamspot.types import TICK_RATE, Detection, Kind, Phase
 
 _KINDS: tuple[Kind, Kind] = ("macro", "micro")
 
@@ -49,6 +50,41 @@ class Proposal:
         return self.first, self.last + 1
 
 
+class Miss(NamedTuple):
+    """A bound that something proposed misses.
+
+    Attributes:
+        stage: Which: 0 the class probability, 1 the length in ticks, 2 the score.
+        nearness: Minus the distance to the bound, so that the greatest miss is the one that came farthest.
+        value: What it has.
+        bound: What it should have.
+    """
+
+    stage: int
+    nearness: float
+    value: float
+    bound: float
+
+    @classmethod
+    def of(cls, stage: int, value: float, bound: float) -> Miss:
+        """Return a miss with its nearness."""
+        return cls(stage, -abs(value - bound), value, bound)
+
+    def __str__(self) -> str:
+        """Say which bound was missed, and by how much."""
+        if self.stage == 1:
+            way, least = ("short", "least") if self.value < self.bound else ("long", "most")
+            lasted, allowed = ((ticks - 1) / TICK_RATE for ticks in (self.value, self.bound))
+            return f"too {way}: {lasted:.2f} s of at {least} {allowed:.2f} s"
+        digits = next((n for n in range(2, 9) if round(self.value, n) != round(self.bound, n)), 2)
+        what, over = ("too weak", "") if self.stage else ("no clear kind", "over ")
+        return f"{what}: {self.value:z.{digits}f} of {over}{self.bound:z.{digits}f}"
+
+
+def _length_miss(length: int, bounds: tuple[int, int]) -> Miss:
+    return Miss.of(1, length, bounds[0] if length < bounds[0] else bounds[1])
+
+
 def runs(values: Sequence[float], threshold: float) -> list[tuple[int, int]]:
     """Return the first and last place of each run of values above the threshold."""
     below = [-1, *(place for place, value in enumerate(values) if value <= threshold), len(values)]
@@ -56,40 +92,49 @@ def runs(values: Sequence[float], threshold: float) -> list[tuple[int, int]]:
 
 
 def propose(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
-    """Return the admissible proposals of a component, its peaks or its runs, and why there is none."""
-    return propose_runs(component, settings) if settings.usual is None else propose_peaks(component, settings)
+    """Return the admissible proposals of a component, its peaks or its runs, and, if there is none, why.
+
+    The reason is the bound missed by what came farthest: past the class probability, past the length, nearest to the
+    minimum score.
+    """
+    method = propose_runs if settings.usual is None else propose_peaks
+    found, missed = method(component, settings)
+    return found, "" if found else str(max(missed, default="no clear kind"))
 
 
-def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
-    """Return what the peaks of intensity times class probability propose, each class by itself (see ``extent``).
+def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Proposal], list[Miss]]:
+    """Return what peaks of intensity times class probability propose (see ``extent``), and what the others miss.
 
-    The score is the height of the peak; the apex is the highest level near it (see ``Component.level``). An
-    expression reaches over at most half of the neutral ticks on either side, so that none can meet one of the next
-    component.
+    Each class is looked at by itself. The score is the height of the peak; the apex is the highest level near it
+    (see ``Component.level``). An expression reaches over at most half of the neutral ticks on either side, so that
+    none can meet one of the next component.
     """
     count = len(component.values)
     earliest, latest = -(len(component.before) // 2), count - 1 + len(component.after) // 2
     found: list[Proposal] = []
-    length_seen = False
+    missed: list[Miss] = []
     for kind, usual in zip(_KINDS, settings.usual or (), strict=True):
         curve, level = component.brief, component.level(kind)
         if kind == "macro":
             curve = [on_grid(a * p) for a, p in zip(level, component.macro, strict=True)]
         curve = moving_mean(curve)
-        shortest, longest = settings.lengths(kind, at_trough=component.at_trough)
+        lengths = settings.lengths(kind, at_trough=component.at_trough)
+        wanted = settings.min_score(kind, at_trough=component.at_trough)
         for begin, peak, end in peaks(curve, usual):
             near = level[max(0, peak - MEAN // 2) : peak + MEAN // 2 + 1]
             apex = max(0, peak - MEAN // 2) + near.index(max(near))
             first, last = max(min(begin, apex), earliest), min(max(end, apex), latest)
-            if shortest <= last - first + 1 <= longest:
-                length_seen = True
-                if curve[peak] >= settings.min_score(kind, at_trough=component.at_trough):
-                    found.append(Proposal(kind, first, apex, last, curve[peak], curve[peak]))
-    return found, "" if found else "too weak" if length_seen else "too short or too long"
+            if not lengths[0] <= last - first + 1 <= lengths[1]:
+                missed.append(_length_miss(last - first + 1, lengths))
+            elif curve[peak] < wanted:
+                missed.append(Miss.of(2, curve[peak], wanted))
+            else:
+                found.append(Proposal(kind, first, apex, last, curve[peak], curve[peak]))
+    return found, missed
 
 
-def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Proposal], str]:
-    """Return the admissible runs of a component above each threshold (§3.6.3), and why there is none.
+def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Proposal], list[Miss]]:
+    """Return the admissible runs of a component above each threshold (§3.6.3), and what the others miss.
 
     The score is the contrast of Eq. 15 with L of Eq. 16, except that the outer mean is taken over the ticks that
     exist: a margin ends at the next component and at the ends of the recording, and is at most ``outer_ticks`` wide.
@@ -102,14 +147,17 @@ def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Pro
     spans = dict.fromkeys(span for level in settings.levels for span in runs(values, level))
     lengths = {kind: settings.lengths(kind, at_trough=at_trough) for kind in _KINDS}
     found: list[Proposal] = []
-    kind_seen = length_seen = False
+    missed: list[Miss] = []
     for first, last in spans:
         length = last - first + 1
         apex = values.index(max(values[first : last + 1]), first)
         likely = zip(_KINDS, (component.macro[apex], component.micro[apex]), strict=True)
         clear = [(kind, probability) for kind, probability in likely if probability > settings.class_floor]
         kinds = [one for one in clear if lengths[one[0]][0] <= length <= lengths[one[0]][1]]
-        kind_seen, length_seen = kind_seen or bool(clear), length_seen or bool(kinds)
+        if not clear:
+            missed.append(Miss.of(0, max(component.macro[apex], component.micro[apex]), settings.class_floor))
+        elif not kinds:
+            missed += [_length_miss(length, lengths[kind]) for kind, _ in clear]
         if not kinds:
             continue
         width = settings.margin(length)
@@ -120,10 +168,12 @@ def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Pro
         score = inner / length - outer
         for kind, probability in kinds:
             confidence = score + settings.class_weight * probability
-            if confidence >= settings.min_score(kind, at_trough=at_trough):
+            wanted = settings.min_score(kind, at_trough=at_trough)
+            if confidence >= wanted:
                 found.append(Proposal(kind, first, apex, last, score, confidence))
-    why = "too weak" if length_seen else "too short or too long" if kind_seen else "no clear kind"
-    return found, "" if found else why
+            else:
+                missed.append(Miss.of(2, confidence, wanted))
+    return found, missed
 
 
 def _rank(proposal: Proposal) -> tuple[float, int, int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from streamspot.evaluation.evaluate import evaluate
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.loop import Trainer
+from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import described, judge
 
@@ -55,7 +55,7 @@ def adapt(
     *,
     device: str = "cpu",
     force: bool = False,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_step: OnShare | None = None,
 ) -> Adapted:
     """Train from the weights that the settings begin with, compare, and write weights and a card if they are better.
 
@@ -68,7 +68,7 @@ def adapt(
         settings: ``start`` names the weights to begin with.
         device: Where to compute.
         force: Write weights that are no better, too.
-        on_epoch: Called with the number of each finished epoch of both trainings and its loss.
+        on_step: Called after each step of both trainings.
 
     Raises:
         DataError: The data cannot be used, or too little is labelled to hold anything back.
@@ -84,15 +84,14 @@ def adapt(
 
     about = described(dataset, settings) | {"start": settings.start}
 
-    def trained(recordings: Sequence[Recording], first: int) -> Model:
-        trainer = Trainer(recordings, settings, layout=dataset.layout, name=out.stem, device=device)
-        network = trainer.run(lambda epoch, _, loss: on_epoch(first + epoch, loss) if on_epoch else None)
-        return Model(network, about, spotting=settings.spotting)
+    def trained(recordings: Sequence[Recording]) -> Model:
+        trainer = Trainer(
+            recordings, settings, layout=dataset.layout, name=out.stem, device=device, on_step=on_step
+        )
+        return Model(trainer.run(), about | {"partner": trainer.partner_name}, spotting=settings.spotting)
 
-    after = _table(trained(learned, 0), dataset, held)
-    adapted = Adapted(
-        trained(dataset.recordings, settings.epochs), before, after, (_count(learned), _count(held))
-    )
+    after = _table(trained(learned), dataset, held)
+    adapted = Adapted(trained(dataset.recordings), before, after, (_count(learned), _count(held)))
     if not adapted.better and not force:
         raise ModelError(
             f"on the {adapted.labels[1]} expressions held back the new weights are no better than {settings.start} "
@@ -100,7 +99,9 @@ def adapt(
             "label more, or say --force"
         )
     held_figures = {"held_back": {"before": before, "after": after, "labels": adapted.labels}}
-    Model(adapted.model.network, about | held_figures, spotting=settings.spotting).save(out)
+    Model(
+        adapted.model.network, {**adapted.model.provenance, **held_figures}, spotting=settings.spotting
+    ).save(out)
     with write_atomically(out.with_suffix(".md")) as part:
         part.write_text(card(adapted, dataset, settings), encoding="utf-8")
     return adapted

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from streamspot.progress import Bars
 
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
@@ -62,14 +63,14 @@ def train_command(
 
     settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=no_ui) as bar:
+    with Bars(None if no_ui else console) as bar:
         steps = settings.simulated.steps
-        first = bar.add_task("simulated motion, steps", total=steps, visible=steps > 0)
-        task = bar.add_task("training", total=settings.epochs * (1 if settings.start is None else 2))
+        first = bar.add_task("simulated motion", total=steps, visible=steps > 0, unit="steps")
+        epochs = settings.epochs * (1 if settings.start is None else 2)
+        task = bar.add_task("training", total=epochs, unit="epochs")
 
-        def show(_: int, loss: float) -> None:
-            bar.update(task, advance=1, description=f"training, loss {loss:.4f}")
+        def show(share: float, loss: float) -> None:
+            bar.update(task, advance=share, description=f"training, loss {loss:.4f}")
 
         if settings.start is None:
             model = train(
@@ -77,11 +78,11 @@ def train_command(
                 out,
                 settings,
                 device=device,
-                on_step=lambda _step, _loss: bar.advance(first),
-                on_epoch=show,
+                on_simulated=lambda _step, _loss: bar.advance(first),
+                on_step=show,
             )
         else:
-            adapted = adapt(data, out, settings, device=device, force=force, on_epoch=show)
+            adapted = adapt(data, out, settings, device=device, force=force, on_step=show)
             model = adapted.model
     if settings.start is not None:
         from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
@@ -97,6 +98,7 @@ def train_command(
             console,
         )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
+    console.print(f"use it with: streamspot run --source 0 --weights {out}", markup=False, soft_wrap=True)
 
 
 @app.command("crossval")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamspot.datasets.store import load
 from streamspot.destinations import check_folder
 from streamspot.files import write_atomically
 from streamspot.processes import Advance, Processes, Workers
+from streamspot.progress import Bars
 from streamspot.training.folds import Fold, Job, begin, execute, keep, open_folder, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.outcome import outcome
@@ -55,21 +55,11 @@ def crossval(
     folds = plan(dataset.subjects, settings)
     job = Job(dataset, settings, method, open_folder(out, dataset, settings, method), device)
     todo = [fold for fold in folds if not job.file(fold).exists()]
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        disable=console is None,
-        refresh_per_second=4,
-    )
-    with bar:
+    with Bars(console) as bar:
         before, total = (n * settings.epochs for n in (len(folds) - len(todo), len(folds)))
-        whole = bar.add_task(f"{len(folds)} trainings", total=total, completed=before)
+        whole = bar.add_task(f"{len(folds)} trainings", total=total, completed=before, unit="epochs")
         if todo and settings.simulated.steps:
-            first = bar.add_task("simulated motion", total=settings.simulated.steps)
+            first = bar.add_task("simulated motion", total=settings.simulated.steps, unit="steps")
             job = begin(job, lambda _step, _loss: bar.advance(first))
             bar.remove_task(first)
         # those with most training data first
@@ -83,4 +73,4 @@ def crossval(
 
 
 def _work(job: Job, fold: Fold, advance: Advance) -> dict[str, Any]:
-    return execute(fold, job, lambda: advance(1))
+    return execute(fold, job, advance)

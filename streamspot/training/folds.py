@@ -147,8 +147,8 @@ def begin(job: Job, on_step: OnStep) -> Job:
     return replace(job, start=load_file(place))
 
 
-def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> dict[str, np.ndarray[Any, Any]]:
-    """Train one fold and return its scores, which `keep` writes; ``on_epoch`` is called after each epoch.
+def execute(fold: Fold, job: Job, advance: Callable[[float], object]) -> dict[str, np.ndarray[Any, Any]]:
+    """Train one fold and return its scores, which `keep` writes; ``advance`` is told the epochs done, step by step.
 
     They are ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16
     for the paper's protocol.
@@ -159,14 +159,26 @@ def execute(fold: Fold, job: Job, on_epoch: Callable[[], object]) -> dict[str, n
     seen = dataset.of([s for s in dataset.subjects if s not in fold.held_out])
     unseen = dataset.of(fold.held_out)
     kept: dict[str, np.ndarray[Any, Any]] = {}
+    told = 0.0
+
+    def on_step(share: float, _loss: float = 0.0) -> None:
+        nonlocal told
+        told += share
+        advance(share)
 
     def look(epoch: int, judge: Judge) -> None:
         if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
             kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})
-        on_epoch()
+        on_step(epoch + 1 - told)  # of a method that tells no steps
 
     judge = job.method.fit(
-        seen, settings, layout=dataset.layout, start=job.start, device=job.device, on_epoch=look
+        seen,
+        settings,
+        layout=dataset.layout,
+        start=job.start,
+        device=job.device,
+        on_step=on_step,
+        on_epoch=look,
     )
     kept |= {f"last/{name}": scores for name, scores in judge(unseen).items()}
     return kept | {"seconds": np.array(time.process_time() - started)}

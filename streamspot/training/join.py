@@ -57,6 +57,16 @@ def known(name_or_path: str, wanted: ModelConfig) -> Network:
     return out
 
 
+def partner_of(name_or_path: str) -> str | None:
+    """Return the name of the weights that were joined with these after a training, None if there were none.
+
+    Raises:
+        ModelError: The weights cannot be used.
+    """
+    partner = Model.load(name_or_path, device="cpu").provenance.get("partner")
+    return None if partner is None else str(partner)
+
+
 def beside(name_or_path: str | None, wanted: ModelConfig) -> Network | None:
     """Return the network of weights that can judge beside one of this configuration, None where they do not fit it.
 

@@ -16,7 +16,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.join import beside, join, known
+from streamspot.training.join import beside, join, known, partner_of
 from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -25,6 +25,9 @@ from streamspot.training.simulated import SimulationPool, Weights
 
 OnEpoch = Callable[[int, Network, float], None]
 """Called after each epoch with its number, the network that would be kept, and the mean loss."""
+
+OnShare = Callable[[float, float], object]
+"""Called after each step with its share of an epoch and its loss."""
 
 Labeller = Callable[..., Tensor]
 """Turns the points of a batch into labels (B, 2, T); it is called as ``pseudo.label`` is."""
@@ -44,7 +47,7 @@ class Trainer:
     """Trains one network on the training subjects' recordings.
 
     It begins with the weights ``start`` (see ``simulated.start``), with those that the settings name, or with random
-    ones. ``criterion`` takes the place of ``total_loss``.
+    ones. ``criterion`` takes the place of ``total_loss``; ``on_step`` is told of each step.
 
     Raises:
         DataError: No recording has an expression.
@@ -63,6 +66,7 @@ class Trainer:
         device: str = "cpu",
         labeller: Labeller = label,
         criterion: Criterion | None = None,
+        on_step: OnShare | None = None,
     ) -> None:
         if not any(r.instances for r in recordings):
             raise DataError(
@@ -75,7 +79,11 @@ class Trainer:
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
         regions = recordings[0].motion.shape[1]
         config = settings.network.config(name, layout, regions)
-        self.partner = beside(settings.partner, config)
+        self.partner_name = None if settings.start is None else partner_of(settings.start)
+        """Weights that judge beside the trained network, perhaps within the weights that it begins with."""
+        self.partner = beside(settings.partner, config) if self.partner_name is None else None
+        if self.partner is not None:
+            self.partner_name = settings.partner
         torch.manual_seed(settings.seed)
         if settings.start is None:
             self.network = Network(config)
@@ -91,7 +99,7 @@ class Trainer:
         self._rng = np.random.default_rng(settings.seed)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.label = partial(labeller, settings=settings.labels, generator=self.generator)
-        self._criterion = criterion
+        self._criterion, self._on_step = criterion, on_step
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -107,7 +115,12 @@ class Trainer:
         settings = self.settings
         for epoch in range(settings.epochs):
             self.network.train()
-            losses = [self._step(epoch, part, batch) for part, batch in self.epoch_batches()]
+            found = self.epoch_batches()
+            losses = []
+            for part, batch in found:
+                losses.append(self._step(epoch, part, batch))
+                if self._on_step is not None:
+                    self._on_step(1 / len(found), losses[-1])
             if on_epoch is not None:
                 on_epoch(epoch, self.result(), float(np.mean(losses)))
         return self.result()

@@ -132,7 +132,8 @@ class TrainSettings(_Settings):
     theirs, whatever ``network`` says but for its dropout."""
     partner: str | None = "streamspot-base"
     """Weights that judge beside the trained network, as one network with it: the logit of a micro-expression is the
-    mean of both. They are left out where they know other regions or have another look-ahead."""
+    mean of both. They are left out where they know other regions or have another look-ahead, and where
+    the weights to begin with have a partner already."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the data."""
     min_steps: int = Field(default=12, ge=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
-from streamspot.training.loop import Trainer
+from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.provenance import commit
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import start
@@ -32,13 +31,13 @@ def train(
     settings: TrainSettings,
     *,
     device: str = "cpu",
-    on_step: OnStep | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_simulated: OnStep | None = None,
+    on_step: OnShare | None = None,
 ) -> Model:
     """Train on all subjects and write the weights, their configuration and how they came about.
 
-    ``on_step`` is called after each step on simulated motion alone, where the settings want any, ``on_epoch`` with
-    the number of each finished epoch and its mean loss.
+    ``on_simulated`` is called after each step on simulated motion alone, where the settings want any, ``on_step``
+    after each on the data.
 
     Raises:
         DataError: The data cannot be used.
@@ -50,14 +49,18 @@ def train(
     check_result(out, ".safetensors")
     dataset = load(data, seed=settings.seed)
     simulated = settings.simulated.steps
-    weights = start(settings, dataset.layout, dataset.regions, device, on_step) if simulated else None
+    weights = start(settings, dataset.layout, dataset.regions, device, on_simulated) if simulated else None
     trainer = Trainer(
-        dataset.recordings, settings, layout=dataset.layout, start=weights, name=out.stem, device=device
+        dataset.recordings,
+        settings,
+        layout=dataset.layout,
+        start=weights,
+        name=out.stem,
+        device=device,
+        on_step=on_step,
     )
-    network = trainer.run(lambda epoch, _, loss: on_epoch(epoch, loss) if on_epoch else None)
-    provenance = described(dataset, settings) | {
-        "partner": None if trainer.partner is None else settings.partner
-    }
+    network = trainer.run()
+    provenance = described(dataset, settings) | {"partner": trainer.partner_name}
     model = Model(network, provenance, spotting=settings.spotting)
     model.save(out)
     return model

@@ -1,0 +1,137 @@
+"""What ten point labels of a person bring: leave-one-subject-out models before and after adaptation.
+
+python -m experiments.adaptation --data DIR [--data DIR] --runs RUNS [--seed 0]
+
+A subject takes part whose first videos, in order of name, hold ten expressions and whose others hold at least five.
+The video of the tenth is cut behind it; its rest belongs to neither part. A model is trained on all other subjects;
+its minimum scores are the nested choice of ``crossval``, made without the subject. It is adapted as ``train --from``
+does, to the first videos with nothing but ten points, and both judge the other videos under the strict protocol with
+the same minimum scores. ``halfway`` are weights halfway between the two. RUNS keeps the models, so that an
+interrupted run goes on. What is measured goes to ``experiments/results/adaptation.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from experiments.shipped.parts import blend
+from streamspot.datasets.recording import Dataset, Instance, Recording
+from streamspot.datasets.store import load
+from streamspot.evaluation.matching import Counts
+from streamspot.evaluation.results import count_subjects
+from streamspot.model.network import Network
+from streamspot.model.weights import Model
+from streamspot.spotting.settings import SpotSettings
+from streamspot.training.folds import Job, execute, keep, open_folder, plan
+from streamspot.training.loop import Trainer, predict
+from streamspot.training.method import NetworkMethod
+from streamspot.training.outcome import choose_decoders, decode_all
+from streamspot.training.settings import BEGUN, TrainSettings
+
+RESULT = Path(__file__).parent / "results" / "adaptation.json"
+
+LABELS = 10
+"""Expressions of which the adaptation sees one point each."""
+
+OTHERS = 5
+"""Expressions that a subject's other videos must hold at least."""
+
+
+def parted(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]] | None:
+    """Return a subject's first recordings, with ten points and nothing else, and the others; None if too few."""
+    left, first = LABELS, list[Recording]()
+    for place, one in enumerate(recordings):
+        order = sorted(one.instances, key=lambda i: i.stamp)
+        mine, rest = order[:left], order[left:]
+        left -= len(mine)
+        end = max((mine[-1].offset + rest[0].onset) // 2, mine[-1].stamp + 1) if rest else len(one.motion)
+        points = tuple(Instance(i.kind, i.stamp, i.stamp, i.stamp, i.stamp, bounded=False) for i in mine)
+        first.append(replace(one, motion=one.motion[:end], instances=points))
+        if not left:
+            others = list(recordings[place + 1 :])
+            return (first, others) if sum(len(o.instances) for o in others) >= OTHERS else None
+    return None
+
+
+def unadapted(dataset: Dataset, subject: str, settings: TrainSettings, place: Path) -> Path:
+    """Return the file of the model that never saw the subject, which is trained if need be."""
+    file = place / f"{subject}.safetensors"
+    if not file.exists():
+        seen = dataset.of([other for other in dataset.subjects if other != subject])
+        network = Trainer(seen, settings, layout=dataset.layout, name=subject).run()
+        Model(network, {}, spotting=settings.spotting).save(file)
+    return file
+
+
+def decoders(dataset: Dataset, settings: TrainSettings, place: Path) -> dict[str, SpotSettings]:
+    """Return every subject's decoder: the nested choice of ``crossval``."""
+    method = NetworkMethod()
+    job = Job(dataset, settings, method, open_folder(place, dataset, settings, method))
+    for fold in plan(dataset.subjects, settings):
+        if not fold.outer and not job.file(fold).exists():
+            keep(fold, job, execute(fold, job, lambda _: None))
+    return choose_decoders(job)
+
+
+def judged(network: Network, recordings: Sequence[Recording], decoder: SpotSettings) -> Counts:
+    """Return the counts of one subject's recordings, both kinds together."""
+    (counts,) = count_subjects(recordings, decode_all(predict(network, recordings), decoder)).values()
+    return sum(counts.values(), Counts())
+
+
+def difference(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+    """Return the mean difference of F1 over subjects and its 95 % interval: paired bootstrap over subjects."""
+    apart = np.array(after) - np.array(before)
+    drawn = np.random.default_rng(0).integers(0, len(apart), (10_000, len(apart)))
+    low, high = np.quantile(apart[drawn].mean(1), (0.025, 0.975))
+    return {"mean": round(float(apart.mean()), 3), "interval": [round(float(low), 3), round(float(high), 3)]}
+
+
+def main(
+    *,
+    data: Annotated[list[Path], typer.Option(help="Folder with features.npz and annotations.csv.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the models.")],
+    seed: Annotated[int, typer.Option(help="Seed of both trainings.")] = 0,
+) -> None:
+    """Measure, print and keep the figures."""
+    torch.set_num_threads(1)
+    settings = TrainSettings(seed=seed)
+    rows: list[dict[str, Any]] = []
+    for folder in data:
+        dataset = load(folder, seed=seed)
+        place = runs / f"{dataset.name}-seed{seed}"
+        place.mkdir(parents=True, exist_ok=True)
+        chosen = decoders(dataset, settings, place)
+        for subject in dataset.subjects:
+            if (parts := parted(dataset.of([subject]))) is None:
+                continue
+            first, others = parts
+            file = unadapted(dataset, subject, settings, place)
+            before = Model.load(file, device="cpu").network
+            begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)  # type: ignore[arg-type]
+            after = Trainer(first, begun, layout=dataset.layout).run()
+            networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
+            f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
+            rows.append({"dataset": dataset.name, "subject": subject, **f1})
+            print(json.dumps(rows[-1]), flush=True)
+    result: dict[str, Any] = {"seed": seed, "labels": LABELS, "rows": rows}
+    for name in [*sorted({row["dataset"] for row in rows}), "all"]:
+        mine = [row for row in rows if name in {row["dataset"], "all"}]
+        old = [row["before"] for row in mine]
+        result[name] = {"subjects": len(mine), "before": round(float(np.mean(old)), 3)} | {
+            way: difference(old, [row[way] for row in mine]) for way in ("after", "halfway")
+        }
+        print(name, json.dumps(result[name]))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
