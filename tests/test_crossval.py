@@ -177,7 +177,7 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
         ("epochs: 0", "epochs"),
         ("spotting: {threshold: 1}", "threshold"),
         ("[1, 2]", "no keys"),
-        ("a: [", "not valid YAML"),
+        ("a: [", "is not YAML"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused(tmp_path: Path, text: str, said: str) -> None:
