@@ -151,6 +151,14 @@ def crossval_command(
             console.print(f"{place / 'report.html'}")
     if len(data) > 1:
         _show_all(strict, console)
+    if not report:
+        console.print("for a page with curves: the same again with --report, nothing is trained again")
+    with_config = "" if config is None else f" --config {config}"
+    console.print(
+        f"train on everybody: streamspot train --data {data[0]}{with_config} --out mine.safetensors",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("evaluate")
@@ -191,6 +199,8 @@ def evaluate_command(
 
         write_evaluation(report, results, data, weights)
         console.print(f"{report}")
+    else:
+        console.print("with curves, as one page: add --report report.html")
 
 
 @app.command("calibrate")
