@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -67,12 +68,17 @@ def to_cloudevent(event: Event, *, node: str) -> CloudEvent:
     """Return the event as a CloudEvent of ``node``, the name of this machine or installation."""
     return CloudEvent(
         id=event.id,
-        source=f"streamspot/{topic_name(node)}/{topic_name(event.stream)}",
+        source=_source(node, event.stream),
         type=_TYPE.format(event.phase),
         subject=event.expression,
         time=event.decided_at.time,
         data=event,
     )
+
+
+@lru_cache(256)
+def _source(node: str, stream: str) -> str:
+    return f"streamspot/{topic_name(node)}/{topic_name(stream)}"
 
 
 def encode(event: Event, *, node: str) -> bytes:
