@@ -243,18 +243,13 @@ def _close(client: aiomqtt.Client) -> None:
 
 
 def _write_at_once(paho: Any) -> None:
-    """Send a packet in the next step of the loop; aiomqtt waits two more for the socket to say it is writable."""
-    loop, thread, wait = asyncio.get_running_loop(), threading.get_ident(), paho.on_socket_register_write
+    """Send a packet as soon as it is made; aiomqtt waits for the socket to say, in the loop, that it is writable."""
+    thread, wait = threading.get_ident(), paho.on_socket_register_write
 
     def register(client: Any, data: Any, sock: Any) -> None:
         if threading.get_ident() == thread:
-            loop.call_soon(write, client, data, sock)
-        else:
-            wait(client, data, sock)
-
-    def write(client: Any, data: Any, sock: Any) -> None:
-        with contextlib.suppress(OSError):  # shows again when the loop reads or writes
-            client.loop_write()
+            with contextlib.suppress(OSError):  # shows again when the loop reads or writes
+                client.loop_write()
         if client.want_write() and sock.fileno() >= 0:
             wait(client, data, sock)
 

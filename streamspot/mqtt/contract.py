@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from streamspot import __version__
 from streamspot.commands import COMMAND
-from streamspot.events import CONTENT_TYPE, CloudEvent
+from streamspot.events import CONTENT_TYPE, ENVELOPE
 from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload, Status
 from streamspot.mqtt.ros import FaceExpression, TrackedFaces
 
@@ -43,10 +43,10 @@ class _Published(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of an event as it is published, logged and journalled."""
-    schema = CloudEvent.model_json_schema(mode="serialization", schema_generator=_Published)
+    schema = ENVELOPE.json_schema(mode="serialization", schema_generator=_Published)
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
-        "$id": CloudEvent.model_fields["dataschema"].default,
+        "$id": schema["properties"]["dataschema"]["const"],
         **schema,
     }
 
@@ -76,7 +76,7 @@ _TOPICS = {
         "text/plain",
     ),
     "event": _Topic(
-        f"{_STREAM}/event", "One phase of one expression.", TypeAdapter(CloudEvent), content=CONTENT_TYPE
+        f"{_STREAM}/event", "One phase of one expression.", ENVELOPE, content=CONTENT_TYPE
     ),
     "state": _Topic(
         f"{_STREAM}/state",
