@@ -2,10 +2,11 @@
 
 Three soaks. Frames: a whole stream over a synthetic clip of that many frames. Ticks: network, spotter and events over
 an hour of recorded motion, the same again and again. For each: resident memory at the end of the first tenth and at
-the end, and the mean cost of a step in the first and in the last tenth. Sinks: for so many minutes ``streamspot run``
-over a synthetic clip at its own pace, as a process of its own, with every output (mosquitto, ROS, Home Assistant,
-recording, events, curve, both tables, avatar, metrics that are fetched every 5 s): the slope of its memory by least
-squares over the second half, and the fewest and most descriptors and threads there.
+the end, and the mean cost of a step in the first and in the last tenth. Sinks: ``streamspot run`` over ``--sources``
+synthetic clips of so many minutes at their own pace, as a process of its own, with every output (mosquitto, ROS, Home
+Assistant, recordings, events, curves, both tables, avatars, metrics that are fetched every 5 s): the slope of its
+memory by least squares over the second half, the fewest and most descriptors and threads there, and how many events
+each recording gives again, byte for byte.
 """
 
 from __future__ import annotations
@@ -117,11 +118,12 @@ def _endless(motions: list[RegionMotion], ticks: int) -> Iterator[RegionMotion]:
         yield RegionMotion(tick, tick / 30, tick, motion.displacement, motion.quality)
 
 
-def soak_sinks(minutes: float, port: int) -> None:
-    """Run a stream with every output; print how its memory, descriptors and threads went.
+def soak_sinks(minutes: float, sources: int, port: int) -> None:
+    """Run streams with every output; print how memory, descriptors and threads went, and what replays.
 
     Args:
-        minutes: How long.
+        minutes: How long the clips are.
+        sources: How many there are.
         port: The first of two that are free: the broker's and that of the metrics.
     """
     with ExitStack() as stack:
@@ -131,42 +133,53 @@ def soak_sinks(minutes: float, port: int) -> None:
             subprocess.Popen([mosquitto, "-p", str(port)], stderr=subprocess.DEVNULL)  # noqa: S603
         )
         stack.callback(broker.terminate)
-        files = {"record": "r.motion", "events": "e.jsonl", "intensity": "i.csv", "log": "l.csv"}
-        files |= {"expressions": "x.parquet", "journal": "journal"}
-        source = f"synthetic:seconds={minutes * 60:g},expressions={minutes * 10:.0f}"
-        command = [
-            "run",
-            "--source",
-            source,
-            "--speed",
-            "1",
-            "--broker",
-            f"mqtt://127.0.0.1:{port}",
-            "--no-ui",
-        ]
-        command += ["--ros", "--homeassistant", "--osc", "vmc://127.0.0.1:39540", "--metrics", str(port + 1)]
-        command += [word for flag, name in files.items() for word in (f"--{flag}", str(folder / name))]
-        run = stack.enter_context(
-            subprocess.Popen([sys.executable, "-m", "streamspot", *command], stdout=subprocess.DEVNULL)  # noqa: S603
-        )
+        files = {
+            "record": "{stream}.motion",
+            "events": "e.jsonl",
+            "intensity": "{stream}.csv",
+            "log": "l.csv",
+        }
+        files |= {"expressions": "x.parquet"}
+        clip = f"synthetic:seconds={minutes * 60:g},expressions={minutes * 10:.0f},seed="
+        settings = {
+            "source": [
+                {
+                    "source": f"{clip}{n}",
+                    "name": {"stream": f"s{n}"},
+                    "output": {"osc": f"vmc://127.0.0.1:{39540 + n}"},
+                }
+                for n in range(sources)
+            ],
+            "capture": {"speed": 1},
+            "mqtt": {
+                "broker": f"mqtt://127.0.0.1:{port}",
+                "ros": True,
+                "homeassistant": True,
+                "journal": str(folder / "journal"),
+            },
+            "output": {"metrics": port + 1} | {name: str(folder / file) for name, file in files.items()},
+        }
+        (folder / "soak.yaml").write_text(json.dumps(settings))  # YAML holds JSON
+        run = stack.enter_context(_streamspot("--config", str(folder / "soak.yaml")))
         stack.callback(run.terminate)
         process, began, rows = psutil.Process(run.pid), time.monotonic(), []
         while time.sleep(5) is None and run.poll() is None:
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/metrics") as answer:
                 answer.read()
-            memory = process.memory_info().rss / 1e6
-            row = (time.monotonic() - began) / 3600, memory, process.num_fds(), process.num_threads()
-            rows.append(row)
+            with suppress(psutil.Error):  # it has just ended
+                memory = process.memory_info().rss / 1e6
+                row = (time.monotonic() - began) / 3600, memory, process.num_fds(), process.num_threads()
+                rows.append(row)
             if len(rows) % 12 == 0:
                 print(
                     f"{60 * row[0]:.1f} min: {memory:.2f} MB, {row[2]} descriptors, {row[3]} threads",
                     flush=True,
                 )
-            if row[0] * 60 > minutes - 0.5:  # before it ends
-                break
-    hours, memory, *counts = np.array([row for row in rows if row[0] * 120 > minutes]).T
+        replayed = {f"s{n}": _replays(folder, f"s{n}") for n in range(sources)}
+    hours, memory, *counts = np.array(rows[len(rows) // 2 : -6]).T  # without the half minute of the end
     figures = {
-        "minutes": minutes,
+        "sources": sources,
+        "minutes": round(60 * rows[-1][0], 1),
         "memory_mb": round(float(memory.mean()), 1),
         "slope_mb_per_hour": round(float(np.polyfit(hours, memory, 1)[0]), 3),
     }
@@ -174,7 +187,29 @@ def soak_sinks(minutes: float, port: int) -> None:
         name: [int(count.min()), int(count.max())]
         for name, count in zip(("descriptors", "threads"), counts, strict=True)
     }
-    print("sinks", json.dumps(figures), flush=True)
+    print("sinks", json.dumps(figures | {"events_that_replay": replayed}), flush=True)
+
+
+def _streamspot(*words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "streamspot", "run", "--no-ui", *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
+def _replays(folder: Path, stream: str) -> int:
+    """Return how many events a replay gives, 0 if they are not the bytes of the run but for its id."""
+    again = folder / f"{stream}.jsonl"
+    words = ("--source", str(folder / f"{stream}.motion"), "--stream", stream, "--events", str(again))
+    with _streamspot(*words) as replay:
+        replay.wait()
+    first, second = (
+        [
+            line.replace(json.loads(line)["data"]["run"].encode(), b"")
+            for line in path.read_bytes().splitlines()
+            if json.loads(line)["data"]["stream"] == stream
+        ]
+        for path in (folder / "e.jsonl", again)
+    )
+    return len(first) if first == second else 0
 
 
 def main() -> None:
@@ -183,13 +218,14 @@ def main() -> None:
     parser.add_argument("--ticks", type=int, default=108_000, help="an hour by default")
     parser.add_argument("--frames", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--sources", type=int, default=1)
     parser.add_argument(
         "--port", type=int, default=18833, help="of the broker; the next is that of the metrics"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.minutes:
-        soak_sinks(options.minutes, options.port)
+        soak_sinks(options.minutes, options.sources, options.port)
     if options.frames or options.ticks:
         measured = soak_frames("synthetic:seconds=20")  # warms up, and gives the motion
     if options.frames:

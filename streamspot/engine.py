@@ -93,8 +93,8 @@ class Engine:
                 return run, item
             self._going -= 1
             self._failure = self._failure or item
-            if item is not None and self._going:
-                return run, run.saying(f"{run.name} has ended: {item}")
+            if self._going:
+                return run, run.last(item)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

@@ -142,6 +142,12 @@ class StreamRun:
         """Return an update in which nothing is new but a sentence for the user."""
         return replace(self._last, messages=(message,))
 
+    def last(self, failure: BaseException | None) -> Update:
+        """Return the update that tells others than a consumer of this stream alone that it is over, and why."""
+        if failure is None:
+            return replace(self._last, status="stopped")
+        return replace(self.saying(f"{self.name} has ended: {failure}"), status="offline")
+
     def taken(self) -> None:
         """Note that the consumer has taken an update."""
         self._room.release()

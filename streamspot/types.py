@@ -19,6 +19,8 @@ Kind = Literal["macro", "micro"]
 Mark = Literal["macro", "micro", "unsure"]
 """What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
 State = Literal["neutral", "macro", "micro"]
+Status = Literal["online", "stopped", "offline"]
+"""Of a node or a stream: it runs, has ended, or has failed; the broker says the last of a node that vanishes."""
 Trouble = Literal["small", "outside", "turned", "dark", "seldom", "unclear"]
 """What stands in the way of judging a face: its eyes are under 32 pixels apart, part of it is out of the picture, it
 is turned away, it is dark, few frames show it, or what moves is no head (something covers it, or blur)."""
@@ -328,6 +330,7 @@ class Update:
         messages: Troubles, in plain words.
         controls: The settings in force.
         no_picture_since: When the newest picture came, while a live source is lost; else None.
+        status: Whether the stream goes on; told where others do.
     """
 
     session: Session | None = None
@@ -340,3 +343,4 @@ class Update:
     messages: tuple[str, ...] = ()
     controls: Controls = Controls()
     no_picture_since: datetime | None = None
+    status: Status = "online"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -143,6 +144,39 @@ async def test_one_connection_and_one_journal_serve_all(recordings: list[Path], 
         assert numbers == list(range(len(numbers))) != []
         assert f"{base}/state" in said
         assert f"{base}/stats" in said
+
+
+async def test_a_stream_that_is_over_says_so_while_others_go_on(recordings: list[Path], tmp_path: Path):
+    """Its retained status is ``offline`` where it failed and ``stopped`` where it ended, at once and to the end."""
+    delivery = Delivery()
+    with Mosquitto(tmp_path) as broker:
+        flags = {"broker": broker.url, "node": "n", "journal": tmp_path / "j"}
+        failed = StreamRun(load_settings({"stream": "failed", **flags}), _Faulty("failed", _unplugged))
+        ended = StreamRun(load_settings({"source": str(recordings[0]), "stream": "ended", **flags}))
+        going = StreamRun(
+            load_settings({"source": str(recordings[1]), "stream": "going", "speed": 0.1, **flags})
+        )
+        runs = [failed, ended, going]
+
+        async def statuses() -> dict[str, bytes]:
+            async with overhear(broker.url, "streamspot/n/+/status") as heard, asyncio.timeout(5):
+                items = [await heard.get() for _ in runs]
+            assert all(retained for *_, retained in items)
+            return {topic.split("/")[2]: payload for topic, payload, _ in items}
+
+        async with Outputs(runs, delivery) as outputs, Engine(runs) as engine:
+            await until(lambda: delivery.state == "online")
+            over: set[str] = set()
+            async for run, update in engine:
+                await outputs.take(run, update)
+                if update.status != "online":
+                    over.add(run.name)
+                if over == {"failed", "ended"}:
+                    await asyncio.sleep(0.5)  # five times what status may take
+                    assert await statuses() == {"failed": b"offline", "ended": b"stopped", "going": b"online"}
+                    break
+            assert not going.stats.finished
+        assert await statuses() == {"failed": b"offline", "ended": b"stopped", "going": b"stopped"}
 
 
 def test_the_curve_of_a_recording_tells_its_faces_apart(tmp_path: Path):

@@ -170,13 +170,13 @@ def test_the_state_of_a_stream_never_grows():
     """After hours of drift the state has the size it had, and later minutes equal a fresh stream's."""
     model = make(ModelConfig(width=8, dilations=(1, 2, 4), layout="paper10"))
     state = model.new_state(1)
-    sizes = [(part.shape, part.dtype) for part in (state.motion, state.memory, state.history)]
+    sizes = [(part.shape, part.dtype) for part in state.parts()]
     drift = np.full((1, 10, 2), 0.01, np.float32)
     for _ in range(2000):
         model.step(drift, state)
     state.ticks += 2 * 60 * 60 * 30  # two hours; the rings of 16, 2, 4 and 8 ticks are where they were
-    assert sizes == [(part.shape, part.dtype) for part in (state.motion, state.memory, state.history)]
-    assert np.abs(state.memory).max() < 0.01 * 20 * 8 * 30 * 1.01
+    assert sizes == [(part.shape, part.dtype) for part in state.parts()]
+    assert np.abs(state.recent[:, 16:]).max() < 0.01 * 20 * 8 * 30 * 1.01
     motion = noise((1, 2200, 10, 2), 5)
     fresh = model.new_state(1)
     old_last = [model.step(motion[:, t], state) for t in range(2200)][-60:]

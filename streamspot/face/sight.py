@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.face.align import EYE_CORNERS
 from streamspot.types import Face, Frame, Trouble
 
 SMALLEST_EYES = 32.0
@@ -37,8 +38,7 @@ _SECOND = 1.0
 _SETTLED = 0.5
 """Seconds for which a trouble must last to be told, and be gone to be taken back."""
 
-_EYE_LEFT, _EYE_RIGHT = [33, 133], [362, 263]
-_FOREHEAD, _CHIN = 10, 152
+_CHIN_FOREHEAD = [152, 10]
 
 
 class Sight:
@@ -81,30 +81,32 @@ class Sight:
 
     def _hindered(self, image: NDArray[np.uint8], marks: NDArray[np.float32]) -> Trouble | None:
         """Return the first trouble with a face that was found."""
-        eyes = marks[_EYE_RIGHT].mean(0) - marks[_EYE_LEFT].mean(0)
-        inside = ((marks[:, :2] >= 0) & (marks[:, :2] < image.shape[1::-1])).all(1).mean()
-        across = eyes / np.array([1, 1, _DEEP], np.float32)
-        turned = max(_degrees(across), _degrees(marks[_CHIN] - marks[_FOREHEAD]))
+        height, width = image.shape[:2]
+        x, y, _ = marks.T.copy()  # what is reduced along memory takes a tenth of the time
+        inside = ((x >= 0) & (y >= 0) & (x < width) & (y < height)).mean()
+        a, b, c, d = marks[EYE_CORNERS].tolist()
+        across = [(c[n] + d[n] - a[n] - b[n]) / 2 for n in range(3)]
+        down = np.subtract(*marks[_CHIN_FOREHEAD]).tolist()
+        turned = max(_degrees(across[0], across[1], across[2] / _DEEP), _degrees(*down))
         found: tuple[tuple[Trouble, bool], ...] = (
-            ("small", math.hypot(eyes[0], eyes[1]) < SMALLEST_EYES),
+            ("small", math.hypot(across[0], across[1]) < SMALLEST_EYES),
             ("outside", inside < 1.0 - _OUTSIDE),
             ("turned", turned > _TURNED),
-            ("dark", _brightness(image, marks) < _DARK),
+            ("dark", _brightness(image, x, y) < _DARK),
             ("unclear", self._quality < _UNCLEAR),
         )
         return next((trouble for trouble, there in found if there), None)
 
 
-def _degrees(direction: NDArray[np.float32]) -> float:
-    """Return by how much a direction, x, y and depth, leaves the plane of the picture."""
-    x, y, depth = (float(value) for value in direction)
+def _degrees(x: float, y: float, depth: float) -> float:
+    """Return by how much a direction leaves the plane of the picture."""
     return math.degrees(math.atan2(abs(depth), math.hypot(x, y)))
 
 
-def _brightness(image: NDArray[np.uint8], marks: NDArray[np.float32]) -> float:
-    """Return the mean grey level of a face."""
-    left, top = np.maximum(marks[:, :2].min(0), 0).astype(int)
-    right, bottom = marks[:, :2].max(0).astype(int) + 1
+def _brightness(image: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+    """Return the mean grey level of the box round a face's landmarks."""
+    left, top = max(int(x.min()), 0), max(int(y.min()), 0)
+    right, bottom = int(x.max()) + 1, int(y.max()) + 1
     step = max(1, (right - left) // 16)
     patch = image[top:bottom:step, left:right:step]
     return float(patch.mean()) if patch.size else 0.0

@@ -65,14 +65,20 @@ class _NumPy:
     @staticmethod
     def product(rows: Array, weights: Array, plus: Array) -> Array:
         """Return (…, S, K) times (…, K, N) plus a sum, each row by itself: larger products round by their size."""
-        out = np.matmul(rows[..., None, :], weights[..., None, :, :])[..., 0, :]
+        if rows.shape[-2] == 1:
+            out = np.matmul(rows, weights)
+        else:
+            out = np.matmul(rows[..., None, :], weights[..., None, :, :])[..., 0, :]
         out += plus
         return out
 
     @staticmethod
     def silu(values: Array) -> Array:
-        values /= 1.0 + np.exp(-values)
-        return values
+        values *= np.float32(0.5)
+        out = np.tanh(values)  # an exponential would overflow
+        out *= values
+        out += values
+        return out
 
 
 class _Torch:
@@ -108,26 +114,25 @@ class CausalState:
 
     Attributes:
         ticks: (S,) int64, steps taken.
-        motion: (S, 16, 2R), ring of the last displacements.
-        memory: (S, M, 2R), leaky integrals.
+        recent: (S, 16 + M, 2R), ring of the last displacements, then the leaky integrals.
         history: (S, H, D), rings of all convolutions' past inputs, one after the other.
     """
 
     ticks: Array
-    motion: Array
-    memory: Array
+    recent: Array
     history: Array
 
     def parts(self) -> list[Array]:
         """Return its arrays, whose first axis are the streams."""
-        return [self.ticks, self.motion, self.memory, self.history]
+        return [self.ticks, self.recent, self.history]
 
 
 class CausalStep:
     """One tick of a network with a ``CausalEncoder``: what its ``forward`` computes for whole recordings.
 
-    A convolution of dilation d keeps its last 2d inputs in a ring. Where several networks are joined side by side
-    (``join``), the weights from one to another are 0, and the step leaves them out.
+    A convolution of dilation d keeps its last 2d inputs in a ring. What it takes of them and of the present tick lies
+    in one row, so that a layer is two products. Where several networks are joined side by side (``join``), the
+    weights from one to another are 0, and the step leaves them out.
 
     Args:
         network: The weights, which have to stay as they are.
@@ -143,10 +148,11 @@ class CausalStep:
         matrices = [part.detach().cpu() for part in (encoder.now, encoder.mix, far, near)]
         self._members = count = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in matrices))
         now, mix, far, near = (_blocks(part, count) for part in matrices)
-        self._now, self._mix = how.array(now), how.array(mix)  # (L, members, d, d)
-        self._past = how.array(torch.cat((far, near), 2))  # (L, members, 2d, d)
+        self._taken = how.array(torch.cat((far, near, now), 2))  # (L, members, 3d, d)
+        self._mix = how.array(mix)  # (L, members, d, d)
         self._bias = how.array(encoder.bias.detach().view(self._layers, count, 1, -1))
-        self._seen = how.array(torch.cat((encoder.window_kernel(), encoder.integrals)).detach())
+        # in memory each column of these two is one piece: BLAS takes long sums, and few of them, faster so
+        self._seen = how.array(torch.cat((encoder.window_kernel(), encoder.integrals)).detach().T).T
         self._offset = how.array(encoder.offset.detach())
         self._decay = how.array(encoder.decay[:, None])
         self._intermediate = how.array(network.intermediate.weight.detach().T)
@@ -158,7 +164,7 @@ class CausalStep:
             network.intensity.weight[0],
             network.classes.weight.T,
         )
-        self._heads = how.array(heads.detach())
+        self._heads = how.array(heads.detach().T).T
         self._heads_bias = how.array(torch.cat((network.intensity.bias, network.classes.bias)).detach())
 
         sizes = torch.tensor([2 * d for d in config.dilations])
@@ -168,19 +174,19 @@ class CausalStep:
         position = torch.arange(self._period)[:, None]
         oldest = starts + position % sizes
         middle = starts + (position + sizes // 2) % sizes
-        reads = torch.stack((oldest, middle), -1).permute(1, 0, 2)[:, None]  # (L, 1, period, 2)
-        member = torch.arange(count)[:, None, None]
-        reads = (reads * count + member).permute(2, 0, 1, 3)  # rows of d, (period, L, members, 2)
+        reads = torch.stack((oldest, middle, middle), -1).permute(1, 0, 2)[:, None]  # (L, 1, period, 3)
+        reads = reads * count + torch.arange(count)[:, None, None]  # rows of d, (L, members, period, 3)
         self._reads = how.array(reads)
-        self._latest = how.array((position + 1 + torch.arange(self._taps)) % self._taps)
+        latest = (position + 1 + torch.arange(self._taps)) % self._taps
+        integrals = torch.arange(self._taps, self._taps + len(encoder.decay)).expand(self._period, -1)
+        self._recent = how.array(torch.cat((latest, integrals), 1))  # (period, 16 + M)
 
     def new_state(self, streams: int) -> CausalState:
         """Return the state of so many streams that have seen nothing."""
         zeros = self._how.zeros
         return CausalState(
             self._how.array(torch.zeros(streams, dtype=torch.int64)),
-            zeros(streams, self._taps, self._inputs),
-            zeros(streams, len(self._decay), self._inputs),
+            zeros(streams, self._taps + len(self._decay), self._inputs),
             zeros(streams, self._rows, self._width),
         )
 
@@ -189,36 +195,34 @@ class CausalStep:
         how, xp = self._how, self._how.library
         count, members, layers = len(rows), self._members, self._layers
         ticks = state.ticks[rows]
-        place = rows * self._taps
-        slot, position = ticks % self._taps, ticks % self._period
-        ring = state.motion.reshape(-1, self._inputs)
-        ring[place + slot] = motion
-        window = how.take(ring, place[:, None] + self._latest[slot]).reshape(count, -1)
-        memory = how.take(state.memory, rows) * self._decay
+        position = ticks % self._period
+        recent = state.recent.reshape(-1, self._inputs)
+        places = how.take(self._recent, position) + (rows * self._recent.shape[1])[:, None]  # (S, 16 + M)
+        integrals = places[:, self._taps :]
+        memory = how.take(recent, integrals) * self._decay
         memory[:, :-1] += motion[:, None]
         memory[:, -1] += abs(motion)
-        state.memory[rows] = memory
-        seen = xp.concatenate((window, memory.reshape(count, -1)), 1)
+        recent[integrals] = memory
+        recent[places[:, self._taps - 1]] = motion
+        seen = how.take(recent, places).reshape(count, -1)
         hidden = xp.arcsinh(how.product(seen, self._seen, self._offset))
         hidden = hidden.reshape(count, members, -1).swapaxes(0, 1)  # (members, S, d)
 
         history = state.history.reshape(-1, self._width // members)
-        index = how.take(self._reads, position) + (rows * (self._rows * members))[:, None, None, None]
-        index = xp.moveaxis(index, 0, 2)  # (L, members, S, 2)
-        taps = how.take(history, index).reshape(layers, members, count, -1)  # (L, members, S, 2d)
-        past = how.product(taps, self._past, self._bias)
-        inputs = []
-        for before, now, mix in zip(past, self._now, self._mix, strict=True):
-            inputs.append(hidden)
-            hidden = how.product(how.silu(how.product(hidden, now, before)), mix, hidden)
-        history[index[..., 0]] = xp.stack(inputs)
+        index = self._reads[:, :, position] + (rows * (self._rows * members))[:, None]  # (L, members, S, 3)
+        taps = how.take(history, index)  # (L, members, S, 3, d): two of the past, the third is now
+        now, flat = taps[..., 2, :], taps.reshape(layers, members, count, -1)
+        for layer, (taken, bias, mix) in enumerate(zip(self._taken, self._bias, self._mix, strict=True)):
+            now[layer] = hidden
+            hidden = how.product(how.silu(how.product(flat[layer], taken, bias)), mix, hidden)
+        history[index[..., 0]] = now
         state.ticks[rows] = ticks + 1
 
         hidden = hidden.swapaxes(0, 1).reshape(count, -1)
         between = how.product(hidden, self._intermediate, self._intermediate_bias)
         between = xp.maximum(between, 0.2 * between)
         logits = how.product(xp.concatenate((hidden, between), 1), self._heads, self._heads_bias)
-        return 1.0 / (1.0 + xp.exp(-logits))
+        return 0.5 * xp.tanh(0.5 * logits) + 0.5
 
 
 class WindowStep:

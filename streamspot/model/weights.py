@@ -193,7 +193,6 @@ class Model:
         state: State = self._step.new_state(streams)
         return state
 
-    @torch.no_grad()
     def step(
         self, motion: NDArray[np.float32], state: Any, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float32]:
@@ -223,10 +222,10 @@ class Model:
         if not math.isfinite(scaled.sum()):
             scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
         if isinstance(self._step, CausalStep):
-            with np.errstate(over="ignore"):  # the exponential in a sigmoid that is 0
-                return np.asarray(self._step(scaled, rows, state))
-        moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
-        return np.asarray(self._step(moved, places, state).cpu())
+            return np.asarray(self._step(scaled, rows, state))
+        with torch.no_grad():
+            moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
+            return np.asarray(self._step(moved, places, state).cpu())
 
 
 def _config(path: Path, text: str) -> ModelConfig:

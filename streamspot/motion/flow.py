@@ -63,6 +63,7 @@ def _lucas_kanade(before: Picture, after: Picture, points: Points) -> Points:
         winSize=(_WINDOW, _WINDOW),
         maxLevel=1,
         criteria=_CRITERIA,
+        flags=cv2.OPTFLOW_LK_GET_MIN_EIGENVALS,  # else the patches are compared once more, for what nobody reads
         minEigThreshold=_FAINTEST,
     )
     return np.where(found == 1, end - start, np.float32(np.nan))

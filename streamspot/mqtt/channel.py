@@ -51,6 +51,7 @@ class Channel:
         self._bridges = bridges
         self._last = Update(controls=controls)
         self._published: object = None  # what was last published on ``state``
+        self._announced = b""  # and on ``status``
         self._curve: deque[tuple[int, Score]] = deque(maxlen=_CURVE)
         self._errors: deque[str] = deque(maxlen=20)
         self._base = ""
@@ -62,6 +63,11 @@ class Channel:
     def topic(self, name: str) -> str:
         """Return one of its topics."""
         return f"{self._base}/{name}"
+
+    @property
+    def status(self) -> bytes:
+        """What its ``status`` says now."""
+        return self._last.status.encode()
 
     def take(self, update: Update) -> None:
         """Take an update; its events are for others."""
@@ -93,16 +99,18 @@ class Channel:
         await self._publish_state(connection)
         for bridge in self._bridges:
             self.messages.extendleft(bridge.announce())
-        await connection.publish(self.topic("status"), b"online", retain=True, kind=TEXT)
+        await self._publish_status(connection)
 
     async def farewell(self, connection: Connection) -> None:
-        """Announce a clean end."""
-        self._last = replace(self._last, faces={})
+        """Announce a clean end, unless it failed before."""
+        self._last = replace(
+            self._last, faces={}, status="stopped" if self._last.status == "online" else self._last.status
+        )
         await self._publish_state(connection)
-        await connection.publish(self.topic("status"), b"stopped", retain=True, kind=TEXT)
+        await self._publish_status(connection)
 
     async def report(self, connection: Connection, *, due: bool) -> None:
-        """Publish the curve, the state if it has changed or is due again, and errors."""
+        """Publish the curve, the state if it has changed or is due again, errors, and that the stream is over."""
         while self._curve:
             part = [self._curve.popleft() for _ in range(min(len(self._curve), payloads.TICKS))]
             payload = payloads.intensity(part)
@@ -113,11 +121,17 @@ class Channel:
             message = payloads.error(self._errors[0])
             await connection.publish(self.topic("error"), message, kind=JSON)
             self._errors.popleft()
+        if self.status != self._announced:
+            await self._publish_status(connection)
 
     async def publish_stats(self, connection: Connection, delivery: Delivery) -> None:
         """Publish what the stream measures of itself."""
         payload = payloads.stats(self._measured, delivery)
         await connection.publish(self.topic("stats"), payload, kind=JSON, expiry=60)
+
+    async def _publish_status(self, connection: Connection) -> None:
+        self._announced = self.status
+        await connection.publish(self.topic("status"), self._announced, retain=True, kind=TEXT)
 
     async def _publish_state(self, connection: Connection) -> None:
         self._published = payloads.state_key(self._last)

@@ -19,8 +19,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from streamspot import __version__
 from streamspot.commands import COMMAND
 from streamspot.events import CONTENT_TYPE, ENVELOPE
-from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload, Status
+from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload
 from streamspot.mqtt.ros import FaceExpression, TrackedFaces
+from streamspot.types import Status
 
 
 class _Published(GenerateJsonSchema):
@@ -69,7 +70,7 @@ _TOPICS = {
     ),
     "streamStatus": _Topic(
         f"{_STREAM}/status",
-        "Whether the stream runs; valid while the node is online.",
+        "Whether the stream runs; stopped has ended, offline has failed; valid while the node is online.",
         _STATUS,
         1,
         True,

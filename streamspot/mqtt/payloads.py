@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,9 +16,6 @@ from streamspot.credentials import redacted
 from streamspot.events import dumps
 from streamspot.stats import Delivery, Latency, Stats
 from streamspot.types import FaceState, Score, State, Trouble, Update
-
-Status = Literal["online", "stopped", "offline"]
-"""Of a node or a stream; the broker publishes ``offline`` when we vanish."""
 
 TICKS = 60
 """Of the curve, in one message at most: fewer numbers than a face has landmarks."""

@@ -81,7 +81,7 @@ class Publisher:
         delivery.address = broker.address
         self._births = 0
         self._shared = False
-        self._forged: set[str] = set()  # topics of ours on which somebody said that we are not online
+        self._forged: set[str] = set()  # topics of ours on which somebody said what is not so
         self._drain = drain
         self._left = left
         self._queued = asyncio.Event()
@@ -227,13 +227,18 @@ class Publisher:
         async for message in connection.client.messages:
             topic, payload = str(message.topic), message.payload
             if topic.endswith("/status"):
-                if not message.retain and payload != b"online":
+                if not message.retain and payload != self._status(topic):
                     self._forged.add(topic)
                 elif message.retain and payload == b"online" and topic == f"{self._base}/status":
                     self._warn_of_another()
             elif topic in commanded and not message.retain and payload:
                 # a retained command was meant for another time, and an empty one deletes that
                 commanded[topic].obey(payload)
+
+    def _status(self, topic: str) -> bytes:
+        """Return what a topic of ours, the node's or a stream's, has to say."""
+        said = (one.status for one in self._channels.values() if one.topic("status") == topic)
+        return next(said, b"online")
 
     def _warn_of_another(self) -> None:
         """Say, once, that the node was online before our first birth; later we may hear ourselves."""
@@ -255,7 +260,8 @@ class Publisher:
             for channel in channels:
                 await channel.report(connection, due=due)
             while self._forged:  # by another process of the node, its will, or anybody
-                await connection.publish(self._forged.pop(), b"online", retain=True, kind=TEXT)
+                topic = self._forged.pop()
+                await connection.publish(topic, self._status(topic), retain=True, kind=TEXT)
             if due:
                 published = time.monotonic()
                 for channel in channels:
