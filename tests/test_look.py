@@ -108,8 +108,8 @@ def test_several_streams_stand_on_one_screen_each_with_its_name():
 def test_the_page_of_keys_names_every_key():
     """The question mark shows what each key does, on a small terminal too."""
     _, views = running(ticks=20)
-    page = text_of(views, 80, 24, look=moved(Look(), "?", views.shown()))
-    assert [key for key in KEYS if f"  {key} " not in page] == []
+    page = text_of(views, 60, 18, look=moved(Look(), "?", views.shown()))
+    assert [key for key, does in KEYS.items() if f"  {key:<11}{does} " not in page] == []
 
 
 def test_the_page_of_events_shows_more_of_them():

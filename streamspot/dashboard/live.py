@@ -229,6 +229,7 @@ class Dashboard:
     def _leave(self) -> None:
         console = self._quiet.console
         self._hide()
+        self._look = replace(self._look, page="graphs")
         width, height = terminal_size(console)
         output: list[Segment] = []
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):

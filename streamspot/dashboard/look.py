@@ -16,11 +16,11 @@ ZOOMS = (6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 KEYS = {
     "q": "end the run",
-    "space": "pause and go on; a file waits, a camera lets go",
-    "+ -": "more or less sensitive; the marks show what that makes of the last minute",
-    "m u x": "label what was just seen: macro, micro, unsure",
+    "space": "pause or go on; a camera is let go meanwhile",
+    "+ -": "sensitivity, tried on the last minute",
+    "m u x": "label what you saw: macro, micro, unsure",
     "backspace": "take the last label back",
-    "left right": "back and forth in the last ten minutes; home: now",
+    "left right": "through the last ten minutes; home: now",
     "[ ]": "zoom in and out",
     "tab": "one face alone, the next one, all",
     "e": "all events, or the graphs",
