@@ -40,7 +40,7 @@ def event_lines(events: Sequence[Event], width: int, height: int) -> list[Line]:
     if len({event.stream for event in events}) < 2:
         del columns["stream"]
     alone = len({event.face for event in events}) < 2
-    for name in ("moved", *["face"] * alone, "peak", "decided", "lasted", "face", "stream"):
+    for name in (*["face"] * alone, "moved", "peak", "decided", "lasted", "face", "stream"):
         if sum(columns.values()) + len(columns) + 1 > width:
             columns.pop(name, None)
     spare = width - sum(columns.values()) - len(columns) - 1
