@@ -73,8 +73,8 @@ def moved(look: Look, key: str, shown: Shown) -> Look:
     return look
 
 
-def command(key: str, shown: Shown, stream: str) -> Command | None:
-    """Return what a key asks of a stream, None if nothing."""
+def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Command | None:
+    """Return what a key asks of a stream, None if nothing; a label is for the face that is shown alone, if any."""
     controls = next(one.controls for one in shown.streams if one.stats.stream == stream)
     match key:
         case " ":
@@ -84,14 +84,14 @@ def command(key: str, shown: Shown, stream: str) -> Command | None:
             return Sensitivity(min(max(round(wanted / _STEP) / round(1 / _STEP), 0.0), 1.0))
         case "backspace":
             return Undo()
-    return Label(_LABELS[key]) if key in _LABELS else None
+    return Label(_LABELS[key], face) if key in _LABELS else None
 
 
 def done(asked: Command) -> str:
     """Return in a few words what a command has done."""
     match asked:
-        case Label(value):
-            return f"labelled: {value}"
+        case Label(value, face):
+            return f"labelled: {value}" if face is None else f"labelled: {value}, face {face}"
         case Sensitivity(value):
             return f"sensitivity {value:.2f}"
         case Undo():

@@ -150,6 +150,17 @@ def is_recording(path: Path) -> bool:
         return False
 
 
+def several_at_once(path: Path) -> bool:
+    """Tell whether a recording holds several faces in one tick.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    seen: dict[int, int] = {}
+    ticks = (one for one in MotionRecording(path).read() if isinstance(one, FaceMotion))
+    return any(seen.setdefault(one.motion.tick, one.face) != one.face for one in ticks)
+
+
 class MotionRecording(Source):
     """A source that yields the recorded motion of faces instead of pictures.
 
