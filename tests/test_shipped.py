@@ -10,6 +10,7 @@ from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Recipe, make_weights
+from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig
 from streamspot.motion.regions import layout
@@ -55,6 +56,15 @@ def test_an_expression_that_nothing_shows_is_not_judged():
     judged = replace(example, motion=example.motion * 0).without_unseen(0.02).targets[:, 3]
     assert not judged[one.instances[0].onset : one.instances[0].offset].any()
     assert (judged[example.targets[:, 0] == 0] > 0).any()
+
+
+def test_what_a_moving_head_leaves_is_not_of_the_face():
+    """Brows and mouth go as one rigid body, in at most four ways at once; other regions know nothing of it."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        position = turned(rng, np.zeros((480, 17, 2), np.float32)).cumsum(0)
+        assert not position[:, 10:].any()
+        assert np.linalg.matrix_rank(position[:, :10].reshape(480, 20), tol=1e-3) <= 4
 
 
 def test_muscles_move_on_one_side_or_both():

@@ -20,6 +20,7 @@ import torch
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
 from experiments.shipped.parts import blend, split
+from experiments.shipped.turned import turned
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout, mirror
@@ -44,8 +45,22 @@ SCENARIO = Scenario(
 KEPT = 0.1
 """Share of what networks were, in the mean with what they are when they have gone on learning."""
 
-measured_flow = partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014))
-"""For what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
+TURNED = 0.6
+"""Share of the recordings by flow alone whose heads are not still."""
+UNSEEN = 0.006
+"""Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
+
+_simulated = (
+    flow_alone,
+    partial(flow_alone, shrink=-0.9, spread=0.35, drift=(0.0002, 0.0007), jitter=(0.0002, 0.0007)),
+)
+"""For simulated motion: lively faces, and those who sit still before a screen and hardly move in an expression, as in
+CAS(ME)² and SAMM-LV."""
+_measured = (
+    partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014)),
+    partial(flow_alone, shrink=-1.0, spread=0.35, drift=(0.0002, 0.0006), jitter=(0.0001, 0.0005)),
+)
+"""The same for what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,48 +99,44 @@ class Pool:
     Attributes:
         examples: As a stream measures them, or as they are simulated.
         flow: Those that are made to look like recordings by flow alone.
-        alone: Makes motion look so.
+        alone: Ways to make motion look so, each as likely.
         share: How many of them a step takes.
-        unseen: Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged.
     """
 
     examples: Sequence[Example]
     flow: Sequence[Example]
-    alone: Callable[[Rng, Array], Array]
+    alone: Sequence[Callable[..., Array]]
     share: int
-    unseen: float = 0.0
 
     def draw(self, rng: Rng, across: Sequence[int]) -> list[Example]:
         """Draw a step's share, varied; three in ten look like recordings by flow alone."""
         return [self._one(rng, across) for _ in range(self.share)]
 
     def _one(self, rng: Rng, across: Sequence[int]) -> Example:
-        pool, by_flow = self.examples, rng.random() < FLOW_ALONE_SHARE
-        if by_flow:
-            pool = self.flow
-        one = vary(rng, pool[rng.integers(len(pool))], across, flow_alone_share=0.0)
-        if not by_flow:
-            return one
-        one = replace(one, motion=self.alone(rng, one.motion).astype(np.float32))
-        return one.without_unseen(self.unseen) if self.unseen else one
+        if rng.random() >= FLOW_ALONE_SHARE:
+            return vary(rng, self.examples[rng.integers(len(self.examples))], across, flow_alone_share=0.0)
+        one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
+        motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
+        if rng.random() < TURNED:
+            motion = turned(rng, motion)
+        return replace(one, motion=motion.astype(np.float32)).without_unseen(UNSEEN)
 
 
 def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
     """Return the pool of simulated recordings, and that of rendered actors where there are any.
 
-    Half of the simulated recordings show any muscles. The other half, which show action units that are known to act
-    together, are those that look like recordings by flow alone: a single muscle is lost in what flow does wrong.
+    Half of the simulated recordings show any muscles, the other half action units that are known to act together.
     """
     seeds = [recipe.seed * 100_000 + number for number in range(recipe.recordings)]
     free, known = (
         [Example.of(simulate(s, recipe.ticks, layout=layout, scenario=scenario), recipe.ticks) for s in mine]
         for mine, scenario in ((seeds[::2], SCENARIO), (seeds[1::2], None))
     )
-    pools = [Pool(free, known, flow_alone, recipe.batch)]
+    pools = [Pool(free, free + known, _simulated, recipe.batch)]
     if acted:
         examples = [Example.of(one, recipe.ticks) for one in acted]
         flow = [Example.of(replace(one, motion=one.flow), recipe.ticks) for one in acted]
-        pools.append(Pool(examples, flow, measured_flow, recipe.acted, unseen=0.012))
+        pools.append(Pool(examples, flow, _measured, recipe.acted))
     return pools
 
 

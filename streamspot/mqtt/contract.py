@@ -75,9 +75,7 @@ _TOPICS = {
         True,
         "text/plain",
     ),
-    "event": _Topic(
-        f"{_STREAM}/event", "One phase of one expression.", ENVELOPE, content=CONTENT_TYPE
-    ),
+    "event": _Topic(f"{_STREAM}/event", "One phase of one expression.", ENVELOPE, content=CONTENT_TYPE),
     "state": _Topic(
         f"{_STREAM}/state",
         "What each face does now: on change and every 10 s.",

@@ -120,6 +120,7 @@ def flow_alone(
     shrink: float = -0.3,
     spread: float = 0.3,
     drift: tuple[float, float] = (0.0006, 0.0018),
+    jitter: tuple[float, float] = (0.0003, 0.0012),
 ) -> Array:
     """Return motion (T, R, 2) as a program that follows faces by dense flow alone would record it.
 
@@ -134,10 +135,11 @@ def flow_alone(
         shrink: Mean of the logarithm of a factor on the motion.
         spread: Standard deviation of that logarithm.
         drift: Smallest and largest size of the errors of a tick, in inter-ocular distances; they add up.
+        jitter: The same of errors that do not.
     """
     motion = motion * np.float32(np.exp(rng.normal(shrink, spread)))
     motion = motion + _drift(rng, motion.shape, drift)
-    motion = motion + _jitter(rng, motion.shape, (0.0003, 0.0012))
+    motion = motion + _jitter(rng, motion.shape, jitter)
     return motion * (np.arange(motion.shape[1]) < len(LAYOUTS["paper10"]))[:, None]
 
 
