@@ -127,6 +127,7 @@ def test_what_the_keys_ask_of_a_stream():
     assert command("+", shown, "clip") == command("=", shown, "clip") == Sensitivity(0.55)
     assert command("-", shown, "clip") == Sensitivity(0.45)
     assert [command(key, shown, "clip") for key in "mux"] == [Label("macro"), Label("micro"), Label("unsure")]
+    assert command("m", shown, "clip", 2) == Label("macro", 2)  # of the face that is shown alone
     assert command("backspace", shown, "clip") == Undo()
     assert command("y", shown, "clip") is None
     stream.push(20, controls=Controls(paused=True, sensitivity=1.0))

@@ -12,7 +12,7 @@ const NAMES = { macro: "macro", micro: "micro", unsure: "unsure", rejected: "rej
 let overview, status, frames, player, face, data;
 let item = 0, number = 0, selected = {}, hidden = false, gone = false, asked = 0, opening = 0;
 let whose = 0; // which of the faces in view labels are of
-let queue = Promise.resolve();
+let queue = Promise.resolve(), pending = []; // labels on their way: the next key already finds them
 
 // ---- colours of the style sheet, for what is drawn
 
@@ -102,6 +102,7 @@ async function take(answer) {
   if (!answer) return;
   const grown = !status || answer.known !== status.known || answer.done !== status.done;
   status = { ...status, ...answer, error: answer.error };
+  pending.forEach(known);
   if (answer.frames > frames.length) {
     const here = frames, pairs = await fetch(`items/${item}/frames?first=${here.length}`).then((r) => r.arrayBuffer());
     if (here === frames) here.append(new Float64Array(pairs));
@@ -186,9 +187,10 @@ function playPause() {
 function send(change) {
   queue = queue.then(async () => {
     const answer = await ask(`items/${item}/labels`, { version: status.version, change });
-    if (!answer) return say("not taken: the program cannot be reached");
+    if (!answer) { say("not taken: the program cannot be reached"); return false; }
     if (answer.code !== 200) say(answer.error);
     if (answer.code !== 400 && answer.code !== 422) await take(answer);
+    return answer.code === 200;
   });
   return queue;
 }
@@ -197,7 +199,21 @@ function put(label, said) {
   label = { face: faceNow(), ...label };
   selected = { type: "label", id: label.id };
   say(said ?? `${NAMES[label.kind]} at frame ${label.point}`);
-  return send({ op: "put", label });
+  const before = status.labels.find(({ id }) => id === label.id);
+  pending.push(label);
+  known(label);
+  return send({ op: "put", label }).then((taken) => {
+    pending = pending.filter((one) => one !== label);
+    if (taken) return;
+    status.labels = status.labels.filter(({ id }) => id !== label.id);
+    if (before) known(before);
+    lists();
+    draw();
+  });
+}
+
+function known(label) {
+  status.labels = [...status.labels.filter(({ id }) => id !== label.id), label].sort((a, b) => a.point - b.point);
 }
 
 /** The face that new labels are of; null where there is only one at a time. */
@@ -243,7 +259,8 @@ function judge(accepted, which = event()) {
   if (!which) return say(hidden ? "events are hidden; h shows them" : "no event here; n goes to the next");
   const [onset, point, offset] = which.frames, kind = accepted ? which.kind : "rejected";
   const id = answerTo(which)?.id ?? crypto.randomUUID();
-  put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, accepted ? `accepted as ${kind}` : "rejected").then(() => { selected = { type: "event", id: which.id }; draw(); lists(); });
+  put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, accepted ? `accepted as ${kind}` : "rejected").then(() => { draw(); lists(); });
+  selected = { type: "event", id: which.id };
 }
 
 function edit(change) {
