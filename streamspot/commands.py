@@ -50,6 +50,10 @@ class Label:
     value: Annotated[
         Mark, Field(description="Macro- or micro-expression; unsure marks a place to look at again.")
     ]
+    face: Annotated[
+        int | None,
+        Field(ge=0, description="Whose it was, by the face's number; needed where several are in view."),
+    ] = None
     command: Literal["label"] = field(default="label", repr=False)
 
 

@@ -157,7 +157,7 @@ class Outputs:
             StreamspotError: It cannot be done; the message says why.
         """
         if isinstance(command, Label):
-            self._labels[stream].add(command.value)
+            self._labels[stream].add(command.value, command.face)
         elif isinstance(command, Undo):
             self._labels[stream].undo()
         else:

@@ -384,8 +384,7 @@ class StreamRun:
     def _messages(self, feed: Feed) -> tuple[str, ...]:
         """Take the source's new messages and counts."""
         self.stats.dropped = feed.dropped
-        self.stats.nominal_fps = fps = feed.source.fps
-        self.stats.duration = feed.source.length / fps if feed.source.length and fps else None
+        self.stats.nominal_fps, self.stats.duration = feed.source.fps, feed.source.duration
         return tuple(feed.messages.popleft() for _ in range(len(feed.messages)))
 
     def _count(self, frame: Frame, took: float) -> bool:

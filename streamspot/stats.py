@@ -47,7 +47,7 @@ class Stats:
         policy: What happens to frames that come too fast.
         stream: Its name in topics.
         nominal_fps: Frames a second that the source promises, None while unknown.
-        model: Name of the weights, empty until they are loaded.
+        model: Name of the weights, empty until they are loaded, or heard of.
         look_ahead: Ticks the network looks ahead.
         thresholds: Intensities of interest to draw: lowest to highest.
         frames: Frames processed.
@@ -78,6 +78,11 @@ class Stats:
     no_picture_since: float | None = None
     finished: bool = False
     stages: dict[str, Latency] = field(default_factory=lambda: {name: Latency() for name in STAGES})
+
+    @property
+    def motion(self) -> bool:
+        """Whether it is a recording of motion, which has no frames."""
+        return bool(self.model) and not self.frames and self.pts > 0
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ def test_files_of_one_name_have_results_of_their_own(tmp_path: Path):
     """Two folders may both hold a ``visit``."""
     for seed, folder in enumerate(("ann", "ben"), 1):
         (tmp_path / folder).mkdir()
-        write_recording(tmp_path / folder / "visit.motion", seed=seed, ticks=60)
+        write_recording(tmp_path / folder / "visit.motion", seed, ticks=60)
     batch(f"{tmp_path}/*/visit.motion", tmp_path / "out")
     assert len(list((tmp_path / "out").glob("visit-*.json"))) == 2
 

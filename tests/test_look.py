@@ -108,8 +108,8 @@ def test_several_streams_stand_on_one_screen_each_with_its_name():
 def test_the_page_of_keys_names_every_key():
     """The question mark shows what each key does, on a small terminal too."""
     _, views = running(ticks=20)
-    page = text_of(views, 80, 24, look=moved(Look(), "?", views.shown()))
-    assert [key for key in KEYS if f"  {key} " not in page] == []
+    page = text_of(views, 60, 18, look=moved(Look(), "?", views.shown()))
+    assert [key for key, does in KEYS.items() if f"  {key:<11}{does} " not in page] == []
 
 
 def test_the_page_of_events_shows_more_of_them():
@@ -127,6 +127,7 @@ def test_what_the_keys_ask_of_a_stream():
     assert command("+", shown, "clip") == command("=", shown, "clip") == Sensitivity(0.55)
     assert command("-", shown, "clip") == Sensitivity(0.45)
     assert [command(key, shown, "clip") for key in "mux"] == [Label("macro"), Label("micro"), Label("unsure")]
+    assert command("m", shown, "clip", 2) == Label("macro", 2)  # of the face that is shown alone
     assert command("backspace", shown, "clip") == Undo()
     assert command("y", shown, "clip") is None
     stream.push(20, controls=Controls(paused=True, sensitivity=1.0))

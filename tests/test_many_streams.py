@@ -33,7 +33,7 @@ from streamspot.types import Frame
 @pytest.fixture
 def recordings(tmp_path: Path) -> list[Path]:
     """Four recordings of one face each."""
-    return [write_recording(tmp_path / f"door{seed}.motion", seed=seed) for seed in (1, 3, 5, 6)]
+    return [write_recording(tmp_path / f"door{seed}.motion", seed) for seed in (1, 3, 5, 6)]
 
 
 def test_sources_may_be_repeated_or_listed_with_settings_of_their_own(tmp_path: Path):

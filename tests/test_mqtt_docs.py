@@ -73,7 +73,7 @@ def test_the_commands_shown_are_understood():
     lines = blocks("jsonl")[0].splitlines()
     for line in lines:
         jsonschema.Draft202012Validator(schema).validate(json.loads(line))
-    assert [type(parse(line.encode())) for line in lines] == [Pause, Resume, Sensitivity, Label, Undo]
+    assert [type(parse(line.encode())) for line in lines] == [Pause, Resume, Sensitivity, Label, Label, Undo]
 
 
 def test_every_topic_of_the_contract_is_in_the_table():

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment, Segments
-from screens import SESSION, Terminal, event, red, replace_event, running, text_of
+from screens import SESSION, Stream, Terminal, event, red, replace_event, running, text_of
 
 from streamspot.dashboard.look import Look
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.view import Views
-from streamspot.stats import Delivery, Stats
-from streamspot.types import Controls, Update
+from streamspot.stats import Delivery, Latency, Stats
+from streamspot.types import Controls, Moved, Update
 
-SIZES = [(80, 24), (120, 36), (200, 50), (72, 20), (400, 100), (71, 20), (100, 12), (40, 10), (20, 5), (1, 1)]
+SIZES = [(80, 24), (120, 36), (200, 50), (78, 20), (400, 100), (77, 20), (100, 12), (40, 10), (20, 5), (1, 1)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -156,6 +156,44 @@ def test_a_cancelled_expression_ends_where_it_was_cancelled():
         (row,) = [line for line in text_of(view).splitlines() if "▲╌" in line]
         lengths.add(row.index("✕") - row.index("▲"))
     assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 15), (60, 24), (78, 20), (80, 24), (120, 36), (200, 50)])
+@pytest.mark.parametrize("sources", [1, 4])
+def test_the_bound_that_a_cancelled_expression_missed_can_be_read(width, height, sources):
+    """Why an expression came to nothing stands whole in the picture, beside the kind or below it."""
+    streams = [Stream(f"camera-number-{n}") for n in range(sources)]
+    view = Views([one.stats for one in streams], streams[0].delivery)
+    reason = "too short: 0.10 s of at least 0.30 s"
+    for one in streams:
+        one.takers = [view.take]
+        one.push(380)
+        one.push(381, events=[event(1).model_copy(update={"stream": one.stats.stream})])
+        cancelled = event(2, phase="cancelled", reason=reason)
+        one.push(382, events=[cancelled.model_copy(update={"stream": one.stats.stream})])
+    for look in (Look(), Look(page="events")):
+        assert reason in text_of(view, width, height, look=look)
+
+
+def test_a_replay_of_motion_shows_no_count_of_frames_it_has_not():
+    """Of a recording without pictures the picture says how much motion was seen, and only the stages that ran."""
+    stream, view = running()
+    stream.stats.frames, stream.stats.fps = 0, 0.0
+    for name in ("wait", "face", "flow", "total"):
+        stream.stats.stages[name] = Latency()
+    text = text_of(view)
+    assert "13.6 s of motion" in text
+    assert [part for part in ("frames", "fps", "flow", "total") if part in text] == []
+
+
+def test_what_moved_stands_beside_an_event_where_there_is_room():
+    """A wide panel of events names the regions that moved most, as many as fit."""
+    stream, view = running(ticks=380)
+    moved = Moved(region="mouth_corner_left", share=0.24), Moved(region="lips", share=0.11)
+    stream.push(380, events=[event(1).model_copy(update={"moved": moved})])
+    assert "left mouth corner 24 %, lips 11 %" in text_of(view, 200, 50)
+    assert "left mouth corner 24 %" in text_of(view, 120, 36)
+    assert "24 %" not in text_of(view, 80, 24)
 
 
 def test_no_kind_stands_beside_an_intensity():

@@ -96,7 +96,7 @@ def test_videos_are_measured_on_a_cluster_as_here(nodes: TwoNodes, tmp_path: Pat
     """The data set that a cluster extracts is the local one; a broken video is named and costs no other."""
     (tmp_path / "videos").mkdir()
     for seed in (1, 2):
-        write_recording(tmp_path / "videos" / f"v{seed}.ssm", seed=seed)
+        write_recording(tmp_path / "videos" / f"v{seed}.ssm", seed)
     (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video")
     rows = "".join(f"{name},ann,macro,60,30\n" for name in ("v1.ssm", "v2.ssm", "broken.mp4"))
     (tmp_path / "videos" / "points.csv").write_text(f"video,subject,kind,point,fps\n{rows}")

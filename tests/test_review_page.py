@@ -386,3 +386,26 @@ def test_every_text_has_contrast_enough() -> None:
         for ink, ground in [*pairs, ("bad", "bad-ground")]:
             high, low = sorted((_luminance(colours[ink]), _luminance(colours[ground])), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_where_several_faces_are_in_view_a_label_belongs_to_one(browser: Any, tmp_path: Path) -> None:
+    """The button and the key say whose a new label is; an event that is accepted brings its own face."""
+    recording = write_recording(tmp_path / "two.motion", 1, 3)
+    points = tmp_path / "points.csv"
+    with program(recording, "--faces", "2") as (address, _), opened(browser, address) as page:
+        assert page.locator("#whose").inner_text() == "Face 0 f"
+        page.keyboard.press("m")
+        page.keyboard.press("f")
+        page.keyboard.press("m")
+        assert [row["face"] for row in rows(points, 2)] == ["0", "1"]
+        assert "macro, face 1" in page.locator("#list").inner_text()
+        for _ in range(2):
+            page.keyboard.press("z")
+        page.wait_for_timeout(300)
+        for _ in range(20):
+            page.keyboard.press("n")
+            page.keyboard.press("a")
+            page.wait_for_timeout(50)
+        page.wait_for_timeout(300)
+        accepted = list(csv.DictReader(points.read_text().splitlines()))
+        assert {row["face"] for row in accepted} == {"0", "1"}

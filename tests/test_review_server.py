@@ -190,19 +190,19 @@ async def test_every_change_is_in_the_file_before_it_is_answered(clip: Path) -> 
     folder = clip.parent
     async with served(clip) as page:
         _, told = await page.change(op="put", label=_label("a", "macro", 20, 12, 30))
-        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30"]
+        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30,"]
         assert (told["undoable"], told["redoable"], told["unsaved"]) == (True, False, "")
         await page.change(op="put", label=_label("b", "micro", 5))
         await page.change(op="put", label=_label("a", "micro", 21, 12, 30))
-        assert _points(folder) == ["clip.mp4,clip,micro,5,25,,,", "clip.mp4,clip,micro,21,25,12,21,30"]
+        assert _points(folder) == ["clip.mp4,clip,micro,5,25,,,,", "clip.mp4,clip,micro,21,25,12,21,30,"]
         await page.change(op="remove", id="b")
-        assert _points(folder) == ["clip.mp4,clip,micro,21,25,12,21,30"]
+        assert _points(folder) == ["clip.mp4,clip,micro,21,25,12,21,30,"]
         for _ in range(4):
             _, told = await page.change(op="undo")
         assert _points(folder) == []
         assert (told["labels"], told["undoable"]) == ([], False)
         await page.change(op="redo")
-        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30"]
+        assert _points(folder) == ["clip.mp4,clip,macro,20,25,12,20,30,"]
         assert sorted(path.name for path in folder.iterdir()) == ["annotations.csv", "clip.mp4", "points.csv"]
     async with served(clip) as page:
         labels = (await page.json("items/0/status"))["labels"]
@@ -249,8 +249,8 @@ async def test_a_second_coder_sees_nothing_of_the_first(clip: Path) -> None:
         overview = await page.json("items")
         assert (overview["items"][0]["labels"], overview["coder"]) == (0, "ben")
         await page.change(op="put", label=_label("a", "micro", 21))
-    assert _points(clip.parent) == ["clip.mp4,clip,macro,20,25,,,"]
-    assert _points(clip.parent, "points-ben.csv") == ["clip.mp4,clip,micro,21,25,,,"]
+    assert _points(clip.parent) == ["clip.mp4,clip,macro,20,25,,,,"]
+    assert _points(clip.parent, "points-ben.csv") == ["clip.mp4,clip,micro,21,25,,,,"]
 
 
 async def test_labels_outlive_a_full_disk(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,8 +146,9 @@ class Dashboard:
             self._ending = "ending"
             self._on_quit()
             return
-        names = [self._look.only[0]] if self._look.only else [one.stats.stream for one in shown.streams]
-        if (asked := command(key, shown, names[0])) is None:
+        only, face = self._look.only or (None, None)
+        names = [only] if only is not None else [one.stats.stream for one in shown.streams]
+        if (asked := command(key, shown, names[0], face)) is None:
             self._look = moved(self._look, key, shown)
             return
         try:
@@ -229,6 +230,7 @@ class Dashboard:
     def _leave(self) -> None:
         console = self._quiet.console
         self._hide()
+        self._look = replace(self._look, page="graphs")
         width, height = terminal_size(console)
         output: list[Segment] = []
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):

@@ -16,11 +16,11 @@ ZOOMS = (6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 KEYS = {
     "q": "end the run",
-    "space": "pause and go on; a file waits, a camera lets go",
-    "+ -": "more or less sensitive; the marks show what that makes of the last minute",
-    "m u x": "label what was just seen: macro, micro, unsure",
+    "space": "pause or go on; a camera is let go meanwhile",
+    "+ -": "sensitivity, tried on the last minute",
+    "m u x": "label what you saw: macro, micro, unsure",
     "backspace": "take the last label back",
-    "left right": "back and forth in the last ten minutes; home: now",
+    "left right": "through the last ten minutes; home: now",
     "[ ]": "zoom in and out",
     "tab": "one face alone, the next one, all",
     "e": "all events, or the graphs",
@@ -73,8 +73,8 @@ def moved(look: Look, key: str, shown: Shown) -> Look:
     return look
 
 
-def command(key: str, shown: Shown, stream: str) -> Command | None:
-    """Return what a key asks of a stream, None if nothing."""
+def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Command | None:
+    """Return what a key asks of a stream, None if nothing; a label is for the face that is shown alone, if any."""
     controls = next(one.controls for one in shown.streams if one.stats.stream == stream)
     match key:
         case " ":
@@ -84,14 +84,14 @@ def command(key: str, shown: Shown, stream: str) -> Command | None:
             return Sensitivity(min(max(round(wanted / _STEP) / round(1 / _STEP), 0.0), 1.0))
         case "backspace":
             return Undo()
-    return Label(_LABELS[key]) if key in _LABELS else None
+    return Label(_LABELS[key], face) if key in _LABELS else None
 
 
 def done(asked: Command) -> str:
     """Return in a few words what a command has done."""
     match asked:
-        case Label(value):
-            return f"labelled: {value}"
+        case Label(value, face):
+            return f"labelled: {value}" if face is None else f"labelled: {value}, face {face}"
         case Sensitivity(value):
             return f"sensitivity {value:.2f}"
         case Undo():

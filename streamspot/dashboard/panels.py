@@ -1,4 +1,4 @@
-"""The panels of the picture: header, face, events, pipeline; each a pure function of what is shown."""
+"""The panels of the picture: header, face, pipeline; each a pure function of what is shown."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ from streamspot.dashboard.text import (
     ends,
     fit,
     run,
-    timing,
 )
 from streamspot.dashboard.view import FaceShown, Shown, StreamShown
 from streamspot.stats import Delivery, Stats
-from streamspot.types import TICK_RATE, Controls, Event, Trouble
+from streamspot.types import TICK_RATE, Controls, Trouble
 
 NOTICE = ("observing: people in view should know", " · facial movement only, never emotion")
 GUTTER = 5
@@ -62,11 +61,11 @@ _BROKER = {
 def header(shown: Shown, width: int) -> list[Line]:
     """Return two lines: what is observed, where it stands and for how long; what the people in view should know."""
     over = all(one.stats.finished for one in shown.streams)
-    right = [*_where(shown, width), run(f" · up {clock(shown.elapsed, 0)} ", DIM)]
-    left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
-    room = width - Segment.get_line_length([*left, *right]) - 1
     stats = shown.streams[0].stats
     source, policy, model = stats.source, f" · {stats.policy} frame", stats.model
+    right = [*_where(shown, width), run(f" · up {clock(shown.elapsed, 0)} " if width >= 72 else " ", DIM)]
+    left = [run(" streamspot ", Style(bold=True, reverse=True)), run("  ")]
+    room = width - Segment.get_line_length([*left, *right]) - 1
     if len(shown.streams) > 1:
         source, policy = f"{len(shown.streams)} sources", ""
     tail = f"{policy} · {model}"
@@ -170,16 +169,23 @@ def face_panel(stream: StreamShown, face: FaceShown, look: Look, width: int, hei
     if drawn and moved is not None:
         picture = [*wire.wire_face(moved), *[[]] * height]
         body = [[*fit(line, width - 2 - beside_it), *of] for line, of in zip(body, picture, strict=False)]
-    words, style = doing(face, finished=stats.finished)
+    words, style = ("", PLAIN) if look.edges else doing(face, finished=stats.finished)
     note = [run(f" intensity {last.intensity:.2f}", PLAIN)] if last and face.state else []
     if look.edges:
-        note = [run(f" {(face.edge - edge) / TICK_RATE:.0f} s ago", ALARM)]
+        ago = (face.edge - edge) / TICK_RATE
+        note = [
+            run(f" {ago:.0f} s ago" if ago < 100 else f" {clock(ago, 0)} ago", ALARM),
+            run(" · home: now", DIM),
+        ]
     elif stats.look_ahead:
         note.append(run(f"{' ·' if note else ''} look-ahead {stats.look_ahead / TICK_RATE:.2f} s", DIM))
     now = last.pts + (edge - last.tick) / TICK_RATE if last else stats.pts
     axis = time_axis(window, clock(now, 1))
     foot = [run("─" * GUTTER + axis + "─", FRAME)]
-    title = [run(f"{stream.prefix}face {face.track}", BOLD), run(f"  {words}", style)]
+    name, words = f"{stream.prefix}face {face.track}", words and f"  {words}"
+    if style is DIM and len(name) + len(words) > width - 6:
+        words = ""
+    title = [run(elide(name, max(width - 6 - len(words), 10)), BOLD), run(words, style)]
     return box(title, note, body, width, height, foot)
 
 
@@ -187,56 +193,6 @@ def _runs(text: str, styles: Sequence[Style], blank: str = " ") -> Line:
     """Join neighbouring characters of one style, empty braille replaced by ``blank``."""
     cells = ((blank, DIM) if c == BLANK else (c, style) for c, style in zip(text, styles, strict=True))
     return [run("".join(c for c, _ in cells), style) for style, cells in groupby(cells, itemgetter(1))]
-
-
-def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]:
-    """Return the last events, newest first; columns that do not fit are left out, the least needed first."""
-    inner = width - 2
-    columns = {
-        "time": 9,
-        "stream": 12,
-        "face": 4,
-        "kind": 5,
-        "phase": 8,
-        "lasted": 6,
-        "peak": 4,
-        "decided": 7,
-    }
-    if len({event.stream for event in events}) < 2:
-        del columns["stream"]
-    alone = len({event.face for event in events}) < 2
-    for name in (*["face"] * alone, "peak", "decided", "lasted", "face", "stream"):
-        if sum(columns.values()) + len(columns) + 1 > inner:
-            columns.pop(name, None)
-    spare = inner - sum(columns.values()) - len(columns) - 1
-    gap = " " * min(1 + spare // len(columns), 6)
-    body: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size in columns.items()), DIM)]]
-    for event in list(reversed(events))[: height - 3]:
-        at, lasted, late = timing(event)
-        style = DIM if event.phase == "cancelled" else KIND[event.kind]
-        bold = BOLD if event.phase == "offset" else PLAIN
-        cells = {
-            "time": (clock(at), bold),
-            "stream": (elide(event.stream, 12), PLAIN),
-            "face": (str(event.face), PLAIN),
-            "kind": (event.kind, style),
-            "phase": (f"{MARKS[event.kind][event.phase]} {event.phase}"[:8], style),
-        }
-        if event.phase != "cancelled":
-            cells["lasted"] = ("" if lasted is None else f"{lasted:.2f} s", bold)
-            cells["peak"] = (f"{event.intensity:.2f}", PLAIN)
-            cells["decided"] = (f"+{late:.2f} s", PLAIN)
-        row = [
-            run(f"{text:<{columns[name]}}{gap}", style)
-            for name, (text, style) in cells.items()
-            if name in columns
-        ]
-        body.append([run(" "), *row, run(event.reason or "", DIM)])
-    if len(body) == 1:
-        body += [[], [run(" no expression yet", DIM)]]
-    legend = "─ ▲ onset  ◆ apex  ▼ offset · filled macro, hollow micro "
-    foot = [run(legend, FRAME)] if inner > len(legend) else None
-    return box([run("events", BOLD)], [], body, width, height, foot)
 
 
 def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
@@ -258,22 +214,28 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
 
 def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
     """Return a line for each of several streams: its rate, what was left out, how long a frame takes."""
-    room = max(inner - 28, 8)
-    body: list[Line] = [[run(f" {'source':<{room}}   fps  drop   p50  p99 ms", DIM)]]
+    room = max(inner - 25, 8)
+    body: list[Line] = [[run(f" {'source':<{room}}   fps  drop   p50/99 ms", DIM)]]
     for stats in streams:
         p50, p99 = stats.stages["total"].quantiles()
         nominal = stats.nominal_fps
         slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
         gone = stats.no_picture_since is not None and not stats.finished
         sign = "✕" if gone else "·" if stats.finished else " "
-        line = [run(f"{sign}{elide(stats.stream, room):<{room}}", ALARM if gone else PLAIN)]
-        line.append(run(f" {stats.fps:5.1f}", ALARM if slow else PLAIN))
-        line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
-        body.append([*line, run(f" {1e3 * p50:5.1f}{1e3 * p99:5.1f}")])
+        name = elide(stats.stream, inner - 2 if stats.motion else room)
+        line = [run(f"{sign}{name:<{room}}", ALARM if gone else PLAIN)]
+        if not stats.motion:
+            line.append(run(f" {stats.fps:5.1f}", ALARM if slow else PLAIN))
+            line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
+            line += [run(f" {ms:5.{int(ms < 1000)}f}") for ms in (1e3 * p50, 1e3 * p99)]
+        body.append(line)
     return body
 
 
 def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
+    tuned = [run(f"sensitivity {controls.sensitivity:.2f} ", DIM)]
+    if stats.motion:
+        return [ends([run(f" {stats.pts:.1f} s", BOLD), run(" of motion")], tuned, inner)]
     nominal = stats.nominal_fps
     slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
     rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
@@ -290,13 +252,14 @@ def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
         run(f"{stats.faceless}"),
         run(" without face", DIM),
     ]
-    tuned = [run(f"sensitivity {controls.sensitivity:.2f} ", DIM)]
     return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), ends(losses, tuned, inner)]
 
 
 def _latency(stats: Stats, inner: int) -> list[Line]:
     stages = [(name, *latency.quantiles()) for name, latency in stats.stages.items()]
-    scale = max(p99 for name, _, p99 in stages if name != "wait")  # idle time is no cost
+    if stats.motion:
+        stages = [one for one in stages if one[2]]
+    scale = max((p99 for name, _, p99 in stages if name != "wait"), default=0.0)  # idle time is no cost
     body: list[Line] = [[RULE, run("latency", BOLD), run("  p50 ━  p99 ─  ms", DIM)]]
     for name, p50, p99 in stages:
         style = BOLD if name == "total" else PLAIN
@@ -310,7 +273,7 @@ def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
     sign, style = _BROKER.get(broker.state, ("○", DIM))
     address, room = broker.address, inner - 11
     short = address if len(address) <= room else elide(address.rpartition("://")[2], room)
-    title = [RULE, run("broker", BOLD), run(f" {short}", DIM)]
+    title = [RULE, run("broker", BOLD), run(f" {short}" if short else "", DIM)]
     if broker.state == "none":
         return [title, [run(" ○ none, nothing is published", DIM)]]
     word = " acknowledged · " if inner >= 44 else " acked · "
@@ -338,5 +301,7 @@ def footer(shown: Shown, look: Look, width: int) -> Line:
 def keys_panel(width: int, height: int) -> list[Line]:
     """Return the page that says what each key does."""
     body: list[Line] = [[]]
-    body += [[run(f"  {key:<11}", BOLD), run(does)] for key, does in KEYS.items()]
+    for key, does in KEYS.items():
+        first, *rest = textwrap.wrap(does, max(width - 16, 10))
+        body += [[run(f"  {key:<11}", BOLD), run(first)], *([run(" " * 13 + line)] for line in rest)]
     return box([run("keys", BOLD)], [run(" any of them works on every page", DIM)], body, width, height)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from streamspot.dashboard.events import event_lines, events_panel
 from streamspot.dashboard.look import Look
 from streamspot.dashboard.panels import (
     doing,
-    events_panel,
     face_panel,
     footer,
     header,
@@ -13,11 +13,11 @@ from streamspot.dashboard.panels import (
     keys_panel,
     pipeline_panel,
 )
-from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, plain, run
+from streamspot.dashboard.text import DIM, Line, beside, elide, ends, fit, run
 from streamspot.dashboard.view import LOST_FOR, FaceShown, Shown, StreamShown
 
 _MOST_PANELS = 8
-_WIDE, _TALL = 72, 20
+_WIDE, _TALL = 78, 20
 """Below this many columns or rows the picture is reduced to one graph and a few lines."""
 
 _Panel = tuple[StreamShown, FaceShown | None]
@@ -83,10 +83,11 @@ def _small(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     stats, broker = shown.streams[0].stats, shown.delivery
     stream, face = _panels(shown, look)[0]
     dropped = sum(one.stats.dropped for one in shown.streams)
-    status = f" {stats.fps:.1f} fps · {dropped} dropped · broker {broker.state}"
+    rate = "" if stats.motion else f"{stats.fps:.1f} fps · {dropped} dropped · "
+    status = f" {rate}broker {broker.state}"
     lines = header(shown, width)[: 2 if height >= 10 else 1]
-    newest = shown.events[-max(1, min(height // 4, 4)) :]
-    tail: list[Line] = [[run(_shortened(plain(event), width))] for event in newest]
+    newest = event_lines(shown.events, width, max(2, min(height // 3, 6))) if shown.events else []
+    tail = newest if height >= 10 else newest[1:]
     if look.said or broker.error or shown.messages:
         tail += [[run(status, DIM)], footer(shown, look, width)]
     else:
@@ -99,10 +100,3 @@ def _small(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
         words, _ = doing(face, finished=stats.finished)
         lines.append([run(elide(f" face {face.track} {words}", width))])
     return [*lines, *tail]
-
-
-def _shortened(text: str, width: int) -> str:
-    """Leave out the last columns that do not fit."""
-    while len(text) > width and "  " in text:
-        text = text.rpartition("  ")[0].rstrip()
-    return text

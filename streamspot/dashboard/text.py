@@ -161,8 +161,7 @@ def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> s
 
 def counted_of(stream: Stats, expressions: int) -> str:
     """Return how much of a stream was seen, and in it so many expressions."""
-    motion = not stream.frames and stream.pts > 0
-    seen = f"{stream.pts:.1f} s of motion" if motion else counted(stream.frames, "frame")
+    seen = f"{stream.pts:.1f} s of motion" if stream.motion else counted(stream.frames, "frame")
     return f"{seen}, {counted(expressions, 'expression')}, {stream.dropped} dropped"
 
 

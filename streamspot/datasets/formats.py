@@ -15,7 +15,8 @@ from pathlib import Path
 from streamspot.datasets.annotations import AROUND, Annotated, Faults, annotate
 from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
-from streamspot.errors import DataError, SettingsError, cut
+from streamspot.errors import DataError, SettingsError, SourceError, cut
+from streamspot.sources.motion import is_recording, several_at_once
 
 _NO_LABEL = frozenset({"", "unsure", "rejected"})
 """Kinds of the rows of ``points.csv`` that name no expression."""
@@ -136,21 +137,32 @@ def read_casme3(folder: Path) -> Found:
 def read_folder(folder: Path) -> Found:
     """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
 
-    Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset; frames count
-    from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for people and
-    count as nothing. What is not given of onset, apex and offset is taken from the point; with none of them the row
-    is a point label, which stands for no interval.
+    Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset, face; frames
+    count from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for
+    people and count as nothing. What is not given of onset, apex and offset is taken from the point; with none of
+    them the row is a point label, which stands for no interval. Where a recording of region motion holds several
+    faces at once and the labels name them, each face is a video.
     """
     path = folder / "points.csv"
-    faults, videos = Faults(), dict[str, Video]()
-    for number, row in records_of(path, ("video", "subject", "kind", "point")):
+    faults, videos = Faults(), dict[tuple[str, int | None], Video]()
+    rows = list(records_of(path, ("video", "subject", "kind", "point")))
+    several = {
+        name for name in {row["video"] for _, row in rows if row.get("face")} if _several(folder / name)
+    }
+    for number, row in rows:
         where, name = f"{path}, row {number}", row["video"]
-        place = folder / name
+        place, face = folder / name, whole(row.get("face")) if name in several else None
         if not name or not place.exists() or not row["subject"]:
             what = f"there is no video {cut(name)!r}, or no subject"
             faults.add(where, what, f"put it into {folder} and name both")
             continue
-        if name not in videos:
+        kind = row["kind"].lower()
+        if name in several and face is None:
+            if kind not in _NO_LABEL:
+                what = "several faces are in view at once, and the row names none"
+                faults.add(where, what, "give the number of its face, as other rows of this video do")
+            continue
+        if (name, face) not in videos:
             fps = row.get("fps", "")
             rate = (
                 float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1] else None
@@ -160,8 +172,9 @@ def read_folder(folder: Path) -> Found:
                     where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing"
                 )
             shots, file = (pictures(place), None) if place.is_dir() else ((), place)
-            videos[name] = Video(Annotated(Path(name).stem, row["subject"], rate), shots, file)
-        kind, point = row["kind"].lower(), whole(row["point"])
+            title = Path(name).stem + ("" if face is None else f"-face{face}")
+            videos[name, face] = Video(Annotated(title, row["subject"], rate), shots, file, face)
+        point = whole(row["point"])
         if kind in _NO_LABEL:
             continue
         if point is None:
@@ -173,8 +186,16 @@ def read_folder(folder: Path) -> Found:
         given = {key: whole(row.get(key)) for key in likely}
         alone = all(frame is None for frame in given.values())
         frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
-        annotate(videos[name].annotated, number, where, kind, frames, faults=faults, point=point)
+        annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
+
+
+def _several(path: Path) -> bool:
+    """Tell whether a recording of region motion holds several faces at once; what is wrong with it is said later."""
+    try:
+        return is_recording(path) and several_at_once(path)
+    except SourceError:
+        return False
 
 
 READERS: dict[str, Callable[[Path], Found]] = {

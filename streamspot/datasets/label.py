@@ -90,9 +90,13 @@ class Points:
         self._as_read = content.endswith(b"\n") and not self._watched
         """The file holds what is known here, and no row that a label would replace."""
 
-    def add(self, kind: Mark, frame: int) -> None:
-        """Label a frame."""
+    def add(self, kind: Mark, frame: int, face: int | None = None) -> None:
+        """Label a frame, of the face of that number where it is known."""
         row = {**self._empty, "kind": kind, "point": str(frame)}
+        if face is not None:
+            row["face"] = str(face)
+            if "face" not in self._head:
+                self._head, self._as_read = (*self._head, "face"), False
         self.given.append(row)
         try:
             if self._as_read:

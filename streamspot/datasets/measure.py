@@ -76,7 +76,7 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
         SourceError: The file cannot be read.
     """
     name, regions = video.annotated.name, layout(measures.layout)
-    if video.file is not None and (recorded := _recorded(video.file, name, regions)) is not None:
+    if (recorded := _recorded(video, regions)) is not None:
         return recorded
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
@@ -91,9 +91,13 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     return _assemble(name, motions, looked, remarks)
 
 
-def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
-    """Return what a recording of region motion holds, None if the file is none."""
-    if not is_recording(path):
+def _recorded(video: Video, regions: Layout) -> Extracted | None:
+    """Return what a recording of region motion holds of the video's face, None if the file is none.
+
+    Where no face is named, that of the lowest number counts in each tick, which was there first.
+    """
+    path, name = video.file, video.annotated.name
+    if path is None or not is_recording(path):
         return None
     recording = MotionRecording(path)
     if recording.layout != regions.name:
@@ -101,7 +105,10 @@ def _recorded(path: Path, name: str, regions: Layout) -> Extracted | None:
             f"{name} was recorded for the region layout {recording.layout}; "
             f"extract with --regions {recording.layout}, or leave it out"
         )
-    known = {motion.tick: motion for motion in _ticks(recording.read())}
+    found = [
+        one for one in recording.read() if isinstance(one, FaceMotion) and video.face in {None, one.face}
+    ]
+    known = {one.motion.tick: one.motion for one in sorted(found, key=lambda one: -one.face)}
     motions = [known[tick] for tick in sorted(known)]
     looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
     return _assemble(name, motions, looked, [])
@@ -180,7 +187,7 @@ def fingerprint(video: Video, measures: Measures) -> str:
     """
     what: list[object] = [_FORM, asdict(measures)]
     if video.file is not None:
-        what.append(file_identity(video.file))
+        what += [file_identity(video.file), *([] if video.face is None else [video.face])]
     elif video.pictures:
         ends = [(path.name, path.stat().st_size) for path in (video.pictures[0], video.pictures[-1])]
         what += [video.annotated.fps, len(video.pictures), ends]

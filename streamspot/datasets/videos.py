@@ -22,11 +22,13 @@ class Video:
         annotated: Name, subject, frames a second and expressions; frames count from 0.
         pictures: The picture files of its frames in order; empty if it is a video file.
         file: The video file; None if its frames are pictures.
+        face: Whose face it is about, by its number in the recording of region motion; None if it shows one at a time.
     """
 
     annotated: Annotated
     pictures: tuple[Path, ...] = ()
     file: Path | None = None
+    face: int | None = None
 
 
 @dataclass(slots=True)

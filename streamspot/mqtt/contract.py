@@ -28,8 +28,8 @@ class _Published(GenerateJsonSchema):
     """What is published holds every field; a title is for types and does not repeat the names of fields."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002
-        """Require the field, whether it has a default or not."""
-        return True
+        """Require the field, whether it has a default or not; a command alone may leave its face out."""
+        return (field["type"], field.get("name")) != ("dataclass-field", "face")
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         """Leave the title of a field out."""

@@ -87,6 +87,8 @@ class Analysis:
         self._regions: tuple[str, ...] = ()
         self._motion: _Series | None = None
         self._leader: tuple[int, int] | None = None  # face and tick
+        self._ticks: dict[int, int] = {}  # the newest of each face
+        self._several: set[int] = set()
         self._events: dict[str, Event] = {}
         self._progress = Progress()
         self._thread = threading.Thread(target=self._work, name="review", daemon=True)
@@ -102,6 +104,12 @@ class Analysis:
         self._ended.set()
         self.going.set()
 
+    @property
+    def faces(self) -> list[int]:
+        """The faces that were in view together with others; empty while there was one at a time."""
+        with self._lock:
+            return sorted(self._several)
+
     def events(self) -> list[dict[str, Any]]:
         """Return the finished expressions in order, in frames and seconds of the item."""
         with self._lock:
@@ -110,6 +118,7 @@ class Analysis:
             {
                 "id": event.expression,
                 "kind": event.kind,
+                "face": event.face,
                 "frames": [moment.frame for moment in _moments(event)],
                 "times": [round(moment.pts - self._origin, 4) for moment in _moments(event)],
                 "score": round(event.score, 3),
@@ -211,6 +220,11 @@ class Analysis:
                 (layout.names for layout in LAYOUTS.values() if len(layout) == len(moved)),
                 tuple(f"region {n + 1}" for n in range(len(moved))),
             )
+        self._ticks = {face: newest for face, newest in self._ticks.items() if newest >= tick} | {
+            one.face: tick
+        }
+        if len(self._ticks) > 1:
+            self._several.update(self._ticks)
         if self._leader is None or one.face <= self._leader[0] or tick > self._leader[1] + 1:
             self._leader = one.face, tick
             self._motion[tick] = moved.ravel()

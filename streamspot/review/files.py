@@ -18,7 +18,7 @@ from streamspot.files import write_atomically
 from streamspot.review.labels import COUNTED, Label, Labels
 
 _MARKS = ("point", "onset", "apex", "offset")
-_POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset")
+_POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
 
 Row = dict[str, str]
 
@@ -173,7 +173,7 @@ def _cells(label: Label) -> dict[str, object]:
 def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
     given, seen = [], False
     for number, row in enumerate(rows):
-        cells = {name: (row.get(name) or "").strip().lower() or None for name in ("kind", *_MARKS)}
+        cells = {name: (row.get(name) or "").strip().lower() or None for name in ("kind", *_MARKS, "face")}
         if cells["kind"] is None:
             seen = True
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ _BROWSERS = {
     "video/webm": ({".webm"}, {"vp8", "vp9", "av1"}),
 }
 """What every browser of today plays: endings and codecs."""
-
-_TAIL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +132,7 @@ def facts_of(item: Item) -> Facts:
     source = open_source(item.source)
     source.close()
     if isinstance(source, MotionRecording):
-        pts, frame = _end_of(item.path)
-        return Facts(max(0.0, pts - source.session.origin), frame + 1, None, None)
+        return Facts(max(0.0, source.duration - source.session.origin), source.last_frame + 1, None, None)
     fps = source.fps or 30.0
     if isinstance(source, ImageFolder):
         return Facts(len(source) / fps, len(source), fps, None)
@@ -154,18 +150,3 @@ def facts_of(item: Item) -> Facts:
     return Facts(
         seconds, round(seconds * fps), source.fps, next(plays, None) if plain and not item.options else None
     )
-
-
-def _end_of(path: Path) -> tuple[float, int]:
-    """Return time and frame of the last tick of a recording, 0 and -1 where it holds none in its last lines."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = file.read().split(b"\n")[:-1]  # the run may have been killed while it wrote
-    for line in reversed(lines):
-        try:
-            value = json.loads(line)
-            if isinstance(value, list) and len(value) == 6:
-                return float(value[2]), int(value[3])
-        except (ValueError, TypeError):
-            continue
-    return 0.0, -1

@@ -29,6 +29,9 @@ class Label(BaseModel):
     point: FrameNumber = Field(description="A frame that shows it, best its apex.")
     onset: FrameNumber | None = None
     offset: FrameNumber | None = Field(None, description="Its last frame.")
+    face: FrameNumber | None = Field(
+        None, description="Whose it is, where several faces are in view at once."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -197,6 +197,7 @@ def _told(one: Reviewed) -> dict[str, Any]:
         "done": known.done,
         "trouble": known.trouble,
         "messages": known.messages,
+        "faces": [] if one.analysis is None else one.analysis.faces,
         "events": [] if one.analysis is None else one.analysis.events(),
         "labels": [label.model_dump() for label in history.now.given],
         "seen": history.now.seen,

@@ -28,6 +28,7 @@ class LiveLabels:
     def __init__(self, run: StreamRun) -> None:
         self._run = run
         self._recent = Recent()
+        self._faces: tuple[int, ...] = ()  # in view
         self._points: Points | None = None
         self._given: deque[float] = deque(maxlen=_MOST)
 
@@ -40,8 +41,8 @@ class LiveLabels:
         """Keep what was labelled."""
 
     async def take(self, update: Update) -> None:
-        """Remember which frame was shown when."""
-        recent = self._recent
+        """Remember which frame was shown when, and which faces are in view."""
+        recent, self._faces = self._recent, tuple(update.faces)
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
             recent.append(Shown(update.frame, update.pts))
 
@@ -57,12 +58,12 @@ class LiveLabels:
         self._points.undo()
         self._given.pop()
 
-    def add(self, kind: Mark) -> None:
-        """Label the frame that was shown a reaction time ago.
+    def add(self, kind: Mark, face: int | None = None) -> None:
+        """Label the frame that was shown a reaction time ago, for a face; without one for the only one in view.
 
         Raises:
-            SettingsError: There is no recording that the label could belong to, no frame yet, or labels come in a
-                flood.
+            SettingsError: There is no recording that the label could belong to, no frame yet, it is open whose label
+                it is, or labels come in a flood.
             DataError: The label cannot be written.
         """
         now = time.monotonic()
@@ -73,10 +74,16 @@ class LiveLabels:
             raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
         if frame is None:
             raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
+        if face is None and len(self._faces) > 1:
+            raise SettingsError(
+                f"{len(self._faces)} faces are in view; say whose label it is: show it alone (tab), or name it"
+            )
+        if face not in {None, *self._faces}:
+            raise SettingsError(f"face {face} is not in view; label one that is: {self._faces}")
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
             self._points = Points(video.with_name("points.csv"), video.name, subject, None)
-        self._points.add(kind, frame)
+        self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
         self._given.append(now)
 
     def _video(self) -> Path | None:

@@ -54,6 +54,11 @@ class Source(ABC):
         self.messages: deque[str] = deque(maxlen=20)  # it cannot grow without bound
         self.closed = threading.Event()
 
+    @property
+    def duration(self) -> float | None:
+        """Time of its end on its own time line, s; None while unknown."""
+        return self.length / self.fps if self.length and self.fps else None
+
     @abstractmethod
     def read(self) -> Iterator[Item]:
         """Yield every item in order, blocking for the next; raises SourceError."""

@@ -36,6 +36,8 @@ _FORMAT = "streamspot-motion"
 _VERSION = 1
 _LINE = 64 * 2**10
 """Characters of a line at most; 256 regions need a sixth of them."""
+_TAIL = 4 * _LINE
+"""Bytes in which the last tick is looked for."""
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -148,6 +150,17 @@ def is_recording(path: Path) -> bool:
         return False
 
 
+def several_at_once(path: Path) -> bool:
+    """Tell whether a recording holds several faces in one tick.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    seen: dict[int, int] = {}
+    ticks = (one for one in MotionRecording(path).read() if isinstance(one, FaceMotion))
+    return any(seen.setdefault(one.motion.tick, one.face) != one.face for one in ticks)
+
+
 class MotionRecording(Source):
     """A source that yields the recorded motion of faces instead of pictures.
 
@@ -155,6 +168,7 @@ class MotionRecording(Source):
         session: Of the recorded run.
         layout: Name of the region layout.
         judging: Stands for the weights and the decoder of the run; with others, other events come out.
+        last_frame: Number of the last tick's frame, -1 without any.
 
     Raises:
         SourceError: The file is no recording, or of a version this program does not know.
@@ -165,6 +179,7 @@ class MotionRecording(Source):
         try:
             with path.open(encoding="utf-8") as file:
                 header = _Header.model_validate_json(file.readline(_LINE))
+            self._end, self.last_frame = _end_of(path)
         except (OSError, ValueError):
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
@@ -178,6 +193,11 @@ class MotionRecording(Source):
         self.session = Session("", header.session, header.stream, header.origin, header.start)
         super().__init__(str(path), header.stream, header.session)
         self._regions = 0  # 0 before the first tick
+
+    @property
+    def duration(self) -> float:
+        """Time of the last tick."""
+        return self._end
 
     def read(self) -> Iterator[Motion | Session]:
         """Yield the recorded motion, to the last whole line of a recording that breaks off, which is said.
@@ -227,6 +247,19 @@ class MotionRecording(Source):
             raise ValueError(tick)
         self._regions = len(displacement)
         return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality), *trouble)
+
+
+def _end_of(path: Path) -> tuple[float, int]:
+    """Return time and frame of the last tick of a recording, 0 and -1 where it holds none in its last lines."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().split(b"\n")[:-1]  # the run may have been killed while it wrote
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):
+            value = _ANY_LINE.validate_json(line)
+            if isinstance(value, tuple) and len(value) > 2:
+                return value[2], value[3]
+    return 0.0, -1
 
 
 _Whole = Annotated[int, Field(strict=True, ge=0, lt=_LARGEST)]

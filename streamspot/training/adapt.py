@@ -16,8 +16,9 @@ from streamspot.files import write_atomically
 from streamspot.model.weights import Model
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.loop import OnShare, Trainer
+from streamspot.training.resume import Unfinished, mark
 from streamspot.training.settings import TrainSettings
-from streamspot.training.train import described, judge
+from streamspot.training.train import described, judge, trained
 
 _LEARNED = 0.6
 """Share of a recording that is learned from where there are too few recordings to hold some back."""
@@ -60,7 +61,8 @@ def adapt(
     """Train from the weights that the settings begin with, compare, and write weights and a card if they are better.
 
     The last third of the recordings with expressions is held back; of fewer than three, the last 40 % of each. The
-    comparison is of weights that learned from the rest; those that are written learned from all.
+    comparison is of weights that learned from the rest; those that are written learned from all. Interrupted, it goes
+    on like ``train``.
 
     Args:
         data: Folder of the data set.
@@ -84,14 +86,23 @@ def adapt(
 
     about = described(dataset, settings) | {"start": settings.start}
 
-    def trained(recordings: Sequence[Recording]) -> Model:
+    places = [
+        Unfinished(out.with_suffix(ending), mark(recordings, settings, {"device": device}))
+        for ending, recordings in ((".compared", learned), (".unfinished", dataset.recordings))
+    ]
+    done = [place.read() for place in places]
+
+    def taught(number: int, recordings: Sequence[Recording]) -> Model:
         trainer = Trainer(
             recordings, settings, layout=dataset.layout, name=out.stem, device=device, on_step=on_step
         )
-        return Model(trainer.run(), about | {"partner": trainer.partner_name}, spotting=settings.spotting)
+        network = trained(trainer, places[number], done[number])
+        return Model(network, about | {"partner": trainer.partner_name}, spotting=settings.spotting)
 
-    after = _table(trained(learned), dataset, held)
-    adapted = Adapted(trained(dataset.recordings), before, after, (_count(learned), _count(held)))
+    after = _table(taught(0, learned), dataset, held)
+    adapted = Adapted(taught(1, dataset.recordings), before, after, (_count(learned), _count(held)))
+    for place in places:
+        place.remove()
     if not adapted.better and not force:
         raise ModelError(
             f"on the {adapted.labels[1]} expressions held back the new weights are no better than {settings.start} "

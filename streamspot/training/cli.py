@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,12 @@ Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
 def train_command(
     *,
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="Where to write the weights (.safetensors).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Where to write the weights (.safetensors); an interrupted training goes on."
+        ),
+    ],
     config: Config = None,
     begin: Start = None,
     seed: Seed = None,
@@ -70,7 +76,8 @@ def train_command(
         task = bar.add_task("training", total=epochs, unit="epochs")
 
         def show(share: float, loss: float) -> None:
-            bar.update(task, advance=share, description=f"training, loss {loss:.4f}")
+            known = "" if math.isnan(loss) else f", loss {loss:.4f}"
+            bar.update(task, advance=share, description=f"training{known}")
 
         if settings.start is None:
             model = train(

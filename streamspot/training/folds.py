@@ -9,7 +9,6 @@ from the inner folds without g, so that nothing of g has any part in its setting
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from streamspot.evaluation.search import Scores
 from streamspot.files import make_private, write_atomically
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Judge, Method
+from streamspot.training.resume import mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights, start
 
@@ -116,22 +116,14 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
     Raises:
         SettingsError: It holds folds of others.
     """
-    trained = settings.model_dump_json(
-        exclude={"spotting", "micro_share"}
-    )  # networks do not depend on how they are read
-    digest = hashlib.sha256(trained.encode())
-    digest.update(json.dumps(method.describe(), sort_keys=True).encode())
-    for recording in dataset.recordings:
-        digest.update(f"{recording.name} {recording.subject} {recording.instances}".encode())
-        digest.update(recording.motion.tobytes())
-    mark = digest.hexdigest()[:16]
+    known = mark(dataset.recordings, settings, method.describe())
     folder = out / "folds"
     make_private(folder)
     stamp = folder / "fingerprint"
     if not stamp.exists():
         with write_atomically(stamp) as part:
-            part.write_text(mark, encoding="utf-8")
-    if stamp.read_text(encoding="utf-8") != mark:
+            part.write_text(known, encoding="utf-8")
+    if stamp.read_text(encoding="utf-8") != known:
         raise SettingsError(f"{out} holds folds of other data or settings; choose another --out or remove it")
     return folder
 

@@ -20,6 +20,7 @@ from streamspot.training.join import beside, join, known, partner_of
 from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
+from streamspot.training.resume import State
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import SimulationPool, Weights
 
@@ -104,16 +105,15 @@ class Trainer:
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self._reach = _reach(settings).to(self.device)
-        self._steps = 0
+        self._steps, self._epoch = 0, 0
         simulated = settings.simulated
         self._simulated: SimulationPool | None = None
         if simulated.beside:
             self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
-        """Train and return the network to keep, in evaluation mode."""
-        settings = self.settings
-        for epoch in range(settings.epochs):
+        """Train, from the epoch on at which it stopped, and return the network to keep, in evaluation mode."""
+        for epoch in range(self._epoch, self.settings.epochs):
             self.network.train()
             found = self.epoch_batches()
             losses = []
@@ -121,6 +121,7 @@ class Trainer:
                 losses.append(self._step(epoch, part, batch))
                 if self._on_step is not None:
                     self._on_step(1 / len(found), losses[-1])
+            self._epoch = epoch + 1
             if on_epoch is not None:
                 on_epoch(epoch, self.result(), float(np.mean(losses)))
         return self.result()
@@ -132,6 +133,45 @@ class Trainer:
             return network
         with torch.random.fork_rng(devices=[]):  # training goes on as if nothing had been drawn
             return join([network, self.partner], SHARES).to(self.device)
+
+    def state(self) -> State:
+        """Return what it needs to go on after this epoch, and then to end as if it had never stopped."""
+        tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"kept/{name}": value for name, value in self.kept.state_dict().items()}
+        for number, moments in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{number}/{name}": value for name, value in moments.items()}
+        tensors |= {"random/draws": self.generator.get_state(), "random/dropout": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        draws = [one.bit_generator.state for one in self._draws()]
+        return tensors, {"epoch": self._epoch, "steps": self._steps, "draws": draws}
+
+    def go_on(self, state: State) -> None:
+        """Go on from such a state of a training with the same recordings and settings."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, value in state[0].items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = value
+        self.network.load_state_dict(parts["network"])
+        self.kept.load_state_dict(parts["kept"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts.get("optimiser", {}).items():
+            number, _, rest = name.partition("/")
+            moments.setdefault(int(number), {})[rest] = value
+        self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": moments})
+        self.generator.set_state(parts["random"]["draws"])
+        torch.set_rng_state(parts["random"]["dropout"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+        self._epoch, self._steps = state[1]["epoch"], state[1]["steps"]
+        for one, drawn in zip(self._draws(), state[1]["draws"], strict=True):
+            one.bit_generator.state = drawn
+        if self._on_step is not None and self._epoch:
+            self._on_step(self._epoch, math.nan)
+
+    def _draws(self) -> list[np.random.Generator]:
+        """Return where it and the simulation draw from."""
+        return [self._rng] if self._simulated is None else [self._rng, self._simulated.rng]
 
     def epoch_batches(self) -> list[tuple[float, Batch]]:
         """Draw the batches of one epoch, each with its place in [0, 1): whole passes, at least ``min_steps``."""

@@ -49,7 +49,7 @@ class SimulationPool:
             )
         self._across = mirror(LAYOUTS[layout])
         self._share = 1.0 if layout == "paper10" else FLOW_ALONE_SHARE  # public features have no landmarks
-        self._rng = np.random.default_rng([seed, 51])
+        self.rng = np.random.default_rng([seed, 51])
         self._pool = [
             Example.of(simulate(seed * 100_000 + number, TICKS, layout=layout), TICKS)
             for number in range(recordings)
@@ -57,8 +57,8 @@ class SimulationPool:
 
     def draw(self, count: int) -> list[Example]:
         """Draw so many recordings, each varied anew."""
-        chosen = self._rng.integers(0, len(self._pool), count)
-        return [vary(self._rng, self._pool[i], self._across, self._share) for i in chosen]
+        chosen = self.rng.integers(0, len(self._pool), count)
+        return [vary(self.rng, self._pool[i], self._across, self._share) for i in chosen]
 
 
 def start(

@@ -15,12 +15,14 @@ from streamspot.destinations import check_folder, check_result
 from streamspot.errors import DataError, ModelError
 from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.search import Scores, choose_scores
+from streamspot.model.network import Network
 from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
 from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.provenance import commit
+from streamspot.training.resume import State, Unfinished, mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import start
 
@@ -36,20 +38,25 @@ def train(
 ) -> Model:
     """Train on all subjects and write the weights, their configuration and how they came about.
 
+    Interrupted, it goes on from the last whole epoch when it is called again; learning from simulation begins anew.
     ``on_simulated`` is called after each step on simulated motion alone, where the settings want any, ``on_step``
     after each on the data.
 
     Raises:
         DataError: The data cannot be used.
         ModelError: The weights cannot be written.
-        SettingsError: ``out`` cannot be written, the device is not there, or the data's layout cannot be simulated as
-            the settings want.
+        SettingsError: ``out`` cannot be written, the device is not there, the data's layout cannot be simulated as
+            the settings want, or a training with other data or settings was interrupted there.
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
     dataset = load(data, seed=settings.seed)
-    simulated = settings.simulated.steps
-    weights = start(settings, dataset.layout, dataset.regions, device, on_simulated) if simulated else None
+    unfinished = Unfinished(
+        out.with_suffix(".unfinished"), mark(dataset.recordings, settings, {"device": device})
+    )
+    done, weights = unfinished.read(), None
+    if settings.simulated.steps and done is None:
+        weights = start(settings, dataset.layout, dataset.regions, device, on_simulated)
     trainer = Trainer(
         dataset.recordings,
         settings,
@@ -59,11 +66,21 @@ def train(
         device=device,
         on_step=on_step,
     )
-    network = trainer.run()
+    network = trained(trainer, unfinished, done)
     provenance = described(dataset, settings) | {"partner": trainer.partner_name}
     model = Model(network, provenance, spotting=settings.spotting)
     model.save(out)
+    unfinished.remove()
     return model
+
+
+def trained(trainer: Trainer, unfinished: Unfinished, done: State | None) -> Network:
+    """Train, perhaps going on from what is done, and keep each epoch; return the network."""
+    if done is None:
+        unfinished.write(trainer.state())
+    else:
+        trainer.go_on(done)
+    return trainer.run(lambda *_: unfinished.write(trainer.state()))
 
 
 def described(dataset: Dataset, settings: TrainSettings) -> dict[str, Any]:

@@ -11,7 +11,8 @@ const NAMES = { macro: "macro", micro: "micro", unsure: "unsure", rejected: "rej
 
 let overview, status, frames, player, face, data;
 let item = 0, number = 0, selected = {}, hidden = false, gone = false, asked = 0, opening = 0;
-let queue = Promise.resolve();
+let whose = 0; // which of the faces in view labels are of
+let queue = Promise.resolve(), pending = []; // labels on their way: the next key already finds them
 
 // ---- colours of the style sheet, for what is drawn
 
@@ -101,6 +102,7 @@ async function take(answer) {
   if (!answer) return;
   const grown = !status || answer.known !== status.known || answer.done !== status.done;
   status = { ...status, ...answer, error: answer.error };
+  pending.forEach(known);
   if (answer.frames > frames.length) {
     const here = frames, pairs = await fetch(`items/${item}/frames?first=${here.length}`).then((r) => r.arrayBuffer());
     if (here === frames) here.append(new Float64Array(pairs));
@@ -117,6 +119,7 @@ async function take(answer) {
   $("undo").disabled = !status.undoable;
   $("redo").disabled = !status.redoable;
   $("seen").setAttribute("aria-pressed", status.seen);
+  faces();
   const line = overview.items[item];
   Object.assign(line, { labels: count, seen: status.seen, analysed: status.done });
   warn();
@@ -184,33 +187,66 @@ function playPause() {
 function send(change) {
   queue = queue.then(async () => {
     const answer = await ask(`items/${item}/labels`, { version: status.version, change });
-    if (!answer) return say("not taken: the program cannot be reached");
+    if (!answer) { say("not taken: the program cannot be reached"); return false; }
     if (answer.code !== 200) say(answer.error);
     if (answer.code !== 400 && answer.code !== 422) await take(answer);
+    return answer.code === 200;
   });
   return queue;
 }
 
 function put(label, said) {
+  label = { face: faceNow(), ...label };
   selected = { type: "label", id: label.id };
   say(said ?? `${NAMES[label.kind]} at frame ${label.point}`);
-  return send({ op: "put", label });
+  const before = status.labels.find(({ id }) => id === label.id);
+  pending.push(label);
+  known(label);
+  return send({ op: "put", label }).then((taken) => {
+    pending = pending.filter((one) => one !== label);
+    if (taken) return;
+    status.labels = status.labels.filter(({ id }) => id !== label.id);
+    if (before) known(before);
+    lists();
+    draw();
+  });
+}
+
+function known(label) {
+  status.labels = [...status.labels.filter(({ id }) => id !== label.id), label].sort((a, b) => a.point - b.point);
+}
+
+/** The face that new labels are of; null where there is only one at a time. */
+const faceNow = () => (status.faces.length ? status.faces[whose % status.faces.length] : null);
+const ofFace = ({ face }) => (status.faces.length && face !== null ? `, face ${face}` : "");
+
+function nextFace() {
+  if (!status.faces.length) return say("there is only one face at a time");
+  whose = (whose + 1) % status.faces.length;
+  say(`labels are of face ${faceNow()}`);
+  faces();
+}
+
+function faces() {
+  $("whose").hidden = !status.faces.length;
+  $("whose").firstChild.textContent = `Face ${faceNow()} `;
 }
 
 function mark(kind) {
   const lag = player.playing ? REACTION * Number($("rate").value) : 0;
   const point = lag ? frames.numberAt(Math.max(0, frames.timeOf(number) - lag)) : number;
-  const here = status.labels.find((label) => label.point === point);
-  put(here ? { ...here, kind } : { id: crypto.randomUUID(), kind, point, onset: null, offset: null });
+  const here = status.labels.find((label) => label.point === point && (label.face === null || label.face === faceNow()));
+  put(here ? { ...here, kind, face: here.face ?? faceNow() } : { id: crypto.randomUUID(), kind, point, onset: null, offset: null });
 }
 
 const label = () => status.labels.find(({ id }) => id === selected.id) ?? status.labels.find((one) => one.onset === null ? one.point === number : one.onset <= number && number <= one.offset);
 const event = () => (hidden ? null : status.events.find(({ id }) => id === selected.id) ?? status.events.find(({ frames: [on, , off] }) => on <= number && number <= off));
 
 /** The label that answers an event: the one that overlaps it most, by half or more, or whose point alone lies in it. */
-function answerTo({ frames: [on, , off] }) {
+function answerTo({ frames: [on, , off], face: shown }) {
   let best = null, most = 0;
   for (const one of status.labels) {
+    if (status.faces.length && one.face !== null && one.face !== shown) continue;
     const [a, b] = one.onset === null ? [one.point, one.point] : [one.onset, one.offset];
     const shared = Math.min(b, off) - Math.max(a, on) + 1, all = Math.max(b, off) - Math.min(a, on) + 1;
     const much = one.onset === null ? (shared > 0 ? 0.6 : 0) : shared / all;
@@ -223,7 +259,8 @@ function judge(accepted, which = event()) {
   if (!which) return say(hidden ? "events are hidden; h shows them" : "no event here; n goes to the next");
   const [onset, point, offset] = which.frames, kind = accepted ? which.kind : "rejected";
   const id = answerTo(which)?.id ?? crypto.randomUUID();
-  put({ id, kind, onset, point, offset }, accepted ? `accepted as ${kind}` : "rejected").then(() => { selected = { type: "event", id: which.id }; draw(); lists(); });
+  put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, accepted ? `accepted as ${kind}` : "rejected").then(() => { draw(); lists(); });
+  selected = { type: "event", id: which.id };
 }
 
 function edit(change) {
@@ -323,20 +360,20 @@ function lists() {
     made.append(element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { textContent: name, scope: "col" })))), element("tbody", {}, ...rows));
     return rows.length ? [made] : [made, element("p", { className: "empty", textContent: empty })];
   };
-  const row = (type, id, kind, times, extra) => {
+  const row = (type, { id, kind, ...one }, times, extra) => {
     const jump = element("button", { type: "button", className: "jump", textContent: clock(times[1], 2), title: "go there", onclick: () => select(type, id) });
     jump.dataset.row = id;
-    const made = element("tr", {}, element("td", { textContent: NAMES[kind], className: kind }), element("td", {}, jump), element("td", { textContent: times[0] === null ? "" : `${(times[2] - times[0]).toFixed(2)} s` }), element("td", {}, extra));
+    const made = element("tr", {}, element("td", { textContent: NAMES[kind] + ofFace(one), className: kind }), element("td", {}, jump), element("td", { textContent: times[0] === null ? "" : `${(times[2] - times[0]).toFixed(2)} s` }), element("td", {}, extra));
     if (selected.id === id) made.setAttribute("aria-selected", "true");
     return made;
   };
   const labels = status.labels.map((one) => {
     const times = one.onset === null ? [null, frames.timeOf(one.point)] : [one.onset, one.point, one.offset].map((n) => frames.timeOf(n));
-    return row("label", one.id, one.kind, times, element("button", { type: "button", textContent: "✕", title: "remove (del)", ariaLabel: `remove ${one.kind} at frame ${one.point}`, onclick: () => remove(one) }));
+    return row("label", one, times, element("button", { type: "button", textContent: "✕", title: "remove (del)", ariaLabel: `remove ${one.kind} at frame ${one.point}`, onclick: () => remove(one) }));
   });
   const events = hidden ? [] : status.events.map((one) => {
     const verdict = answerTo(one)?.kind;
-    return row("event", one.id, one.kind, one.times, answered(one.kind, verdict));
+    return row("event", one, one.times, answered(one.kind, verdict));
   });
   const open = hidden ? 0 : status.events.filter((one) => !answerTo(one)).length;
   $("list").replaceChildren(
@@ -379,7 +416,7 @@ function hide(now = !hidden) {
 
 const KEYS = {
   " ": playPause, ArrowLeft: () => step(-1), ArrowRight: () => step(1), m: () => mark("macro"), u: () => mark("micro"), x: () => mark("unsure"),
-  a: () => judge(true), r: () => judge(false), z: () => send({ op: "undo" }), y: () => send({ op: "redo" }), n: () => go(1), p: () => go(-1),
+  f: nextFace, a: () => judge(true), r: () => judge(false), z: () => send({ op: "undo" }), y: () => send({ op: "redo" }), n: () => go(1), p: () => go(-1),
   "[": () => timeline.zoom(0.5, frames.timeOf(number)), "]": () => timeline.zoom(2, frames.timeOf(number)), PageUp: () => timeline.pan(-0.5), PageDown: () => timeline.pan(0.5),
   Home: () => seek(0), End: () => { player.pause(); seek(Infinity); }, h: () => hide(), 1: () => setMark("onset"), 2: () => setMark("point"), 3: () => setMark("offset"),
   ",": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point - 1, -1)), ".": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point + 1, 1)),
@@ -403,6 +440,7 @@ $("forth").addEventListener("click", () => player && step(1));
 $("play").addEventListener("click", () => player && playPause());
 $("rate").addEventListener("change", () => { player?.rate(Number($("rate").value)); $("rate").blur(); });
 $("hide").addEventListener("click", () => hide());
+$("whose").addEventListener("click", () => { nextFace(); $("whose").blur(); });
 $("help-button").addEventListener("click", () => $("help").showModal());
 addEventListener("resize", () => { curve(); draw(); });
 
