@@ -118,6 +118,15 @@ def rows(path: Path, lines: int) -> list[dict[str, str]]:
     raise AssertionError(found)
 
 
+def becomes(points: Path, expected: tuple[str, ...]) -> None:
+    """Wait until the file holds this one label."""
+    for _ in range(100):
+        if (found := marks(points, 1)) == [expected]:
+            return
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
 def marks(path: Path, lines: int) -> list[tuple[str, ...]]:
     """Return kind, point, onset and offset of each row."""
     return [(row["kind"], row["point"], row["onset"], row["offset"]) for row in rows(path, lines)]
@@ -217,18 +226,15 @@ def test_events_are_accepted_shifted_and_rejected_by_keys(
         page.keyboard.press("Escape")
         page.keyboard.press("p")
         page.keyboard.press(".")
-        page.wait_for_timeout(200)
         shifted = [str(int(one) + 1) for one in (point, onset, offset)]
-        assert marks(points, 1) == [("macro", *shifted)]
+        becomes(points, ("macro", *shifted))
         for _ in range(2):
             page.keyboard.press("ArrowLeft")
         page.keyboard.press("2")
-        page.wait_for_timeout(200)
-        assert marks(points, 1) == [("macro", str(int(point) - 2), *shifted[1:])]
+        becomes(points, ("macro", str(int(point) - 2), *shifted[1:]))
         page.keyboard.press("Delete")
         page.keyboard.press("d")
-        page.wait_for_timeout(300)
-        assert marks(points, 1) == [("", "", "", "")]
+        becomes(points, ("", "", "", ""))
 
 
 def test_labels_are_drawn_and_dragged_with_the_mouse(
