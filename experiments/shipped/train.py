@@ -19,7 +19,7 @@ import torch
 
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures
-from experiments.shipped.parts import blend, split
+from experiments.shipped.parts import split
 from experiments.shipped.turned import turned
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
@@ -41,9 +41,6 @@ SCENARIO = Scenario(
     expressions=15.0, idle=0.15, free=0.7, macro_floor=0.028, micro_floor=0.014, hands=0.5, turns=2.0
 )
 """What is simulated: seven in ten expressions are any muscles that move together."""
-
-KEPT = 0.1
-"""Share of what networks were, in the mean with what they are when they have gone on learning."""
 
 TURNED = 0.6
 """Share of the recordings by flow alone whose heads are not still."""
@@ -75,19 +72,19 @@ class Recipe:
         batch: Simulated recordings a step.
         acted: Recordings of rendered actors a step, where there are any.
         networks: One seed for each network that is trained, of its batches and first weights; they are joined.
-        learned: Steps of networks that have learned before, at a quarter of the learning rate.
+        learned: Steps of networks that have learned before, at three quarters of the learning rate.
         threads: Processor threads.
         device: Where to train: cpu or cuda; what ships was trained on cpu.
     """
 
     seed: int = 0
-    recordings: int = 800
+    recordings: int = 2000
     ticks: int = 480
     steps: int = 3000
-    batch: int = 6
-    acted: int = 6
+    batch: int = 4
+    acted: int = 9
     networks: tuple[int, ...] = (0, 2)
-    learned: int = 1500
+    learned: int = 6000
     threads: int = 1
     device: str = "cpu"
 
@@ -196,7 +193,7 @@ def _train(
             print(f"network {seed}, step {step + 1}/{steps}: loss {recent:.4f}, {took:.0f} s", flush=True)
 
     network = (Network(config) if before is None else before).to(recipe.device)
-    return learn(network, draw, steps=steps, rate=4e-3 if before is None else 1e-3, on_step=on_step)
+    return learn(network, draw, steps=steps, rate=4e-3 if before is None else 3e-3, on_step=on_step)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -207,7 +204,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--actors", type=Path, help="folder of rendered actors' motion; the shipped weights have seen some"
     )
     parser.add_argument("--before", type=Path, help="weights whose networks go on learning")
-    parser.add_argument("--kept", type=Path, help="weights of which a tenth stays in the result")
     parser.add_argument("--layout", default="face17", help="region layout: face17 or paper10")
     parser.add_argument("--look-ahead", type=int, default=8, help="ticks: 0, 4, 8 or 16")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
@@ -230,9 +226,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.before is not None:
         before = split(Model.load(given.before, device="cpu").network, [config.width] * len(recipe.networks))
     model = make_weights(config, recipe, acted, before)
-    if given.kept is not None:
-        network = blend(model.network, Model.load(given.kept, device="cpu").network, KEPT)
-        model = Model(network, {**model.provenance, "kept": KEPT}, spotting=model.spotting)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)
     held_out = [simulate(HELD_OUT + number, layout=config.layout) for number in range(200)]
