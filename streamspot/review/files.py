@@ -15,7 +15,7 @@ from streamspot.datasets.annotations import COLUMNS
 from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
-from streamspot.review.labels import COUNTED, Label, Labels
+from streamspot.review.labels import COUNTED, Label, Labels, order
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
@@ -188,5 +188,5 @@ def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
             where = f"{path}, {row.get('video')} at {cells['point']}"
             what = " ".join((*(str(part) for part in first["loc"]), "cannot be used"))
             raise DataError(f"{where}: {what} ({first['msg']}); mend the row") from None
-    given.sort(key=lambda one: (one.point, one.id))
+    given.sort(key=order)
     return Labels(tuple(given), seen)

@@ -77,6 +77,11 @@ class Change(BaseModel):
     seen: bool = False
 
 
+def order(label: Label) -> tuple[int, int, str]:
+    """Return by what labels are ordered: their frame, whose they are, their name."""
+    return label.point, -1 if label.face is None else label.face, label.id
+
+
 def changed(labels: Labels, change: Change) -> Labels:
     """Return the labels after a ``put``, ``remove`` or ``seen``; the same ones where it changes nothing.
 
@@ -91,7 +96,7 @@ def changed(labels: Labels, change: Change) -> Labels:
         if change.label is None:
             raise DataError("a label is to be put but none is given; report this")
         kept.append(change.label)
-    return replace(labels, given=tuple(sorted(kept, key=lambda one: (one.point, one.id))))
+    return replace(labels, given=tuple(sorted(kept, key=order)))
 
 
 class History:
