@@ -30,7 +30,7 @@ from streamspot.simulation.simulate import truth
 from streamspot.types import Face, FaceMotion, Frame, RegionMotion
 
 CLIPS = 1241
-"""Number of actors that the shipped weights learn from."""
+"""Number of actors that are rendered."""
 ALONE = 2.0
 """Seconds after which landmarks correct the flow that stands for programs that have flow alone."""
 

@@ -218,26 +218,29 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
     body: list[Line] = [[run(f" {'source':<{room}}   fps  drop   p50/99 ms", DIM)]]
     for stats in streams:
         p50, p99 = stats.stages["total"].quantiles()
-        nominal = stats.nominal_fps
-        slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
         gone = stats.no_picture_since is not None and not stats.finished
         sign = "✕" if gone else "·" if stats.finished else " "
         name = elide(stats.stream, inner - 2 if stats.motion else room)
         line = [run(f"{sign}{name:<{room}}", ALARM if gone else PLAIN)]
         if not stats.motion:
-            line.append(run(f" {stats.fps:5.1f}", ALARM if slow else PLAIN))
+            line.append(run(f" {stats.fps:5.1f}", ALARM if _slow(stats) else PLAIN))
             line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
             line += [run(f" {ms:5.{int(ms < 1000)}f}") for ms in (1e3 * p50, 1e3 * p99)]
         body.append(line)
     return body
 
 
+def _slow(stats: Stats) -> bool:
+    """Tell whether a live source gives clearly fewer frames than it promises."""
+    nominal = stats.nominal_fps
+    return stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
+
+
 def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
     tuned = [run(f"sensitivity {controls.sensitivity:.2f} ", DIM)]
     if stats.motion:
         return [ends([run(f" {stats.pts:.1f} s", BOLD), run(" of motion")], tuned, inner)]
-    nominal = stats.nominal_fps
-    slow = stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
+    nominal, slow = stats.nominal_fps, _slow(stats)
     rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
     rate += [run(f" of {nominal:.4g}", DIM)] if nominal else []
     rate.append(run(" fps"))
