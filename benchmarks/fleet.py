@@ -146,7 +146,7 @@ def plan(folder: Path, url: str, count: int, *, video: bool) -> Plan:
     for number in range(count):
         name, source = f"s{number}", f"synthetic:seed={number + 1},seconds=600"
         if not video:
-            source = str(write_recording(folder / f"{name}.motion", seed=number + 2, ticks=18_000))
+            source = str(write_recording(folder / f"{name}.motion", number + 2, ticks=18_000))
         flags = {"source": source, "stream": name, "speed": 1, "node": "f", "broker": url}
         streams.append(load_settings({**flags, "journal": folder / "journals"}))
     return Plan.of(streams)
