@@ -207,3 +207,29 @@ def test_recordings_of_region_motion_are_videos_too(tmp_path: Path) -> None:
     for here, there in zip(load(one).recordings, data.recordings, strict=True):
         np.testing.assert_array_equal(here.motion, there.motion)
     assert (one / "features.npz").read_bytes() == (two / "features.npz").read_bytes()
+
+
+def test_each_labelled_face_of_a_video_is_measured_for_itself(tmp_path: Path) -> None:
+    """Labels of two faces of a video make two videos, each with its own motion; what is missing is said, never guessed."""
+    source = Synthetic.parse("synthetic:expressions=1,noise=0,fps=30")
+    rest = source.picture(0)
+    film = cv2.VideoWriter(str(tmp_path / "pair.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (1280, 480))
+    for number in range(64, 94):  # one smiles, the other rests
+        film.write(np.hstack((rest, source.picture(number))))
+    film.release()
+    (tmp_path / "points.csv").write_text(
+        "video,subject,kind,point,face\npair.avi,ann,macro,20,0\npair.avi,bob,macro,21,1\n"
+    )
+    found = read_format(tmp_path, "folder")
+    outcome = extract(found, tmp_path / "one", Measures(), progress=lambda _, __: None)
+    assert all("--faces" in fault for fault in outcome.broken.values())
+    assert len(outcome.broken) == 2
+    outcome = extract(found, tmp_path / "two", Measures(faces=2), progress=lambda _, __: None)
+    assert outcome.broken == {}
+    data = load(tmp_path / "two")
+    assert [(one.name, one.subject) for one in data.recordings] == [
+        ("pair-face0", "ann"),
+        ("pair-face1", "bob"),
+    ]
+    moved = sorted(float(np.abs(one.motion.sum(0)).max()) for one in data.recordings)
+    assert moved[1] > 5 * moved[0]

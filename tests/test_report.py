@@ -102,6 +102,11 @@ def test_a_folder_is_one_report(visit: Path, tmp_path: Path):
     assert (tmp_path / "report.html").exists()
     assert page.count('<div class="figure">') == 2
     assert "2 recordings" in said(page)
+    table = tmp_path / "points.csv"
+    table.write_text("video,kind,point\nann.mp4,macro,3\n")
+    page = page_of(tmp_path, "--labels", table)
+    assert "1 recording compared with the labels" in said(page)
+    assert said(page).count("Compared with the labels") == 1
 
 
 def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path):
@@ -120,6 +125,7 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
     table.write_text(f"video,kind,point,onset,apex,offset\n{text}")
     (account,) = accounts_of(visit, "streamspot-base", 0.5)
     compared = with_labels(account, table)
+    assert compared is not None
     assert compared.by_point == 2
     assert compared.hits == {first.id, second.id}
     assert sum(counts.fn for counts in compared.counts.values()) == 1
@@ -142,7 +148,7 @@ def test_two_runs_are_compared(visit: Path, tmp_path: Path):
     assert account.final[0].id not in compared.hits
     assert len(compared.hits) == len(fewer.final) == len(account.final) - 1
     page = page_of(visit, "--compare", visit.with_suffix(".motion"), "--out", tmp_path / "page.html")
-    assert "only there" in said(page)
+    assert "only in the other run" in said(page)
 
 
 def test_events_alone_are_reported_without_what_is_not_known(visit: Path, tmp_path: Path):

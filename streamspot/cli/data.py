@@ -14,6 +14,7 @@ import typer
 
 from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
+from streamspot.dashboard.text import counted
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
@@ -33,6 +34,12 @@ def extract(
         int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")
     ] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes. Default: one a core.")] = os.cpu_count() or 1,
+    faces: Annotated[
+        int,
+        typer.Option(
+            min=1, max=16, help="Most faces to follow where labels name faces: the number given to review."
+        ),
+    ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +50,8 @@ def extract(
 ) -> None:
     """Measure the region motion of a data set, once, for train, crossval and evaluate.
 
-    A video that cannot be used is named at the end and left out; the exit code is 0 only if there is none.
+    Of a video one face is measured, the first that is found; if its labels name faces (review --faces), each face
+    that is named. A video that cannot be used is named at the end and left out; the exit code is then 1.
 
     [dim]Examples:[/]
       streamspot extract CASME2 --layout casme2 --out casme2
@@ -58,11 +66,11 @@ def extract(
 
     hands = workers(jobs, ray)
     make_flow(flow)  # a mistyped name is answered before the data are read
-    measures = Measures(regions, flow, stride)  # type: ignore[arg-type]
+    measures = Measures(regions, flow, stride, faces)  # type: ignore[arg-type]
     check_folder(out)
     found = read_format(folder if ray is None else folder.absolute(), layout)
     with QuietStderr() as quiet, Bars(quiet.console if ui else None) as bar:
-        task = bar.add_task(f"{len(found.videos)} videos", total=None, unit="frames")
+        task = bar.add_task(counted(len(found.videos), "video"), total=None, unit="frames")
 
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -97,9 +105,13 @@ def _first(lines: list[str], more: str, report: Path) -> list[str]:
 @app.command()
 def label(
     source: Annotated[str, typer.Argument(help="As for run --source; played in its own time.")],
-    out: Annotated[Path, typer.Option(help="Table of labels; those of other videos in it are kept.")] = Path(
-        "points.csv"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of labels; those of other videos in it are kept. "
+            "Default: points.csv beside the file, or here for a camera."
+        ),
+    ] = None,
     subject: Annotated[str | None, typer.Option(help="Whose face it is. Default: the video's name.")] = None,
     speed: Annotated[
         float, typer.Option(min=0.05, max=16.0, help="Pace of a recording; 0.5 is half as fast.")
@@ -113,8 +125,8 @@ def label(
 ) -> None:
     """Label expressions with one key each while they show: m macro, u micro, backspace undo, q quit.
 
-    A camera is recorded meanwhile, as region motion without a picture, beside the table. To train on what you
-    labelled, extract the folder of the table with --layout folder.
+    The video itself is not shown: watch the person, or play the file elsewhere. To see it while you label, use
+    streamspot review. A camera is recorded meanwhile, as region motion without a picture, beside the table.
 
     [dim]Examples:[/]
       streamspot label clip.mp4 --speed 0.5
@@ -123,6 +135,7 @@ def label(
     from streamspot.datasets import label as labelling  # noqa: PLC0415 - loads torch
     from streamspot.destinations import check_writable  # noqa: PLC0415 - loads OpenCV
 
+    out = labelling.beside(source) if out is None else out
     check_writable(out)
     playing = labelling.play(source, out.parent, speed)
     name = os.path.relpath(playing.video, out.parent)
@@ -138,9 +151,10 @@ def label(
             whole = labelling.label(shown, points, keys, Line(screen), reaction=reaction * playing.pace)
         finally:
             screen.write("\n")
-    counts = " and ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
+    counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
     end = "" if whole else "; not seen to its end"
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
+    typer.echo(f"measure it with: streamspot extract {out.parent} --layout folder --out mine", err=True)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from streamspot.dashboard.text import counted
 from streamspot.destinations import check_writable
-from streamspot.errors import SettingsError
+from streamspot.errors import DataError, SettingsError
 
 app = typer.Typer()
 
@@ -68,13 +68,15 @@ def report(
     if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
     comparisons = [
-        with_labels(account, labels)
+        with_labels(account, labels, alone=len(accounts) == 1)
         if labels is not None
         else with_run(account, others[n])
         if compare is not None
         else None
         for n, account in enumerate(accounts)
     ]
+    if labels is not None and not any(comparisons):
+        raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")
     write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
     count = sum(len(account.final) for account in accounts)
     typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")

@@ -140,8 +140,8 @@ def read_folder(folder: Path) -> Found:
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset, face; frames
     count from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for
     people and count as nothing. What is not given of onset, apex and offset is taken from the point; with none of
-    them the row is a point label, which stands for no interval. Where a recording of region motion holds several
-    faces at once and the labels name them, each face is a video.
+    them the row is a point label, which stands for no interval. Where several faces are in view at once and the
+    labels name them, each face is a video.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
@@ -191,9 +191,12 @@ def read_folder(folder: Path) -> Found:
 
 
 def _several(path: Path) -> bool:
-    """Tell whether a recording of region motion holds several faces at once; what is wrong with it is said later."""
+    """Tell whether the labels that name faces need to: always but for a recording that holds one face at a time.
+
+    What is wrong with the recording is said later.
+    """
     try:
-        return is_recording(path) and several_at_once(path)
+        return path.exists() and (not is_recording(path) or several_at_once(path))
     except SourceError:
         return False
 

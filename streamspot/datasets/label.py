@@ -236,6 +236,12 @@ class Playing:
     shown: Generator[Shown | None]
 
 
+def beside(spec: str) -> Path:
+    """Return where the labels of a source stand: beside its file or folder, else in the current folder."""
+    path = next((one for one in (Path(spec), Path(spec.rpartition("?")[0])) if one.exists()), Path())
+    return (path.parent if kind_of(path) in ("file", "folder") else Path()) / "points.csv"
+
+
 def play(spec: str, folder: Path, speed: float) -> Playing:
     """Open a source to label at that speed; what cannot be read again is recorded in ``folder``.
 

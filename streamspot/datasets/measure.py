@@ -40,11 +40,13 @@ class Measures:
         layout: Name of the region layout.
         flow: Which optical flow.
         stride: Only every so many frames one is measured.
+        faces: How many are followed at most in a video of which one face is meant.
     """
 
     layout: str = "face17"
     flow: FlowName = "lk"
     stride: int = 1
+    faces: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,31 @@ def measure(video: Video, measures: Measures, advance: Advance = lambda _: None)
     ``advance`` is told how many frames have been dealt with since its last call.
 
     Raises:
-        DataError: Nothing in it can be decoded, no face is seen, or a recording has other regions.
+        DataError: Nothing in it can be decoded, the face is not seen, its number means nothing while one face is
+            followed, or a recording has other regions.
         SourceError: The file cannot be read.
     """
     name, regions = video.annotated.name, layout(measures.layout)
     if (recorded := _recorded(video, regions)) is not None:
         return recorded
+    if video.face is not None and measures.faces == 1:
+        raise DataError(f"{name}: its labels name faces; give --faces with the number given to review")
+    faces = 1 if video.face is None else measures.faces
     motions: list[RegionMotion] = []
     looked: list[tuple[int, float]] = []
     remarks: list[str] = []
-    with closing(MotionEstimator.open(regions, flow=measures.flow)) as estimator:
+    with closing(MotionEstimator.open(regions, faces=faces, flow=measures.flow)) as estimator:
         for frame in _frames(video, measures.stride, remarks):
-            motions += _ticks(estimator.push(frame))
+            motions += _ticks(estimator.push(frame), video.face)
             advance(frame.index - (looked[-1][0] if looked else -1))
             looked.append((frame.index, frame.pts - (estimator.origin or 0.0)))
     if not looked:
         raise DataError(f"{name}: none of its {len(video.pictures)} pictures can be decoded; copy it again")
+    if video.face is not None and not motions:
+        raise DataError(
+            f"{name}: there is no face {video.face} in it while {faces} at most are followed; "
+            "give --faces with the number given to review"
+        )
     return _assemble(name, motions, looked, remarks)
 
 
@@ -114,8 +125,8 @@ def _recorded(video: Video, regions: Layout) -> Extracted | None:
     return _assemble(name, motions, looked, [])
 
 
-def _ticks(found: Iterable[Motion | Session]) -> list[RegionMotion]:
-    return [one.motion for one in found if isinstance(one, FaceMotion)]
+def _ticks(found: Iterable[Motion | Session], face: int | None) -> list[RegionMotion]:
+    return [one.motion for one in found if isinstance(one, FaceMotion) and face in {None, one.face}]
 
 
 def _frames(video: Video, stride: int, remarks: list[str]) -> Iterator[Frame]:
@@ -185,7 +196,8 @@ def fingerprint(video: Video, measures: Measures) -> str:
         DataError: The video has no pictures.
         OSError: They cannot be read.
     """
-    what: list[object] = [_FORM, asdict(measures)]
+    faces = 1 if video.face is None else measures.faces
+    what: list[object] = [_FORM, asdict(replace(measures, faces=faces))]
     if video.file is not None:
         what += [file_identity(video.file), *([] if video.face is None else [video.face])]
     elif video.pictures:

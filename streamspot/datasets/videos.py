@@ -22,7 +22,7 @@ class Video:
         annotated: Name, subject, frames a second and expressions; frames count from 0.
         pictures: The picture files of its frames in order; empty if it is a video file.
         file: The video file; None if its frames are pictures.
-        face: Whose face it is about, by its number in the recording of region motion; None if it shows one at a time.
+        face: Whose face it is about, by the number that a stream gives it; None if one is in view at a time.
     """
 
     annotated: Annotated

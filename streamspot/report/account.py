@@ -192,5 +192,5 @@ def _describe(account: Account) -> None:
             "Weights": event.model,
             "Look-ahead": f"{event.look_ahead} ticks ({event.look_ahead / TICK_RATE:.2f} s)",
             "Run, session": f"{event.run}, {event.session}",
-            "Wall-clock time of the first onset": event.onset.time,
+            "Wall-clock time of the first onset": f"{event.onset.time[:19].replace('T', ' ')} UTC",
         }

@@ -41,19 +41,27 @@ class Comparison:
     apart: float | None
 
 
-def with_labels(account: Account, path: Path) -> Comparison:
+def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparison | None:
     """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
 
     Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
     half, as everywhere; one that is a point alone by an event in which the point lies.
 
+    Args:
+        account: The run.
+        path: The table.
+        alone: Whether it is the only run that is reported. A table that names one video is then taken to be about it;
+            of several runs, one that the table does not name is compared with nothing.
+
     Raises:
-        DataError: It is no such table, or has no row of this source.
+        DataError: It is no such table, or has no row of this only source.
     """
     rows = list(records_of(path, ("video", "kind")))
     videos = dict.fromkeys(row["video"] for _, row in rows)
     named = [video for video in videos if account.name in {Path(video).stem, video}]
-    mine = named if named or len(videos) != 1 else list(videos)
+    mine = named if named or len(videos) != 1 or not alone else list(videos)
+    if not mine and not alone:
+        return None
     if not mine:
         listed = ", ".join(list(videos)[:4]) or "no video"
         raise DataError(

@@ -90,9 +90,11 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
             "hoverformat": "%H:%M:%S.%L",
             "ticks": "outside",
+            "automargin": True,
             "tickformat": "%H:%M:%S",
             "tickformatstops": [
-                {"dtickrange": [None, 999], "value": "%M:%S.%L"},
+                {"dtickrange": [None, 99], "value": "%M:%S.%2f"},
+                {"dtickrange": [100, 999], "value": "%M:%S.%1f"},
                 {"dtickrange": [1000, 600_000], "value": "%M:%S"},
             ],
         },

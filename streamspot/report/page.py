@@ -21,16 +21,18 @@ p.lead{font-size:1.1em;margin:.2em 0 1em}
 p.note,p.term{color:#555;margin:.3em 0 .8em;max-width:75ch}
 div.scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}
-td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}
+td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd;vertical-align:top;white-space:nowrap}
 th{border-bottom:1px solid #888;font-weight:600}
 td:first-child,th:first-child,td.text,th.text{text-align:left}
+th,td.long{white-space:normal}
+td.long{min-width:13em}
 pre{background:#f5f5f5;padding:1em;overflow:auto;font-size:12px}
 a{color:#225588}
 @page{size:A4;margin:14mm}
 @media print{
 body{max-width:none;margin:0;padding:0;font-size:10pt}
-h2,h3,p.note,p.term{break-after:avoid}
-tr,.figure{break-inside:avoid}
+h2,h3,p.lead,p.note,p.term{break-after:avoid}
+tr,p,.figure{break-inside:avoid}
 thead{display:table-header-group}
 div.scroll{overflow:visible}
 td,th{padding:.15em .45em}
@@ -50,6 +52,9 @@ addEventListener('beforeprint',()=>{for(const f of figures())Plotly.relayout(f,{
 addEventListener('afterprint',()=>{for(const f of figures())Plotly.relayout(f,{width:null,autosize:true})});
 """
 
+_LONG = 28
+"""Characters of text that may stand in one line of a table."""
+
 _ALLOWED = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """What a browser lets the page do: nothing is fetched or sent, whatever the script would like."""
 
@@ -66,16 +71,22 @@ def note(text: str, kind: str = "note") -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], text: Sequence[int] = ()) -> str:
-    """Return a table; columns are numbers, set to the right, but for the first and those named in ``text``."""
+    """Return a table; columns are numbers, set to the right, but for the first and those named in ``text``.
+
+    Only heads and long text are broken into lines; on a narrow screen the table scrolls by itself.
+    """
 
     def cells(tag: str, row: Sequence[object]) -> str:
-        return "".join(
-            f"<{tag}{' class=text' if n in text else ''}>{html.escape(str(cell)).replace(' %', '&nbsp;%')}</{tag}>"
-            for n, cell in enumerate(row)
-        )
+        return "".join(_cell(tag, str(cell), text=n in text) for n, cell in enumerate(row))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells("th", heads)}</tr></thead>{body}</table></div>'
+
+
+def _cell(tag: str, content: str, *, text: bool) -> str:
+    looks = [name for name, so in (("text", text), ("long", len(content) > _LONG)) if so]
+    look = f' class="{" ".join(looks)}"' if looks else ""
+    return f"<{tag}{look}>{html.escape(content).replace(' %', '&nbsp;%')}</{tag}>"
 
 
 def links(targets: Iterable[tuple[str, str]]) -> str:

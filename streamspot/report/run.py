@@ -36,7 +36,7 @@ def write_report(
     """
     parts = [heading(f"Facial movement: {title}", 1)]
     if len(accounts) > 1:
-        parts += _overview(accounts)
+        parts += _overview(accounts, [one for one in comparisons if one is not None])
     for n, (account, comparison) in enumerate(zip(accounts, comparisons, strict=True)):
         section = _account(account, comparison, alone=len(accounts) == 1)
         parts += section if n == 0 else (part for part in section if not part.startswith('<p class="term'))
@@ -44,29 +44,36 @@ def write_report(
     write_page(path, f"streamspot: {title}", parts)
 
 
-def _overview(accounts: Sequence[Account]) -> Iterator[str]:
+def _overview(accounts: Sequence[Account], comparisons: Sequence[Comparison]) -> Iterator[str]:
     known = [account.seconds for account in accounts if account.seconds is not None]
     total = sum(len(account.final) for account in accounts)
     lead = f"{counted(total, 'expression')} in {counted(len(accounts), 'recording')}"
     yield note(f"{lead} of {_long(sum(known))} in all." if known else f"{lead}.", "lead")
     yield note(WORDS["overview"])
-    rows = []
-    for account in accounts:
-        counts = Counter(event.kind for event in account.final)
-        rows.append(
-            (
-                account.name,
-                _UNKNOWN if account.seconds is None else clock(account.seconds, 0),
-                *(counts[kind] for kind in KINDS),
-                _rate(len(account.final), account.seconds),
-                _lasted(account.final),
-                _seen(account),
-            )
-        )
-    yield table(
-        ("recording", "length", "macro", "micro", "per hour", "lasted (median)", "could be judged"), rows
-    )
+    heads = ("recording", "length", "macro", "micro", "per hour", "lasted (median)", "could be judged")
+    rows = [_row(account.name, [account]) for account in accounts]
+    yield table(heads, [*rows, _row("all", accounts)])
+    if comparisons:
+        many = counted(len(comparisons), "recording")
+        yield heading(f"{many} compared with {_other(comparisons[0])}", 3)
+        yield _agreement(comparisons)
     yield links((_anchor(account), account.name) for account in accounts)
+
+
+def _row(name: str, accounts: Sequence[Account]) -> tuple[object, ...]:
+    """Return the row of one or several recordings; a rate needs the length of each."""
+    final = [event for account in accounts for event in account.final]
+    lengths = [account.seconds for account in accounts]
+    seconds = None if None in lengths else sum(one or 0.0 for one in lengths)
+    counts = Counter(event.kind for event in final)
+    return (
+        name,
+        _UNKNOWN if seconds is None else clock(seconds, 0),
+        *(counts[kind] for kind in KINDS),
+        _rate(len(final), seconds),
+        _lasted(final),
+        _seen([account for account in accounts if account.sight]),
+    )
 
 
 def _anchor(account: Account) -> str:
@@ -78,9 +85,18 @@ def _account(account: Account, comparison: Comparison | None, *, alone: bool) ->
         yield heading(account.name, 2, _anchor(account))
     yield note(_lead(account), "lead")
     level = 2 if alone else 3
-    if not account.curves and not account.final:
+    if account.curves or account.final:
+        yield from _found(account, comparison, level)
+    else:
         yield note(WORDS["nothing"])
-        return
+    if account.about:
+        yield heading("How this was made", level)
+        yield note(WORDS["made"], "term")
+        yield table(("", ""), account.about.items(), text=(1,))
+
+
+def _found(account: Account, comparison: Comparison | None, level: int) -> Iterator[str]:
+    """Yield what is said of a run in which a face was judged."""
     yield heading("The curve", level)
     about = WORDS["curve" if account.curves else "no curve"]
     if comparison is not None:
@@ -99,10 +115,6 @@ def _account(account: Account, comparison: Comparison | None, *, alone: bool) ->
     yield from _expressions(account, comparison, level)
     yield from _delays(account, level)
     yield from _sight(account, level)
-    if account.about:
-        yield heading("How this was made", level)
-        yield note(WORDS["made"], "term")
-        yield table(("", ""), account.about.items(), text=(1,))
 
 
 def _lead(account: Account) -> str:
@@ -181,13 +193,11 @@ def _rate(count: int, seconds: float | None) -> str:
     return f"{count / seconds * _HOUR:.0f}" if seconds else _UNKNOWN
 
 
-def _seen(account: Account) -> str:
-    judged, whole = sum(sight.judged for sight in account.sight.values()), account.seconds
-    return (
-        f"{min(1.0, judged / TICK_RATE / whole):.0%}".replace("%", " %")
-        if whole and account.sight
-        else _UNKNOWN
-    )
+def _seen(accounts: Sequence[Account]) -> str:
+    """Return for which share of the time a face could be judged."""
+    judged = sum(sight.judged for account in accounts for sight in account.sight.values())
+    whole = sum(account.seconds or 0.0 for account in accounts)
+    return _share(judged, whole * TICK_RATE) if whole else _UNKNOWN
 
 
 def _expressions(account: Account, comparison: Comparison | None, level: int) -> Iterator[str]:
@@ -239,11 +249,12 @@ def _sight(account: Account, level: int) -> Iterator[str]:
     rows = []
     whole = max(1.0, (account.seconds or 0.0) * TICK_RATE)
     for face, sight in sorted(account.sight.items()):
-        rows.append((f"face {face} in view", _share(sight.ticks, whole), ""))
-        rows.append((f"face {face} could be judged", _share(sight.judged, whole), ""))
+        who = f"face {face}" if len(account.faces) > 1 else "the face"
+        rows.append((f"{who} was in view", _share(sight.ticks, whole), ""))
+        rows.append((f"{who} could be judged", _share(sight.judged, whole), ""))
         for trouble, ticks in sight.troubles.most_common():
             what, _, remedy = TROUBLES[trouble].partition(": ")
-            rows.append((f"face {face} was {what}", _share(ticks, whole), remedy))
+            rows.append((f"{who} was {what}", _share(ticks, whole), remedy))
     helps = any(remedy for *_, remedy in rows)
     yield table(("", "of the time", "what helps" if helps else ""), rows, text=(2,))
 
@@ -254,13 +265,27 @@ def _share(ticks: int, whole: float) -> str:
 
 def _comparison(comparison: Comparison, level: int) -> Iterator[str]:
     yield heading(f"Compared with {comparison.what}", level)
-    total = sum(comparison.counts.values(), Counts())
     lines = [WORDS["both"]]
     if comparison.by_point:
-        lines.append(f"{comparison.by_point} of {total.tp + total.fn} {WORDS['points']}")
+        lines.append(f"{comparison.by_point} of {len(comparison.spans)} {WORDS['points']}")
     if comparison.apart is not None:
         lines.append(f"Where both have one, the apices are {comparison.apart:.2f} s apart (median).")
     yield note(" ".join(lines))
+    yield _agreement([comparison])
+    yield note(WORDS["rates"], "term")
+    if comparison.missed:
+        listed = "; ".join(f"{clock(span.at, 2)} ({span.text})" for span in comparison.missed)
+        yield note(f"Only in {comparison.what}: {listed}.")
+
+
+def _other(comparison: Comparison) -> str:
+    return comparison.what.partition(" (")[0]
+
+
+def _agreement(comparisons: Sequence[Comparison]) -> str:
+    """Return the table of what is in both, of one or several recordings together."""
+    counts = {kind: sum((one.counts[kind] for one in comparisons), Counts()) for kind in KINDS}
+    total = sum(counts.values(), Counts())
     rows: list[tuple[object, ...]] = [
         (
             name,
@@ -269,11 +294,7 @@ def _comparison(comparison: Comparison, level: int) -> Iterator[str]:
             c.fn,
             *(f"{rate:.2f}" if c.tp + c.fp + c.fn else _UNKNOWN for rate in (c.precision, c.recall, c.f1)),
         )
-        for name, c in (*comparison.counts.items(), ("all", total))
+        for name, c in (*counts.items(), ("all", total))
     ]
-    heads = ("", "in both", "only here", "only there", "precision", "recall", "F1")
-    yield table(heads, rows)
-    yield note(WORDS["rates"], "term")
-    if comparison.missed:
-        listed = "; ".join(f"{clock(span.at, 2)} ({span.text})" for span in comparison.missed)
-        yield note(f"Only there: {listed}.")
+    theirs = f"only in {_other(comparisons[0])}"
+    return table(("", "in both", "only in this run", theirs, "precision", "recall", "F1"), rows)

@@ -8,8 +8,10 @@ _TEXTS = {
         the same movement may have many causes. This page holds numbers only, and loads and sends nothing.
     """,
     "overview": """
-        One row a recording. A macro-expression is a plain one, mostly of half a second and more; a micro-
-        expression is short and faint. Per hour: how many there would be in an hour at this rate.
+        One row a recording. A macro-expression is a plain one, mostly of half a second and more; a
+        micro-expression is short and faint. Per hour: how many there would be in an hour at this rate, which
+        says little where a recording lasts seconds. Lasted (median): half of the expressions lasted longer, half
+        shorter. Could be judged: for how much of the time a face was seen well enough.
     """,
     "curve": """
         The line is the intensity: how strongly the face shows an expression at each moment, from 0 (none) to 1.
@@ -26,8 +28,9 @@ _TEXTS = {
     "nothing": "No face was judged here: none was in view, or only the events were kept and there are none.",
     "zoom": "Drag across the curve to zoom in, double-click to see all of it again.",
     "frequencies": """
-        Per hour: how many there would be in an hour at this rate. Share of the time: for how much of the time
-        in which the face could be judged an expression was going on.
+        Per hour: how many there would be in an hour at this rate, which says little where a recording lasts
+        seconds. Lasted (median): half of the expressions lasted longer, half shorter. Share of the time: for how
+        much of the time in which the face could be judged an expression was going on.
     """,
     "expressions": """
         Times are minutes and seconds of the source. Peak: the highest intensity. Moved most: the regions of the
@@ -56,8 +59,8 @@ _TEXTS = {
         its kind. No beginning or end is made up for it.
     """,
     "rates": """
-        Precision: how much of what is here is there too. Recall: how much of what is there is here too. F1: one
-        figure for both, 1 at best.
+        Precision: the share of this run's expressions that the other side has too. Recall: the share of the other
+        side's expressions that this run has too. F1: one figure for both, 1 at best.
     """,
     "strict": """
         A detection has found an annotated expression if the two overlap by at least half of what they cover
