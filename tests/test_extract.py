@@ -210,7 +210,7 @@ def test_recordings_of_region_motion_are_videos_too(tmp_path: Path) -> None:
 
 
 def test_each_labelled_face_of_a_video_is_measured_for_itself(tmp_path: Path) -> None:
-    """Labels of two faces of a video make two videos, each with its own motion; what is missing is said, never guessed."""
+    """Labels of two faces of a video make two videos, each with its own motion; a missing flag is named."""
     source = Synthetic.parse("synthetic:expressions=1,noise=0,fps=30")
     rest = source.picture(0)
     film = cv2.VideoWriter(str(tmp_path / "pair.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (1280, 480))

@@ -120,10 +120,11 @@ def hint(stream: StreamShown, width: int, height: int) -> list[Line]:
     elif not stats.model:
         title, text = "starting", "Loading the network."
     else:
-        title, text = "starting", f"Waiting for the first frame of {stats.source}."
+        title, text = "starting", "Waiting for the first frame."
     inner = width - 2
-    blank: list[Line] = [[]] * ((height - 3) // 2)
-    return box([run(title, DIM)], [], [*blank, [run(f"{elide(text, inner):^{inner}}")]], width, height)
+    lines: list[Line] = [[run(f"{line:^{inner}}")] for line in textwrap.wrap(text, inner)]
+    blank: list[Line] = [[]] * ((height - 2 - len(lines)) // 2)
+    return box([run(f"{stream.prefix}{title}", DIM)], [], [*blank, *lines], width, height)
 
 
 def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
@@ -135,7 +136,7 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
         )
         return (text, style) if trouble is None else (f"{text} · {TROUBLES[trouble]}", ALARM)
     if face.reason in {None, "stopped", "paused"}:
-        return "· paused" if face.reason == "paused" else "· in view to the end", DIM
+        return "· paused" if face.reason == "paused" else "· ended", DIM
     ago = f" {face.silent:.0f} s ago" if face.silent >= 1 and not finished else ""
     return f"✕ {face.reason}{ago}", DIM if finished else ALARM
 
@@ -207,8 +208,13 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
     room = height - 2 - len(body) - 1
     if shown.messages and room > 0:
         body.append([RULE, run("messages", BOLD)])
-        lines = [line for text in shown.messages for line in textwrap.wrap(f"! {text}", inner - 1)]
-        body += [[run(f" {line}")] for line in lines[-room:]]
+        lines: list[str] = []
+        for text in reversed(shown.messages):
+            told = textwrap.wrap(f"! {text}", inner - 1)
+            if lines and len(told) + len(lines) > room:
+                break
+            lines = [*told, *lines]
+        body += [[run(f" {line}")] for line in lines[:room]]
     return box([run("pipeline", BOLD)], [], body, width, height)
 
 
@@ -220,7 +226,10 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
         p50, p99 = stats.stages["total"].quantiles()
         gone = stats.no_picture_since is not None and not stats.finished
         sign = "✕" if gone else "·" if stats.finished else " "
-        name = elide(stats.stream, inner - 2 if stats.motion else room)
+        name, longest = stats.stream, inner - 2 if stats.motion else room
+        name = (
+            name if len(name) <= longest else f"{name[: longest - 1]}…"
+        )  # its beginning tells more than its end
         line = [run(f"{sign}{name:<{room}}", ALARM if gone else PLAIN)]
         if not stats.motion:
             line.append(run(f" {stats.fps:5.1f}", ALARM if _slow(stats) else PLAIN))
