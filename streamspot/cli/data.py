@@ -56,7 +56,7 @@ def extract(
     [dim]Examples:[/]
       streamspot extract CASME2 --layout casme2 --out casme2
       streamspot extract SAMMLV --layout sammlv --out sammlv --stride 3
-      streamspot extract clips --layout folder --out clips-motion
+      streamspot extract clips --layout folder --out clips-motion --faces 2
     """
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
     from streamspot.datasets.formats import read_format  # noqa: PLC0415
@@ -123,7 +123,7 @@ def label(
         ),
     ] = 0.3,
 ) -> None:
-    """Label expressions with one key each while they show: m macro, u micro, backspace undo, q quit.
+    """Label expressions with one key each while they show: m macro, u micro, x unsure, backspace undo, q quit.
 
     The video itself is not shown: watch the person, or play the file elsewhere. To see it while you label, use
     streamspot review. A camera is recorded meanwhile, as region motion without a picture, beside the table.
@@ -175,7 +175,11 @@ def export(
     ] = "streamspot-base",
     streams: Annotated[int, typer.Option(min=1, help="Streams stepped at once.")] = 1,
 ) -> None:
-    """Write the streaming step as ONNX, checked against torch: motion and state in, scores and new state out."""
+    """Write the streaming step as ONNX, checked against torch: motion and state in, scores and new state out.
+
+    [dim]Examples:[/]
+      streamspot export --out step.onnx
+    """
     import torch  # noqa: PLC0415 - takes seconds
 
     from streamspot.model import Model  # noqa: PLC0415

@@ -91,6 +91,9 @@ def bench(
     """Measure what a frame costs, beside MediaPipe's faces alone, and how many cameras this machine carries.
 
     With --seconds 0 only the frame is measured. On a machine that others use, compare processor times and ratios.
+
+    [dim]Examples:[/]
+      streamspot bench --source clip.mp4 --seconds 0 --json figures.json
     """
     from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
     from streamspot.load import carried  # noqa: PLC0415

@@ -248,7 +248,12 @@ def listen(
         typer.Option("--dashboard", help="Draw the streams as their own dashboards do; keys command them."),
     ] = False,
 ) -> None:
-    """Print the events that arrive at a broker; duplicates are dropped, gaps are named."""
+    """Print the events that arrive at a broker; duplicates are dropped, gaps are named. Ctrl-C ends it.
+
+    [dim]Examples:[/]
+      streamspot listen --broker mqtt://robot.local
+      streamspot listen --stream webcam --dashboard
+    """
     following = _watch(broker, node, stream) if dashboard else _print(broker, node, stream, json=json)
     with contextlib.suppress(KeyboardInterrupt):
         run_to_end(following)
@@ -305,7 +310,11 @@ def resend(
         ),
     ] = None,
 ) -> None:
-    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id."""
+    """Publish again what a journal holds, delivered or not; consumers drop what they have by its id.
+
+    [dim]Examples:[/]
+      streamspot resend journal --broker mqtt://localhost --since 2026-11-22T14:30
+    """
     from streamspot.mqtt import resend as again  # noqa: PLC0415 - as above
 
     earliest = None if since is None else again.parse_time(since)

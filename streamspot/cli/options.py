@@ -18,7 +18,7 @@ _PLAIN = (bool, int, float, Path)
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that takes ``**flags`` an option for every setting; those not given are None."""
-    signature = inspect.signature(command)
+    signature = inspect.signature(command, eval_str=True)
     kept = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     made = [
         inspect.Parameter(
@@ -39,6 +39,6 @@ def _option(group: str, leaf: str, field: FieldInfo) -> Any:
     names = [f"--{flag}/--no-{flag}"] if kind is bool else [f"--{flag}"]
     text = field.description or ""
     default = field.default
-    if kind is not bool and default not in {None, False, PydanticUndefined} and "Default" not in text:
+    if kind is not bool and default not in {None, False, "", PydanticUndefined} and "Default" not in text:
         text += f" Default: {default}."
     return Annotated[kind | None, typer.Option(*names, help=text, rich_help_panel=group or None)]

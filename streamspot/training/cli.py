@@ -62,6 +62,10 @@ def train_command(
 
     With --from it begins with other weights, holds a part of the recordings back, shows how they are judged before
     and after, and writes nothing that is not better.
+
+    [dim]Examples:[/]
+      streamspot train --from streamspot-base --data mine --out mine.safetensors
+      streamspot train --data casme2 --config casme2 --out casme2.safetensors
     """
     from streamspot.training.adapt import adapt  # noqa: PLC0415 - as below
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
@@ -134,7 +138,11 @@ def crossval_command(
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:
-    """Judge every subject by a model that never saw it, and write results.json."""
+    """Judge every subject by a model that never saw it, and write results.json.
+
+    [dim]Examples:[/]
+      streamspot crossval --data casme2 --config casme2 --out run --jobs 2 --report
+    """
     from streamspot.cluster import workers  # noqa: PLC0415 - so is this
     from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
@@ -185,6 +193,9 @@ def evaluate_command(
     """Judge a data set with given weights under the strict protocol and the paper's.
 
     Where only the point of an expression is known, it is found if that lies within a detection.
+
+    [dim]Examples:[/]
+      streamspot evaluate --data mine --weights mine.safetensors --report mine.html
     """
     from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
@@ -218,7 +229,11 @@ def calibrate_command(
         str, typer.Option("--weights", help="Name of shipped weights, or a path.")
     ] = "streamspot-base",
 ) -> None:
-    """Find the sensitivity that suits a person or a camera, from labelled recordings."""
+    """Find the sensitivity that suits a person or a camera, from labelled recordings.
+
+    [dim]Examples:[/]
+      streamspot calibrate --data mine
+    """
     from streamspot.training.calibrate import best, calibrate  # noqa: PLC0415 - torch is slow to import
 
     counts = calibrate(data, weights)
