@@ -55,13 +55,13 @@ three times what the chin goes down, the model's jaw alone parts them by once.""
 _COMBINATIONS = (*COMBINATIONS, (1.2, (16, 25)), (0.8, (16, 20, 25)), (0.6, (10, 16, 25)))
 """Those of the simulation, and bared teeth."""
 _SCENARIO = Scenario(
-    expressions=16.0,
+    expressions=20.0,
     idle=0.12,
     micro=0.35,
     trains=0.1,
     macro_floor=0.04,
     micro_floor=0.02,
-    free=0.65,
+    free=0.8,
     combinations=_COMBINATIONS,
 )
 _OFTEN = {

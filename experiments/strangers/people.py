@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.shipped.actors import Actor
 from experiments.shipped.heads import FPS, Array, HeadModel, Rng
-from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, movement
+from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, drawn_muscle, movement
 from streamspot.datasets.recording import Instance
 from streamspot.simulation.expressions import instance_of
 from streamspot.simulation.time_courses import expression
@@ -127,11 +127,8 @@ class Stranger(Actor):
     def _show(self, rng: Rng) -> None:
         """Show an expression after the other, a pause between them."""
         at = int(rng.integers(30, 60))
-        groups = sorted({one.group for one in MUSCLES.values()})
         while True:
-            group = groups[rng.integers(len(groups))]
-            mine = [name for name, one in MUSCLES.items() if one.group == group]
-            muscle = mine[rng.integers(len(mine))]
+            muscle = drawn_muscle(rng)
             if self.context == "speaking" and muscle in MOUTH - CLEAR:
                 continue
             drawn = (
