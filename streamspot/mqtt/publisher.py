@@ -165,9 +165,8 @@ class Publisher:
                             self._deliver(connection), self._listen(connection), self._report(connection)
                         )
                         await self._farewell(connection)
-                    except (
-                        asyncio.CancelledError
-                    ):  # no time is left for answers; a silent end would stay "online"
+                    except asyncio.CancelledError:
+                        # no time is left for answers; without a word the status would stay "online"
                         with contextlib.suppress(Exception):
                             await self._farewell(connection, qos=0)
                         raise
