@@ -67,10 +67,12 @@ def train_command(
       streamspot train --from streamspot-base --data mine --out mine.safetensors
       streamspot train --data casme2 --config casme2 --out casme2.safetensors
     """
+    from streamspot.threads import one_thread  # noqa: PLC0415 - as below
     from streamspot.training.adapt import adapt  # noqa: PLC0415 - as below
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
     from streamspot.training.train import train  # noqa: PLC0415 - torch is slow to import
 
+    one_thread()  # as each fold of crossval; two that wait for each other on a busy machine take twenty times as long
     settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     console = Console(stderr=True)
     with Bars(None if no_ui else console) as bar:
