@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from streamspot.events import encode
@@ -32,7 +33,7 @@ EVENT = encode(make_event(7), node="museum-hall-1")
 
 def client(port: int, name: str) -> mqtt.Client:
     """Return a connected client with a thread of its own."""
-    made = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name)
+    made = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
     made.connect("127.0.0.1", port)
     made.loop_start()
     return made

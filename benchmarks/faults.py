@@ -215,7 +215,7 @@ class Trial:
                         if str(message.topic) == "probe":
                             self.probed.set()
                             continue
-                        payload = bytes(message.payload)  # type: ignore[arg-type]
+                        payload = bytes(message.payload)
                         one = json.loads(payload)["id"]
                         self.again += one in self.arrived
                         self.forged += self.arrived.setdefault(one, payload) != payload
@@ -376,10 +376,10 @@ async def main() -> None:
         disorder += int(seq) < last.get(run, -1)
         last[run] = int(seq)
     print(json.dumps(counts, indent=1))
-    for place, (run, seq) in enumerate(trial.reported):
-        if f"{run}/s/{seq}" not in trial.arrived:
+    for place, (run, number) in enumerate(trial.reported):
+        if f"{run}/s/{number}" not in trial.arrived:
             print(
-                f"lost: {run} {seq}, in the fault before",
+                f"lost: {run} {number}, in the fault before",
                 [one for one in history if one[0] <= place + 40][-3:],
             )
     figures = {

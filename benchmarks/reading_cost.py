@@ -53,7 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     cv2.setNumThreads(1)
-    readers = {"OpenCV": opencv, "OpenCV, 1 thread": partial(opencv, threads=1), "ours": ours}
+    readers: dict[str, Callable[[Path], Iterator[Frame]]] = {
+        "OpenCV": opencv,
+        "OpenCV, 1 thread": partial(opencv, threads=1),
+        "ours": ours,
+    }
     print(f"{'ms a frame':20}", *(f"{name:>16}" for name in readers), f"{'ours - OpenCV':>16}")
     for path in parser.parse_args().files:
         rounds = [[cost(read, path) for read in readers.values()] for _ in range(_ROUNDS)]

@@ -17,9 +17,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from small_recordings import write_recording
-from test_review_page import BROWSER, OPTIONS, opened, program, rows
+from tests.review_browser import BROWSER, OPTIONS, opened, program, rows
+from tests.small_recordings import write_recording
 
 TICKS = 108_000  # an hour
 

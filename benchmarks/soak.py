@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 
 import streamspot
 from streamspot.model import Model
@@ -45,7 +46,7 @@ def rss() -> float:
     return psutil.Process(os.getpid()).memory_info().rss / MIB
 
 
-def report(name: str, costs: np.ndarray, sizes: np.ndarray) -> None:
+def report(name: str, costs: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
     """Print one line of figures.
 
     Args:
@@ -163,7 +164,7 @@ def soak_sinks(minutes: float, sources: int, port: int) -> None:
         run = stack.enter_context(_streamspot("--config", str(folder / "soak.yaml")))
         stack.callback(run.terminate)
         process, began, rows = psutil.Process(run.pid), time.monotonic(), []
-        while time.sleep(5) is None and run.poll() is None:
+        while run.poll() is None:
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/metrics") as answer:
                 answer.read()
             with suppress(psutil.Error):  # it has just ended
@@ -175,9 +176,10 @@ def soak_sinks(minutes: float, sources: int, port: int) -> None:
                     f"{60 * row[0]:.1f} min: {memory:.2f} MB, {row[2]} descriptors, {row[3]} threads",
                     flush=True,
                 )
+            time.sleep(5)
         replayed = {f"s{n}": _replays(folder, f"s{n}") for n in range(sources)}
     hours, memory, *counts = np.array(rows[len(rows) // 2 : -6]).T  # without the half minute of the end
-    figures = {
+    figures: dict[str, object] = {
         "sources": sources,
         "minutes": round(60 * rows[-1][0], 1),
         "memory_mb": round(float(memory.mean()), 1),

@@ -116,7 +116,7 @@ def main(
             first, others = parts
             file = unadapted(dataset, subject, settings, place)
             before = Model.load(file, device="cpu").network
-            begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)  # type: ignore[arg-type]
+            begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)
             after = Trainer(first, begun, layout=dataset.layout).run()
             networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
             f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}

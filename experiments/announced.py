@@ -7,7 +7,7 @@ measured with little, usual and much noise.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,9 @@ RECORDINGS = 200
 
 def main() -> None:
     """Judge the weights and print the table."""
-    model = Model.load(sys.argv[1] if len(sys.argv) > 1 else "streamspot-base")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", nargs="?", default="streamspot-base")
+    model = Model.load(parser.parse_args().weights)
     decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     recordings: list[Recording] = []
     phases: dict[str, list[Detection]] = {}

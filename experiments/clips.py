@@ -12,6 +12,7 @@ import csv
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from experiments.observing import events_of_clip
 from streamspot.datasets.recording import Instance
@@ -52,7 +53,7 @@ def main() -> None:
         for row in csv.DictReader(rows):
             onset, offset = int(row["onset"]), int(row["offset"])
             truth[row["clip"]].append(Instance("macro", onset, onset, offset))
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for clip in sorted(path for path in options.folder.iterdir() if path.suffix in SUFFIXES):
         events, seconds = events_of_clip(clip, options.weights, options.faces, options.sensitivity)
         kinds = {d: event.kind for event in events if (d := as_detection(event))}

@@ -77,7 +77,7 @@ def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
 
 def _curves(run: Path) -> dict[str, Scores]:
     """Return the last epoch's scores of every recording by the network that never saw its subject."""
-    found = {}
+    found: dict[str, Scores] = {}
     for path in sorted((run / "folds").glob("fold-*.npz")):
         with np.load(path) as file:
             found |= {name[5:]: file[name] for name in file.files if name.startswith("last/")}

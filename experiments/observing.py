@@ -43,6 +43,8 @@ def events_of_recording(path: Path, model: Model) -> tuple[list[Event], int]:
     events: list[Event] = []
     measured = 0
     for one in MotionRecording(path).read():
+        if isinstance(one, Session):  # when it was recorded is of no account here
+            continue
         measured += isinstance(one, FaceMotion)
         events += pipeline.push(one).events
     events += pipeline.finish().events

@@ -34,7 +34,7 @@ def wandering(rng: np.random.Generator, ticks: int) -> tuple[Array, Array, Array
         np.clip(rng.uniform(0, 1) + np.cumsum(rng.normal(0, rng.uniform(0.01, 0.2), 200)), 0, 1)
         for _ in range(ticks // 200 + 1)
     ]
-    macro = np.repeat(rng.uniform(0, 1, ticks), 7)[:ticks]
+    macro: Array = np.repeat(rng.uniform(0, 1, ticks), 7)[:ticks]
     return np.concatenate(walks)[:ticks], macro, 1 - macro
 
 
@@ -77,7 +77,8 @@ def ideal(
     The noise is half white, half correlated over about five ticks.
     """
     at = np.arange(ticks)
-    curve, micro = np.zeros(ticks), np.full(ticks, 0.5)
+    curve: Array = np.zeros(ticks)
+    micro: Array = np.full(ticks, 0.5)
     for truth in truths:
         inside = truth.onset < truth.apex < truth.offset
         apex = truth.apex if inside else (truth.onset + truth.offset) // 2

@@ -171,10 +171,12 @@ class Outputs:
                 return StreamspotError(writer.complaint)
         if delivery.queued:
             count = f"{delivery.queued} event{'s' if delivery.queued > 1 else ''}"
-            reason = delivery.error.partition("; ")[0] or f"{delivery.address} does not answer"
+            late = f"{delivery.address} had not acknowledged {'them' if delivery.queued > 1 else 'it'} at the end"
+            reason = delivery.error.partition("; ")[0] or late
+            same = "this stream" if len(self._runs) == 1 else "these streams"
             return BrokerError(
                 f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run "
-                "of this stream to a broker that is there"
+                f"of {same} to a broker that is there"
             )
         return BrokerError(delivery.error) if delivery.error else None
 

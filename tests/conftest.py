@@ -7,9 +7,11 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from review_browser import BROWSER, OPTIONS
 
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Frame
@@ -66,3 +68,16 @@ def silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [
         record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR
     ] == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a Chromium, or skip where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("aiohttp")
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+        yield chromium
+        chromium.close()

@@ -41,6 +41,22 @@ def portrait_clip(seconds: float = 10.2, fps: int = FPS, expressions: int = 2) -
     return tuple(cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_AREA) for frame in clip.read())
 
 
+def numbered(count: int) -> list[Picture]:
+    """Return pictures that carry their number as sixteen black or white blocks."""
+    pictures = []
+    for number in range(count):
+        blocks = np.array([255 * (number >> bit & 1) for bit in range(16)], np.uint8)
+        grey = np.kron(blocks.reshape(2, 8), np.ones((24, 24), np.uint8))
+        pictures.append(np.repeat(grey[..., None], 3, axis=2))
+    return pictures
+
+
+def number_in(picture: Picture) -> int:
+    """Return the number that a picture of ``numbered`` carries."""
+    blocks = picture[12::24, 12::24, 0].ravel() > 127
+    return sum(int(bit) << place for place, bit in enumerate(blocks))
+
+
 def write_video(
     path: Path,
     pictures: Iterable[Picture],

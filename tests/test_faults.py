@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from brokers import LOSSLESS, Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 from streamspot.events import decode, encode
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.connection import Connection, Dialler
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Subscription, subscribe
@@ -142,6 +143,37 @@ async def test_the_death_of_a_process_does_not_mark_another_of_its_node_offline(
                 said += [(await status.get())[1] for _ in range(2)]
             assert said == [b"online", b"offline", b"online"]
             assert await retained(broker, "streamspot/n/status") == "online"
+
+
+async def test_a_stop_for_which_the_broker_is_too_slow_says_so_and_keeps_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The status is stopped all the same, the rest is counted, and the next run delivers it."""
+
+    async def slow(self: Connection, topic: str, payload: bytes, **how: Any) -> None:
+        await asyncio.sleep(0.1 if topic.endswith("/event") else 0.0)
+        await publish(self, topic, payload, **how)
+
+    publish = Connection.publish
+    got = list[int]()
+    with Mosquitto(tmp_path) as broker:
+        async with subscribe(broker.url, client_id="robot") as events:
+            robot = asyncio.create_task(collect(events, got))
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "publish", slow)
+                delivery = Delivery()
+                async with publisher_to(broker.url, tmp_path, delivery, left=lambda: 0.3) as publisher:
+                    await until_retained(broker, "online")
+                    for number in range(20):
+                        await publisher.take("cam", make_update(make_event(number)))
+            assert delivery.queued >= 16
+            for topic in ("streamspot/n/status", "streamspot/n/cam/status"):
+                assert await retained(broker, topic) == "stopped"
+            async with publisher_to(broker.url, tmp_path, delivery):
+                await until(lambda: len(got) == 20)
+            robot.cancel()
+    assert got == list(range(20))
+    assert delivery.queued == 0
 
 
 async def until_retained(broker: Mosquitto, status: str) -> None:

@@ -284,6 +284,19 @@ def test_a_folder_that_cannot_be_made_anew_keeps_events_in_memory(tmp_path: Path
         assert list(Journal.read(folder)) == [b"1"]
 
 
+async def test_a_stop_in_the_middle_of_a_sync_waits_for_it(tmp_path: Path):
+    """The thread that writes to the disk never finds the database closed under it, which would end the process."""
+    for round_ in range(20):
+        with Journal(tmp_path / str(round_)) as journal:
+            for number in range(1000):
+                journal.append(bytes(1000), number)
+            syncing = asyncio.create_task(journal.sync())
+            await asyncio.sleep(0)
+            await asyncio.sleep(round_ / 4000)
+            syncing.cancel()
+        assert len(list(Journal.read(tmp_path / str(round_)))) == 1000
+
+
 def test_a_power_failure_costs_what_came_after_the_last_sync(tmp_path: Path):
     """With zeros where the disk had not been told to write, all up to the sync is there and nothing false."""
     with Journal(tmp_path / "j") as journal:

@@ -68,9 +68,9 @@ def test_what_is_known_of_a_stranger_is_kept(model: HeadModel, tmp_path: Path) -
     for person in people:
         person.notes().save(tmp_path / "notes.json")
         assert Notes.load(tmp_path / "notes.json") == person.notes()
-        for one in person.shown:
+        for one in person.expressions:
             assert np.abs(person.position[one.instance.apex]).max() > 0
-        assert not person.shown or not person.context.startswith("nothing")
+        assert not person.expressions or not person.context.startswith("nothing")
 
 
 def test_a_seed_is_a_clip(model: HeadModel) -> None:

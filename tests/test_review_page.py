@@ -1,121 +1,21 @@
-"""The page of a review in a real browser: frame-exact, by keys and by mouse, light on a long recording."""
+"""The page of a review in a real browser: by keys and by mouse, on every screen, light on a long recording."""
 
 from __future__ import annotations
 
 import csv
 import re
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from made_clips import Picture, copy_streams, portrait_clip, write_video
+from made_clips import portrait_clip, write_video
+from review_browser import opened, program, rows
 from small_recordings import write_recording
 
 import streamspot.review
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PAGE = Path(streamspot.review.__file__).with_name("page")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a Chromium, or skip where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    pytest.importorskip("aiohttp")
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield chromium
-        chromium.close()
-
-
-@contextmanager
-def program(*arguments: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the command; give its address and process."""
-    command = [sys.executable, "-m", "streamspot", "review", *map(str, arguments)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert running.stdout is not None
-        yield running.stdout.readline().strip(), running
-    finally:
-        running.terminate()
-        running.communicate(timeout=30)
-
-
-@contextmanager
-def opened(browser: Any, address: str, *, analysed: bool = True, **options: Any) -> Iterator[Any]:
-    """Open the page; nothing may go wrong in it, and nothing may be asked of anybody else."""
-    page = browser.new_page(viewport=options.pop("viewport", {"width": 1280, "height": 720}), **options)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on(
-        "request", lambda asked: None if asked.url.startswith((address, "blob:")) else wrong.append(asked.url)
-    )
-    page.goto(address)
-    page.wait_for_selector("body[data-frame]")
-    if analysed:
-        page.wait_for_selector("#progress[hidden]", state="attached", timeout=120_000)
-    yield page
-    page.close()
-    assert wrong == []
-
-
-def numbered(count: int) -> list[Picture]:
-    """Return pictures that carry their number as sixteen black or white blocks."""
-    pictures = []
-    for number in range(count):
-        blocks = np.array([255 * (number >> bit & 1) for bit in range(16)], np.uint8)
-        grey = np.kron(blocks.reshape(2, 8), np.ones((24, 24), np.uint8))
-        pictures.append(np.repeat(grey[..., None], 3, axis=2))
-    return pictures
-
-
-NUMBER = """() => {
-    const video = document.getElementById("video"), canvas = document.createElement("canvas");
-    const shown = video.hidden ? document.getElementById("picture") : video;
-    canvas.width = 192; canvas.height = 48;
-    const draw = canvas.getContext("2d");
-    draw.drawImage(shown, 0, 0, 192, 48);
-    let number = 0;
-    for (let bit = 0; bit < 16; bit++) {
-        const [red] = draw.getImageData((bit % 8) * 24 + 12, Math.floor(bit / 8) * 24 + 12, 1, 1).data;
-        if (red > 127) number += 2 ** bit;
-    }
-    return number;
-}"""
-
-
-def settled(page: Any) -> int:
-    """Wait until the picture of the cursor's frame is on show; return the frame."""
-    page.wait_for_timeout(60)
-    page.wait_for_selector("body[data-frame]")
-    for _ in range(100):
-        frame, shown = page.evaluate("() => [document.body.dataset.frame, document.body.dataset.shown]")
-        if frame == shown:
-            break
-        page.wait_for_timeout(50)
-    page.wait_for_timeout(60)
-    return int(page.evaluate("() => document.body.dataset.frame"))
-
-
-def rows(path: Path, lines: int) -> list[dict[str, str]]:
-    """Return the rows of a label file, as soon as there are so many."""
-    for _ in range(100):
-        found = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
-        if len(found) == lines:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(found)
 
 
 def becomes(points: Path, expected: tuple[str, ...]) -> None:
@@ -130,66 +30,6 @@ def becomes(points: Path, expected: tuple[str, ...]) -> None:
 def marks(path: Path, lines: int) -> list[tuple[str, ...]]:
     """Return kind, point, onset and offset of each row."""
     return [(row["kind"], row["point"], row["onset"], row["offset"]) for row in rows(path, lines)]
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "fps"),
-    [("a.mp4", "libx264", 25), ("a.webm", "libvpx", 30), ("a.avi", "mpeg4", 30), ("a.mp4", "libx264", 29.97)],
-)
-def test_a_label_stands_at_the_frame_that_is_seen(
-    browser: Any, tmp_path: Path, name: str, codec: str, fps: float
-) -> None:
-    """Step forth and back, jump, play and pause: the picture on show is that of the frame that a key labels."""
-    path, points = write_video(tmp_path / name, numbered(120), codec=codec, fps=fps), tmp_path / "points.csv"
-    with program(path) as (address, _), opened(browser, address) as page:
-        walks = (
-            ["ArrowRight"] * 3,
-            ["Shift+ArrowRight"],
-            ["ArrowLeft"] * 2,
-            ["End"],
-            ["Shift+ArrowLeft"] * 2,
-        )
-        for labelled, keys in enumerate(walks, start=1):
-            for key in keys:
-                page.keyboard.press(key)
-            frame = settled(page)
-            assert page.evaluate(NUMBER) == frame, keys
-            page.keyboard.press("m")
-            assert str(frame) in [row["point"] for row in rows(points, labelled)]
-        page.keyboard.press("Home")
-        settled(page)
-        page.keyboard.press(" ")
-        page.wait_for_timeout(900)
-        page.keyboard.press(" ")
-        assert settled(page) > 5
-        assert page.evaluate(NUMBER) == settled(page)
-
-
-def test_stamps_that_are_uneven_are_kept(browser: Any, tmp_path: Path) -> None:
-    """Of a variable frame rate every frame is stepped to, at its own time."""
-    stamps = np.cumsum(np.tile([0.02, 0.05, 0.033, 0.1], 15)) - 0.02
-    path = write_video(tmp_path / "a.mp4", numbered(60), stamps=list(stamps))
-    with program(path) as (address, _), opened(browser, address) as page:
-        for expected in range(1, 12):
-            page.keyboard.press("ArrowRight")
-            assert settled(page) == expected
-            assert page.evaluate(NUMBER) == expected
-
-
-@pytest.mark.parametrize("name", ["b.mp4", "b.webm"])
-def test_a_video_that_begins_late_is_exact_too(browser: Any, tmp_path: Path, name: str) -> None:
-    """Some containers place their first picture later than 0, and browsers say so."""
-    codec = "libx264" if name.endswith("mp4") else "libvpx"
-    source = write_video(tmp_path / f"a{Path(name).suffix}", numbered(60), codec=codec)
-    (tmp_path / "late").mkdir()
-    path = copy_streams(tmp_path / "late" / name, source, shift=0.5)
-    with program(path) as (address, _), opened(browser, address) as page:
-        for keys in (["ArrowRight"] * 7, ["Shift+ArrowRight"], ["End"]):
-            for key in keys:
-                page.keyboard.press(key)
-            frame = settled(page)
-            assert page.evaluate(NUMBER) == frame
-        assert settled(page) == 59
 
 
 @pytest.fixture(scope="module")

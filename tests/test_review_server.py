@@ -1,4 +1,4 @@
-"""The server of a review: for this computer and this page alone, whole ranges, exact pictures, labels at once."""
+"""The server of a review: for this computer and this page alone, whole ranges, labels at once."""
 
 from __future__ import annotations
 
@@ -18,36 +18,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from made_clips import Picture, write_video
+from made_clips import numbered, write_video
 from small_recordings import write_recording
 from yarl import URL
 
 import streamspot
 from streamspot.files import write_atomically
 from streamspot.review.files import LabelFiles
-from streamspot.review.items import facts_of, find_items
-from streamspot.review.pictures import Pictures
+from streamspot.review.items import find_items
 from streamspot.review.reviewing import Reviewing
-from streamspot.sources import open_source
 
 aiohttp = pytest.importorskip("aiohttp")
-
-
-def numbered(count: int) -> list[Picture]:
-    """Return pictures that carry their number as sixteen black or white blocks; see ``number_in``."""
-    pictures = []
-    for number in range(count):
-        blocks = np.array([255 * (number >> bit & 1) for bit in range(16)], np.uint8)
-        pictures.append(
-            np.repeat(np.kron(blocks.reshape(2, 8), np.ones((24, 24), np.uint8))[..., None], 3, axis=2)
-        )
-    return pictures
-
-
-def number_in(picture: Picture) -> int:
-    """Return the number that a picture of ``numbered`` carries."""
-    blocks = picture[12::24, 12::24, 0].ravel() > 127
-    return sum(int(bit) << place for place, bit in enumerate(blocks))
 
 
 class Page:
@@ -337,51 +318,6 @@ async def test_a_folder_is_a_list_in_which_a_broken_file_hinders_nobody(tmp_path
         page.version = 0
         assert (await page.change(1, op="seen", seen=True))[0] == 200
         assert [one["seen"] for one in (await page.json("items"))["items"]] == [False, True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("name", "codec"),
-    [("a.avi", "mpeg4"), ("a.mpg", "mpeg1video"), ("a.mkv", "libx265"), ("a.mp4", "libx264"), ("shots", "")],
-)
-def test_the_picture_of_a_frame_is_that_frame(tmp_path: Path, name: str, codec: str) -> None:
-    """In any order and at any distance, as JPEG, for what a browser cannot play."""
-    path, pictures = tmp_path / name, numbered(400)
-    if codec:
-        write_video(path, pictures, codec=codec)
-    else:
-        path.mkdir()
-        for number, picture in enumerate(pictures):
-            cv2.imwrite(str(path / f"{number}.png"), picture)
-    times = {frame.index: frame.pts for frame in open_source(str(path)).read()}
-    assert len(times) == 400
-    shown = Pictures(str(path))
-    for number in (0, 1, 2, 350, 349, 351, 20, 399, 200, 380):
-        jpeg = np.frombuffer(shown.jpeg(number, times[number]), np.uint8)
-        assert number_in(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) == number
-    assert number_in(cv2.imdecode(np.frombuffer(shown.jpeg(300, None), np.uint8), cv2.IMREAD_COLOR)) == 300
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "pixels", "plays"),
-    [
-        ("a.mp4", "libx264", "yuv420p", "video/mp4"),
-        ("a.mp4", "libx264", "yuv444p", None),
-        ("a.webm", "libvpx", "yuv420p", "video/webm"),
-        ("a.webm", "libvpx-vp9", "yuv420p", "video/webm"),
-        ("a.mp4", "libx265", "yuv420p", None),
-        ("a.avi", "mpeg4", "yuv420p", None),
-        ("a.mkv", "libx264", "yuv420p", None),
-    ],
-)
-def test_what_no_browser_plays_is_known_before(
-    tmp_path: Path, name: str, codec: str, pixels: str, plays: str
-) -> None:
-    """Only what all of them play goes to the browser's own player."""
-    path = write_video(tmp_path / name, numbered(20), codec=codec, layout=pixels)
-    (item,), _ = find_items(str(path), None)
-    facts = facts_of(item)
-    assert facts.plays == plays
-    assert facts.frames == pytest.approx(20, abs=1)
 
 
 def _command(*arguments: object) -> list[str]:

@@ -38,6 +38,8 @@ class Acted(Simulation):
     def load(cls, path: Path) -> Acted:
         """Read what ``save`` wrote."""
         with np.load(path) as file:
-            rows = [tuple(int(v) for v in row) for row in file["instances"]]
-            instances = tuple(Instance("micro" if k else "macro", *row) for k, *row in rows)
+            instances = tuple(
+                Instance("micro" if micro else "macro", onset, apex, offset, point)
+                for micro, onset, apex, offset, point in file["instances"].tolist()
+            )
             return cls(file["motion"], file["intensity"], file["classes"], instances, file["flow"])

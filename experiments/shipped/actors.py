@@ -55,13 +55,13 @@ three times what the chin goes down, the model's jaw alone parts them by once.""
 _COMBINATIONS = (*COMBINATIONS, (1.2, (16, 25)), (0.8, (16, 20, 25)), (0.6, (10, 16, 25)))
 """Those of the simulation, and bared teeth."""
 _SCENARIO = Scenario(
-    expressions=16.0,
+    expressions=20.0,
     idle=0.12,
     micro=0.35,
     trains=0.1,
     macro_floor=0.04,
     micro_floor=0.02,
-    free=0.65,
+    free=0.8,
     combinations=_COMBINATIONS,
 )
 _OFTEN = {
@@ -195,9 +195,9 @@ class Actor(Clip):
         if rng.random() >= self._scenario.idle:
             self.acted = expressions(rng, self, self._scenario, self.position, self.mouth)
         total = (said + self.position + self._worn(rng))[..., 0].clip(0, 1.2)
-        total = {name: total[:, number].copy() for number, name in enumerate(names)}
-        self._eyes(rng, total)
-        return {name: curve for name, curve in total.items() if curve.any()}
+        curves = {name: total[:, number].copy() for number, name in enumerate(names)}
+        self._eyes(rng, curves)
+        return {name: curve for name, curve in curves.items() if curve.any()}
 
     def _worn(self, rng: Rng) -> Array:
         """Return the weights (T, S, 1) of an expression that a few people wear from first to last."""
@@ -273,7 +273,7 @@ class Actor(Clip):
             slow[start : start + len(course), :3] += course[:, None] * sizes.astype(np.float32)
         if rng.random() < 0.3:  # walks nearer or away, or leans forward
             start, steps = int(rng.integers(0, n - 60)), int(np.exp(rng.uniform(np.log(8), np.log(150))))
-            way = np.concatenate((np.zeros(start), ease(steps), np.ones(n)))[:n]
+            way = np.concatenate((np.zeros(start), ease(steps), np.ones(n)), dtype=np.float64)[:n]
             slow[:, 5] += (way * rng.uniform(-0.3, 0.3)).astype(np.float32)
         slow[:, :2] = 38 * np.tanh(slow[:, :2] / 38)
         slow[:, 2] = 20 * np.tanh(slow[:, 2] / 20)

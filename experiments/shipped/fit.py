@@ -58,7 +58,7 @@ def histogram(pieces: list[Array], columns: list[int], edges: Array) -> Array:
     return np.asarray(counts / counts.sum() / np.diff(edges), np.float32)
 
 
-def spectrum(pieces: list[Array], columns: list[int]) -> Array:
+def spectrum(pieces: list[Array], columns: list[int]) -> NDArray[np.float64]:
     """Return the median over pieces of the power of the displacement a tick, by frequency."""
     taper = np.hanning(WINDOW)[:, None]
     power = []
@@ -66,7 +66,7 @@ def spectrum(pieces: list[Array], columns: list[int]) -> Array:
         parts = [piece[a : a + WINDOW, columns, 1] for a in range(0, len(piece) - WINDOW + 1, WINDOW // 2)]
         each = [np.abs(np.fft.rfft((p - p.mean(0)) * taper, axis=0)) ** 2 for p in parts]
         power.append(np.mean(each, axis=(0, 2)) / (taper**2).sum() / 30)
-    return np.median(power, 0)[1:]
+    return np.asarray(np.median(power, 0)[1:], np.float64)
 
 
 def main() -> None:

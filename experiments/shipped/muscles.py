@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from streamspot.simulation.time_courses import Rng
 
 
@@ -19,49 +17,47 @@ class Muscle:
 
     Attributes:
         shapes: Weights by name, without the side.
-        often: How often it is drawn.
         sided: Whether it may contract on one side.
         group: What figures are reported for.
     """
 
     shapes: dict[str, float]
-    often: float
     sided: bool
     group: str
 
 
 MUSCLES: dict[str, Muscle] = {
-    "inner brow up": Muscle({"browInnerUp": 1.0}, 0.7, True, "brows up"),
-    "outer brow up": Muscle({"browOuterUp": 1.0}, 0.7, True, "brows up"),
-    "brow up": Muscle({"browInnerUp": 1.0, "browOuterUp": 1.0}, 1.0, True, "brows up"),
-    "brow down": Muscle({"browDown": 1.0}, 1.5, True, "brows down"),
-    "squint": Muscle({"eyeSquint": 1.0, "cheekSquint": 0.7}, 0.6, True, "cheeks"),
-    "wink": Muscle({"eyeBlink": 1.0, "cheekSquint": 0.4}, 0.8, True, "wink"),
-    "eyes wide": Muscle({"eyeWide": 1.0, "browInnerUp": 0.2}, 0.3, False, "brows up"),
-    "cheek up": Muscle({"cheekSquint": 1.0, "cheekRaiser": 0.7}, 0.5, True, "cheeks"),
-    "cheeks blown": Muscle({"cheekPuff": 1.0, "mouthPress": 0.3}, 0.3, True, "cheeks"),
-    "nose": Muscle({"noseSneer": 1.0}, 0.8, True, "nose"),
-    "smile": Muscle({"mouthSmile": 1.0}, 1.5, True, "smile"),
-    "smile and cheek": Muscle({"mouthSmile": 0.9, "cheekSquint": 0.6, "cheekRaiser": 0.3}, 1.0, True, "smile"),
-    "dimple": Muscle({"mouthDimple": 1.0}, 1.0, True, "corners"),
-    "corner down": Muscle({"mouthFrown": 1.0}, 1.8, True, "corners down"),
-    "corner out": Muscle({"mouthStretch": 1.0}, 1.0, True, "corners"),
-    "upper lip up": Muscle({"mouthUpperUp": 1.0}, 1.2, True, "upper lip"),
-    "lower lip down": Muscle({"mouthLowerDown": 1.0}, 0.7, True, "lower lip"),
-    "lips pressed": Muscle({"mouthPress": 1.0}, 1.5, False, "pressed"),
-    "lips in": Muscle({"mouthRollLower": 0.9, "mouthRollUpper": 0.9}, 0.7, False, "pressed"),
-    "lower lip in": Muscle({"mouthRollLower": 1.0}, 0.5, False, "pressed"),
-    "chin up": Muscle({"mouthShrugLower": 1.0, "mouthShrugUpper": 0.3}, 1.5, False, "pressed"),
-    "long face": Muscle({"jawOpen": 0.6, "mouthClose": 0.5, "mouthPucker": 0.5}, 0.7, False, "pressed"),
-    "pout": Muscle({"mouthPucker": 1.0}, 0.9, False, "pout"),
-    "funnel": Muscle({"mouthFunnel": 1.0}, 0.6, False, "pout"),
-    "mouth left": Muscle({"mouthLeft": 1.0}, 1.2, False, "aside"),
-    "mouth right": Muscle({"mouthRight": 1.0}, 1.2, False, "aside"),
-    "jaw left": Muscle({"jawLeft": 1.0}, 0.3, False, "aside"),
-    "jaw right": Muscle({"jawRight": 1.0}, 0.3, False, "aside"),
-    "jaw": Muscle({"jawOpen": 0.7}, 0.5, False, "mouth open"),
-    "mouth open": Muscle({"jawOpen": 0.8, "mouthFunnel": 0.25, "mouthLowerDown": 0.4}, 0.5, False, "mouth open"),
-    "lip pop": Muscle({"mouthUpperUp": 0.35, "mouthLowerDown": 0.6, "jawOpen": 0.25}, 0.5, False, "pop"),
+    "inner brow up": Muscle({"browInnerUp": 1.0}, True, "brows up"),
+    "outer brow up": Muscle({"browOuterUp": 1.0}, True, "brows up"),
+    "brow up": Muscle({"browInnerUp": 1.0, "browOuterUp": 1.0}, True, "brows up"),
+    "brow down": Muscle({"browDown": 1.0}, True, "brows down"),
+    "squint": Muscle({"eyeSquint": 1.0, "cheekSquint": 0.7}, True, "cheeks"),
+    "wink": Muscle({"eyeBlink": 1.0, "cheekSquint": 0.4}, True, "wink"),
+    "eyes wide": Muscle({"eyeWide": 1.0, "browInnerUp": 0.2}, False, "brows up"),
+    "cheek up": Muscle({"cheekSquint": 1.0, "cheekRaiser": 0.7}, True, "cheeks"),
+    "cheeks blown": Muscle({"cheekPuff": 1.0, "mouthPress": 0.3}, True, "cheeks"),
+    "nose": Muscle({"noseSneer": 1.0}, True, "nose"),
+    "smile": Muscle({"mouthSmile": 1.0}, True, "smile"),
+    "smile and cheek": Muscle({"mouthSmile": 0.9, "cheekSquint": 0.6, "cheekRaiser": 0.3}, True, "smile"),
+    "dimple": Muscle({"mouthDimple": 1.0}, True, "corners"),
+    "corner down": Muscle({"mouthFrown": 1.0}, True, "corners down"),
+    "corner out": Muscle({"mouthStretch": 1.0}, True, "corners"),
+    "upper lip up": Muscle({"mouthUpperUp": 1.0}, True, "upper lip"),
+    "lower lip down": Muscle({"mouthLowerDown": 1.0}, True, "lower lip"),
+    "lips pressed": Muscle({"mouthPress": 1.0}, False, "pressed"),
+    "lips in": Muscle({"mouthRollLower": 0.9, "mouthRollUpper": 0.9}, False, "pressed"),
+    "lower lip in": Muscle({"mouthRollLower": 1.0}, False, "pressed"),
+    "chin up": Muscle({"mouthShrugLower": 1.0, "mouthShrugUpper": 0.3}, False, "pressed"),
+    "long face": Muscle({"jawOpen": 0.6, "mouthClose": 0.5, "mouthPucker": 0.5}, False, "pressed"),
+    "pout": Muscle({"mouthPucker": 1.0}, False, "pout"),
+    "funnel": Muscle({"mouthFunnel": 1.0}, False, "pout"),
+    "mouth left": Muscle({"mouthLeft": 1.0}, False, "aside"),
+    "mouth right": Muscle({"mouthRight": 1.0}, False, "aside"),
+    "jaw left": Muscle({"jawLeft": 1.0}, False, "aside"),
+    "jaw right": Muscle({"jawRight": 1.0}, False, "aside"),
+    "jaw": Muscle({"jawOpen": 0.7}, False, "mouth open"),
+    "mouth open": Muscle({"jawOpen": 0.8, "mouthFunnel": 0.25, "mouthLowerDown": 0.4}, False, "mouth open"),
+    "lip pop": Muscle({"mouthUpperUp": 0.35, "mouthLowerDown": 0.6, "jawOpen": 0.25}, False, "pop"),
 }  # fmt: skip
 """All that is drawn from, by name."""
 
@@ -88,6 +84,14 @@ class Movement:
     side: str
 
 
+def drawn_muscle(rng: Rng) -> str:
+    """Draw a muscle; each group is as likely, lest the network learn that one never moves."""
+    groups = sorted({one.group for one in MUSCLES.values()})
+    group = groups[rng.integers(len(groups))]
+    mine = [name for name, one in MUSCLES.items() if one.group == group]
+    return mine[rng.integers(len(mine))]
+
+
 def movement(rng: Rng, names: tuple[str, ...] = (), side: str = "") -> Movement:
     """Draw one to three muscles and what they do at their strongest.
 
@@ -99,10 +103,7 @@ def movement(rng: Rng, names: tuple[str, ...] = (), side: str = "") -> Movement:
         side: ``L``, ``R`` or ``both``; empty draws it.
     """
     if not names:
-        known = list(MUSCLES)
-        often = np.array([MUSCLES[name].often for name in known])
-        count = int(rng.choice((1, 2, 3), p=(0.45, 0.35, 0.2)))
-        names = tuple(known[i] for i in rng.choice(len(known), count, replace=False, p=often / often.sum()))
+        names = tuple({drawn_muscle(rng): None for _ in range(rng.choice((1, 2, 3), p=(0.5, 0.32, 0.18)))})
     side = side or str(rng.choice(("L", "R", "both", "both")))
     if side == "both" and "wink" in names:
         side = "LR"[rng.integers(2)]

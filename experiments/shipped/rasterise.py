@@ -113,12 +113,11 @@ def _at_once(
     return covered.reshape(size, size), values.reshape(size, size, -1)
 
 
+_draw = _at_once
 if importlib.util.find_spec("numba"):
     import numba
 
     _draw = numba.njit(cache=True)(_one_by_one)
-else:
-    _draw = _at_once
 
 
 def normals(points: Array, triangles: NDArray[np.int64]) -> Array:

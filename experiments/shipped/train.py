@@ -150,7 +150,7 @@ def make_weights(
     """
     torch.set_num_threads(recipe.threads)
     pools = _pools(config.layout, recipe, acted)
-    begun = before or [None] * len(recipe.networks)
+    begun: Sequence[Network | None] = before or [None] * len(recipe.networks)
     networks = [
         _train(config, recipe, pools, recipe.seed + own, one)
         for own, one in zip(recipe.networks, begun, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.shipped.actors import Actor
 from experiments.shipped.heads import FPS, Array, HeadModel, Rng
-from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, movement
+from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, drawn_muscle, movement
 from streamspot.datasets.recording import Instance
 from streamspot.simulation.expressions import instance_of
 from streamspot.simulation.time_courses import expression
@@ -96,7 +96,7 @@ class Stranger(Actor):
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 8.0) -> None:
         self.context = str(np.random.default_rng([seed, 79]).choice(CONTEXTS))
-        self.shown: list[Shown] = []
+        self.expressions: list[Shown] = []
         super().__init__(model, seed, seconds)
 
     def notes(self) -> Notes:
@@ -109,7 +109,7 @@ class Stranger(Actor):
             "spectacles": "yes" if self._spectacles else "no",
             "distance": distance,
         }
-        return Notes(self.context, tuple(self.shown), self._count / FPS, about)
+        return Notes(self.context, tuple(self.expressions), self._count / FPS, about)
 
     def _course(self, rng: Rng) -> dict[str, Array]:
         n, names = self._count, list(self._model.shapes)
@@ -127,11 +127,8 @@ class Stranger(Actor):
     def _show(self, rng: Rng) -> None:
         """Show an expression after the other, a pause between them."""
         at = int(rng.integers(30, 60))
-        groups = sorted({one.group for one in MUSCLES.values()})
         while True:
-            group = groups[rng.integers(len(groups))]
-            mine = [name for name, one in MUSCLES.items() if one.group == group]
-            muscle = mine[rng.integers(len(mine))]
+            muscle = drawn_muscle(rng)
             if self.context == "speaking" and muscle in MOUTH - CLEAR:
                 continue
             drawn = (
@@ -158,7 +155,7 @@ class Stranger(Actor):
                 self.position[at : at + len(course)] += course[:, None, None] * weights
                 names = tuple(sorted({MUSCLES[name].group for name in drawn.muscles}))
                 side = {"L": "left", "R": "right"}.get(drawn.side, "both")
-                self.shown.append(Shown(instance, names, side, speed, size))
+                self.expressions.append(Shown(instance, names, side, speed, size))
             at += len(course) + int(rng.integers(20, 45))
 
     def _sway(self, rng: Rng) -> Array:

@@ -101,13 +101,13 @@ class Channel:
             self.messages.extendleft(bridge.announce())
         await self._publish_status(connection)
 
-    async def farewell(self, connection: Connection) -> None:
+    async def farewell(self, connection: Connection, qos: int) -> None:
         """Announce a clean end, unless it failed before."""
         self._last = replace(
             self._last, faces={}, status="stopped" if self._last.status == "online" else self._last.status
         )
-        await self._publish_state(connection)
-        await self._publish_status(connection)
+        await self._publish_state(connection, qos)
+        await self._publish_status(connection, qos)
 
     async def report(self, connection: Connection, *, due: bool) -> None:
         """Publish the curve, the state if it has changed or is due again, errors, and that the stream is over."""
@@ -129,10 +129,10 @@ class Channel:
         payload = payloads.stats(self._measured, delivery)
         await connection.publish(self.topic("stats"), payload, kind=JSON, expiry=60)
 
-    async def _publish_status(self, connection: Connection) -> None:
+    async def _publish_status(self, connection: Connection, qos: int = 1) -> None:
         self._announced = self.status
-        await connection.publish(self.topic("status"), self._announced, retain=True, kind=TEXT)
+        await connection.publish(self.topic("status"), self._announced, qos=qos, retain=True, kind=TEXT)
 
-    async def _publish_state(self, connection: Connection) -> None:
-        self._published = payloads.state_key(self._last)
-        await connection.publish(self.topic("state"), payloads.state(self._last), retain=True, kind=JSON)
+    async def _publish_state(self, connection: Connection, qos: int = 1) -> None:
+        self._published, payload = payloads.state_key(self._last), payloads.state(self._last)
+        await connection.publish(self.topic("state"), payload, qos=qos, retain=True, kind=JSON)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,7 @@ class Database:
         self._path = path
         self._names = str(path), f"{path}-wal"
         self._durable = durable
+        self._syncing = threading.Lock()
         with contextlib.ExitStack() as stack:
             stack.enter_context(_SAYING)
             make_private(path.parent)
@@ -163,7 +165,7 @@ class Database:
 
     def sync(self) -> None:
         """Bring everything to the disk; may be called in another thread, trouble shows when appending."""
-        with contextlib.suppress(sqlite3.Error):
+        with self._syncing, contextlib.suppress(sqlite3.Error):
             pages = self._sync.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
             if pages > _LONG:
                 self._sync.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -177,11 +179,11 @@ class Database:
         return self._identity[:1] != self._stat()[:1]
 
     def close(self) -> None:
-        """Bring everything to the disk and let go."""
+        """Bring everything to the disk and let go, once a ``sync`` in another thread has ended."""
         with contextlib.suppress(DatabaseError):
             self.note()
         for connection in (self._sync, self._rows):
-            with contextlib.suppress(sqlite3.Error):
+            with self._syncing, contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.close()
 

@@ -160,10 +160,16 @@ class Publisher:
                     await self._birth(connection)
                     attempt = 0
                     self._delivery.state, self._delivery.error = "online", self._journal.error
-                    await run_until_first(
-                        self._deliver(connection), self._listen(connection), self._report(connection)
-                    )
-                    await self._farewell(connection)
+                    try:
+                        await run_until_first(
+                            self._deliver(connection), self._listen(connection), self._report(connection)
+                        )
+                        await self._farewell(connection)
+                    except asyncio.CancelledError:
+                        # no time is left for answers; without a word the status would stay "online"
+                        with contextlib.suppress(Exception):
+                            await self._farewell(connection, qos=0)
+                        raise
                     return
             except BrokerError as error:
                 attempt += 1
@@ -193,11 +199,11 @@ class Publisher:
             await channel.birth(connection)
         await connection.publish(f"{self._base}/status", b"online", retain=True, kind=TEXT)
 
-    async def _farewell(self, connection: Connection) -> None:
-        """Announce a clean end."""
+    async def _farewell(self, connection: Connection, qos: int = 1) -> None:
+        """Announce a clean end; at QoS 0 without waiting for the broker."""
         for channel in self._channels.values():
-            await channel.farewell(connection)
-        await connection.publish(f"{self._base}/status", b"stopped", retain=True, kind=TEXT)
+            await channel.farewell(connection, qos)
+        await connection.publish(f"{self._base}/status", b"stopped", qos=qos, retain=True, kind=TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
         """Publish the journal, one by one so that the order stays; return when leaving and all is out."""

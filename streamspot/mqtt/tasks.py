@@ -19,13 +19,18 @@ async def run_until_first(*parts: Coroutine[Any, Any, None]) -> None:
 
 
 async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks again and again until all have ended.
+    """Cancel tasks again and again until all have ended, even if this is cancelled meanwhile itself.
 
     Once is not enough: in Python 3.11 ``wait_for`` loses a cancellation that arrives together with its result.
     """
-    pending = set(tasks)
-    while pending:
+    cancelled = False
+    while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)
+        try:
+            await asyncio.wait(pending, timeout=0.1)
+        except asyncio.CancelledError:
+            cancelled = True
     await asyncio.gather(*tasks, return_exceptions=True)  # else the loop logs errors that nobody has read
+    if cancelled:
+        raise asyncio.CancelledError

@@ -96,8 +96,8 @@ class Person:
             if kind < 0.3:
                 total += self._any_mouth(rng) * size
                 opening = False
-            elif kind < 0.36:  # with both eyes it were a blink
-                total += units.both_sides(units.WINK, self.layout) * size
+            elif kind < 0.4:  # with both eyes it were a blink
+                total += units.wink(rng, self.layout) * size
                 spoken, opening, one_sided = False, False, True
             else:
                 unit = list(units.UNITS)[rng.integers(len(units.UNITS))]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.motion.regions import Layout
-from streamspot.simulation.time_courses import Array
+from streamspot.simulation.time_courses import Array, Rng
 
 PARTS = ("outer", "mid", "inner", "lid", "cheek", "nostril", "corner", "upper", "lower", "chin")
 """Parts of the face that regions measure; all but the last three lie on both sides."""
@@ -77,14 +77,8 @@ UNITS: dict[int, dict[str, tuple[float, float]]] = {
     28: {"lower": (0, -0.06), "upper": (0, 0.05), "chin": (0, -0.03), "corner": (-0.01, 0.005)},
 }
 
-WINK = {
-    "lid": (0.0, 0.035),
-    "cheek": (0.01, -0.025),
-    "mid": (0.0, 0.015),
-    "outer": (0.0, 0.015),
-    "corner": (0.012, -0.015),
-}
-"""One eye closed: a wink, where it is on one side."""
+_LID = {"lid": (0.0, 0.09)}
+_SCREWED_UP = {"cheek": (0.01, -0.025), "mid": (0.0, 0.015), "outer": (0.0, 0.015), "corner": (0.012, -0.015)}
 Combinations = tuple[tuple[float, tuple[int, ...]], ...]
 
 COMBINATIONS: Combinations = (
@@ -148,6 +142,12 @@ def parts_of(layout: Layout) -> tuple[list[str], NDArray[np.int64]]:
 def pattern(unit: int, layout: Layout) -> Array:
     """Return the displacement (R, 2) of a unit at its strongest, on both sides."""
     return both_sides(UNITS[unit], layout)
+
+
+def wink(rng: Rng, layout: Layout) -> Array:
+    """Draw the displacement (R, 2) of eyes that close, and of what is screwed up with them: on one side a wink."""
+    around = both_sides(_SCREWED_UP, layout) * np.float32(rng.uniform(0, 1.5))
+    return both_sides(_LID, layout) + around
 
 
 def both_sides(moved: Mapping[str, tuple[float, float]], layout: Layout) -> Array:

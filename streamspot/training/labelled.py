@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -116,7 +117,7 @@ def learn(
     """
     device = next(network.parameters()).device
     optimiser = torch.optim.AdamW(network.train().parameters(), lr=rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: share_of_rate(step / steps))
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
         motion, targets = stacked(draw(), device)
@@ -137,9 +138,11 @@ def descend(optimiser: torch.optim.Optimizer, network: Network, loss: Tensor) ->
     optimiser.step()
 
 
-def _rate(progress: float) -> float:
-    """Return the share of the highest learning rate: up for a tenth, in the second half down to 0.15 of it."""
-    return min(1.0, progress / 0.1 + 0.004) * (1.0 - 1.7 * max(0.0, progress - 0.5))
+def share_of_rate(progress: float) -> float:
+    """Return the share of the highest learning rate: up for 15 % of the run, then down as a cosine."""
+    if progress < 0.15:
+        return 0.01 + 0.99 * progress / 0.15
+    return 0.02 + 0.49 * (1 + math.cos(math.pi * (progress - 0.15) / 0.85))
 
 
 @torch.no_grad()

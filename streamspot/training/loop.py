@@ -17,7 +17,7 @@ from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
 from streamspot.training.join import beside, join, known, partner_of
-from streamspot.training.labelled import descend, labelled_loss, running_mean, stacked
+from streamspot.training.labelled import descend, labelled_loss, running_mean, share_of_rate, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
 from streamspot.training.resume import State
@@ -185,7 +185,7 @@ class Trainer:
     def _step(self, epoch: int, part: float, batch: Batch) -> float:
         """Take one step and return its loss."""
         settings = self.settings
-        rate = _rate((epoch + part) / settings.epochs) * settings.learning_rate
+        rate = share_of_rate((epoch + part) / settings.epochs) * settings.learning_rate
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         unit = 1 / self.network.config.input_scale
@@ -223,13 +223,6 @@ class Trainer:
         simulated = self.settings.simulated
         motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
         return sum(labelled_loss(self.judged(lambda: self.network(motion)), motion, targets))
-
-
-def _rate(progress: float) -> float:
-    """Return the share of the highest learning rate: up for 15 % of the run, then down as a cosine."""
-    if progress < 0.15:
-        return 0.01 + 0.99 * progress / 0.15
-    return 0.02 + 0.49 * (1 + math.cos(math.pi * (progress - 0.15) / 0.85))
 
 
 def _reach(settings: TrainSettings) -> Tensor:
