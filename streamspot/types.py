@@ -21,9 +21,9 @@ Mark = Literal["macro", "micro", "unsure"]
 State = Literal["neutral", "macro", "micro"]
 Status = Literal["online", "stopped", "offline"]
 """Of a node or a stream: it runs, has ended, or has failed; the broker says the last of a node that vanishes."""
-Trouble = Literal["small", "outside", "turned", "dark", "seldom", "unclear"]
+Trouble = Literal["small", "outside", "turned", "dark", "seldom", "covered", "unclear"]
 """What stands in the way of judging a face: its eyes are under 32 pixels apart, part of it is out of the picture, it
-is turned away, it is dark, few frames show it, or what moves is no head (something covers it, or blur)."""
+is turned away, it is dark, few frames show it, a hand covers its mouth, or what moves is no head (blur, noise)."""
 Policy = Literal["every", "latest"]
 FlowName = Literal["lk", "dis", "farneback", "tvl1"]
 DeviceName = Literal["auto", "cpu", "cuda"]

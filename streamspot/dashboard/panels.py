@@ -48,7 +48,8 @@ TROUBLES: dict[Trouble, str] = {
     "turned": "turned away",
     "dark": "too dark",
     "seldom": "lost again and again",
-    "unclear": "covered or blurred",
+    "covered": "a hand on the mouth",
+    "unclear": "hidden or blurred",
 }
 _BROKER = {
     "connecting": ("◌", PLAIN),

@@ -50,49 +50,47 @@ class FaceDetector(Protocol):
         ...
 
 
-class FaceMesh:
-    """MediaPipe FaceMesh, whose weights lie in the wheel of mediapipe 0.10.21.
+class MediaPipeGraph:
+    """A graph of MediaPipe's with a stream ``image`` that goes in and a stream ``found``, lists of landmarks, out.
 
-    With attention (Grishchenko et al., 2020), which looks at lips and eyes a second time: a lowered mouth corner is
-    read two thirds further. The graph is run directly, not through ``solutions.FaceMesh``, which copies each picture
-    and makes a class for each result.
+    It is run directly, not through ``solutions``, which copies each picture and makes a class for each result.
 
-    ``faces`` is how many are found at most. Benchmarks measure what attention brings.
+    Args:
+        graph: The graph.
+        options: Its side packets.
     """
 
-    name = "FaceMesh"
-
-    def __init__(self, faces: int = 1, *, attention: bool = True) -> None:
+    def __init__(self, graph: str, **options: bool | int) -> None:
         import mediapipe  # noqa: PLC0415 - takes two seconds
         from mediapipe import python as library  # noqa: PLC0415
 
         self._library = library
         library.resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
-        self._graph = library.CalculatorGraph(graph_config=_GRAPH)
+        self._graph = library.CalculatorGraph(graph_config=graph)
         self._found: list[object] = []
-        self._graph.observe_output_stream("faces", lambda _, packet: self._found.append(packet))
+        self._graph.observe_output_stream("found", lambda _, packet: self._found.append(packet))
+        make = library.packet_creator
         self._graph.start_run(
             {
-                "faces_at_most": library.packet_creator.create_int(faces),
-                "attention": library.packet_creator.create_bool(attention),
-                "tracking": library.packet_creator.create_bool(True),
+                name: (make.create_bool if isinstance(value, bool) else make.create_int)(value)
+                for name, value in options.items()
             }
         )
         self._microseconds = 0
 
-    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
-        """Return the landmarks of every face, ``(478, 3)`` each."""
+    def landmarks(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Return the landmarks ``(N, 3)`` of all that is found: x, y in pixels, z in the same unit."""
         library = self._library
         self._found.clear()
         self._microseconds += 33_333  # the graph wants them to increase, and uses them for nothing
-        picture = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
+        picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         picture.flags.writeable = False  # so that the graph may read it where it lies
         packet = library.packet_creator.create_image_frame(
             picture, image_format=library.ImageFormat.SRGB, copy=False
         )
         self._graph.add_packet_to_input_stream("image", packet.at(self._microseconds))
         self._graph.wait_until_idle()
-        height, width = frame.image.shape[:2]
+        height, width = image.shape[:2]
         scale = np.array([width, height, width], np.float32)
         # what get_proto_list begins with; making messages of it and taking them apart again costs 2 % of a frame
         read = library.packet_getter._packet_getter._get_serialized_proto_list  # noqa: SLF001
@@ -103,16 +101,35 @@ class FaceMesh:
         self._graph.close()
 
 
+class FaceMesh(MediaPipeGraph):
+    """MediaPipe FaceMesh, whose weights lie in the wheel of mediapipe 0.10.21.
+
+    With attention (Grishchenko et al., 2020), which looks at lips and eyes a second time: a lowered mouth corner is
+    read two thirds further.
+
+    ``faces`` is how many are found at most. Benchmarks measure what attention brings.
+    """
+
+    name = "FaceMesh"
+
+    def __init__(self, faces: int = 1, *, attention: bool = True) -> None:
+        super().__init__(_GRAPH, faces_at_most=faces, attention=attention, tracking=True)
+
+    def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+        """Return the landmarks of every face, ``(478, 3)`` each."""
+        return self.landmarks(frame.image)
+
+
 _GRAPH = """
 input_stream: "image"
-output_stream: "faces"
+output_stream: "found"
 node {
   calculator: "FaceLandmarkFrontCpu"
   input_stream: "IMAGE:image"
   input_side_packet: "NUM_FACES:faces_at_most"
   input_side_packet: "WITH_ATTENTION:attention"
   input_side_packet: "USE_PREV_LANDMARKS:tracking"
-  output_stream: "LANDMARKS:faces"
+  output_stream: "LANDMARKS:found"
 }
 executor { name: "" type: "ApplicationThreadExecutor" }
 """

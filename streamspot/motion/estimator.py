@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Self
 
 from streamspot.face.detectors import make_detector
+from streamspot.face.hands import Cover, hand_finder
 from streamspot.face.sight import Sight
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
 from streamspot.motion.fuse import MotionFusion
@@ -28,10 +30,12 @@ class MotionEstimator:
 
     def __init__(self, tracker: FaceTracker, layout: Layout, *, flow: FlowName = "lk") -> None:
         self._tracker = tracker
+        self._hands = hand_finder()
         self._layout = layout
         self._flow: FlowName = flow
         self._faces: dict[int, MotionFusion] = {}
         self._sights: dict[int, Sight] = {}
+        self._covers: dict[int, Cover] = {}
         self._pts: float | None = None
         self.origin: float | None = None
         self.visible = 0
@@ -48,7 +52,8 @@ class MotionEstimator:
 
         Faces that flow follows well are not looked for in every frame; as soon as one of them needs its landmarks,
         or has not been seen in the frame before, all are.
-        A face unseen for more than half a second, or a gap of that length between two frames, ends its segment.
+        A face unseen for more than half a second, or a gap of that length between two frames, ends its segment. So
+        does a hand in front of its mouth; while it is there, the face counts as still.
         """
         if self.origin is None:
             self.origin = frame.pts
@@ -65,18 +70,30 @@ class MotionEstimator:
                 self._sights[track].look(frame, None, 0.0)
         for track, face in faces.items():
             if track not in self._faces:
-                self._faces[track] = MotionFusion(self._layout, origin=self.origin, flow=self._flow)
+                self._faces[track] = self._fusion()
                 self._sights[track] = Sight()
-            motion, sight = self._faces[track].push(frame, face), self._sights[track]
-            if looked:
-                sight.look(frame, face, motion[-1].quality if motion else 1.0)
-            found += [FaceMotion(track, one, sight.trouble) for one in motion]
+                self._covers[track] = Cover(self._hands)
+            cover, sight, fusion = self._covers[track], self._sights[track], self._faces[track]
+            if cover.there:
+                fusion.settle()
+            motion = fusion.push(frame, face)
+            found += [FaceMotion(track, one, "covered" if cover.there else sight.trouble) for one in motion]
+            if face is None:
+                continue
+            sight.look(frame, face, motion[-1].quality if motion and not cover.there else 1.0)
+            if cover.look(frame, face):
+                found.append(SegmentEnd(track, "face covered"))
+                self._faces[track] = self._fusion(frame.pts)
         self.visible = len(faces)
         return found
 
+    def _fusion(self, seen: float = -math.inf) -> MotionFusion:
+        assert self.origin is not None  # noqa: S101 - there has been a frame
+        return MotionFusion(self._layout, origin=self.origin, flow=self._flow, seen=seen)
+
     def _end(self, faces: list[int], reason: str | None) -> list[Motion]:
         for face in faces:
-            del self._faces[face], self._sights[face]
+            del self._faces[face], self._sights[face], self._covers[face]
         return [SegmentEnd(face, reason) for face in faces]
 
     def finish(self, reason: str | None = None) -> list[Motion]:

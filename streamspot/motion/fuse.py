@@ -77,10 +77,13 @@ class MotionFusion:
         layout: The regions to measure.
         origin: Time of tick 0: the first frame of the source, seconds.
         flow: Which optical flow to use.
+        seen: Time at which the face was last seen before, seconds.
     """
 
-    def __init__(self, layout: Layout, *, origin: float, flow: FlowName = "lk") -> None:
-        self.seen = -math.inf
+    def __init__(
+        self, layout: Layout, *, origin: float, flow: FlowName = "lk", seen: float = -math.inf
+    ) -> None:
+        self.seen = seen
         self._points = np.concatenate([RIGID, layout.vertices])
         self._grid = TickGrid(origin)
         self._flow = make_flow(flow)
@@ -98,6 +101,10 @@ class MotionFusion:
         self._carried = np.zeros_like(self._position)
         self._looked = -math.inf
         self._ahead: _Ahead | None = None
+
+    def settle(self) -> None:
+        """Let a face that is still settling begin anew with the next frame."""
+        self._began = None
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""

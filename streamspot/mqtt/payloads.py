@@ -56,7 +56,8 @@ class Face(BaseModel):
     intensity: Unit = Field(description="Of the newest tick judged.")
     trouble: Trouble | None = Field(
         description="What stands in the way of judging it: small (eyes under 32 pixels apart), outside (in part out "
-        "of the picture), turned (away), dark, seldom (found), unclear (covered or blurred); null for nothing."
+        "of the picture), turned (away), dark, seldom (found), covered (a hand on the mouth), unclear (covered by "
+        "something else, or blurred); null for nothing."
     )
 
 
