@@ -254,10 +254,13 @@ class Trial:
         process.send_signal(signal.SIGCONT)
 
     async def stop_broker(self, number: signal.Signals) -> None:
-        """End the broker and start it again."""
+        """End the broker and start it again; what is sent from here on until then it never takes."""
+        self.proxy.harm = "stall"
+        await asyncio.sleep(0.1)
         await self.caught_up()
         self.broker.send_signal(number)
         self.broker.wait()
+        self.proxy.harm = ""
         await self.wait(0.5)
         self.start_broker()
 
