@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_clips import FPS, as_frames, portrait_clip, same, spot, spotted, turn, write_video
+
+from streamspot.types import TICK_RATE
 
 _PAIRS = {
     "mp4": ("libx264", "libx265", "libsvtav1", "mpeg4", "libvpx-vp9"),
@@ -66,7 +69,10 @@ def test_there_are_many_combinations():
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec", "rate", "degrees"), COMBINATIONS)
 def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str, rate: int, degrees: int):
-    """Containers, codecs, rates and rotations change nothing: each onset and offset comes within one frame."""
+    """Containers, codecs, rates and rotations change nothing: each onset and offset comes within one frame.
+
+    Above 30 frames a second it is one tick, which no event can be finer than.
+    """
     pictures = portrait_clip(fps=rate)
     if rate not in _references:
         _references[rate] = spot(as_frames(pictures, rate))
@@ -83,5 +89,5 @@ def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str,
         turn(clip, stored[0].shape[1::-1], degrees)
     found, said = spotted(clip)
     assert len(_references[rate]) == 2
-    assert same(found, _references[rate]), (found, _references[rate])
+    assert same(found, _references[rate], within=math.ceil(rate / TICK_RATE)), (found, _references[rate])
     assert said == []
