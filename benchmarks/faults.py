@@ -5,8 +5,9 @@ any other sink would report it. A persistent subscriber collects what arrives. M
 every kind in turn: signals to either side, a proxy that cuts, truncates, delays and stalls, a full disk, a journal
 damaged in ten ways (while nothing is queued), a deleted journal, clocks that jump in a run and between two, revoked
 rights. At the end all that was reported has to be there, in order within each run, and whatever came twice with the
-same id and bytes. The broker is ended only when the subscriber has all that the broker took: mosquitto 2.0.11
-forgets some of what it still has to deliver then, whatever it is told to save. Usage:
+same id and bytes. The broker is ended only when the subscriber has all that the broker took, and takes nothing before
+the subscriber is back: mosquitto 2.0.11 acknowledges and then forgets some of what it still has to deliver then,
+whatever it is told to save. Usage:
 
     python benchmarks/faults.py [--faults 100] [--seed 0]
 
@@ -254,15 +255,16 @@ class Trial:
         process.send_signal(signal.SIGCONT)
 
     async def stop_broker(self, number: signal.Signals) -> None:
-        """End the broker and start it again; what is sent from here on until then it never takes."""
+        """End the broker and start it again; from here until the subscriber is back it takes nothing from the publisher."""
         self.proxy.harm = "stall"
         await asyncio.sleep(0.1)
         await self.caught_up()
         self.broker.send_signal(number)
         self.broker.wait()
-        self.proxy.harm = ""
         await self.wait(0.5)
         self.start_broker()
+        await self.caught_up()
+        self.proxy.harm = ""
 
     async def harm(self, kind: str, longest: float) -> None:
         """Let the proxy harm what it passes on."""
