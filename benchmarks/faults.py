@@ -255,7 +255,7 @@ class Trial:
         process.send_signal(signal.SIGCONT)
 
     async def stop_broker(self, number: signal.Signals) -> None:
-        """End the broker and start it again; from here until the subscriber is back it takes nothing from the publisher."""
+        """End the broker and start it again; until the subscriber is back it takes nothing from the publisher."""
         self.proxy.harm = "stall"
         await asyncio.sleep(0.1)
         await self.caught_up()
