@@ -84,7 +84,7 @@ class Recipe:
     batch: int = 4
     acted: int = 9
     networks: tuple[int, ...] = (0, 2)
-    learned: int = 6000
+    learned: int = 10000
     threads: int = 1
     device: str = "cpu"
 
