@@ -103,6 +103,7 @@ def test_the_shipped_weights_hold_a_held_expression():
     course = np.concatenate(
         (np.zeros(60), np.linspace(0, 1, 12), np.ones(150), np.linspace(1, 0, 15), np.zeros(60))
     )
+    onset, offset = np.flatnonzero(course >= 0.05)[[0, -1]]
     model = Model.load(device="cpu")
     for jitter in (0.0002, 0.0005, 0.001):  # a measured face has 0.001
         position = course[:, None, None] * smile
@@ -112,5 +113,5 @@ def test_the_shipped_weights_hold_a_held_expression():
         scores = scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist())
         found = decode(scores, SpotSettings.from_sensitivity(0.5, **model.spotting))
         assert [one.kind for one in found] == ["macro"]
-        assert abs(found[0].onset - 62) < 8
-        assert abs(found[0].offset - 232) < 10
+        assert abs(found[0].onset - onset) < 8
+        assert abs(found[0].offset - offset) < 8
