@@ -34,6 +34,7 @@ from streamspot.dashboard.text import (
     run,
 )
 from streamspot.dashboard.view import FaceShown, Shown, StreamShown
+from streamspot.errors import cut
 from streamspot.stats import Delivery, Stats
 from streamspot.types import TICK_RATE, Controls, Trouble
 
@@ -227,10 +228,7 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
         p50, p99 = stats.stages["total"].quantiles()
         gone = stats.no_picture_since is not None and not stats.finished
         sign = "✕" if gone else "·" if stats.finished else " "
-        name, longest = stats.stream, inner - 2 if stats.motion else room
-        name = (
-            name if len(name) <= longest else f"{name[: longest - 1]}…"
-        )  # its beginning tells more than its end
+        name = cut(stats.stream, inner - 2 if stats.motion else room)  # its beginning tells more than its end
         line = [run(f"{sign}{name:<{room}}", ALARM if gone else PLAIN)]
         if not stats.motion:
             line.append(run(f" {stats.fps:5.1f}", ALARM if _slow(stats) else PLAIN))
