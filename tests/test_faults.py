@@ -176,6 +176,20 @@ async def test_a_stop_for_which_the_broker_is_too_slow_says_so_and_keeps_what_is
     assert delivery.queued == 0
 
 
+async def test_a_broker_that_freezes_while_we_stop_does_not_take_us_for_dead(tmp_path: Path):
+    """What it reads too late to answer is a farewell all the same: no will is published after it."""
+    with Mosquitto(tmp_path) as broker:
+        async with publisher_to(broker.url, tmp_path, Delivery(), left=lambda: 0.2) as publisher:
+            await until_retained(broker, "online")
+            broker.signal(signal.SIGSTOP)
+            for number in range(20):
+                await publisher.take("cam", make_update(make_event(number)))
+            asyncio.get_running_loop().call_later(0.25, broker.signal, signal.SIGCONT)
+        await asyncio.sleep(0.5)
+        for topic in ("streamspot/n/status", "streamspot/n/cam/status"):
+            assert await retained(broker, topic) == "stopped"
+
+
 async def until_retained(broker: Mosquitto, status: str) -> None:
     """Wait until the broker shows that status of the node."""
     async with asyncio.timeout(10):

@@ -44,6 +44,9 @@ TIMEOUT = 4.0
 KEEPALIVE = 10
 """Seconds of silence after which client and broker ask each other whether they are still there."""
 
+_LINGER = 0.5
+"""Seconds that a broker has, once we have left, to read what was sent before."""
+
 _MAX_PACKET = 128 * 1024
 """Bytes of the longest packet that a broker may send us, told on MQTT 5; no event and no command is near it."""
 
@@ -185,11 +188,12 @@ class Dialler:
         _write_at_once(_paho(client))
         connection = Connection(client, self.broker.v5)
         connection.hear_refusals()
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(_close, client)
             async with client:
+                second = stack.enter_context(_second_handle(client))
                 yield connection
-        finally:
-            _close(client)
+            await _until_closed(second)
 
     async def _reach(self) -> None:
         """Fail now if nobody listens: aiomqtt connects in a thread that nothing could interrupt."""
@@ -240,6 +244,26 @@ def _close(client: aiomqtt.Client) -> None:
     _paho(client)._sock_close()  # noqa: SLF001  (paho-mqtt 2.2.0)
     if client._disconnected.done():  # noqa: SLF001
         client._disconnected.exception()  # noqa: SLF001
+
+
+def _second_handle(client: aiomqtt.Client) -> socket.socket:
+    """Return another handle of an open connection's socket, which keeps it open when the first is closed."""
+    first: Any = _paho(client).socket()
+    return socket.socket(fileno=socket.dup(first.fileno()))
+
+
+async def _until_closed(second: socket.socket) -> None:
+    """Wait until the broker closes a connection that we have left.
+
+    A broker that is behind would otherwise answer to a closed socket what was sent before, take us for dead and
+    publish the will after the farewell.
+    """
+    second.setblocking(False)
+    with contextlib.suppress(OSError, TimeoutError):
+        second.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(_LINGER):
+            while await asyncio.get_running_loop().sock_recv(second, 1 << 16):
+                pass
 
 
 def _write_at_once(paho: Any) -> None:

@@ -31,6 +31,7 @@ from streamspot.types import Update
 _BATCH = 0.1  # s between two messages of curve
 _REPEAT = 10.0  # s after which state and stats are published again
 _LOOK = 1.0  # s between two looks at the journal's file
+_FAREWELL = 0.3  # s of the end that are kept for taking leave of a broker that is slow
 
 
 class Publisher:
@@ -86,6 +87,7 @@ class Publisher:
         self._left = left
         self._queued = asyncio.Event()
         self._closing = asyncio.Event()
+        self._hurry = asyncio.Event()  # no time is left for what is queued
         self._open = contextlib.ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,9 +109,13 @@ class Publisher:
         away = self._delivery.state in {"retrying", "refused"}
         patience = min(self._drain, 0.5) if away else self._drain  # for one more try
         try:
-            await asyncio.wait({self._tasks[0]}, timeout=min(patience, max(0.1, self._left())))
+            await asyncio.wait({self._tasks[0]}, timeout=min(patience, max(0.1, self._left() - _FAREWELL)))
         finally:
-            await cancel_all(self._tasks)
+            self._hurry.set()
+            try:
+                await asyncio.wait({self._tasks[0]}, timeout=_FAREWELL)
+            finally:
+                await cancel_all(self._tasks)
             self._count()
             self._delivery.state = "stopped"
             self._open.close()
@@ -160,16 +166,15 @@ class Publisher:
                     await self._birth(connection)
                     attempt = 0
                     self._delivery.state, self._delivery.error = "online", self._journal.error
-                    try:
-                        await run_until_first(
-                            self._deliver(connection), self._listen(connection), self._report(connection)
-                        )
-                        await self._farewell(connection)
-                    except asyncio.CancelledError:
-                        # no time is left for answers; without a word the status would stay "online"
-                        with contextlib.suppress(Exception):
-                            await self._farewell(connection, qos=0)
-                        raise
+                    await run_until_first(
+                        self._deliver(connection),
+                        self._listen(connection),
+                        self._report(connection),
+                        self._hurry.wait(),
+                    )
+                    await run_until_first(self._farewell(connection, qos=1), self._hurry.wait())
+                    if self._hurry.is_set():  # else the status might stay "online"
+                        await self._farewell(connection, qos=0)
                     return
             except BrokerError as error:
                 attempt += 1
@@ -199,7 +204,7 @@ class Publisher:
             await channel.birth(connection)
         await connection.publish(f"{self._base}/status", b"online", retain=True, kind=TEXT)
 
-    async def _farewell(self, connection: Connection, qos: int = 1) -> None:
+    async def _farewell(self, connection: Connection, qos: int) -> None:
         """Announce a clean end; at QoS 0 without waiting for the broker."""
         for channel in self._channels.values():
             await channel.farewell(connection, qos)

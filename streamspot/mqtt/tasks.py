@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 
-async def run_until_first(*parts: Coroutine[Any, Any, None]) -> None:
+async def run_until_first(*parts: Coroutine[Any, Any, object]) -> None:
     """Run parts until the first ends or fails, then cancel the others."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
@@ -18,7 +18,7 @@ async def run_until_first(*parts: Coroutine[Any, Any, None]) -> None:
         await cancel_all(tasks)
 
 
-async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def cancel_all(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks again and again until all have ended, even if this is cancelled meanwhile itself.
 
     Once is not enough: in Python 3.11 ``wait_for`` loses a cancellation that arrives together with its result.
