@@ -38,7 +38,15 @@ hardly shorter than its macro-expression; and they learned to dip between two ex
 within one."""
 
 SCENARIO = Scenario(
-    expressions=15.0, idle=0.15, free=0.7, macro_floor=0.028, micro_floor=0.014, hands=0.5, turns=2.0
+    expressions=15.0,
+    idle=0.15,
+    held=0.2,
+    micro_in_speech=True,
+    free=0.7,
+    macro_floor=0.028,
+    micro_floor=0.014,
+    hands=0.5,
+    turns=2.0,
 )
 """What is simulated: seven in ten expressions are any muscles that move together."""
 
