@@ -150,8 +150,11 @@ class Actor(Clip):
         return out
 
     def free(self, rng: Rng) -> Free:
-        """Draw any muscles that contract together, and what speech has in common with them."""
-        drawn = movement(rng)
+        """Draw any muscles that contract together, and what speech has in common with them.
+
+        Seven in ten of what may be one-sided are: half as much moves then, so they are harder to learn.
+        """
+        drawn = movement(rng, side=str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
         names = set(drawn.muscles)
         return Free(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
 
