@@ -6,7 +6,8 @@ A subject takes part whose first videos, in order of name, hold ten expressions 
 The video of the tenth is cut behind it; its rest belongs to neither part. A model is trained on all other subjects;
 its minimum scores are the nested choice of ``crossval``, made without the subject. It is adapted as ``train --from``
 does, to the first videos with nothing but ten points, and both judge the other videos under the strict protocol with
-the same minimum scores. ``halfway`` are weights halfway between the two. RUNS keeps the models, so that an
+the same minimum scores. ``halfway`` are weights halfway between the two; ``calibrated`` are the unadapted weights at
+the sensitivity that ``calibrate`` finds in the first videos. RUNS keeps the models, so that an
 interrupted run goes on. What is measured goes to ``experiments/results/adaptation.json``.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ from streamspot.evaluation.results import count_subjects
 from streamspot.model.network import Network
 from streamspot.model.weights import Model
 from streamspot.spotting.settings import SpotSettings
+from streamspot.training.calibrate import at_each_step, best
 from streamspot.training.folds import Job, execute, keep, open_folder, plan
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.method import NetworkMethod
@@ -87,6 +89,13 @@ def judged(network: Network, recordings: Sequence[Recording], decoder: SpotSetti
     return sum(counts.values(), Counts())
 
 
+def calibrated(network: Network, first: Sequence[Recording], decoder: SpotSettings) -> SpotSettings:
+    """Return the decoder at the sensitivity that suits the ten points."""
+    spotting = asdict(decoder)
+    counts = at_each_step(first, predict(network, first), spotting)
+    return SpotSettings.from_sensitivity(best(counts), **spotting)
+
+
 def difference(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
     """Return the mean difference of F1 over subjects and its 95 % interval: paired bootstrap over subjects."""
     apart = np.array(after) - np.array(before)
@@ -120,6 +129,7 @@ def main(
             after = Trainer(first, begun, layout=dataset.layout).run()
             networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
             f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
+            f1["calibrated"] = round(judged(before, others, calibrated(before, first, chosen[subject])).f1, 4)
             rows.append({"dataset": dataset.name, "subject": subject, **f1})
             print(json.dumps(rows[-1]), flush=True)
     result: dict[str, Any] = {"seed": seed, "labels": LABELS, "rows": rows}
@@ -127,7 +137,7 @@ def main(
         mine = [row for row in rows if name in {row["dataset"], "all"}]
         old = [row["before"] for row in mine]
         result[name] = {"subjects": len(mine), "before": round(float(np.mean(old)), 3)} | {
-            way: difference(old, [row[way] for row in mine]) for way in ("after", "halfway")
+            way: difference(old, [row[way] for row in mine]) for way in ("after", "halfway", "calibrated")
         }
         print(name, json.dumps(result[name]))
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

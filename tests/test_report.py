@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from streamspot.cli import app
 from streamspot.errors import DataError
+from streamspot.evaluation.matching import Counts
 from streamspot.events import read_events
 from streamspot.report.account import Account, accounts_of
 from streamspot.report.comparison import with_labels, with_run
@@ -135,6 +136,30 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
     table.write_text("video,kind,point\nannother.mp4,micro,3\nthird.mp4,micro,3\n")
     with pytest.raises(DataError, match="no row of visit"):
         with_labels(account, table)
+
+
+def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_path: Path):
+    """An expression of one face does not find what was labelled on another; a label without a face is anybody's."""
+    first, second, *_ = [event for event in read_events(visit) if event.offset is not None]
+    account = Account("visit", [first, second.model_copy(update={"face": 1})])
+    assert first.apex is not None
+    assert second.apex is not None
+    table = tmp_path / "points.csv"
+
+    def compared(*faces: object) -> tuple[frozenset[str], int, int]:
+        rows = zip((first, second), faces, strict=True)
+        text = "".join(f"visit.mp4,{one.kind},{one.apex.frame},{face}\n" for one, face in rows if one.apex)
+        table.write_text(f"video,kind,point,face\n{text}")
+        found = with_labels(account, table)
+        assert found is not None
+        counts = sum(found.counts.values(), Counts())
+        return found.hits, counts.fp, counts.fn
+
+    assert compared(0, 1) == ({first.id, second.id}, 0, 0)
+    assert compared(1, 1) == ({second.id}, 1, 1)
+    assert compared(3, 1) == ({second.id}, 1, 1)
+    assert compared("", "") == ({first.id, second.id}, 0, 0)
+    assert with_run(account, Account("other", [first, second])).hits == {first.id}
 
 
 def test_two_runs_are_compared(visit: Path, tmp_path: Path):

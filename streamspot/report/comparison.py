@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,8 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
 
     Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
-    half, as everywhere; one that is a point alone by an event in which the point lies.
+    half, as everywhere; one that is a point alone by an event in which the point lies. Of several faces, one that
+    names its face is found by an event of that face alone.
 
     Args:
         account: The run.
@@ -67,7 +70,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         raise DataError(
             f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
         )
-    instances, rate = [], _rate(account)
+    instances, faces, rate = [], [], _rate(account)
     for number, row in rows:
         if row["video"] not in mine or row["kind"] in {"", "unsure"}:
             continue
@@ -81,6 +84,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         kind: Kind = "macro" if row["kind"] == "macro" else "micro"
         begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
         instances.append(Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded))
+        faces.append(whole(row.get("face", "")))
     spans = [
         Span(
             i.onset / rate, i.offset / rate, "labelled", f"labelled {i.kind}, frame {i.stamp}",
@@ -89,40 +93,53 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         for i in instances
     ]  # fmt: skip
     what = f"the labels of {path.name}", "labelled"
-    return _compared(account, instances, spans, what=what, frames=True, rate=rate)
+    return _compared(account, instances, faces, spans, what=what, frames=True, rate=rate)
 
 
 def with_run(account: Account, other: Account) -> Comparison:
-    """Compare two runs over one source, by the ticks of their events."""
-    instances, spans = [], []
+    """Compare two runs over one source, by the ticks of their events, face by face."""
+    instances, faces, spans = [], [], []
     for event in other.final:
         seen = _detection(event, frames=False)
         assert seen.offset is not None  # noqa: S101 - it is final
         instances.append(Instance(seen.kind, seen.onset, seen.apex or seen.onset, seen.offset))
+        faces.append(event.face)
         spans.append(span_of(event, "other"))
     what = f"the other run ({other.name})", "there too"
-    return _compared(account, instances, spans, what=what, frames=False, rate=TICK_RATE)
+    return _compared(account, instances, faces, spans, what=what, frames=False, rate=TICK_RATE)
 
 
 def _compared(
     account: Account,
     others: Sequence[Instance],
+    faces: Sequence[int | None],
     spans: Sequence[Span],
     *,
     what: tuple[str, str],
     frames: bool,
     rate: float,
 ) -> Comparison:
+    """Match each face's events with what is known of it, and the others' with what names no face."""
     final = account.final
-    numbered = [_detection(event, frames=frames, number=n) for n, event in enumerate(final)]
-    matched = {kind: match(numbered, others, kind) for kind in KINDS}
-    pairs = [(d, i) for _, found in matched.values() for d, i in found if i is not None]
+    named = set(faces) - {None} if len(account.faces) > 1 else set()
+    numbered: dict[int | None, list[Detection]] = defaultdict(list)
+    for number, event in enumerate(final):
+        face = event.face if event.face in named else None
+        numbered[face].append(_detection(event, frames=frames, number=number))
+    known: dict[int | None, list[Instance]] = defaultdict(list)
+    for one, face in zip(others, faces, strict=True):
+        known[face if face in named else None].append(one)
+    counts, pairs = dict.fromkeys(KINDS, Counts()), []
+    for face, kind in itertools.product({*named, None}, KINDS):
+        found, matched = match(numbered[face], known[face], kind)
+        counts[kind] += found
+        pairs += [(d, i) for d, i in matched if i is not None]
     taken = {id(one) for _, one in pairs}
     apart = [abs((d.apex or 0) - (i.apex if i.bounded else i.stamp)) / rate for d, i in pairs]
     return Comparison(
         *what,
         sum(not one.bounded for one in others),
-        {kind: counts for kind, (counts, _) in matched.items()},
+        counts,
         frozenset(final[d.number].id for d, _ in pairs),
         tuple(spans),
         tuple(span for span, one in zip(spans, others, strict=True) if id(one) not in taken),

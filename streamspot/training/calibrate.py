@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from streamspot.datasets.recording import Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
 from streamspot.evaluation.matching import Counts
@@ -15,6 +21,9 @@ from streamspot.training.train import judge
 
 STEPS = tuple(round(0.05 * step, 2) for step in range(21))
 """Sensitivities that are tried; a key of the dashboard goes from one to the next."""
+
+_PULL = 0.05
+"""F1 that a sensitivity must bring to be taken instead of one that is nearer to the default, for each 1 between."""
 
 
 def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
@@ -29,18 +38,32 @@ def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
         raise DataError(
             f"{data} has no expression to calibrate by; label some with streamspot label or review"
         )
-    scores = judge(model, dataset)
+    return at_each_step(dataset.recordings, judge(model, dataset), model.spotting)
+
+
+def at_each_step(
+    recordings: Sequence[Recording], scores: Mapping[str, NDArray[np.float32]], spotting: Mapping[str, Any]
+) -> dict[float, Counts]:
+    """Return what is found and missed at each sensitivity, given each recording's scores (T, 3) by its name."""
     counts: dict[float, Counts] = {}
     for sensitivity in STEPS:
-        settings = SpotSettings.from_sensitivity(sensitivity, **model.spotting)
+        settings = SpotSettings.from_sensitivity(sensitivity, **spotting)
         found = {name: decode(scores_of(*curve.T), settings) for name, curve in scores.items()}
-        subjects = count_subjects(dataset.recordings, found)
+        subjects = count_subjects(recordings, found)
         counts[sensitivity] = sum((one for kinds in subjects.values() for one in kinds.values()), Counts())
     return counts
 
 
 def best(counts: dict[float, Counts]) -> float:
-    """Return the sensitivity with the highest F1; of equal ones, that nearest to the default."""
-    highest = max(one.f1 for one in counts.values())
-    equal = [sensitivity for sensitivity, one in counts.items() if one.f1 >= highest - 1e-9]
-    return min(equal, key=lambda sensitivity: abs(sensitivity - 0.5))
+    """Return the sensitivity with the highest F1, averaged with its neighbours'.
+
+    With the few labels of a person F1 jumps from step to step, so a single one decides nothing. For the same reason
+    a step away from the default has to bring something.
+    """
+    steps = sorted(counts)
+    around = {step: steps[max(at - 1, 0) : at + 2] for at, step in enumerate(steps)}
+    worth = {
+        step: sum(counts[one].f1 for one in near) / len(near) - _PULL * abs(step - 0.5)
+        for step, near in around.items()
+    }
+    return max(steps, key=lambda step: round(worth[step], 9))
