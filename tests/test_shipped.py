@@ -59,7 +59,7 @@ def test_an_expression_that_nothing_shows_is_not_judged():
 
 
 def test_a_recording_may_begin_shortly_before_an_expression():
-    """A stream is opened at any moment: what is cut off at the beginning stands still at the end and is not judged."""
+    """A stream is opened at any moment: what is missing then is still and not judged."""
     one = next(one for one in map(simulate, range(20)) if one.instances)
     example = Example.of(one, len(one.motion))
     cut = without_beginning(np.random.default_rng(0), example)
