@@ -40,7 +40,7 @@ within one."""
 SCENARIO = Scenario(
     expressions=15.0,
     idle=0.15,
-    held=0.2,
+    held=0.35,
     micro_in_speech=True,
     free=0.7,
     macro_floor=0.028,
