@@ -9,7 +9,7 @@ import numpy as np
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
-from experiments.shipped.train import Recipe, make_weights
+from experiments.shipped.train import Recipe, make_weights, without_beginning
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig
@@ -56,6 +56,18 @@ def test_an_expression_that_nothing_shows_is_not_judged():
     judged = replace(example, motion=example.motion * 0).without_unseen(0.02).targets[:, 3]
     assert not judged[one.instances[0].onset : one.instances[0].offset].any()
     assert (judged[example.targets[:, 0] == 0] > 0).any()
+
+
+def test_a_recording_may_begin_shortly_before_an_expression():
+    """A stream is opened at any moment: what is missing then is still and not judged."""
+    one = next(one for one in map(simulate, range(20)) if one.instances)
+    example = Example.of(one, len(one.motion))
+    cut = without_beginning(np.random.default_rng(0), example)
+    length = next(n for n in range(len(one.motion), 0, -1) if cut.targets[n - 1, 3])
+    assert (cut.motion[:length] == example.motion[-length:]).all()
+    assert (cut.targets[:length] == example.targets[-length:]).all()
+    assert not cut.motion[length:].any()
+    assert (cut.targets[:18, 0] > 0).any()
 
 
 def test_what_a_moving_head_leaves_is_not_of_the_face():

@@ -80,6 +80,8 @@ _SUBTLE = replace(
 )
 """What every fifth actor shows, expressions that are seldom found: weaker ones, pressed and stretched lips, lowered
 brows and mouth corners."""
+_TALKING = replace(_SCENARIO, idle=0.25, held=0.15, micro_in_speech=True)
+"""What two in five actors show who talk nearly all the time: what a mouth that speaks leaves to be seen."""
 _VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
 _PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
 
@@ -115,7 +117,7 @@ class Actor(Clip):
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 20.0) -> None:
         self.acted: list[tuple[Instance, Array]] = []
-        self._scenario = _SUBTLE if seed % 5 == 4 else _SCENARIO
+        self._scenario = (_SCENARIO, _SCENARIO, _TALKING, _TALKING, _SUBTLE)[seed % 5]
         super().__init__(model, seed, seconds)
         rng = np.random.default_rng([seed, 78])
         n = self._count
@@ -148,8 +150,11 @@ class Actor(Clip):
         return out
 
     def free(self, rng: Rng) -> Free:
-        """Draw any muscles that contract together, and what speech has in common with them."""
-        drawn = movement(rng)
+        """Draw any muscles that contract together, and what speech has in common with them.
+
+        Seven in ten of what may be one-sided are: half as much moves then, so they are harder to learn.
+        """
+        drawn = movement(rng, side=str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
         names = set(drawn.muscles)
         return Free(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
 
@@ -209,17 +214,18 @@ class Actor(Clip):
     def _talk(self, rng: Rng, names: list[str]) -> None:
         """Add speech and chewing to the weights."""
         n = self._count
-        talker = rng.random() < 0.35
+        talks = self._scenario is _TALKING
+        talker = talks or rng.random() < 0.35
         loud = float(np.clip(np.exp(rng.normal(0.1, 0.45)), 0.2, 1.8))
         at = int(rng.integers(-40, 60)) if talker else int(rng.integers(0, 3 * n))
         while at < n - 15:
-            length = int(rng.integers(12, 160))
+            length = int(rng.integers(12, 400 if talks else 160))
             start, stop = max(0, at), min(n, at + length)
             if stop - start < 8:
                 at += length
                 continue
             self._speak(rng, at, length, loud)
-            at += length + int(rng.exponential(60 if talker else 400)) + 8
+            at += length + int(rng.exponential(25 if talks else 60 if talker else 400)) + 8
         if rng.random() < 0.06:
             length = int(rng.integers(60, 300))
             start = int(rng.integers(0, n - 60))

@@ -29,7 +29,7 @@ from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation.simulate import truth
 from streamspot.types import Face, FaceMotion, Frame, RegionMotion
 
-CLIPS = 1940
+CLIPS = 2930
 """Number of actors that are rendered."""
 ALONE = 2.0
 """Seconds after which landmarks correct the flow that stands for programs that have flow alone."""

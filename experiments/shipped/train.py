@@ -38,12 +38,22 @@ hardly shorter than its macro-expression; and they learned to dip between two ex
 within one."""
 
 SCENARIO = Scenario(
-    expressions=15.0, idle=0.15, free=0.7, macro_floor=0.028, micro_floor=0.014, hands=0.5, turns=2.0
+    expressions=15.0,
+    idle=0.15,
+    held=0.35,
+    micro_in_speech=True,
+    free=0.7,
+    macro_floor=0.028,
+    micro_floor=0.014,
+    hands=0.5,
+    turns=2.0,
 )
 """What is simulated: seven in ten expressions are any muscles that move together."""
 
 TURNED = 0.6
 """Share of the recordings by flow alone whose heads are not still."""
+COME_LATE = 0.25
+"""Share of the other recordings that begin shortly before an expression."""
 UNSEEN = 0.006
 """Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
 
@@ -111,12 +121,28 @@ class Pool:
 
     def _one(self, rng: Rng, across: Sequence[int]) -> Example:
         if rng.random() >= FLOW_ALONE_SHARE:
-            return vary(rng, self.examples[rng.integers(len(self.examples))], across, flow_alone_share=0.0)
+            one = self.examples[rng.integers(len(self.examples))]
+            if rng.random() < COME_LATE:
+                one = without_beginning(rng, one)
+            return vary(rng, one, across, flow_alone_share=0.0)
         one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
         motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
         if rng.random() < TURNED:
             motion = turned(rng, motion)
         return replace(one, motion=motion.astype(np.float32)).without_unseen(UNSEEN)
+
+
+def without_beginning(rng: Rng, example: Example) -> Example:
+    """Return a recording from shortly before one of its expressions; its end is still and not judged."""
+    shown = example.targets[:, 0] > 0
+    onsets = np.flatnonzero(shown[1:] & ~shown[:-1]) + 1
+    if not len(onsets):
+        return example
+    first = max(0, int(rng.choice(onsets)) - int(rng.integers(0, 16)))
+    motion, targets = np.zeros_like(example.motion), np.zeros_like(example.targets)
+    length = len(motion) - first
+    motion[:length], targets[:length] = example.motion[first:], example.targets[first:]
+    return Example(motion, targets)
 
 
 def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:

@@ -67,7 +67,8 @@ def expressions(
     start = 12 + int(rng.exponential(1800 / rate))
     while start < length - 20:
         talking = bool(mouth[start : start + 30].any())
-        kind: Kind = "micro" if rng.random() < micro and not talking else "macro"
+        brief = rng.random() < micro and (scenario.micro_in_speech or not talking)
+        kind: Kind = "micro" if brief else "macro"
         chosen = favourite if rng.random() < 0.5 else _units(rng, scenario.combinations)
         faint = rng.random() < scenario.faint
         train = kind == "macro" and rng.random() < scenario.trains
@@ -87,7 +88,11 @@ def expressions(
             usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
         strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
         for _ in range(int(rng.integers(2, 6)) if train else 1):
-            course = _brief(rng) if train else _course(rng, kind, at_any_speed=free is not None)
+            course = (
+                _brief(rng)
+                if train
+                else _course(rng, kind, at_any_speed=free is not None, held=scenario.held)
+            )
             again = rng.uniform(0.75, 1.15) if train else 1
             size = np.float32(max(strength * again, 0 if faint else least))
             end = min(length, start + len(course))
@@ -132,7 +137,7 @@ def _units(rng: Rng, combinations: units.Combinations) -> tuple[int, ...]:
     return combinations[rng.choice(len(weights), p=weights / weights.sum())][1]
 
 
-def _course(rng: Rng, kind: Kind, *, at_any_speed: bool) -> Array:
+def _course(rng: Rng, kind: Kind, *, at_any_speed: bool, held: float) -> Array:
     """Draw the time course of an expression; at any speed, brief ones are as brief as 0.2 s and more are fast."""
     if kind == "micro":
         total = int(rng.integers(6 if at_any_speed else 8, MICRO_TICKS + 5))
@@ -144,7 +149,7 @@ def _course(rng: Rng, kind: Kind, *, at_any_speed: bool) -> Array:
     if at_any_speed and rng.random() < 0.4:
         rise, fall = int(rng.integers(2, 7)), int(rng.integers(3, 10))
     hold = int(np.clip(np.exp(rng.normal(np.log(12), 1.0)), 0, 240))
-    if rng.random() < 0.08:
+    if rng.random() < held:
         hold = int(rng.integers(60, 240))
     return time_courses.expression(rng, rise, max(hold, MICRO_TICKS + 3 - rise - fall), fall)
 

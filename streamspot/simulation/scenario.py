@@ -16,6 +16,8 @@ class Scenario:
         expressions: Rate of expressions in recordings that have any.
         idle: Share of recordings without any expression.
         micro: Share of expressions that are micro.
+        held: Share of macro-expressions that are held for two to eight seconds.
+        micro_in_speech: Whether micro-expressions are also shown while the mouth speaks.
         trains: Share of macro-expressions that are shown several times, a moment apart.
         faint: Share of activations too weak to be told from the slow error; they are no expressions.
         macro_floor: Smallest peak of a macro-expression, of the region that moves most.
@@ -38,6 +40,8 @@ class Scenario:
     expressions: float = 9.0
     idle: float = 0.25
     micro: float = 0.3
+    held: float = 0.08
+    micro_in_speech: bool = False
     trains: float = 0.16
     faint: float = 0.12
     macro_floor: float = 0.024
