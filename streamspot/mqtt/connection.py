@@ -191,8 +191,8 @@ class Dialler:
         with contextlib.ExitStack() as stack:
             stack.callback(_close, client)
             async with client:
-                second = stack.enter_context(_second_handle(client))
                 yield connection
+                second = stack.enter_context(_second_handle(client))
             await _until_closed(second)
 
     async def _reach(self) -> None:
@@ -247,9 +247,9 @@ def _close(client: aiomqtt.Client) -> None:
 
 
 def _second_handle(client: aiomqtt.Client) -> socket.socket:
-    """Return another handle of an open connection's socket, which keeps it open when the first is closed."""
+    """Return another handle of the connection's socket, which keeps it open when the first is closed."""
     first: Any = _paho(client).socket()
-    return socket.socket(fileno=socket.dup(first.fileno()))
+    return socket.socket() if first is None else socket.socket(fileno=socket.dup(first.fileno()))
 
 
 async def _until_closed(second: socket.socket) -> None:
