@@ -53,7 +53,7 @@ SCENARIO = Scenario(
 TURNED = 0.6
 """Share of the recordings by flow alone whose heads are not still."""
 COME_LATE = 0.25
-"""Share of the other recordings that begin shortly before an expression."""
+"""Share of the recordings as a stream measures them that begin shortly before an expression."""
 UNSEEN = 0.006
 """Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
 
@@ -139,10 +139,8 @@ def without_beginning(rng: Rng, example: Example) -> Example:
     if not len(onsets):
         return example
     first = max(0, int(rng.choice(onsets)) - int(rng.integers(0, 16)))
-    motion, targets = np.zeros_like(example.motion), np.zeros_like(example.targets)
-    length = len(motion) - first
-    motion[:length], targets[:length] = example.motion[first:], example.targets[first:]
-    return Example(motion, targets)
+    motion, targets = example.motion[first:], example.targets[first:]
+    return Example(np.pad(motion, ((0, first), (0, 0), (0, 0))), np.pad(targets, ((0, first), (0, 0))))
 
 
 def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
