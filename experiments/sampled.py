@@ -28,7 +28,7 @@ class SampledTrainer(Trainer):
         self._drawn = neutral
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of all ticks near a point and some neutral ones, weighed so that it is that of all on average."""
+        """Return the loss of ticks near points and some neutral ones, weighed to be that of all on average."""
         far = self.neutral(points, inside)
         near, free = inside & ~far, far.flatten().nonzero().squeeze(1)
         some = draw(free, self._drawn * max(1, int(near.sum())), self.generator)

@@ -1,4 +1,4 @@
-"""The causal step on a GPU as two kernels, where ``CausalStep`` in PyTorch launches eighty small ones.
+"""The causal step on a GPU as two kernels instead of the eighty that PyTorch launches.
 
 The first remembers what moved, the second takes a block of streams through all layers without leaving the chip.
 ``CausalStep`` is what it must equal.
