@@ -1,4 +1,4 @@
-"""Training the window transformer on labelled ticks and some neutral ones, which makes it affordable."""
+"""Training the window transformer on ticks near the points and some neutral ones, which makes it affordable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from streamspot.training.losses import Targets, total_loss
 class SampledTrainer(Trainer):
     """A ``Trainer`` whose network computes no other ticks; the drawn neutral ones stand for all.
 
-    It needs the transformer, labels of a window, and losses of single ticks. ``neutral`` ticks are drawn for each
-    labelled one.
+    It needs the transformer, points as labels, and losses of single ticks. ``neutral`` ticks are drawn for each that
+    is near enough to a point to belong to its expression.
     """
 
     def __init__(self, *given: Any, neutral: int, **how: Any) -> None:
@@ -28,21 +28,28 @@ class SampledTrainer(Trainer):
         self._drawn = neutral
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
-        """Return the loss of all labelled and some neutral ticks, weighed so that it is that of all on average."""
-        blank = torch.zeros_like(inside, dtype=torch.float32)
-        labels = self.label(blank, blank[..., None], points, epoch=epoch)
-        shown = (labels > 0).any(1) & inside
-        free = (self.neutral(points, inside) & ~shown).flatten().nonzero().squeeze(1)
-        some = draw(free, self._drawn * max(1, int(shown.sum())), self.generator)
+        """Return the loss of ticks near points and some neutral ones, weighed to be that of all on average."""
+        far = self.neutral(points, inside)
+        near, free = inside & ~far, far.flatten().nonzero().squeeze(1)
+        some = draw(free, self._drawn * max(1, int(near.sum())), self.generator)
         neutral = torch.zeros_like(inside).flatten().index_fill(0, some, value=True).view_as(inside)
-        chosen = shown | neutral
+        chosen = near | neutral
         chosen = chosen if chosen.any() else inside
         output = self.judged(lambda: at(self.network, motion, chosen))
+        intensity, intermediate = (_back(one, chosen) for one in (output.intensity, output.intermediate))
+        labels = self.label(intensity, intermediate, points, epoch=epoch)
         targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
         share = len(some) / len(free) if len(free) else 1.0
         loss = self.settings.loss
         weight = loss.expression_weight * share  # as if the others were there too
         return total_loss(output, targets, loss.model_copy(update={"expression_weight": weight}))
+
+
+def _back(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return values (1, N, ...) of the N chosen ticks of (B, T) at their places, 0 elsewhere."""
+    out = values.new_zeros((*chosen.shape, *values.shape[2:]))
+    out[chosen] = values[0].detach()
+    return out
 
 
 def at(network: Network, motion: Tensor, chosen: Tensor) -> Output:

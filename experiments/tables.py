@@ -1,6 +1,6 @@
 """Cross-validate the rows of docs/results.md and write that page.
 
-python -m experiments.tables run --data DIR [--data DIR] --runs RUNS [--quick] [--seed 0 --seed 1] [NAME ...]
+python -m experiments.tables run --data DIR [--data DIR] --runs RUNS [--quick] [--seed N] [--device cuda] [NAME ...]
 python -m experiments.tables add RUNS/*
 python -m experiments.tables render
 
@@ -53,6 +53,7 @@ def run(
     runs_folder: Annotated[Path, typer.Option("--runs", help="Folder for the runs.")],
     seed: Annotated[list[int] | None, typer.Option(help="May be given several times.")] = None,
     jobs: int = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     quick: Annotated[
         bool, typer.Option(help="Five folds and the pooled choice, a sixth of the work.")
     ] = False,
@@ -69,7 +70,9 @@ def run(
         if not (out / "results.json").exists():
             console.print(out.name)
             settings, method = load_experiment(known[name], seed=number, **(QUICK if quick else {}))
-            crossval(folder, out, settings, method=method, workers=Processes(jobs), console=console)
+            crossval(
+                folder, out, settings, method=method, workers=Processes(jobs), device=device, console=console
+            )
         runs.add([out])
 
 

@@ -64,7 +64,7 @@ class Variant(BaseModel):
     completeness: float = Field(default=0.0, ge=0)
     """Weight of LAC's score and feature contrast, from stage 2 on."""
     neutral: int = Field(default=0, ge=0)
-    """Neutral ticks drawn for each labelled one by a ``SampledTrainer``; 0 computes every tick."""
+    """Neutral ticks drawn for each near a point by a ``SampledTrainer``; 0 computes every tick."""
     second_stage: Literal["hrpro", "tspnet"] | None = None
     """What judges the network's proposals. A second stage needs whole proposals, so it cannot stream."""
     motion_rule: bool = False
@@ -169,11 +169,11 @@ def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]
     if variant is None:
         return settings, NetworkMethod()
     method = Variant.model_validate(variant)
-    window = settings.network.encoder == "transformer" and settings.labels.kind in ("window", "full")
+    able = settings.network.encoder == "transformer" and settings.labels.kind != "full"
     simulated = settings.simulated.steps or settings.simulated.beside
-    if method.neutral and (not window or simulated or method != Variant(neutral=method.neutral)):
+    if method.neutral and (not able or simulated or method != Variant(neutral=method.neutral)):
         raise SettingsError(
-            f"the setting variant.neutral in {path} is wrong: it needs the transformer, labels of a window, "
+            f"the setting variant.neutral in {path} is wrong: it needs the transformer, points as labels, "
             "and losses of single ticks"
         )
     return settings, method

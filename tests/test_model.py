@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +19,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from streamspot.errors import ModelError
-from streamspot.model import Model, ModelConfig, ModelStream, Network
+from streamspot.model import Model, ModelConfig, ModelStream, Network, transformer
 from streamspot.model.graph import GraphedStep
-from streamspot.model.transformer import WindowTransformer
+from streamspot.model.step import CausalStep
 from streamspot.motion.regions import layout
 from streamspot.types import RegionMotion
 
@@ -133,6 +136,35 @@ def test_the_step_of_a_gpu_gives_the_scores_of_the_processor(name):
             scores = step(moved, torch.from_numpy(rows), state)
         np.testing.assert_allclose(scores, model.step(motion, expected, rows), atol=1e-5)
     assert sorted(state.steps) == [1, 8, 64]
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "causal" in name])
+def test_two_kernels_give_the_scores_of_eighty(name):
+    """What a GPU is given, run by Triton's interpreter in a process of its own where there is no GPU."""
+    pytest.importorskip("triton")
+    cuda = torch.cuda.is_available()
+    run = "import sys, test_model; test_model.fused_equals_eager(*sys.argv[1:])"
+    command = [sys.executable, "-c", run, name, "cuda" if cuda else "cpu"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    subprocess.run(command, check=True, env=env if cuda else env | {"TRITON_INTERPRET": "1"})
+
+
+def fused_equals_eager(name: str, device: str) -> None:
+    """Take ticks of some of many streams in one way and the other; what is remembered agrees as well."""
+    from streamspot.model.fused import FusedStep
+
+    model, place, rng = make(CONFIGS[name]), torch.device(device), np.random.default_rng(0)
+    network, streams = model.network.to(place), 19
+    steps = CausalStep(network, place), FusedStep(network, place)
+    states = [step.new_state(streams) for step in steps]
+    for _ in range(80):
+        rows = torch.from_numpy(rng.permutation(streams)[: rng.integers(1, streams + 1)]).to(place)
+        motion = torch.from_numpy(rng.normal(0, 0.5, (len(rows), 2 * model.config.regions))).float().to(place)
+        with torch.no_grad():
+            eager, fused = (step(motion, rows, state) for step, state in zip(steps, states, strict=True))
+        torch.testing.assert_close(fused, eager, atol=1e-5, rtol=0)
+    for eager, fused in zip(*(state.parts() for state in states), strict=True):
+        torch.testing.assert_close(fused, eager, atol=1e-4, rtol=1e-5)
 
 
 def test_threads_that_judge_at_once_get_what_each_would_get_alone():
@@ -343,7 +375,7 @@ def test_activations_computed_again_change_nothing(monkeypatch):
         torch.manual_seed(0)
         network = Network(CONFIGS["transformer"]).train()
         if again:
-            monkeypatch.setattr(WindowTransformer, "_stage", WindowTransformer.again)
+            monkeypatch.setattr(transformer, "_run", transformer.again)
         torch.manual_seed(1)  # of the dropout
         out = network(motion)
         (out.intensity.sum() + out.features.square().sum()).backward()

@@ -140,18 +140,19 @@ def test_the_shipped_weights_judge_micro_expressions_beside_the_trained_ones(tmp
     assert Trainer(data.recordings, waiting, layout=data.layout).partner is None
 
 
-def test_drawn_neutral_ticks_stand_for_all(tmp_path: Path) -> None:
-    """A transformer's loss on labelled and drawn neutral ticks alone is the loss of all ticks if all are drawn."""
+@pytest.mark.parametrize(("kind", "epoch"), [("window", 0), ("gim", 1), ("gim", 5), ("hard", 5)])
+def test_drawn_neutral_ticks_stand_for_all(kind: str, epoch: int, tmp_path: Path) -> None:
+    """A transformer's loss on ticks near points and drawn neutral ones is the loss of all ticks if all are drawn."""
     data = load(write_small(tmp_path, subjects=2))
     network = {"encoder": "transformer", "width": 8, "heads": 2}
-    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32", "labels": {"kind": "window"}}
+    chosen = {"network": network, "batch": 2, "crop": 128, "precision": "fp32", "labels": {"kind": kind}}
     losses: dict[int, list[float]] = {}
     for neutral in (0, 2, 10_000):
         settings = TrainSettings.model_validate(chosen)
         trainer = Variant(neutral=neutral).trainer(data.recordings, settings, layout=data.layout)
         trainer.network.eval()
         found = batches(data.recordings, 128, 2, 8, np.random.default_rng(0))
-        losses[neutral] = [float(trainer.loss(0, b.motion, b.points, b.inside).detach()) for b in found]
+        losses[neutral] = [float(trainer.loss(epoch, b.motion, b.points, b.inside).detach()) for b in found]
     assert losses[10_000] == pytest.approx(losses[0], rel=1e-4)
     assert np.mean(losses[2]) == pytest.approx(np.mean(losses[0]), rel=0.1)
 

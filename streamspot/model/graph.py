@@ -6,17 +6,38 @@ same code runs without capture; that is how it is tested.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from subprocess import CalledProcessError
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from streamspot.model.network import Network
 from streamspot.model.step import State, Step
 
+_LOG = logging.getLogger(__name__)
 SIZES = (1, 8, 64, 256, 1024, 4096)
 """Streams for which a graph is captured; fewer are filled up, more are taken in parts."""
+
+
+def fused(network: Network, device: torch.device) -> Step | None:
+    """Return the step in two kernels, or None for another encoder, without Triton or without a C compiler for it."""
+    if network.config.encoder != "causal":
+        return None
+    try:
+        from streamspot.model.fused import FusedStep  # noqa: PLC0415 - Triton comes with PyTorch for a GPU alone
+
+        step = FusedStep(network, device)
+        with torch.no_grad():
+            motion = torch.zeros(1, 2 * network.config.regions, device=device)
+            step(motion, torch.zeros(1, dtype=torch.int64, device=device), step.new_state(1))
+    except (ImportError, OSError, RuntimeError, CalledProcessError) as error:
+        _LOG.info("the network's step is not fused: %s", error)
+        return None
+    return step
 
 
 class _Padded:
@@ -53,7 +74,7 @@ class _Padded:
             self._scores = self._step(self._motion, self._rows, self._state)
         else:
             self._graph.replay()
-        return self._scores[:count].clone()  # the next run writes over them
+        return self._scores[:count].cpu()
 
 
 @dataclass(slots=True)
@@ -79,7 +100,7 @@ class GraphedStep:
         return GraphedState(self._step.new_state(streams + 1))
 
     def __call__(self, motion: Tensor, rows: Tensor, state: GraphedState) -> Tensor:
-        """Take a tick, see ``Step``."""
+        """Take a tick, see ``Step``; motion, rows and scores lie in the processor's memory."""
         scores = []
         for moved, places in zip(torch.split(motion, SIZES[-1]), torch.split(rows, SIZES[-1]), strict=True):
             size = SIZES[bisect_left(SIZES, len(places))]

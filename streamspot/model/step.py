@@ -193,6 +193,15 @@ class CausalStep:
     def __call__(self, motion: Array, rows: Array, state: CausalState) -> Array:
         """Take a tick, see ``Step``."""
         how, xp = self._how, self._how.library
+        hidden = self.features(motion, rows, state)
+        between = how.product(hidden, self._intermediate, self._intermediate_bias)
+        between = xp.maximum(between, 0.2 * between)
+        logits = how.product(xp.concatenate((hidden, between), 1), self._heads, self._heads_bias)
+        return 0.5 * xp.tanh(0.5 * logits) + 0.5
+
+    def features(self, motion: Array, rows: Array, state: CausalState) -> Array:
+        """Remember a tick and return its features (S, D)."""
+        how, xp = self._how, self._how.library
         count, members, layers = len(rows), self._members, self._layers
         ticks = state.ticks[rows]
         position = ticks % self._period
@@ -217,12 +226,7 @@ class CausalStep:
             hidden = how.product(how.silu(how.product(flat[layer], taken, bias)), mix, hidden)
         history[index[..., 0]] = now
         state.ticks[rows] = ticks + 1
-
-        hidden = hidden.swapaxes(0, 1).reshape(count, -1)
-        between = how.product(hidden, self._intermediate, self._intermediate_bias)
-        between = xp.maximum(between, 0.2 * between)
-        logits = how.product(xp.concatenate((hidden, between), 1), self._heads, self._heads_bias)
-        return 0.5 * xp.tanh(0.5 * logits) + 0.5
+        return hidden.swapaxes(0, 1).reshape(count, -1)
 
 
 class WindowStep:

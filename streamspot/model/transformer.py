@@ -76,6 +76,29 @@ class _Halve(nn.Module):
         return halved
 
 
+def _run(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """Run layers; in training on a GPU, which their activations would fill, by ``again``."""
+    done: Tensor = again(layers, x) if layers.training and x.is_cuda else layers(x)
+    return done
+
+
+def again(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """Run layers whose activations are computed again on the way back, not kept."""
+
+    def run(layer: nn.Module, x: Tensor) -> Tensor:
+        norms = [one for one in layer.modules() if isinstance(one, _Norm)]
+        for norm in norms:  # the second time their running statistics stay
+            norm.track_running_stats = not torch.is_grad_enabled()
+        done: Tensor = layer(x)
+        for norm in norms:
+            norm.track_running_stats = True
+        return done
+
+    for layer in layers:
+        x = checkpoint(run, layer, x, use_reentrant=True)
+    return x
+
+
 class _Stage(nn.Module):
     """Attention over regions (where there are several) and over time."""
 
@@ -87,14 +110,17 @@ class _Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, ticks, nodes, width = x.shape
         if self.spatial is not None:
-            x = self.spatial(x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
+            x = _run(self.spatial, x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
         x = x.transpose(1, 2).reshape(-1, ticks, width)
-        mixed: Tensor = self.temporal(x)
+        mixed: Tensor = _run(self.temporal, x)
         return mixed.view(batch, nodes, ticks, width).transpose(1, 2)
 
 
 class WindowTransformer(nn.Module):
     """Features of each tick from its window C[n-16..n] - C[n-16]; temporal lengths 17, 9, 5, 3, 1."""
+
+    regions: Tensor
+    groups: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -105,6 +131,9 @@ class WindowTransformer(nn.Module):
         self.embed_norm = _Norm(width)
         self.when = nn.Parameter(torch.randn(WINDOW, 1, width))
         self.where = nn.Parameter(torch.randn(len(config.groups), width))
+        used = [(region, i) for i, group in enumerate(config.groups) for region in group]
+        for name, numbers in zip(("regions", "groups"), zip(*used, strict=True), strict=True):
+            self.register_buffer(name, torch.tensor(numbers), persistent=False)
         self.drop = nn.Dropout(0.1)
         self.stages = nn.ModuleList(_Stage(width, heads, spatial=i < 2) for i in range(4))
         self.pool_norm = _Norm(width)
@@ -113,44 +142,17 @@ class WindowTransformer(nn.Module):
     def encode(self, pieces: Tensor) -> Tensor:
         """Map the last 16 displacements (N, 16, 2R), oldest first, to features (N, D)."""
         windows = functional.pad(pieces.cumsum(1), (0, 0, 1, 0))
-        x = self.embed_norm(self.embed(windows.view(len(pieces), WINDOW, -1, 2)))
-        used = torch.cat(
-            [x[:, :, list(group)] + self.where[i] for i, group in enumerate(self.config.groups)], 2
-        )
-        x = self._stage(0, self.drop(used + self.when))
+        x = self.embed_norm(self.embed(windows.reshape(len(pieces), WINDOW, -1, 2)))
+        # in the precision of training: what follows is added to it
+        used = x[:, :, self.regions] + self.where.to(x.dtype)[self.groups]
+        x = self.stages[0](self.drop(used + self.when.to(x.dtype)))
         parts = torch.split(self.pool_norm(x), [len(group) for group in self.config.groups], 2)
         x = torch.stack([part.amax(2) for part in parts], 2)  # (N, 17, groups, D)
-        x = self._stage(1, self.halves[0](x)).amax(2, keepdim=True)
-        x = self._stage(2, self.halves[1](x))
-        x = self._stage(3, self.halves[2](x))
+        x = self.stages[1](self.halves[0](x)).amax(2, keepdim=True)
+        x = self.stages[2](self.halves[1](x))
+        x = self.stages[3](self.halves[2](x))
         features: Tensor = self.halves[3](x)[:, 0, 0]
         return features
-
-    def _stage(self, number: int, x: Tensor) -> Tensor:
-        """Run a stage; on a GPU in training its activations are computed again on the way back, not kept.
-
-        A batch of crops has tens of thousands of windows, whose activations would fill tens of gigabytes.
-        """
-        if not (self.training and x.is_cuda):
-            staged: Tensor = self.stages[number](x)
-            return staged
-        return self.again(number, x)
-
-    def again(self, number: int, x: Tensor) -> Tensor:
-        """Run a stage whose activations are computed again on the way back."""
-        stage = self.stages[number]
-        norms = [one for one in stage.modules() if isinstance(one, _Norm)]
-
-        def run(x: Tensor) -> Tensor:
-            for norm in norms:  # the second time their running statistics stay
-                norm.track_running_stats = not torch.is_grad_enabled()
-            staged: Tensor = stage(x)
-            for norm in norms:
-                norm.track_running_stats = True
-            return staged
-
-        staged: Tensor = checkpoint(run, x, use_reentrant=True)
-        return staged
 
     def forward(self, motion: Tensor) -> Tensor:
         """Encode whole recordings: scaled displacement (B, T, 2R) to features (B, T, D)."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from streamspot.errors import ModelError, cut
 from streamspot.files import write_atomically
 from streamspot.model.config import ModelConfig
-from streamspot.model.graph import GraphedStep
+from streamspot.model.graph import GraphedStep, fused
 from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
 from streamspot.model.step import CausalStep, State, Step, WindowStep
@@ -180,7 +180,7 @@ class Model:
 
     def _make_step(self) -> Step:
         if self.device.type == "cuda":
-            return GraphedStep(self.torch_step())
+            return GraphedStep(fused(self.network, self.device) or self.torch_step())
         return CausalStep(self.network) if self.config.encoder == "causal" else self.torch_step()
 
     @cached_property
@@ -224,8 +224,7 @@ class Model:
         if isinstance(self._step, CausalStep):
             return np.asarray(self._step(scaled, rows, state))
         with torch.no_grad():
-            moved, places = torch.from_numpy(scaled).to(self.device), torch.from_numpy(rows).to(self.device)
-            return np.asarray(self._step(moved, places, state).cpu())
+            return np.asarray(self._step(torch.from_numpy(scaled), torch.from_numpy(rows), state))
 
 
 def _config(path: Path, text: str) -> ModelConfig:
