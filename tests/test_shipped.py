@@ -9,7 +9,7 @@ import numpy as np
 from experiments.shipped.acted import Acted
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
-from experiments.shipped.train import Recipe, beside, make_weights, without_beginning
+from experiments.shipped.train import Recipe, make_weights, without_beginning
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig
@@ -68,18 +68,6 @@ def test_a_recording_may_begin_shortly_before_an_expression():
     assert (cut.targets[:length] == example.targets[-length:]).all()
     assert not cut.motion[length:].any()
     assert (cut.targets[:18, 0] > 0).any()
-
-
-def test_somebody_who_shows_nothing_changes_no_label():
-    """What others move is added to an expression; a side that hardly moves is not judged, and nothing is invented."""
-    rng = np.random.default_rng(0)
-    one = next(one for one in map(simulate, range(20)) if one.instances)
-    example = Example.of(one, len(one.motion))
-    other = Example(rng.normal(0, 1, example.motion.shape).astype(np.float32), example.targets * 0)
-    mixed = [beside(rng, example, other) for _ in range(60)]
-    assert all((one.targets[:, :3] == example.targets[:, :3]).all() for one in mixed)
-    assert 15 < sum(bool(np.abs(one.motion).mean() > 0.05) for one in mixed) < 45
-    assert all((one.targets[:, 3] <= example.targets[:, 3]).all() for one in mixed)
 
 
 def test_what_a_moving_head_leaves_is_not_of_the_face():

@@ -82,8 +82,6 @@ _SUBTLE = replace(
 brows and mouth corners."""
 _TALKING = replace(_SCENARIO, idle=0.25, held=0.15, micro_in_speech=True)
 """What two in five actors show who talk nearly all the time: what a mouth that speaks leaves to be seen."""
-_HARD = ("wink", "wink", "brow down", "brow down", "lower lip down", "squint", "mouth left", "mouth right")
-"""Muscles that are seldom found: three in ten movements are one of these alone."""
 _VISIBLE = slice(17, 68)  # landmarks of brows, nose, lids and mouth
 _PLACES = {"chin": (8,), "mouth": (57,), "cheek": (2, 31, 48), "brow": (18, 19)}  # landmarks a hand may cover
 
@@ -116,8 +114,6 @@ class Actor(Clip):
 
     level = 1.0
     """Factor on the measurement noise, as in the simulation."""
-    far = 0.4
-    """Share of the people who are brought far from the camera, where an expression is hard to measure."""
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 20.0) -> None:
         self.acted: list[tuple[Instance, Array]] = []
@@ -126,8 +122,6 @@ class Actor(Clip):
         rng = np.random.default_rng([seed, 78])
         n = self._count
         self._scale = float(rng.uniform(7.5, 14))
-        if self.far and np.random.default_rng([seed, 80]).random() < self.far:
-            self._scale = 7.5 + (self._scale - 7.5) * 1.5 / 6.5
         self._sigma = float(rng.uniform(0.5, 5))
         self._packing = int(rng.integers(55, 97))
         self._every = float(rng.choice((1, 1, 1, 1.2, 1.5, 2, 2, 2)))  # 30, 25, 20 and 15 pictures a second
@@ -160,8 +154,7 @@ class Actor(Clip):
 
         Seven in ten of what may be one-sided are: half as much moves then, so they are harder to learn.
         """
-        hard = (str(rng.choice(_HARD)),) if rng.random() < 0.3 else ()
-        drawn = movement(rng, hard, str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
+        drawn = movement(rng, side=str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
         names = set(drawn.muscles)
         return Free(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
 

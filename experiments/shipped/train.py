@@ -23,7 +23,7 @@ from experiments.shipped.parts import split
 from experiments.shipped.turned import turned
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
-from streamspot.motion.regions import LAYOUTS, layout, mirror
+from streamspot.motion.regions import layout, mirror
 from streamspot.simulation import Scenario, simulate
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.spotting import SpotSettings
@@ -54,14 +54,8 @@ TURNED = 0.6
 """Share of the recordings by flow alone whose heads are not still."""
 COME_LATE = 0.25
 """Share of the recordings as a stream measures them that begin shortly before an expression."""
-BESIDE = 0.5
-"""Share of the actors' recordings to which the motion of somebody who shows nothing is added."""
 UNSEEN = 0.006
 """Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
-HARDLY = 0.014
-"""The same of an expression on one side, made of one on both."""
-_SIDES = ("left", "right")
-_NAMES = LAYOUTS["face17"].names
 
 _simulated = (
     flow_alone,
@@ -114,14 +108,12 @@ class Pool:
         flow: Those that are made to look like recordings by flow alone.
         alone: Ways to make motion look so, each as likely.
         share: How many of them a step takes.
-        still: Those of people who show nothing, added to others as ``beside`` says; () adds nothing.
     """
 
     examples: Sequence[Example]
     flow: Sequence[Example]
     alone: Sequence[Callable[..., Array]]
     share: int
-    still: Sequence[Example] = ()
 
     def draw(self, rng: Rng, across: Sequence[int]) -> list[Example]:
         """Draw a step's share, varied; three in ten look like recordings by flow alone."""
@@ -132,11 +124,7 @@ class Pool:
             one = self.examples[rng.integers(len(self.examples))]
             if rng.random() < COME_LATE:
                 one = without_beginning(rng, one)
-            one = vary(rng, one, across, flow_alone_share=0.0)
-            if not self.still:
-                return one
-            other = vary(rng, self.still[rng.integers(len(self.still))], across, flow_alone_share=0.0)
-            return beside(rng, one, other)
+            return vary(rng, one, across, flow_alone_share=0.0)
         one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
         motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
         if rng.random() < TURNED:
@@ -155,28 +143,6 @@ def without_beginning(rng: Rng, example: Example) -> Example:
     return Example(np.pad(motion, ((0, first), (0, 0), (0, 0))), np.pad(targets, ((0, first), (0, 0))))
 
 
-def beside(rng: Rng, example: Example, other: Example) -> Example:
-    """Return a recording as if more, less or other things had moved beside its expressions.
-
-    Half of the time each region moves by a factor of its own, half of the time (``BESIDE``) what somebody moves who
-    shows nothing is added: noise, speech, a head that turns. One time in ten a side of the face hardly takes part.
-    Networks otherwise know their actors by heart: which noise goes with which expression.
-    """
-    motion, targets = example.motion, example.targets
-    regions = motion.shape[1]
-    if rng.random() < 0.5:
-        motion = motion * np.exp(rng.normal(0, 0.2, (1, regions, 1))).astype(np.float32)
-    if rng.random() < BESIDE:
-        added, share = np.roll(other.motion, int(rng.integers(len(other.motion))), 0), rng.uniform(0.2, 0.9)
-        if rng.random() < 0.2:
-            side, share = _SIDES[rng.integers(2)], rng.uniform(0.5, 1)
-            gain = np.where([side in name for name in _NAMES], np.float32(rng.uniform(0, 0.3)), 1.0)
-            weaker = Example((motion * gain[:regions, None]).astype(np.float32), targets)
-            motion, targets = weaker.motion, weaker.without_unseen(HARDLY).targets
-        motion = motion + np.float32(share) * added
-    return Example(motion.astype(np.float32), targets)
-
-
 def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
     """Return the pool of simulated recordings, and that of rendered actors where there are any.
 
@@ -191,8 +157,7 @@ def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
     if acted:
         examples = [Example.of(one, recipe.ticks) for one in acted]
         flow = [Example.of(replace(one, motion=one.flow), recipe.ticks) for one in acted]
-        still = [one for one in examples if not one.targets[:, 0].any()]
-        pools.append(Pool(examples, flow, _measured, recipe.acted, still))
+        pools.append(Pool(examples, flow, _measured, recipe.acted))
     return pools
 
 

@@ -94,8 +94,6 @@ class Stranger(Actor):
         seconds: Length.
     """
 
-    far = 0.0
-
     def __init__(self, model: HeadModel, seed: int, seconds: float = 8.0) -> None:
         self.context = str(np.random.default_rng([seed, 79]).choice(CONTEXTS))
         self.expressions: list[Shown] = []
