@@ -21,6 +21,8 @@ _BLOCK = 16
 """Streams that are taken through the layers together: the fewest that a product takes."""
 _ENTRIES = 32
 """Entries of the window and the integrals that a product takes."""
+_WIDEST = 64
+"""Channels of a member whose hidden values a block holds on the chip; with 128 it would spill them."""
 
 
 @triton.jit
@@ -102,12 +104,18 @@ def _encode(
 
 
 class FusedStep(CausalStep):
-    """The step of a causal network on a GPU; see ``CausalStep``."""
+    """The step of a causal network on a GPU; see ``CausalStep``.
+
+    Raises:
+        NotImplementedError: A member has more channels than a block holds.
+    """
 
     def __init__(self, network: Network, device: torch.device) -> None:
         super().__init__(network, device)
         self._kept, self._size = self._taps + len(self._decay), self._width // self._members
         self._pad = max(16, triton.next_power_of_2(self._size))
+        if self._pad > _WIDEST:
+            raise NotImplementedError(f"a member has {self._size} channels, of which a block holds {_WIDEST}")
 
     def features(self, motion: Tensor, rows: Tensor, state: CausalState) -> Tensor:
         """Remember a tick and return its features (S, D)."""
