@@ -1,21 +1,22 @@
 """What ten point labels of a person bring: leave-one-subject-out models before and after adaptation.
 
-python -m experiments.adaptation --data DIR [--data DIR] --runs RUNS [--seed 0]
+python -m experiments.adaptation --data DIR [--data DIR] --runs RUNS [--seed 0 --seed 1]
 
 A subject takes part whose first videos, in order of name, hold ten expressions and whose others hold at least five.
 The video of the tenth is cut behind it; its rest belongs to neither part. A model is trained on all other subjects;
 its minimum scores are the nested choice of ``crossval``, made without the subject. It is adapted as ``train --from``
 does, to the first videos with nothing but ten points, and both judge the other videos under the strict protocol with
 the same minimum scores. ``halfway`` are weights halfway between the two; ``calibrated`` are the unadapted weights at
-the sensitivity that ``calibrate`` finds in the first videos. RUNS keeps the models, so that an
-interrupted run goes on. What is measured goes to ``experiments/results/adaptation.json``.
+the sensitivity that ``calibrate`` finds in the first videos. Of several seeds a subject's F1 are averaged. RUNS keeps
+the models, so that an interrupted run goes on. What is measured goes to ``experiments/results/adaptation.json``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,41 +105,56 @@ def difference(before: Sequence[float], after: Sequence[float]) -> dict[str, Any
     return {"mean": round(float(apart.mean()), 3), "interval": [round(float(low), 3), round(float(high), 3)]}
 
 
+def of_subjects(dataset: Dataset, seed: int, place: Path) -> Iterator[dict[str, Any]]:
+    """Yield the F1 of each subject that takes part, by the way in which its other videos are judged."""
+    settings = TrainSettings(seed=seed)
+    place.mkdir(parents=True, exist_ok=True)
+    chosen = decoders(dataset, settings, place)
+    for subject in dataset.subjects:
+        if (parts := parted(dataset.of([subject]))) is None:
+            continue
+        first, others = parts
+        file = unadapted(dataset, subject, settings, place)
+        before = Model.load(file, device="cpu").network
+        begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)
+        after = Trainer(first, begun, layout=dataset.layout).run()
+        networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
+        f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
+        f1["calibrated"] = round(judged(before, others, calibrated(before, first, chosen[subject])).f1, 4)
+        yield {"dataset": dataset.name, "subject": subject, "seed": seed, **f1}
+
+
+def summed_up(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean F1 before and the difference that each way makes, each subject's F1 averaged over seeds."""
+    subjects = sorted({row["subject"] for row in rows})
+
+    def of(way: str) -> list[float]:
+        return [float(np.mean([row[way] for row in rows if row["subject"] == one])) for one in subjects]
+
+    old = of("before")
+    found: dict[str, Any] = {"subjects": len(subjects), "before": round(float(np.mean(old)), 3)}
+    return found | {way: difference(old, of(way)) for way in ("after", "halfway", "calibrated")}
+
+
 def main(
     *,
     data: Annotated[list[Path], typer.Option(help="Folder with features.npz and annotations.csv.")],
     runs: Annotated[Path, typer.Option(help="Folder for the models.")],
-    seed: Annotated[int, typer.Option(help="Seed of both trainings.")] = 0,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Of both trainings; may be given several times.")
+    ] = None,
 ) -> None:
     """Measure, print and keep the figures."""
     torch.set_num_threads(1)
-    settings = TrainSettings(seed=seed)
     rows: list[dict[str, Any]] = []
-    for folder in data:
-        dataset = load(folder, seed=seed)
-        place = runs / f"{dataset.name}-seed{seed}"
-        place.mkdir(parents=True, exist_ok=True)
-        chosen = decoders(dataset, settings, place)
-        for subject in dataset.subjects:
-            if (parts := parted(dataset.of([subject]))) is None:
-                continue
-            first, others = parts
-            file = unadapted(dataset, subject, settings, place)
-            before = Model.load(file, device="cpu").network
-            begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)
-            after = Trainer(first, begun, layout=dataset.layout).run()
-            networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
-            f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
-            f1["calibrated"] = round(judged(before, others, calibrated(before, first, chosen[subject])).f1, 4)
-            rows.append({"dataset": dataset.name, "subject": subject, **f1})
-            print(json.dumps(rows[-1]), flush=True)
-    result: dict[str, Any] = {"seed": seed, "labels": LABELS, "rows": rows}
+    for number, folder in product(seed or [0], data):
+        dataset = load(folder, seed=number)
+        for row in of_subjects(dataset, number, runs / f"{dataset.name}-seed{number}"):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    result: dict[str, Any] = {"labels": LABELS, "rows": rows}
     for name in [*sorted({row["dataset"] for row in rows}), "all"]:
-        mine = [row for row in rows if name in {row["dataset"], "all"}]
-        old = [row["before"] for row in mine]
-        result[name] = {"subjects": len(mine), "before": round(float(np.mean(old)), 3)} | {
-            way: difference(old, [row[way] for row in mine]) for way in ("after", "halfway", "calibrated")
-        }
+        result[name] = summed_up([row for row in rows if name in {row["dataset"], "all"}])
         print(name, json.dumps(result[name]))
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
