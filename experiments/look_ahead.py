@@ -1,10 +1,10 @@
 """What the look-ahead costs a live user, from the curves that cross-validations left.
 
-python -m experiments.look_ahead levels --data DIR --runs RUNS      # early onsets, by the level that announces them
-python -m experiments.look_ahead plot                               # the same, drawn: docs/look-ahead.png
-python -m experiments.look_ahead stream --data DIR --runs RUNS      # a stream's decoder, look-ahead 8
-python -m experiments.look_ahead streamed --data DIR --weights FILE [--weights FILE]      # step beside forward
-python -m experiments.look_ahead touching --data DIR --runs RUNS    # expressions without a pause between them
+python -m experiments.look_ahead levels --data DIR [--data DIR] --runs RUNS    # early onsets, by their level
+python -m experiments.look_ahead plot                             # the same, drawn: docs/look-ahead.png
+python -m experiments.look_ahead stream --data DIR --runs RUNS    # a stream's decoder, look-ahead 8
+python -m experiments.look_ahead streamed --data DIR --weights FILE [--weights FILE]    # step beside forward
+python -m experiments.look_ahead touching --data DIR --runs RUNS  # expressions without a pause between them
 
 RUNS holds the folders of ``python -m experiments.tables run --quick``, with their folds. What is measured goes to
 ``experiments/results/look_ahead.json``, which ``experiments.tables render`` reads.
@@ -61,8 +61,8 @@ Data = Annotated[Path, typer.Option(help="Folder with features.npz and annotatio
 Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
 
 
-def _run(runs: Path, look_ahead: int, seed: int = 0) -> Path:
-    return runs / run_name(RUN[look_ahead], "casme2_flow", seed, quick=True)
+def _run(runs: Path, look_ahead: int, seed: int = 0, dataset: str = "casme2_flow") -> Path:
+    return runs / run_name(RUN[look_ahead], dataset, seed, quick=True)
 
 
 def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
@@ -98,23 +98,24 @@ def _keep(name: str, value: Any) -> None:
 
 
 @app.command()
-def levels(*, data: Data, runs: Runs) -> None:
-    """Measure announcements before the apex and cancelled ones, by look-ahead and level of the onset."""
-    dataset = load(data)
-    points: dict[str, list[list[float]]] = {}
-    for ahead in RUN:
-        run = _run(runs, ahead)
+def levels(
+    *, data: Annotated[list[Path], typer.Option(help="Folder as for crossval; several at will.")], runs: Runs
+) -> None:
+    """Measure announcements before the apex and cancelled ones, by data set, look-ahead and level of the onset."""
+    points: dict[str, dict[str, list[list[float]]]] = {}
+    for dataset, ahead in itertools.product(map(load, data), RUN):
+        run = _run(runs, ahead, dataset=dataset.name)
         if not (run / "results.json").exists():
             continue
         (_, decoders), curves = _decoders(run), _curves(run)
-        points[str(ahead)] = []
+        found = points.setdefault(dataset.name, {})[str(ahead)] = []
         for level in LEVELS:
             phases = {
                 r.name: follow(curves[r.name], replace(decoders[r.subject], onset_level=level))
                 for r in dataset.recordings
             }
             row = live_figures(dataset.recordings, phases, ahead)["overall"]
-            points[str(ahead)].append([level, row["share_of_found"] or 0.0, row["cancelled_per_hour"]])
+            found.append([level, row["share_of_found"] or 0.0, row["cancelled_per_hour"]])
     _keep("trade_off", points)
 
 
@@ -125,24 +126,22 @@ def plot() -> None:
 
     from experiments.plots import save_png  # noqa: PLC0415
 
-    points: dict[str, list[list[float]]] = _kept()["trade_off"]
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for ahead, colour in zip(
-        sorted(points, key=int), ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False
+    measured: dict[str, dict[str, list[list[float]]]] = _kept()["trade_off"]
+    figure = Figure(figsize=(5 * len(measured), 3.6), layout="constrained")
+    for axes, (dataset, points) in zip(
+        np.atleast_1d(figure.subplots(1, len(measured))), measured.items(), strict=True
     ):
-        tried, share, cancelled = zip(*points[ahead], strict=True)
-        axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
-        usual = tried.index(SpotSettings().onset_level)
-        axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
-    axes.set(
-        xlabel="cancelled announcements an hour",
-        ylabel="announced before the apex",
-        ylim=(0, 1.02),
-        title=f"onset announced at levels {LEVELS[-1]} (left) to {LEVELS[0]}; large: the default",
-    )
-    axes.title.set_fontsize(9)
-    axes.legend(title="look-ahead", fontsize=8)
+        for ahead, colour in zip(
+            sorted(points, key=int), ("#4477aa", "#228833", "#cc6677", "#aa3377"), strict=False
+        ):
+            tried, share, cancelled = zip(*points[ahead], strict=True)
+            axes.plot(cancelled, share, ".-", color=colour, label=f"{ahead} ticks ({int(ahead) / 30:.2f} s)")
+            usual = tried.index(SpotSettings().onset_level)
+            axes.plot(cancelled[usual], share[usual], "o", color=colour, markersize=9)
+        axes.set(xlabel="cancelled announcements an hour", ylabel="announced before the apex")
+        axes.set(ylim=(0, 1.02), title=dataset)
+        axes.legend(title="look-ahead", fontsize=8)
+    figure.suptitle(f"onset announced at levels {LEVELS[-1]} (left) to {LEVELS[0]}; large: the default")
     save_png(figure, PLOT)
 
 
