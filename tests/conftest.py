@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from review_browser import BROWSER, OPTIONS
+from running import CLIP, collect
 
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import Frame
+from streamspot.types import Event, Frame
 
 
 def pytest_configure() -> None:
@@ -46,6 +47,14 @@ def data() -> Path:
 def portrait() -> Frame:
     """Return one frame with one face."""
     return next(iter(Synthetic.parse("synthetic:noise=0").read()))
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list[Event]]:
+    """Return a recording with the scores and events of the run that made it."""
+    path = tmp_path_factory.mktemp("recording") / "run.jsonl"
+    scores, events = collect(CLIP, record=path)
+    return path, scores, events
 
 
 @pytest.fixture

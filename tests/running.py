@@ -12,6 +12,10 @@ from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.types import Event, Score, Update
 
+CLIP = "synthetic:seconds=10,expressions=2,noise=0"
+"""A clip in which two expressions are found."""
+SHORT = "synthetic:seconds=1,expressions=0,noise=0"
+
 
 async def updates_of(source: object, **settings: object) -> list[Update]:
     """Return every update of a source."""

@@ -145,9 +145,10 @@ class CausalStep:
         self._how = how = _NumPy() if device is None else _Torch(device)
         self._inputs, self._width, self._layers = 2 * config.regions, config.width, len(config.dilations)
         far, near = encoder.past.chunk(2, 1)
-        matrices = [part.detach().cpu() for part in (encoder.now, encoder.mix, far, near)]
+        between = network.intermediate.weight.T[None]
+        matrices = [part.detach().cpu() for part in (encoder.now, encoder.mix, far, near, between)]
         self._members = count = max(n for n in (1, 2, 3, 4) if all(_apart(part, n) for part in matrices))
-        now, mix, far, near = (_blocks(part, count) for part in matrices)
+        now, mix, far, near, between = (_blocks(part, count) for part in matrices)
         self._taken = how.array(torch.cat((far, near, now), 2))  # (L, members, 3d, d)
         self._mix = how.array(mix)  # (L, members, d, d)
         self._bias = how.array(encoder.bias.detach().view(self._layers, count, 1, -1))
@@ -155,8 +156,8 @@ class CausalStep:
         self._seen = how.array(torch.cat((encoder.window_kernel(), encoder.integrals)).detach().T).T
         self._offset = how.array(encoder.offset.detach())
         self._decay = how.array(encoder.decay[:, None])
-        self._intermediate = how.array(network.intermediate.weight.detach().T)
-        self._intermediate_bias = how.array(network.intermediate.bias.detach())
+        self._intermediate = how.array(between[0])  # (members, d, d)
+        self._intermediate_bias = how.array(network.intermediate.bias.detach().view(count, 1, -1))
         heads = torch.zeros(
             2 * self._width, 3
         )  # of the features and of what is between: intensity, macro, micro
@@ -194,8 +195,9 @@ class CausalStep:
         """Take a tick, see ``Step``."""
         how, xp = self._how, self._how.library
         hidden = self.features(motion, rows, state)
-        between = how.product(hidden, self._intermediate, self._intermediate_bias)
-        between = xp.maximum(between, 0.2 * between)
+        apart = hidden.reshape(len(rows), self._members, -1).swapaxes(0, 1)
+        between = how.product(apart, self._intermediate, self._intermediate_bias)
+        between = xp.maximum(between, 0.2 * between).swapaxes(0, 1).reshape(len(rows), -1)
         logits = how.product(xp.concatenate((hidden, between), 1), self._heads, self._heads_bias)
         return 0.5 * xp.tanh(0.5 * logits) + 0.5
 
