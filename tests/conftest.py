@@ -1,19 +1,21 @@
-"""What tests share: the optional development data, a portrait, a folder of state of their own, foul weather."""
+"""What tests share: development data, pictures, a recorded run, brokers, a folder of state of their own."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from brokers import Mosquitto
 from review_browser import BROWSER, OPTIONS
 from running import CLIP, collect
 
+from streamspot.mqtt.embedded import embedded_broker
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Event, Frame
 
@@ -55,6 +57,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, list
     path = tmp_path_factory.mktemp("recording") / "run.jsonl"
     scores, events = collect(CLIP, record=path)
     return path, scores, events
+
+
+@pytest.fixture(params=["mosquitto", "mosquitto-5", "embedded"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Give the address of each kind of broker in turn."""
+    if "mosquitto" in request.param:
+        with Mosquitto(tmp_path) as broker:
+            yield broker.url + "?version=5" * request.param.endswith("5")
+    else:
+        async with embedded_broker() as address:
+            yield address
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import math
 import pickle
@@ -30,9 +29,7 @@ from spotting_reference import (
 )
 
 import streamspot.spotting.online as spotting_online
-import streamspot.spotting.settings as spotting_settings
 from streamspot.datasets.store import load
-from streamspot.errors import SettingsError
 from streamspot.model import Model
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
 from streamspot.training.settings import TrainSettings
@@ -380,50 +377,3 @@ def test_memory_is_bounded_by_the_longest_expression(seed: int) -> None:
     for score in scores_of(*random_curves(seed)):
         spotter.push(score)
         assert held(spotter) <= most
-
-
-def test_the_examples_in_the_documentation_hold() -> None:
-    """What the docstrings show is what happens."""
-    for module in (spotting_online, spotting_settings):
-        assert doctest.testmod(module).failed == 0
-
-
-def test_sensitivity_is_monotonic_and_neutral_in_the_middle() -> None:
-    """More sensitivity lowers thresholds and scores; a half changes nothing."""
-    assert SpotSettings.from_sensitivity(0.5) == SpotSettings()
-    steps = [SpotSettings.from_sensitivity(s) for s in np.linspace(0, 1, 11)]
-    for less, more in itertools.pairwise(steps):
-        assert all(b < a for a, b in zip(less.thresholds, more.thresholds, strict=True))
-        assert more.macro_score < less.macro_score
-        assert more.micro_score < less.micro_score
-        assert more.onset_level < less.onset_level
-    assert SpotSettings.from_sensitivity(0.9, apex_margin=0.3).apex_margin == 0.3
-    assert SpotSettings.from_sensitivity(0.5, macro_score=0.7, thresholds=[0.3, 0.5]).macro_score == 0.7
-    assert SpotSettings.from_sensitivity(1.0, macro_score=0.7).macro_score == 0.5
-
-
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"thresholds": (0.5, 0.3)}, "0.5"),
-        ({"thresholds": ()}, "thresholds"),
-        ({"macro_ticks": (20, 10)}, "20"),
-        ({"micro_ticks": (6, 5000)}, "5000"),
-        ({"outer_ticks": 0}, "outer_ticks"),
-        ({"soft_nms_sigma": 0.0}, "soft_nms_sigma"),
-        ({"class_floor": 1.5}, "1.5"),
-        ({"macro_score": math.nan}, "nan"),
-    ],
-)
-def test_impossible_settings_are_refused(wrong: dict[str, object], named: str) -> None:
-    """An impossible setting is refused in a sentence that names the value."""
-    with pytest.raises(SettingsError, match=named):
-        SpotSettings(**wrong)  # type: ignore[arg-type]
-
-
-def test_impossible_sensitivity_is_refused() -> None:
-    """So are a sensitivity beyond its range and a setting that does not exist."""
-    with pytest.raises(SettingsError, match=r"1\.5"):
-        SpotSettings.from_sensitivity(1.5)
-    with pytest.raises(SettingsError, match="volume"):
-        SpotSettings.from_sensitivity(0.5, volume=11)
