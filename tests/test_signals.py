@@ -16,9 +16,6 @@ from pathlib import Path
 import pytest
 from brokers import free_port
 
-Outcome = tuple[int, str, str]
-Line = Callable[..., Outcome]
-
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
