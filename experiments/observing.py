@@ -13,7 +13,7 @@ from streamspot.files import write_atomically
 from streamspot.model import Model
 from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.regions import WHOLE, layout
+from streamspot.motion.regions import layout
 from streamspot.pipeline import Pipeline
 from streamspot.sources.motion import MotionRecording, MotionWriter
 from streamspot.types import Event, FaceMotion, FlowName, Frame, Motion, Session
@@ -23,7 +23,7 @@ _SESSION = Session("experiment", "experiment", "experiment", 0.0, datetime.fromt
 
 def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = fuse.ANCHOR) -> Iterator[Motion]:
     """Yield the region motion of a face, measured as a stream does unless ``flow`` or ``anchor`` say otherwise."""
-    estimator = MotionEstimator.open(layout(WHOLE), flow=flow)
+    estimator = MotionEstimator.open(layout("face17"), flow=flow)
     with closing(estimator), patch.object(fuse, "ANCHOR", anchor):
         for frame in frames:
             yield from estimator.push(frame)
@@ -33,7 +33,7 @@ def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = fuse
 def record(frames: Iterable[Frame], path: Path) -> None:
     """Record the region motion of pictures, whole or not at all."""
     with write_atomically(path) as part, MotionWriter(part) as writer:
-        writer.begin(_SESSION, WHOLE)
+        writer.begin(_SESSION, "face17")
         writer.extend(observe(frames), _SESSION)
 
 
@@ -42,10 +42,7 @@ def events_of_recording(path: Path, model: Model) -> tuple[list[Event], int]:
     pipeline = Pipeline(model, _SESSION)
     events: list[Event] = []
     measured = 0
-    recording = MotionRecording(path)
-    if not recording.fit(model.config.layout):
-        raise ValueError(f"{path} does not fit {model.config.name}")
-    for one in recording.read():
+    for one in MotionRecording(path).read():
         if isinstance(one, Session):  # when it was recorded is of no account here
             continue
         measured += isinstance(one, FaceMotion)

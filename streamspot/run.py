@@ -102,7 +102,7 @@ class StreamRun:
 
         model = Model.shared(self.settings.model.weights, device=self.settings.model.device)
         source, self.layout = self.source, model.config.layout
-        if isinstance(source, MotionRecording) and not source.fit(self.layout):
+        if isinstance(source, MotionRecording) and source.layout != self.layout:
             raise SettingsError(
                 f"{source.name} was recorded for the region layout {source.layout}, but the weights "
                 f"{model.config.name} need {self.layout}; choose others with --weights"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from streamspot.face.detectors import FaceMesh, has_face_mesh
 from streamspot.face.tracker import FaceTracker
 from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.regions import LAYOUTS, WHOLE
+from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import FaceMotion, Frame, Motion, SegmentEnd
 
@@ -119,30 +117,3 @@ def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
     assert few < 0.75 * all_of_them == 0.75 * len(clip)
     assert np.abs(always).max() > 0.1
     assert np.quantile(np.abs(seldom - always), 0.99) < 0.02
-
-
-def test_what_the_head_does_is_measured_beside_the_face(portrait: Frame):
-    """A head that rolls by six degrees and nears by a tenth is measured so; its regions are those of a face alone."""
-    height, width = portrait.image.shape[:2]
-    frames = shown(portrait, 30)
-    for index in range(30, 90):
-        share = min(1.0, (index - 30) / 45)
-        warp = cv2.getRotationMatrix2D((width / 2, height / 2), -6 * share, 1 + 0.1 * share)
-        picture = cv2.warpAffine(portrait.image, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        frames.append(replace(portrait, index=index, pts=index / 30, image=np.asarray(picture)))
-    found = {}
-    for name in ("face17", WHOLE):
-        with closing(MotionEstimator(FaceTracker(Counting(), 1), LAYOUTS[name])) as estimator:
-            motion = [
-                one.motion for frame in frames for one in estimator.push(frame) if isinstance(one, FaceMotion)
-            ]
-        found[name] = np.array([one.displacement for one in motion])
-    regions, head = np.split(found[WHOLE], [17], axis=1)
-    np.testing.assert_allclose(regions, found["face17"], atol=1e-6)
-    (yaw, pitch), (roll, nearing), _ = head.sum(0)
-    assert abs(roll - np.radians(6)) < 0.02
-    assert abs(nearing - 0.1) < 0.02
-    assert max(abs(yaw), abs(pitch)) < 0.05
-    assert not head[:9].any()
-    sight = head[10:, 2, 1]
-    assert 0.0005 <= sight.min() <= sight.max() <= 0.0055

@@ -68,7 +68,7 @@ def test_what_is_extracted_trains(extracted: Path) -> None:
     """The result loads as a data set on 30 Hz ticks, frame numbers of every rate converted by time."""
     data = load(extracted)
     ann, bob = data.recordings
-    assert (data.layout, data.subjects, data.regions) == ("face17+head", ("ann", "bob"), 20)
+    assert (data.layout, data.subjects, data.regions) == ("face17", ("ann", "bob"), 17)
     assert (len(ann.motion), len(bob.motion)) == (12, 23)
     assert [(i.kind, i.point) for i in (*ann.instances, *bob.instances)] == [("macro", 10), ("micro", 12)]
     assert np.abs(bob.motion.sum(0)).max() > 0.01, "the smile moves something"

@@ -9,15 +9,15 @@ from experiments.shipped.parts import blend, split
 from streamspot.datasets.recording import Instance, Recording
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
-from streamspot.training.join import join, known
+from streamspot.training.join import join
 from streamspot.training.loop import Trainer
 from streamspot.training.settings import NetworkSettings, TrainSettings
 from streamspot.types import RegionMotion
 
 
 def _network(width: int = 8, **other: object) -> Network:
-    how = {"dilations": (1, 4), "layout": "paper10"} | other
-    network = Network(ModelConfig(name="tiny", width=width, **how))
+    how = {"dilations": (1, 4)} | other
+    network = Network(ModelConfig(name="tiny", layout="paper10", width=width, **how))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return network.eval()
@@ -84,20 +84,6 @@ def test_a_blend_lies_between():
     mean = blend(one, other, 0.1).state_dict()
     for name, weight in one.state_dict().items():
         torch.testing.assert_close(mean[name], 0.9 * weight + 0.1 * other.state_dict()[name])
-
-
-def test_weights_serve_data_with_or_without_the_head(tmp_path):
-    """Of a head that they do not know weights make nothing, and they do without one that the data lacks."""
-    motion = torch.randn(1, 60, 20, 2) * 0.01
-    for theirs, wanted in (("face17", "face17+head"), ("face17+head", "face17"), ("face17+head", "paper10")):
-        path = tmp_path / f"{theirs}.safetensors"
-        network = _network(layout=theirs)
-        Model(network).save(path)
-        ours = known(str(path), ModelConfig(layout=wanted)).eval()
-        rows = [motion[:, :, : one.config.regions].clone() for one in (network, ours)]
-        rows[0][:, :, ours.config.points :] = 0
-        with torch.inference_mode():
-            torch.testing.assert_close(network(rows[0]).intensity, ours(rows[1]).intensity)
 
 
 def test_weights_that_have_a_partner_are_begun_from_without_a_second_one(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,16 +10,14 @@ import numpy as np
 import pytest
 from running import CLIP, SHORT, collect, delivered
 
-from streamspot.errors import SettingsError, SourceError
-from streamspot.model import DEFAULT, Model, ModelConfig
-from streamspot.motion.regions import LAYOUTS, layout
+from streamspot.errors import SourceError
+from streamspot.motion.regions import layout
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic
-from streamspot.training.join import known
 from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd, Session, Update
 
 
@@ -148,39 +145,3 @@ def test_a_gap_in_a_recording_is_no_expression(tmp_path: Path, recorded: tuple[P
     (tmp_path / "back.motion").write_text("\n".join([lines[0], *reversed(lines[1:100])]) + "\n")
     with pytest.raises(SourceError, match="line 3 of"):
         collect(tmp_path / "back.motion")
-
-
-def _recorded_as(path: Path, name: str, out: Path) -> Path:
-    """Write what a recording holds as a recording of another layout, without what that lacks; return its path."""
-    recording = MotionRecording(path)
-    kept = [LAYOUTS[recording.layout].names.index(one) for one in LAYOUTS[name].names]
-    with MotionWriter(out) as writer:
-        writer.begin(recording.session, name, recording.judging)
-        for one in recording.read():
-            if isinstance(one, FaceMotion):
-                less = replace(one.motion, displacement=one.motion.displacement[kept])
-                writer.extend([replace(one, motion=less)], recording.session)
-    return out
-
-
-def test_a_recording_from_before_heads_were_measured_replays(
-    tmp_path: Path, recorded: tuple[Path, list, list[Event]]
-):
-    """Of a recording of the face alone the expressions are found; of one of fewer regions that is refused."""
-    old = _recorded_as(recorded[0], "face17", tmp_path / "old.motion")
-    found = [(event.phase, event.kind) for event in collect(old)[1] if event.phase == "offset"]
-    assert found == [(event.phase, event.kind) for event in recorded[2] if event.phase == "offset"]
-    few = _recorded_as(recorded[0], "paper10", tmp_path / "few.motion")
-    with pytest.raises(SettingsError, match="recorded for the region layout paper10"):
-        collect(few)
-
-
-def test_weights_of_the_face_alone_judge_a_recording_with_the_head(
-    tmp_path: Path, recorded: tuple[Path, list, list[Event]]
-):
-    """What such weights do not know is left out."""
-    Model(known(DEFAULT, ModelConfig(layout="face17"))).save(tmp_path / "face.safetensors")
-    old = _recorded_as(recorded[0], "face17", tmp_path / "old.motion")
-    one, other = (collect(path, weights=str(tmp_path / "face.safetensors"))[0] for path in (recorded[0], old))
-    assert one == other
-    assert one

@@ -14,10 +14,10 @@ from streamspot.simulation import Simulation
 
 @dataclass(frozen=True, slots=True)
 class Acted(Simulation):
-    """Measured motion of an actor, of face and head.
+    """Measured motion of an actor.
 
     Attributes:
-        flow: The face's motion as measured by flow with next to no correction by landmarks; the head's is 0.
+        flow: ``motion`` as measured by dense flow with next to no correction by landmarks.
     """
 
     flow: NDArray[np.float32]

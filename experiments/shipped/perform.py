@@ -25,7 +25,7 @@ from streamspot.face.tracker import FaceTracker
 from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.fuse import MotionFusion
-from streamspot.motion.regions import WHOLE, layout
+from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation.simulate import truth
 from streamspot.types import Face, FaceMotion, Frame, RegionMotion
 
@@ -38,7 +38,7 @@ ALONE = 2.0
 def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     """Return the measured motion of an actor and its truth; None if the face was lost."""
     actor = Actor(model, seed, seconds)
-    ticks, regions = round(seconds * FPS), layout(WHOLE)
+    ticks, regions = round(seconds * FPS), LAYOUTS["face17"]
     looked: dict[int, Face] = {}
 
     class Remembering(FaceTracker):
@@ -55,15 +55,15 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     known = [one.motion for one in seen if isinstance(one, FaceMotion) and one.face == 0]
     if len(known) < 0.97 * ticks - 15:
         return None
-    flow = MotionFusion(regions.face, origin=0.0)
+    flow = MotionFusion(regions, origin=0.0)
     alone = []
     with patch.object(fuse, "ANCHOR", ALONE):
         for frame in frames:
             flow.follow(frame)
             alone += flow.push(frame, looked.get(frame.index))
     instances = tuple(instance for instance, _ in actor.acted)
-    flow_alone = np.pad(_on_ticks(alone, ticks), ((0, 0), (0, len(regions) - len(regions.face)), (0, 0)))
-    return Acted(_on_ticks(known, ticks), *truth(actor.acted, ticks), instances, flow_alone)
+    measured = (_on_ticks(one, ticks) for one in (known, alone))
+    return Acted(next(measured), *truth(actor.acted, ticks), instances, next(measured))
 
 
 def _on_ticks(known: list[RegionMotion], ticks: int) -> Array:

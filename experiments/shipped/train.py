@@ -23,11 +23,11 @@ from experiments.shipped.parts import split
 from experiments.shipped.turned import turned
 from streamspot import __version__
 from streamspot.model import Model, ModelConfig, Network
-from streamspot.motion.regions import Layout, layout
+from streamspot.motion.regions import layout, mirror
 from streamspot.simulation import Scenario, simulate
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.spotting import SpotSettings
-from streamspot.training.join import join, known
+from streamspot.training.join import join
 from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
 from streamspot.training.simulated import FLOW_ALONE_SHARE, flow_alone, vary
@@ -115,17 +115,17 @@ class Pool:
     alone: Sequence[Callable[..., Array]]
     share: int
 
-    def draw(self, rng: Rng, regions: Layout) -> list[Example]:
+    def draw(self, rng: Rng, across: Sequence[int]) -> list[Example]:
         """Draw a step's share, varied; three in ten look like recordings by flow alone."""
-        return [self._one(rng, regions) for _ in range(self.share)]
+        return [self._one(rng, across) for _ in range(self.share)]
 
-    def _one(self, rng: Rng, regions: Layout) -> Example:
+    def _one(self, rng: Rng, across: Sequence[int]) -> Example:
         if rng.random() >= FLOW_ALONE_SHARE:
             one = self.examples[rng.integers(len(self.examples))]
             if rng.random() < COME_LATE:
                 one = without_beginning(rng, one)
-            return vary(rng, one, regions, flow_alone_share=0.0)
-        one = vary(rng, self.flow[rng.integers(len(self.flow))], regions, flow_alone_share=0.0)
+            return vary(rng, one, across, flow_alone_share=0.0)
+        one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
         motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
         if rng.random() < TURNED:
             motion = turned(rng, motion)
@@ -143,24 +143,20 @@ def without_beginning(rng: Rng, example: Example) -> Example:
     return Example(np.pad(motion, ((0, first), (0, 0), (0, 0))), np.pad(targets, ((0, first), (0, 0))))
 
 
-def _pools(regions: Layout, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
+def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
     """Return the pool of simulated recordings, and that of rendered actors where there are any.
 
     Half of the simulated recordings show any muscles, the other half action units that are known to act together.
     """
     seeds = [recipe.seed * 100_000 + number for number in range(recipe.recordings)]
     free, known = (
-        [
-            Example.of(simulate(s, recipe.ticks, layout=regions.name, scenario=scenario), recipe.ticks)
-            for s in mine
-        ]
+        [Example.of(simulate(s, recipe.ticks, layout=layout, scenario=scenario), recipe.ticks) for s in mine]
         for mine, scenario in ((seeds[::2], SCENARIO), (seeds[1::2], None))
     )
     pools = [Pool(free, free + known, _simulated, recipe.batch)]
     if acted:
-        points = len(regions.face)
-        examples = [Example.of(one, recipe.ticks, points) for one in acted]
-        flow = [Example.of(replace(one, motion=one.flow), recipe.ticks, points) for one in acted]
+        examples = [Example.of(one, recipe.ticks) for one in acted]
+        flow = [Example.of(replace(one, motion=one.flow), recipe.ticks) for one in acted]
         pools.append(Pool(examples, flow, _measured, recipe.acted))
     return pools
 
@@ -177,7 +173,7 @@ def make_weights(
         before: Networks that go on learning; without any, new ones begin.
     """
     torch.set_num_threads(recipe.threads)
-    pools = _pools(layout(config.layout), recipe, acted)
+    pools = _pools(config.layout, recipe, acted)
     begun: Sequence[Network | None] = before or [None] * len(recipe.networks)
     networks = [
         _train(config, recipe, pools, recipe.seed + own, one)
@@ -204,10 +200,10 @@ def _train(
     """Return the trained network of that seed."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    regions = layout(config.layout)
+    across = mirror(layout(config.layout))
 
     def draw() -> list[Example]:
-        return [one for pool in pools for one in pool.draw(rng, regions)]
+        return [one for pool in pools for one in pool.draw(rng, across)]
 
     steps = recipe.steps if before is None else recipe.learned
     started, shown = time.monotonic(), 0.0
@@ -232,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--actors", type=Path, help="folder of rendered actors' motion; the shipped weights have seen some"
     )
     parser.add_argument("--before", type=Path, help="weights whose networks go on learning")
-    parser.add_argument("--layout", default="face17+head", help="region layout")
+    parser.add_argument("--layout", default="face17", help="region layout: face17 or paper10")
     parser.add_argument("--look-ahead", type=int, default=8, help="ticks: 0, 4, 8 or 16")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--steps", type=int, default=Recipe().steps)
@@ -252,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     acted = [] if folder is None else [Acted.load(path) for path in sorted(folder.glob("*.npz"))]
     before = []
     if given.before is not None:
-        before = split(known(str(given.before), config), [config.width] * len(recipe.networks))
+        before = split(Model.load(given.before, device="cpu").network, [config.width] * len(recipe.networks))
     model = make_weights(config, recipe, acted, before)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(given.out)

@@ -28,9 +28,7 @@ def extract(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set as it was unpacked.")],
     layout: Annotated[str, typer.Option(help="How it is laid out: casme2, sammlv, casme3 or folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write; an interrupted extraction goes on there.")],
-    regions: Annotated[
-        str, typer.Option(help="Regions to measure: face17+head, face17 or paper10.")
-    ] = "face17+head",
+    regions: Annotated[str, typer.Option(help="Regions to measure: face17 or paper10.")] = "face17",
     flow: Annotated[str, typer.Option(help="Optical flow: lk, dis, farneback or tvl1.")] = "lk",
     stride: Annotated[
         int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.history import KEPT, History
-from streamspot.motion.regions import face_of
 from streamspot.spotting import SpotSettings, decode
 from streamspot.stats import Delivery, Stats
 from streamspot.types import TICK_RATE, Controls, Event, FaceMotion, FaceState, SegmentEnd, Update
@@ -130,7 +129,7 @@ class View:
         return self._faces.setdefault(track, FaceShown(track))
 
     def _move(self, one: FaceMotion) -> None:
-        face, step = self._face(one.face), face_of(one.motion.displacement)
+        face, step = self._face(one.face), one.motion.displacement
         before = face.moved
         face.moved = step if before is None or before.shape != step.shape else before * _DECAY + step
 

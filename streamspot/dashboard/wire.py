@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from streamspot.dashboard.text import ALARM, CALM, FRAME, MACRO, Line, run
-from streamspot.motion.regions import names_of
+from streamspot.motion.regions import LAYOUTS
 
 WIDTH, HEIGHT = 21, 11
 """Cells of the drawing; each holds two pixels, one above the other."""
@@ -43,10 +43,11 @@ def wire_face(moved: NDArray[np.float32]) -> list[Line]:
     """Return ``HEIGHT`` lines of ``WIDTH`` cells.
 
     Args:
-        moved: ``(R, 2)`` how far each region of the face has just moved, in the order of a layout.
+        moved: ``(R, 2)`` how far each region has just moved, in the order of a layout of R regions.
     """
     pixels: dict[tuple[int, int], Style] = dict.fromkeys(_OUTLINE, FRAME)
-    for name, (x, y) in zip(names_of(len(moved)), moved, strict=True):
+    names = next(one.names for one in LAYOUTS.values() if len(one) == len(moved))
+    for name, (x, y) in zip(names, moved, strict=True):
         far = math.hypot(x, y)
         style = next(style for limit, style in _LEVELS if far < limit)
         dx, dy = (int(math.copysign(abs(d) >= _STEP, d)) for d in (x, y))

@@ -19,7 +19,7 @@ from streamspot.datasets.tables import csv_rows_of
 from streamspot.errors import DataError
 from streamspot.files import append_whole, write_atomically
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.regions import WHOLE, face_of, layout
+from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import MotionWriter
@@ -38,6 +38,7 @@ REACTION = 0.3
 _SHOWN_S = 3.0
 """Seconds of motion drawn."""
 
+_REGIONS = "face17"
 """What is recorded of a camera; ``paper10`` is a part of it."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -277,14 +278,14 @@ class _Measuring:
 
     def __init__(self, record: Path, stream: str, stack: ExitStack) -> None:
         self._names = record.stem, stream
-        self._estimator = stack.enter_context(closing(MotionEstimator.open(layout(WHOLE))))
+        self._estimator = stack.enter_context(closing(MotionEstimator.open(layout(_REGIONS))))
         self._writer = stack.enter_context(MotionWriter(record))
         self._session: Session | None = None
 
     def __call__(self, frame: Frame) -> float:
         if self._session is None:
             self._session = Session("", *self._names, frame.pts, datetime.now(UTC))
-            self._writer.begin(self._session, WHOLE)
+            self._writer.begin(self._session, _REGIONS)
         motion = self._estimator.push(frame)
         self._writer.extend(motion, self._session)
         return max((_strength(one.motion) for one in motion if isinstance(one, FaceMotion)), default=0.0)
@@ -292,4 +293,4 @@ class _Measuring:
 
 def _strength(motion: RegionMotion) -> float:
     """Return how far the regions moved on average, in inter-ocular distances."""
-    return float(abs(face_of(motion.displacement)).mean())
+    return float(abs(motion.displacement).mean())

@@ -21,7 +21,7 @@ from streamspot.datasets.videos import Video
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 from streamspot.motion.estimator import MotionEstimator
-from streamspot.motion.regions import WHOLE, Layout, layout
+from streamspot.motion.regions import Layout, layout
 from streamspot.processes import Advance
 from streamspot.sources.base import file_identity
 from streamspot.sources.motion import MotionRecording, is_recording
@@ -43,7 +43,7 @@ class Measures:
         faces: How many are followed at most in a video of which one face is meant.
     """
 
-    layout: str = WHOLE
+    layout: str = "face17"
     flow: FlowName = "lk"
     stride: int = 1
     faces: int = 1
@@ -111,7 +111,7 @@ def _recorded(video: Video, regions: Layout) -> Extracted | None:
     if path is None or not is_recording(path):
         return None
     recording = MotionRecording(path)
-    if not recording.fit(regions.name):
+    if recording.layout != regions.name:
         raise DataError(
             f"{name} was recorded for the region layout {recording.layout}; "
             f"extract with --regions {recording.layout}, or leave it out"

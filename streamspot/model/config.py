@@ -7,8 +7,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from streamspot.errors import ModelError
@@ -25,7 +23,6 @@ LOOK_AHEADS = (0, 4, 8, 16)
 _GROUPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "paper10": ((0, 1, 2), (3, 4, 5), (6, 7, 8, 9)),
     "face17": ((0, 1, 2, 10), (3, 4, 5, 11), (6, 7, 8, 9, 12, 13, 14, 15, 16)),
-    "face17+head": ((0, 1, 2, 10), (3, 4, 5, 11), (6, 7, 8, 9, 12, 13, 14, 15, 16), (17, 18, 19)),
 }
 
 
@@ -103,19 +100,6 @@ class ModelConfig:
                 raise _impossible(key, getattr(self, key), remedy)
         if not self.groups:
             object.__setattr__(self, "groups", _groups_of(self.layout, self.regions))
-
-    @property
-    def points(self) -> int:
-        """How many of the regions are of the face; what stands behind them is what the head does."""
-        known = LAYOUTS.get(self.layout)
-        return self.regions if known is None else len(known.vertices)
-
-    def whole(self, motion: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return motion (…, R, 2); that of a face alone gets a head of which nothing is known, if wanted."""
-        missing = self.regions - self.points
-        if not missing or motion.shape[-2] != self.points:
-            return motion
-        return np.pad(motion, ((0, 0),) * (motion.ndim - 2) + ((0, missing), (0, 0)))
 
     def to_json(self) -> str:
         """Return the configuration as one line of JSON with sorted keys."""

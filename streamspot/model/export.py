@@ -22,7 +22,7 @@ from streamspot.face.align import EYE_CORNERS
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
 from streamspot.motion.head import RIGID
-from streamspot.motion.regions import HEAD, LAYOUTS
+from streamspot.motion.regions import LAYOUTS
 from streamspot.types import TICK_RATE
 
 TOLERANCE = 1e-5
@@ -101,12 +101,10 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
 def _motion(model: Model) -> dict[str, Any]:
     """Return what a front end has to know that measures the motion itself; vertices are those of MediaPipe's mesh."""
     layout = LAYOUTS.get(model.config.layout)  # a data set's own layout is known to its maker only
-    points = () if layout is None else zip(layout.face.names, layout.vertices, strict=True)
-    head = () if layout is None else layout.names[len(layout.vertices) :]
+    points = () if layout is None else zip(layout.names, layout.vertices, strict=True)
     return {
         "layout": model.config.layout,
         "regions": [{"name": name, "vertex": vertex} for name, vertex in points],
-        "behind_the_regions": {name: HEAD[name] for name in head},
         "tick_rate": TICK_RATE,
         "meaning": "Displacement of each region since the last tick: x to the image's right, y down, the eyes level. "
         "Regions are in the order of the input; left and right are those of the image.",

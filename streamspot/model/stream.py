@@ -26,7 +26,7 @@ class ModelStream:
     """
 
     def __init__(self, model: Model) -> None:
-        self.judge, self._config = model.judge, model.config
+        self.judge, self._look_ahead = model.judge, model.config.look_ahead
         self.row = self.judge.open()
         self._close = weakref.finalize(self, self.judge.close, self.row)
         self._still = np.zeros((model.config.regions, 2), np.float32)
@@ -58,12 +58,12 @@ class ModelStream:
         if self._finished:
             raise ModelError(f"tick {motion.tick} came after the stream was finished; open a new stream")
         self._pending.append((motion.tick, motion.pts, motion.frame))
-        return self._config.whole(motion.displacement)
+        return motion.displacement
 
     def complete(self, scores: Sequence[float]) -> list[Score]:
         """Return the score that intensity, macro and micro of the newest judged tick make, if it is one."""
         self._ticks += 1
-        if self._ticks <= self._config.look_ahead:
+        if self._ticks <= self._look_ahead:
             return []
         return [Score(*self._pending.popleft(), *scores)]
 

@@ -169,12 +169,7 @@ class Model:
 
     @torch.inference_mode()
     def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
-        """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device.
-
-        What the head does may be left out where the layout has it; it counts as not measured then.
-        """
-        if isinstance(motion, np.ndarray):
-            motion = self.config.whole(motion)
+        """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
         return self.network(motion, lengths)  # type: ignore[no-any-return]
 
@@ -204,8 +199,7 @@ class Model:
         """Take one tick of streams, changing their state in place.
 
         Args:
-            motion: (S, R, 2) in the configuration's unit; what is not finite counts as 0. What the head does may be
-                left out where the layout has it.
+            motion: (S, R, 2) in the configuration's unit; what is not finite counts as 0.
             state: From ``new_state``.
             rows: (S,), which streams of the state take a tick, each once; None for all.
 
@@ -218,7 +212,7 @@ class Model:
         """
         if rows is None:
             rows = np.arange(len(state.parts()[0]))
-        wanted, motion = (len(rows), self.config.regions, 2), self.config.whole(motion)
+        wanted = (len(rows), self.config.regions, 2)
         if motion.shape != wanted:
             raise ModelError(
                 f"motion of shape {tuple(motion.shape)} does not fit {len(rows)} streams of {self.config.name}, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from streamspot.motion.flow import make_flow
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
 from streamspot.motion.regions import Layout
-from streamspot.types import TICK_RATE, Face, FlowName, Frame, RegionMotion
+from streamspot.types import Face, FlowName, Frame, RegionMotion
 
 ANCHOR = 0.05
 """Time constant of the complementary filter, seconds: flow says what is faster, landmarks what lasts. It shrinks with
@@ -50,9 +49,6 @@ _LITTLE, _FAR = 0.012, 0.02
 """Inter-ocular distances by which flow carries a region: what noise alone does while a face rests, and how far it may
 before landmarks have a say."""
 
-_SEEN, _UNSEEN = 0.0005, 0.005
-"""What ``HEAD`` says in a tick of a head that was measured, and what is added the less its quality."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
@@ -61,7 +57,6 @@ class _Ahead:
     crop: NDArray[np.uint8]
     at: NDArray[np.float32]
     own: NDArray[np.float32]
-    head: NDArray[np.float32]
     quality: float
 
 
@@ -97,12 +92,9 @@ class MotionFusion:
         self._crop: NDArray[np.uint8] | None = None
         self._cutter: _Cutter
         self._at = np.zeros((0, 3), np.float32)
-        self._neutral: NDArray[np.float32]
-        regions = len(layout.vertices)
-        self._position = np.zeros((regions, 2), np.float32)
-        self._head = np.zeros((len(layout) - regions, 2))  # grows with time, so in double precision
-        self._still = np.zeros((len(layout), 2), np.float32)
-        self._ticked: NDArray[Any] = self._still
+        self._neutral = np.zeros((len(layout), 2), np.float32)
+        self._position = np.zeros((len(layout), 2), np.float32)
+        self._ticked = self._position
         self._pts = -math.inf
         self._quality = 1.0
         self._error = np.zeros_like(self._position)
@@ -120,7 +112,7 @@ class MotionFusion:
             return True
         crop = self._cutter(frame.image)
         if frame.pts - self._pts > _FLOW_GAP:
-            self._ahead = _Ahead(crop, self._at, np.zeros_like(self._position), _STILL, self._quality)
+            self._ahead = _Ahead(crop, self._at, np.zeros_like(self._position), self._quality)
             return True
         flow = self._flow(self._crop, crop, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
@@ -132,7 +124,7 @@ class MotionFusion:
         at[:, :2] += flow * np.float32(CROP_EYES)
         own = (flow - head)[len(RIGID) :]
         quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
-        self._ahead = _Ahead(crop, at, own, _as_pairs(motion), quality)
+        self._ahead = _Ahead(crop, at, own, quality)
         carried, since = float(np.abs(self._carried + own).max()), frame.pts - self._looked + _ROUNDING
         patience = _GAP if carried > _FAR else _LOOK if carried > _LITTLE else _REST
         return bool(lost.any()) or quality < _SURE or since >= patience
@@ -147,18 +139,14 @@ class MotionFusion:
         if self._began is None:
             self._began = frame.pts
         if frame.pts - self._began < _SETTLING - _ROUNDING:
-            ticks = self._grid.push(frame.pts, frame.index, self._still)
-            return [RegionMotion(tick, pts, index, self._still, 0.0) for tick, pts, index, _ in ticks]
+            still = np.zeros_like(self._position)
+            ticks = self._grid.push(frame.pts, frame.index, still)
+            return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             self._crop, self._at, self._quality = ahead.crop, ahead.at, ahead.quality
             self._position = self._position + ahead.own
             self._carried += ahead.own
-            if len(self._head):
-                self._head = self._head + ahead.head
-                self._head[-1, 1] += (
-                    (_SEEN + _UNSEEN * (1.0 - ahead.quality)) * TICK_RATE * (frame.pts - self._pts)
-                )
         if face is not None:
             self._look(frame, face)
         trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (ANCHOR * self._quality)))
@@ -167,10 +155,8 @@ class MotionFusion:
         self._error -= correction
         self._pts = frame.pts
         motions = []
-        whole = np.concatenate([self._position, self._head]) if len(self._head) else self._position
-        for tick, pts, index, position in self._grid.push(frame.pts, frame.index, whole):
-            moved = np.asarray(position - self._ticked, np.float32)
-            motions.append(RegionMotion(tick, pts, index, moved, self._quality))
+        for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._position):
+            motions.append(RegionMotion(tick, pts, index, position - self._ticked, self._quality))
             self._ticked = position
         return motions
 
@@ -197,14 +183,6 @@ class MotionFusion:
         self._crop = self._cutter(frame.image)
         self._at = aligned
 
-
-def _as_pairs(motion: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the six motions of ``rigid_basis`` as ``HEAD`` has them, without how well they were measured."""
-    aside, _, nearing, roll, yaw, pitch = motion
-    return np.array([[yaw, pitch], [roll, nearing], [aside, 0.0]], np.float32)
-
-
-_STILL = _as_pairs(np.zeros(6))
 
 _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,11 @@ class TickGrid:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._next: int | None = None
-        self._last: tuple[float, int, NDArray[Any]] | None = None
+        self._last: tuple[float, int, NDArray[np.float32]] | None = None
 
     def push(
-        self, pts: float, frame: int, value: NDArray[Any]
-    ) -> Iterator[tuple[int, float, int, NDArray[Any]]]:
+        self, pts: float, frame: int, value: NDArray[np.float32]
+    ) -> Iterator[tuple[int, float, int, NDArray[np.float32]]]:
         """Take the curve's value at a later frame; yield (tick, pts, nearest frame, value) of the ticks now known."""
         at = (pts - self._origin) * TICK_RATE
         earlier, earlier_frame, before = self._last or (at, frame, value)

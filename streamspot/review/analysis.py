@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import streamspot
 from streamspot.errors import StreamspotError
-from streamspot.motion.regions import face_of, names_of
+from streamspot.motion.regions import LAYOUTS
 from streamspot.settings import Analysis as Settings
 from streamspot.threads import one_thread
 from streamspot.types import TICK_RATE, Event, FaceMotion, Update
@@ -213,10 +213,13 @@ class Analysis:
         self._progress = Progress(max(0.0, update.pts - self._origin), self._frames.length, messages=said)
 
     def _follow(self, one: FaceMotion) -> None:
-        tick, moved = one.motion.tick, face_of(one.motion.displacement)
+        tick, moved = one.motion.tick, one.motion.displacement
         if self._motion is None:
             self._motion = _Series(moved.size)
-            self._regions = names_of(len(moved))
+            self._regions = next(
+                (layout.names for layout in LAYOUTS.values() if len(layout) == len(moved)),
+                tuple(f"region {n + 1}" for n in range(len(moved))),
+            )
         self._ticks = {face: newest for face, newest in self._ticks.items() if newest >= tick} | {
             one.face: tick
         }

@@ -23,8 +23,7 @@ class Simulation:
     """The motion that would be measured of a simulated person, and its truth.
 
     Attributes:
-        motion: (T, R, 2) float32, displacement since the last tick, in inter-ocular distances; 0 for what the head
-            does, which is not simulated.
+        motion: (T, R, 2) float32, displacement since the last tick, in inter-ocular distances.
         intensity: (T,) float32 in [0, 1]: 0 when neutral, 0.6 to 1 from onset to offset.
         classes: (T, 2) float32, 1 where a macro- or micro-expression is on.
         instances: In order of their onsets; they do not overlap.
@@ -46,7 +45,7 @@ def simulate(
     """
     regions, scenario = layout_named(layout), scenario or Scenario()
     rng = np.random.default_rng((seed, 0x57A7))
-    person = Person(rng, regions.face)
+    person = Person(rng, regions)
     moving = body(rng, person, scenario, ticks)
     shown = (
         []
@@ -57,7 +56,6 @@ def simulate(
     settled = min(int(rng.integers(8, 12)), ticks - 1)  # until then a new face counts as still
     position[:settled] = position[settled]
     motion = np.diff(position, axis=0, prepend=position[:1])
-    motion = np.pad(motion, ((0, 0), (0, len(regions) - len(regions.face)), (0, 0)))
     return Simulation(motion, *truth(shown, ticks), tuple(instance for instance, _ in shown))
 
 

@@ -20,7 +20,6 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from streamspot.errors import SourceError, cut
-from streamspot.motion.regions import alike, refit
 from streamspot.sources.base import Source, kind_of
 from streamspot.types import (
     SESSION_NAME,
@@ -167,7 +166,7 @@ class MotionRecording(Source):
 
     Attributes:
         session: Of the recorded run.
-        layout: Name of the region layout that was recorded.
+        layout: Name of the region layout.
         judging: Stands for the weights and the decoder of the run; with others, other events come out.
         last_frame: Number of the last tick's frame, -1 without any.
 
@@ -190,8 +189,7 @@ class MotionRecording(Source):
                 f"{path} is version {header.version} of {cut(header.format)}; "
                 f"this program reads version {_VERSION} of {_FORMAT}"
             )
-        self.layout = self._wanted = header.layout
-        self.judging = header.how
+        self.layout, self.judging = header.layout, header.how
         self.session = Session("", header.session, header.stream, header.origin, header.start)
         super().__init__(str(path), header.stream, header.session)
         self._regions = 0  # 0 before the first tick
@@ -200,11 +198,6 @@ class MotionRecording(Source):
     def duration(self) -> float:
         """Time of the last tick."""
         return self._end
-
-    def fit(self, layout: str) -> bool:
-        """Give the motion as that of another layout; return whether that can be, see ``refit``."""
-        self._wanted = layout
-        return alike(self.layout, layout)
 
     def read(self) -> Iterator[Motion | Session]:
         """Yield the recorded motion, to the last whole line of a recording that breaks off, which is said.
@@ -253,7 +246,6 @@ class MotionRecording(Source):
         if self._regions not in {0, len(displacement)} or tick <= newest.get(face, -1):
             raise ValueError(tick)
         self._regions = len(displacement)
-        displacement = refit(displacement, self.layout, self._wanted)
         return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality), *trouble)
 
 

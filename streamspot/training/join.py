@@ -21,8 +21,8 @@ Shares = tuple[float, float, float]
 def known(name_or_path: str, wanted: ModelConfig) -> Network:
     """Return the network of weights, given by name or path, for data of a layout that has fewer regions perhaps.
 
-    Regions that the data lacks would stand still, so what the network makes of them is left out. Of what the head
-    does it makes nothing where it does not know it. Name, layout and dropout are those wanted.
+    Regions that the data lacks would stand still, so what the network makes of them is left out. Name, layout and
+    dropout are those wanted.
 
     Raises:
         ModelError: The weights cannot be used.
@@ -31,32 +31,28 @@ def known(name_or_path: str, wanted: ModelConfig) -> Network:
     network = Model.load(name_or_path, device="cpu").network
     config = network.config
     theirs, ours = LAYOUTS.get(config.layout), LAYOUTS.get(wanted.layout)
-    regions = config.regions
-    places: list[tuple[int, int]] | None = None  # of regions in the data, and in the weights
+    places = list(range(config.regions))
     if config.layout != wanted.layout:
         names = () if theirs is None or config.encoder != "causal" else theirs.names
-        if ours is None or not set(ours.face.names) <= set(names):
+        if ours is None or not set(ours.names) <= set(names):
             raise SettingsError(
                 f"{config.name} knows the regions of the layout {config.layout}, not those of {wanted.layout}; "
                 "train without these weights or extract the data anew"
             )
-        regions = len(ours)
-        places = [(place, names.index(name)) for place, name in enumerate(ours.names) if name in names]
+        places = [names.index(name) for name in ours.names]
     if config.look_ahead != wanted.look_ahead:
         raise SettingsError(
             f"{config.name} has a look-ahead of {config.look_ahead} ticks, not of {wanted.look_ahead}; "
             "set network.look_ahead to it or train without these weights"
         )
+    regions = len(places)
     named = replace(config, name=wanted.name, layout=wanted.layout, regions=regions, groups=())
     out = Network(replace(named, dropout=wanted.dropout))
     weights = dict(network.state_dict())
-    if places is not None:
-        to, of = (list(side) for side in zip(*places, strict=True))
+    if config.encoder == "causal":
         for name in ("encoder.window", "encoder.integrals"):  # (taps, 2R, D) and (kinds · 2R, D)
-            mine = torch.zeros_like(out.state_dict()[name])
-            theirs_in_pairs = weights[name].view(-1, config.regions, 2, config.width)
-            mine.view(-1, regions, 2, config.width)[:, to] = theirs_in_pairs[:, of]
-            weights[name] = mine
+            parts = weights[name].view(-1, config.regions, 2, config.width)[:, places]
+            weights[name] = parts.reshape(out.state_dict()[name].shape)
     out.load_state_dict(weights)
     return out
 

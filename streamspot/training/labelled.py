@@ -37,12 +37,11 @@ class Example:
     targets: Array
 
     @classmethod
-    def of(cls, simulation: Simulation, ticks: int, points: int | None = None) -> Example:
+    def of(cls, simulation: Simulation, ticks: int) -> Example:
         """Return the first ticks of a simulation; missing ticks are still and do not count in the loss.
 
-        Nor do the ticks of an expression that the measured motion of the face, its first ``points`` regions, hardly
-        shows (its peak is below half of the smallest peak in ``Scenario``): the network is neither asked to find it
-        nor to ignore it.
+        Nor do the ticks of an expression that the measured motion hardly shows (its peak is below half of the
+        smallest peak in ``Scenario``): the network is neither asked to find it nor to ignore it.
         """
         motion = np.zeros((ticks, *simulation.motion.shape[1:]), np.float32)
         targets = np.zeros((ticks, 4), np.float32)
@@ -50,7 +49,7 @@ class Example:
         motion[:length] = simulation.motion[:length]
         truth = np.column_stack((simulation.intensity, simulation.classes))
         targets[:length, :3], targets[:length, 3] = truth[:length], 1
-        position = simulation.motion[:, :points].cumsum(0)
+        position = simulation.motion.cumsum(0)
         for one in simulation.instances:
             before = position[max(0, one.onset - 3) : one.onset + 1].mean(0)
             peak = np.abs(position[max(0, one.apex - 2) : one.apex + 3].mean(0) - before).max()
@@ -122,7 +121,7 @@ def learn(
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
         motion, targets = stacked(draw(), device)
-        intensity, classes = labelled_loss(network(motion), motion[:, :, : network.config.points], targets)
+        intensity, classes = labelled_loss(network(motion), motion, targets)
         descend(optimiser, network, intensity + classes)
         schedule.step()
         running_mean(kept, network, 0.997, step)

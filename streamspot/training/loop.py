@@ -222,11 +222,7 @@ class Trainer:
             return 0.0
         simulated = self.settings.simulated
         motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
-        return sum(
-            labelled_loss(
-                self.judged(lambda: self.network(motion)), motion[:, :, : self.network.config.points], targets
-            )
-        )
+        return sum(labelled_loss(self.judged(lambda: self.network(motion)), motion, targets))
 
 
 def _reach(settings: TrainSettings) -> Tensor:

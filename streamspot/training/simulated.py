@@ -6,7 +6,7 @@ judged later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streamspot.errors import SettingsError
 from streamspot.model.network import Network
-from streamspot.motion.regions import LAYOUTS, Layout, mirror
+from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.simulation import simulate
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.training.labelled import Example, OnStep, learn
@@ -27,9 +27,6 @@ BATCH = 15
 
 FLOW_ALONE_SHARE = 0.3
 """Share of the recordings that are made to look like recordings by flow alone; see ``flow_alone``."""
-
-HEAD_UNKNOWN = 0.15
-"""Share of the recordings with what the head does that lose it: weights must do without it too."""
 
 
 class SimulationPool:
@@ -50,7 +47,7 @@ class SimulationPool:
                 f"motion of the layout {layout} cannot be simulated, only that of {', '.join(LAYOUTS)}; "
                 "leave `simulated` out or extract the data anew"
             )
-        self._regions = LAYOUTS[layout]
+        self._across = mirror(LAYOUTS[layout])
         self._share = 1.0 if layout == "paper10" else FLOW_ALONE_SHARE  # public features have no landmarks
         self.rng = np.random.default_rng([seed, 51])
         self._pool = [
@@ -61,7 +58,7 @@ class SimulationPool:
     def draw(self, count: int) -> list[Example]:
         """Draw so many recordings, each varied anew."""
         chosen = self.rng.integers(0, len(self._pool), count)
-        return [vary(self.rng, self._pool[i], self._regions, self._share) for i in chosen]
+        return [vary(self.rng, self._pool[i], self._across, self._share) for i in chosen]
 
 
 def start(
@@ -79,27 +76,26 @@ def start(
     return {key: value.cpu() for key, value in learned.state_dict().items()}
 
 
-def vary(rng: Rng, example: Example, regions: Layout, flow_alone_share: float = FLOW_ALONE_SHARE) -> Example:
-    """Mirror a recording, scale it, change its speed, add errors and silence regions or the head, each by chance.
+def vary(
+    rng: Rng, example: Example, across: Sequence[int], flow_alone_share: float = FLOW_ALONE_SHARE
+) -> Example:
+    """Mirror a recording, scale it, change its speed, add errors and silence regions, each by chance.
 
-    ``flow_alone_share`` is the probability that the result looks like a recording by flow alone (see ``flow_alone``).
+    ``across`` names the region across the face from each (see ``mirror``), ``flow_alone_share`` is the probability
+    that the result looks like a recording by flow alone (see ``flow_alone``).
     """
     motion, targets = example.motion, example.targets
     if rng.random() < 0.5:
-        motion = motion[:, mirror(regions)] * np.array([-1, 1], np.float32)
+        motion = motion[:, across] * np.array([-1, 1], np.float32)
     motion = motion * np.float32(np.exp(rng.normal(0, 0.2)))
     if rng.random() < 0.4:
         motion, targets = _at_speed(motion, targets, float(rng.uniform(0.85, 1.15)))
-    points = len(regions.face)
-    motion, head = motion[:, :points], motion[:, points:]
     if rng.random() < 0.1:
         motion = motion + _jitter(rng, motion.shape, (0.0004, 0.003))
     if rng.random() < 0.1:
         motion = motion + _drift(rng, motion.shape, (0.0003, 0.0015))
     if rng.random() < 0.15:
-        motion = motion * (rng.random((1, points, 1)) < 0.85)
-    if head.size:
-        motion = np.concatenate((motion, head * (rng.random() >= HEAD_UNKNOWN)), 1)
+        motion = motion * (rng.random((1, motion.shape[1], 1)) < 0.85)
     if rng.random() < flow_alone_share:
         motion = flow_alone(rng, motion)
     return Example(motion.astype(np.float32), targets.astype(np.float32))

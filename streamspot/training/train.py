@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from streamspot.datasets.recording import Dataset
@@ -16,7 +17,7 @@ from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.search import Scores, choose_scores
 from streamspot.model.network import Network
 from streamspot.model.weights import Model
-from streamspot.motion.regions import refit, within
+from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
 from streamspot.training.loop import OnShare, Trainer
@@ -131,15 +132,21 @@ def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
     Raises:
         DataError: The data has regions that the weights do not know.
     """
-    wanted = model.config.layout
-    if not within(dataset.layout, wanted):
+    wanted, given = (LAYOUTS.get(name) for name in (model.config.layout, dataset.layout))
+    places: list[int] | None = None
+    if wanted is not None and given is not None and set(given.names) < set(wanted.names):
+        places = [wanted.names.index(name) for name in given.names]
+    elif model.config.layout != dataset.layout:
         raise DataError(
             f"{dataset.name} has the region layout {dataset.layout}, {model.config.name} wants "
-            f"{wanted}; extract the data with it or give other weights"
+            f"{model.config.layout}; extract the data with it or give other weights"
         )
     scores: dict[str, Scores] = {}
     for recording in dataset.recordings:
-        motion = refit(recording.motion, dataset.layout, wanted)
+        motion = recording.motion
+        if places is not None:
+            motion = np.zeros((len(motion), model.config.regions, 2), np.float32)
+            motion[:, places] = recording.motion
         try:
             output = model.forward(motion[None])
         except ModelError as error:
