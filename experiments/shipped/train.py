@@ -32,10 +32,19 @@ from streamspot.training.labelled import Example, learn
 from streamspot.training.provenance import commit
 from streamspot.training.simulated import FLOW_ALONE_SHARE, flow_alone, vary
 
-SPOTTING = {"class_floor": 0.3, "macro_ticks": (12, SpotSettings().longest), "trough_share": 0.6}
+SPOTTING = {
+    "class_floor": 0.3,
+    "macro_score": 0.53,
+    "macro_ticks": (12, SpotSettings().longest),
+    "micro_score": 0.52,
+    "power": 0.8,
+    "trough_allowance": 0.0,
+    "trough_share": 0.6,
+}
 """How these weights' curves are decoded. They learned expressions from end to end, so a run of high intensity is
 hardly shorter than its macro-expression; and they learned to dip between two expressions, so a shallow dip is
-within one. What is of neither kind for sure is of the likelier one."""
+within one, and what rises after a deep one needs no allowance. Of what they are unsure the curve stays low, so it is
+raised, for which more is asked in return. What is of neither kind for sure is of the likelier one."""
 
 SCENARIO = Scenario(
     expressions=15.0,
