@@ -203,7 +203,7 @@ class Pipeline:
             onset=moment(seen.onset),
             apex=None if seen.apex is None else moment(seen.apex),
             offset=None if seen.offset is None else moment(seen.offset),
-            intensity=round(seen.intensity, 4),
+            intensity=round(self.spotting.on_curve(seen.intensity), 4),
             score=round(seen.score, 4),
             moved=() if seen.apex is None else segment.movement.between(known(seen.onset), known(seen.apex)),
             decided_at=moment(seen.decided + config.look_ahead),

@@ -209,7 +209,10 @@ class StreamRun:
         if self._model is None:
             return
         spotting = self.decoder(self.controls.sensitivity)
-        self.stats.thresholds = (spotting.thresholds[0], spotting.onset_level)
+        self.stats.thresholds = (
+            spotting.on_curve(spotting.thresholds[0]),
+            spotting.on_curve(spotting.onset_level),
+        )
         self._spotting = spotting
         if not self.judging:
             self.judging = digest(self._model.digest, spotting, __version__)

@@ -157,6 +157,10 @@ class SpotSettings:
                         f"{name} {cut(getattr(self, name))} must lie between {low:g} and {high:g}"
                     )
 
+    def on_curve(self, value: float) -> float:
+        """Return the intensity of the curve that is ``value`` to the power of ``power``, as it is decoded."""
+        return value if self.power == 1 else value ** (1 / self.power)
+
     @classmethod
     def from_sensitivity(cls, sensitivity: float, **overrides: Any) -> SpotSettings:
         """Map one number to thresholds, scores and the level of the early onset.
