@@ -29,7 +29,7 @@ from experiments.baselines.intervals import complete_interval, similar_interval
 from experiments.baselines.lac import completeness_loss
 from experiments.baselines.motion import MotionRule
 from experiments.baselines.tspnet import CentreStage
-from experiments.sampled import SampledTrainer
+from experiments.sampled import OfficialTrainer, SampledTrainer
 from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
@@ -65,6 +65,8 @@ class Variant(BaseModel):
     """Weight of LAC's score and feature contrast, from stage 2 on."""
     neutral: int = Field(default=0, ge=0)
     """Neutral ticks drawn for each near a point by a ``SampledTrainer``; 0 computes every tick."""
+    official: float | None = Field(default=None, ge=0)
+    """λ2 of an ``OfficialTrainer``, which needs ``neutral``; None trains as everywhere else."""
     second_stage: Literal["hrpro", "tspnet"] | None = None
     """What judges the network's proposals. A second stage needs whole proposals, so it cannot stream."""
     motion_rule: bool = False
@@ -104,6 +106,8 @@ class Variant(BaseModel):
 
     def trainer(self, recordings: Sequence[Recording], settings: TrainSettings, **given: Any) -> Trainer:
         """Return what trains the network."""
+        if self.official is not None:
+            return OfficialTrainer(recordings, settings, neutral=self.neutral, norm=self.official, **given)
         if self.neutral:
             return SampledTrainer(recordings, settings, neutral=self.neutral, **given)
         criterion = partial(self.loss, settings)
@@ -171,7 +175,9 @@ def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]
     method = Variant.model_validate(variant)
     able = settings.network.encoder == "transformer" and settings.labels.kind != "full"
     simulated = settings.simulated.steps or settings.simulated.beside
-    if method.neutral and (not able or simulated or method != Variant(neutral=method.neutral)):
+    sampled = method.neutral or method.official is not None
+    alone = method == Variant(neutral=method.neutral, official=method.official)
+    if sampled and (not method.neutral or not able or simulated or not alone):
         raise SettingsError(
             f"the setting variant.neutral in {path} is wrong: it needs the transformer, points as labels, "
             "and losses of single ticks"

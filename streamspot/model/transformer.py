@@ -7,6 +7,7 @@ is centred on the tick, as in the paper.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from torch.utils.checkpoint import checkpoint
 from streamspot.model.config import WINDOW, ModelConfig
 
 _WINDOWS_AT_ONCE = 2048
+"""Windows that are judged together when nothing is learned."""
+
+_KEPT = 4096
+"""Windows of a step whose activations a GPU keeps (14 GB at 256 channels); those of more are computed again."""
 
 
 class _Norm(nn.BatchNorm1d):
@@ -76,12 +81,6 @@ class _Halve(nn.Module):
         return halved
 
 
-def _run(layers: nn.Sequential, x: Tensor) -> Tensor:
-    """Run layers; in training on a GPU, which their activations would fill, by ``again``."""
-    done: Tensor = again(layers, x) if layers.training and x.is_cuda else layers(x)
-    return done
-
-
 def again(layers: nn.Sequential, x: Tensor) -> Tensor:
     """Run layers whose activations are computed again on the way back, not kept."""
 
@@ -109,10 +108,12 @@ class _Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, ticks, nodes, width = x.shape
+        filling = self.training and x.is_cuda and batch > _KEPT
+        run: Callable[[nn.Sequential, Tensor], Tensor] = again if filling else nn.Sequential.__call__
         if self.spatial is not None:
-            x = _run(self.spatial, x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
+            x = run(self.spatial, x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
         x = x.transpose(1, 2).reshape(-1, ticks, width)
-        mixed: Tensor = _run(self.temporal, x)
+        mixed = run(self.temporal, x)
         return mixed.view(batch, nodes, ticks, width).transpose(1, 2)
 
 

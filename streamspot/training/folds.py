@@ -31,8 +31,9 @@ from streamspot.training.resume import mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights, start
 
-FIRST_JUDGED = 5
-"""The paper's protocol looks at every epoch from this one on."""
+FIRST_JUDGED, ALL_JUDGED = 5, 30
+"""The paper's protocol looks at every epoch from the first one on; of a training of more epochs than the second, at
+every tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ def execute(fold: Fold, job: Job, advance: Callable[[float], object]) -> dict[st
         advance(share)
 
     def look(epoch: int, judge: Judge) -> None:
-        if fold.outer and FIRST_JUDGED <= epoch < settings.epochs - 1:
+        due = settings.epochs <= ALL_JUDGED or (epoch + 1) % 10 == 0
+        if fold.outer and due and FIRST_JUDGED <= epoch < settings.epochs - 1:
             kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})
         on_step(epoch + 1 - told)  # of a method that tells no steps
 

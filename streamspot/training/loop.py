@@ -185,9 +185,8 @@ class Trainer:
     def _step(self, epoch: int, part: float, batch: Batch) -> float:
         """Take one step and return its loss."""
         settings = self.settings
-        rate = share_of_rate((epoch + part) / settings.epochs) * settings.learning_rate
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate(epoch, part)
         unit = 1 / self.network.config.input_scale
         motion = augment(batch.motion, settings.augment, self._across, unit, self.generator).to(self.device)
         points, inside = batch.points.to(self.device), batch.inside.to(self.device)
@@ -196,6 +195,10 @@ class Trainer:
         self._steps += 1
         running_mean(self.kept, self.network, settings.average, self._steps)
         return float(loss.detach())
+
+    def rate(self, epoch: int, part: float) -> float:
+        """Return the learning rate of the step at this place, in [0, 1), of an epoch."""
+        return share_of_rate((epoch + part) / self.settings.epochs) * self.settings.learning_rate
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of a batch of motion (B, N, R, 2) with the ticks that count (B, N)."""
