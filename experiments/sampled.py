@@ -16,6 +16,8 @@ from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Trainer
 from streamspot.training.losses import Targets, total_loss
 
+_HERE = torch.device("cpu")
+
 
 class SampledTrainer(Trainer):
     """A ``Trainer`` whose network computes no other ticks; the drawn neutral ones stand for all.
@@ -30,6 +32,7 @@ class SampledTrainer(Trainer):
 
     def loss(self, epoch: int, motion: Tensor, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the loss of ticks near points and some neutral ones, weighed to be that of all on average."""
+        points, inside = points.to(_HERE), inside.to(_HERE)  # a GPU would be waited for at every draw
         far = self.neutral(points, inside)
         near, free = inside & ~far, far.flatten().nonzero().squeeze(1)
         some = draw(free, self._drawn * max(1, int(near.sum())), self.generator)
@@ -39,7 +42,8 @@ class SampledTrainer(Trainer):
         output = self.judged(lambda: at(self.network, motion, chosen))
         intensity, intermediate = (_back(one, chosen) for one in (output.intensity, output.intermediate))
         labels = self.label(intensity, intermediate, points, epoch=epoch)
-        targets = Targets(labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None])
+        drawn = labels.transpose(1, 2)[chosen].T[None], neutral[chosen][None], chosen[chosen][None]
+        targets = Targets(*(one.to(self.device) for one in drawn))
         return self.drawn_loss(output, targets, len(some) / len(free) if len(free) else 1.0)
 
     def drawn_loss(self, output: Output, targets: Targets, share: float) -> Tensor:
@@ -52,9 +56,10 @@ class SampledTrainer(Trainer):
 class OfficialTrainer(SampledTrainer):
     """A ``SampledTrainer`` with the optimiser of the paper's official code and the paper's choice of neutral ticks.
 
-    Adam, whose decay is part of the gradient, at a rate that halves every 30 epochs; of the drawn ticks those of lowest
-    intensity count as neutral (Eq. 6), and ``norm`` weighs the norm (λ2, Eq. 10), of which a drawn neutral tick
-    stands for all. Its contrastive loss (λ3 of 2e-5) and its smoothness, which telescopes to two ticks, are left out.
+    Adam, whose decay is part of the gradient, at a rate that halves every 30 epochs; of the drawn ticks those of
+    lowest intensity count as neutral (Eq. 6), and ``norm`` weighs the norm (λ2, Eq. 10), of which a drawn neutral
+    tick stands for all. Its contrastive loss (λ3 of 2e-5) and its smoothness, which telescopes to two ticks, are
+    left out.
     """
 
     def __init__(self, *given: Any, norm: float, **how: Any) -> None:
@@ -78,8 +83,9 @@ class OfficialTrainer(SampledTrainer):
 
 def _back(values: Tensor, chosen: Tensor) -> Tensor:
     """Return values (1, N, ...) of the N chosen ticks of (B, T) at their places, 0 elsewhere."""
+    values = values.detach().to(_HERE)
     out = values.new_zeros((*chosen.shape, *values.shape[2:]))
-    out[chosen] = values[0].detach()
+    out[chosen] = values[0]
     return out
 
 
@@ -97,5 +103,6 @@ def at(network: Network, motion: Tensor, chosen: Tensor) -> Output:
     encoder, ahead = network.encoder, network.config.look_ahead
     assert isinstance(encoder, WindowTransformer)  # noqa: S101 - ``load_experiment`` has seen to it
     padded = functional.pad(network.prepare(motion).flatten(2), (0, 0, 0, ahead))
-    pieces = encoder.pieces(padded)[functional.pad(chosen, (ahead, 0))]
+    crop, tick = (place.to(motion.device) for place in chosen.nonzero(as_tuple=True))
+    pieces = encoder.pieces(padded)[crop, tick + ahead]
     return network.judge(encoder.encode(pieces)[None])

@@ -149,7 +149,5 @@ def share_of_rate(progress: float) -> float:
 def running_mean(kept: Network, network: Network, decay: float, steps: int) -> None:
     """Move the kept weights towards the current ones; after few ``steps`` faster than ``decay`` says."""
     decay = min(decay, (1 + steps) / (10 + steps))
-    for mean, now in zip(kept.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
-    for old, new in zip(kept.buffers(), network.buffers(), strict=True):
-        old.copy_(new)
+    torch._foreach_lerp_(list(kept.parameters()), list(network.parameters()), 1 - decay)
+    torch._foreach_copy_(list(kept.buffers()), list(network.buffers()))

@@ -101,10 +101,10 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.label = partial(labeller, settings=settings.labels, generator=self.generator)
         self._criterion, self._on_step = criterion, on_step
-        self._optimiser = torch.optim.AdamW(
+        self._optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self._reach = _reach(settings).to(self.device)
+        self._reach = _reach(settings)
         self._steps, self._epoch = 0, 0
         simulated = settings.simulated
         self._simulated: SimulationPool | None = None
@@ -211,7 +211,7 @@ class Trainer:
 
     def neutral(self, points: PointLabels, inside: Tensor) -> Tensor:
         """Return the ticks (B, N) of those inside that count as neutral unless they are labelled."""
-        return known_neutral(points, inside, self._reach)
+        return known_neutral(points, inside, self._reach.to(inside.device))
 
     def judged(self, forward: Callable[[], Output]) -> Output:
         """Return an output that is computed in the settings' precision, in float32."""
