@@ -10,11 +10,20 @@ from streamspot.events import encode
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings
+from streamspot.sources.pushed import Pictures, PushedFrames
 from streamspot.types import Event, Score, Update
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 """A clip in which two expressions are found."""
 SHORT = "synthetic:seconds=1,expressions=0,noise=0"
+
+
+class PushedLive(PushedFrames):
+    """One's own pictures, with their times, that count as a live source."""
+
+    def __init__(self, pictures: Pictures = ()) -> None:
+        super().__init__(pictures)
+        self.live = True
 
 
 async def updates_of(source: object, **settings: object) -> list[Update]:

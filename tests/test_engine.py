@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from running import CLIP, SHORT, collect, delivered, updates_of
+from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
 
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine
@@ -21,7 +21,6 @@ from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sinks.labels import LiveLabels
-from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.spotting.overlap import iou
 from streamspot.types import Event, Session, Update
@@ -152,16 +151,22 @@ async def test_two_sources_run_side_by_side():
         assert together[f"s{n}"] == [delivered(event, "time") for event in alone] != []
 
 
+def test_an_event_has_the_intensity_that_the_curve_shows(recorded: tuple[Path, list, list[Event]]):
+    """Also where the weights decode the curve to a power: the peak of an event is a peak of what is published."""
+    _, scores, events = recorded
+    assert Model.load().spotting["power"] != 1
+    curve = {score.tick: score.intensity for _, score in scores}
+    finished = [event for event in events if event.phase == "offset"]
+    assert finished
+    for event in finished:
+        shown = [curve[tick] for tick in range(event.onset.tick, event.offset.tick + 1)]
+        assert event.intensity == pytest.approx(max(shown), abs=1e-3)
+
+
 def test_times_hang_on_the_earliest_arrival():
     """The first picture of a live source comes 0.4 s late, the others at once: they tell what time it is."""
     images = [frame.image for frame in Synthetic.parse(SHORT).read()]
-
-    class Late(PushedFrames):
-        def __init__(self) -> None:
-            super().__init__(())
-            self.live = True
-
-    run = StreamRun(load_settings({"source": SHORT}), Late())
+    run = StreamRun(load_settings({"source": SHORT}), PushedLive())
     run.load()
     begun, ns = datetime.now(UTC), time.monotonic_ns()
     frames = Synthetic.parse(SHORT).read()
@@ -286,13 +291,8 @@ async def test_a_flood_of_labels_is_refused_and_hurts_nobody(tmp_path: Path):
 
 async def test_a_source_that_ends_during_a_pause_ends_the_run():
     """A camera that is gone while the stream is paused is not waited for for ever."""
-
-    class Live(PushedFrames):
-        def __init__(self) -> None:
-            super().__init__((frame.image, frame.pts) for frame in Synthetic.parse(SHORT).read())
-            self.live = True
-
-    run = StreamRun(load_settings({"source": SHORT}), Live())
+    pictures = ((frame.image, frame.pts) for frame in Synthetic.parse(SHORT).read())
+    run = StreamRun(load_settings({"source": SHORT}), PushedLive(pictures))
     async with Engine([run]) as engine, asyncio.timeout(30):
         run.obey(Pause())
         async for _ in engine:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import CLIP, SHORT, collect, delivered
+from running import CLIP, SHORT, PushedLive, collect, delivered
 
 from streamspot.errors import SourceError
 from streamspot.motion.regions import layout
@@ -16,7 +16,6 @@ from streamspot.run import StreamRun
 from streamspot.settings import load_settings
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
-from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd, Session, Update
 
@@ -77,13 +76,7 @@ def test_a_damaged_recording_is_named_with_its_line(tmp_path: Path, recorded: tu
 def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at(tmp_path: Path):
     """A recording keeps when the wall-clock time of its first tick was mended; a replay mends it there again."""
     clip = list(Synthetic.parse(CLIP).read())
-
-    class Live(PushedFrames):
-        def __init__(self) -> None:
-            super().__init__(())
-            self.live = True
-
-    run = StreamRun(load_settings({"source": CLIP}), Live())
+    run = StreamRun(load_settings({"source": CLIP}), PushedLive())
     run.load()
     updates = []
     with MotionWriter(tmp_path / "live.motion") as writer:

@@ -35,6 +35,13 @@ def test_sensitivity_is_monotonic_and_neutral_in_the_middle() -> None:
     assert SpotSettings.from_sensitivity(1.0, macro_score=0.7).macro_score == 0.5
 
 
+def test_a_threshold_lies_where_the_curve_to_the_power_reaches_it() -> None:
+    """What is decoded to a power is shown on the scale of the curve."""
+    assert SpotSettings(power=0.8).on_curve(0.2**0.8) == pytest.approx(0.2)
+    assert SpotSettings(power=3.0).on_curve(0.3**3) == pytest.approx(0.3)
+    assert SpotSettings().on_curve(0.3) == 0.3
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
