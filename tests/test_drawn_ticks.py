@@ -1,4 +1,4 @@
-"""Promises of training on drawn ticks alone: they are judged as in the whole recording, with the official rate too."""
+"""Promises of training on drawn ticks: they are judged as in the whole recording, with the official rate too."""
 
 from __future__ import annotations
 
