@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspot.errors import SettingsError
+from streamspot.face.align import CROP_EYES
 from streamspot.motion.flow import FLOWS, make_flow
 from streamspot.motion.fuse import MotionFusion
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
 from streamspot.motion.regions import LAYOUTS, layout
-from streamspot.types import TICK_RATE, Face, Frame
+from streamspot.types import TICK_RATE, Face, Frame, RegionMotion
 
 MESH = np.random.default_rng(5).normal(0.0, 0.6, (478, 3)).astype(np.float32)
 
@@ -105,16 +107,47 @@ def test_a_face_in_dim_light_is_followed_too():
     assert np.median(read, axis=0) == pytest.approx((2.0, 0.0), abs=0.3)
 
 
-def test_the_landmarks_of_a_new_face_may_settle():
-    """A mesh that converges in the first 0.3 s moves nothing, on ticks without a gap, and is trusted from then on."""
-    extractor = MotionFusion(LAYOUTS["face17"], origin=0.0)
-    mesh = np.abs(MESH) * 60 + 40
-    image = np.zeros((240, 320, 3), np.uint8)
+def _settling(images: list[np.ndarray], mesh: np.ndarray) -> list[RegionMotion]:
+    """Measure a face whose landmarks converge in its first eight frames, crops being the pictures' upper left."""
+    fusion = MotionFusion(LAYOUTS["face17"], origin=0.0)
     motions = []
+    for index, image in enumerate(images):
+        frame = Frame(index, index / 30, 0, image)
+        astray = np.float32(8 * max(0.0, 1 - index / 8)) * MESH
+        fusion.follow(frame)
+        motions += fusion.push(frame, Face(0, mesh + astray, np.eye(2, 3, dtype=np.float32)))
+    assert [motion.tick for motion in motions] == list(range(len(images)))
+    return motions
+
+
+def test_the_landmarks_of_a_new_face_may_settle():
+    """A mesh that converges in the first 0.3 s moves nothing where the pictures do not; the first is unmeasured."""
+    still = cv2.cvtColor(np.tile(_texture(255), (2, 2)), cv2.COLOR_GRAY2BGR)
+    motions = _settling([still] * 24, np.abs(MESH) * 40 + 30)
+    assert [motion.quality > 0 for motion in motions] == [False] + [True] * 23
+    assert max(float(np.abs(motion.displacement).max()) for motion in motions) < 1e-3
+
+
+def test_what_a_new_face_does_before_its_landmarks_settle_is_measured():
+    """A mouth corner that moves in the first 0.3 s of a face has moved, and its rest is where it was at first."""
+    layout = LAYOUTS["face17"]
+    corner = layout.names.index("mouth_corner_left")
+    mesh = np.random.default_rng(2).uniform((30, 25, -5), (130, 80, 5), (478, 3)).astype(np.float32)
+    mesh[layout.vertices[corner]] = 80, 130, 0
+    ground = np.tile(_texture(255), (2, 2))
+    images = []
     for index in range(24):
-        shown = mesh + np.float32(8 * max(0.0, 1 - index / 8)) * MESH
-        face = Face(0, shown, np.eye(2, 3, dtype=np.float32))
-        motions += extractor.push(Frame(index, index / 30, 0, image), face)
-    assert [motion.tick for motion in motions] == list(range(24))
-    assert [motion.quality > 0 for motion in motions] == [False] * 9 + [True] * 15
-    assert max(float(np.abs(motion.displacement).max()) for motion in motions) < 1e-4
+        shift = min(max(index - 1, 0), 6)
+        image = ground.copy()
+        image[106:154, 56 + shift : 104 + shift] = ground[106:154, 56:104]
+        images.append(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    moved = np.cumsum([motion.displacement for motion in _settling(images, mesh)[:9]], axis=0)[-1]
+    assert moved[corner] == pytest.approx((6 / CROP_EYES, 0.0), abs=0.02)
+    assert np.abs(np.delete(moved, corner, axis=0)).max() < 0.01
+
+
+def test_a_flow_that_is_unsure_moves_no_new_face():
+    """Where flow says nothing, a face that has just appeared is still until its landmarks have settled."""
+    rng = np.random.default_rng(4)
+    noise = [rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(9)]
+    assert not any(motion.displacement.any() for motion in _settling(noise, np.abs(MESH) * 40 + 30))

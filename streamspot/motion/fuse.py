@@ -21,7 +21,8 @@ ANCHOR = 0.05
 the quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _SETTLING = 0.3
-"""Seconds in which the landmarks of a face that has just appeared converge; until then it counts as still."""
+"""Seconds in which the landmarks of a face that has just appeared converge; until then flow alone is believed, and
+only where it is sure."""
 
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
@@ -96,7 +97,7 @@ class MotionFusion:
         self._position = np.zeros((len(layout), 2), np.float32)
         self._ticked = self._position
         self._pts = -math.inf
-        self._quality = 1.0
+        self._quality = 0.0
         self._error = np.zeros_like(self._position)
         self._carried = np.zeros_like(self._position)
         self._looked = -math.inf
@@ -104,7 +105,8 @@ class MotionFusion:
 
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""
-        self._began = None
+        self._began = self._crop = self._ahead = None
+        self._quality = 0.0
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
@@ -127,29 +129,27 @@ class MotionFusion:
         self._ahead = _Ahead(crop, at, own, quality)
         carried, since = float(np.abs(self._carried + own).max()), frame.pts - self._looked + _ROUNDING
         patience = _GAP if carried > _FAR else _LOOK if carried > _LITTLE else _REST
-        return bool(lost.any()) or quality < _SURE or since >= patience
+        return self._pose is None or bool(lost.any()) or quality < _SURE or since >= patience
 
     def push(self, frame: Frame, face: Face | None) -> list[RegionMotion]:
         """Take the frame that was followed into; return the motion of every tick now known.
 
-        In the first 0.3 s of a face that is no motion, of quality 0: its landmarks settle. The mesh they settle
-        to is the reference of all that follows. The face is None where ``follow`` did not need its landmarks.
+        In the first 0.3 s of a face its landmarks settle, so that is the motion of flow alone, where flow is sure;
+        the mesh they settle to, less that motion, is the reference of all that follows. A face's first frame has
+        nothing before it and quality 0. The face is None where ``follow`` did not need its landmarks.
         """
         self.seen = frame.pts
         if self._began is None:
             self._began = frame.pts
-        if frame.pts - self._began < _SETTLING - _ROUNDING:
-            still = np.zeros_like(self._position)
-            ticks = self._grid.push(frame.pts, frame.index, still)
-            return [RegionMotion(tick, pts, index, still, 0.0) for tick, pts, index, _ in ticks]
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             self._crop, self._at, self._quality = ahead.crop, ahead.at, ahead.quality
-            self._position = self._position + ahead.own
-            self._carried += ahead.own
+            if self._pose is not None or ahead.quality >= _SURE:
+                self._position = self._position + ahead.own
+                self._carried += ahead.own
         if face is not None:
-            self._look(frame, face)
-        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / (ANCHOR * self._quality)))
+            self._look(frame, face, settled=frame.pts - self._began >= _SETTLING - _ROUNDING)
+        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / max(ANCHOR * self._quality, 1e-6)))
         correction = trust * self._error
         self._position = self._position + correction
         self._error -= correction
@@ -160,14 +160,15 @@ class MotionFusion:
             self._ticked = position
         return motions
 
-    def _look(self, frame: Frame, face: Face) -> None:
-        """See by the landmarks how far off the regions' positions are."""
+    def _look(self, frame: Frame, face: Face, *, settled: bool) -> None:
+        """See by the landmarks how far off the regions' positions are; while they settle, only where they are."""
         landmarks = face.landmarks[self._points]  # (26 + R, 3)
         aligned = to_crop(face.transform, landmarks)
         mesh = aligned / np.float32(CROP_EYES)
         if self._pose is None:
-            self._pose = PoseNormaliser(mesh)
-            self._neutral = self._pose(mesh)
+            if settled:
+                self._pose = PoseNormaliser(mesh)
+                self._neutral = self._pose(mesh) - self._position
             self._lay(frame, face, aligned)
         else:
             self._error = self._pose(mesh) - self._neutral - self._position

@@ -35,7 +35,7 @@ class Sight:
     troubles: Counter[Trouble] = field(default_factory=Counter)
 
     def take(self, one: FaceMotion) -> None:
-        """Count a tick; the first third of a second, in which a face settles, cannot be judged."""
+        """Count a tick; the first of a face, before which there is nothing, cannot be judged."""
         self.ticks += 1
         self.judged += one.trouble is None and one.motion.quality > 0
         if one.trouble is not None:

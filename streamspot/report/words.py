@@ -43,8 +43,7 @@ _TEXTS = {
     """,
     "sight": """
         Of a face that cannot be judged nothing is reported, so a low figure here means that expressions may be
-        missing. In view: a face was there. Could be judged: nothing stood in the way; each face first settles
-        for a third of a second.
+        missing. In view: a face was there. Could be judged: nothing stood in the way.
     """,
     "made": """
         Weights are the network that judges; the look-ahead is how much of what follows it waits for. The
