@@ -214,7 +214,10 @@ def journals(folder: Path, good: Path) -> Cases:
 
         return make
 
-    columns = "CREATE TABLE event (id INTEGER PRIMARY KEY, time REAL, delivered INTEGER, payload BLOB)"
+    columns = (
+        "CREATE TABLE event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
+        "delivered INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL)"
+    )
     yield case("text", lambda path: path.write_text("hello" * 1000))
     yield case("empty", lambda path: path.touch())
     yield case("a recording", lambda path: path.write_bytes(good.read_bytes()))

@@ -212,6 +212,34 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], int]] = {
 }
 
 
+STRANGE = {
+    "the last number there is": (2**63 - 1, 1.0, 1, b"x"),
+    "a number below the first": (-5, 1.0, 0, b"x"),
+    "text for a payload": (7, 1.0, 0, "text"),
+    "a payload that no stream writes": (7, 1.0, 0, bytes(300_000)),
+    "words for a time": (7, "soon", 0, b"x"),
+    "words for a delivery": (7, 1.0, "abc", b"x"),
+}
+
+
+@pytest.mark.parametrize("row", STRANGE)
+def test_a_row_that_no_stream_has_written_is_damage(tmp_path: Path, row: str):
+    """It stops neither numbering nor delivery: the file is set aside, and what else was undelivered goes out."""
+    with Journal(tmp_path) as journal:
+        for number in range(3):
+            journal.append(b"%d" % number)
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as rows:
+        rows.execute("INSERT INTO event (id, time, delivered, payload) VALUES (?, ?, ?, ?)", STRANGE[row])
+        rows.commit()
+    with Journal(tmp_path) as journal:
+        journal.append(b"3")
+        sent = [payload for payload in drain(journal) if payload != b"x"]
+        assert journal.messages
+    assert sent == [b"0", b"1", b"2", b"3"]
+    with Journal(tmp_path) as journal:
+        assert (journal.queued, list(journal.messages)) == (0, [])
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_journal_is_set_aside_and_begun_anew(tmp_path: Path, damage: str):
     """The run goes on with what can be read of it, in order, and the user is told where the rest lies."""
@@ -243,6 +271,17 @@ def test_damage_while_it_is_in_use_is_noticed_and_costs_little(tmp_path: Path):
         numbers = [int(payload) for payload in drain(journal)]
     assert numbers[-1] == 100
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("more", ["more TEXT NOT NULL", "CHECK (length(payload) < 10)"])
+def test_a_table_of_another_shape_is_left_alone(tmp_path: Path, more: str):
+    """What cannot take events is no journal, and that is said before the first event."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as rows:
+        times = "id INTEGER PRIMARY KEY, time REAL NOT NULL, delivered INTEGER NOT NULL DEFAULT 0"
+        rows.execute(f"CREATE TABLE event ({times}, payload BLOB NOT NULL, {more})")
+        rows.commit()
+    with pytest.raises(SettingsError, match="something else"), Journal(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("what", ["the folder", "the file", "the log"])

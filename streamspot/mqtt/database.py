@@ -21,7 +21,7 @@ from streamspot.errors import SettingsError
 from streamspot.files import make_private
 
 _TABLE = (
-    "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
+    "CREATE TABLE event (id INTEGER PRIMARY KEY, time REAL NOT NULL, "
     "delivered INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL)"
 )
 _INSERT = "INSERT INTO event (id, time, payload) VALUES (?, ?, ?)"
@@ -33,6 +33,14 @@ _LONG = 16000
 its start again; below 500 events a second it does so by itself."""
 _LONGEST = 2**18
 """Bytes of a row; subscribers take events of 64 KiB."""
+_STRANGE = (
+    "SELECT id FROM event WHERE id NOT BETWEEN 1 AND 1 << 53 OR typeof(time) != 'real' "
+    "OR typeof(delivered) != 'integer' OR typeof(payload) != 'blob' OR length(payload) > ? LIMIT 1"
+)
+"""Finds a row that no stream has written and on which numbering or delivery would fail."""
+_REST = (
+    "SELECT id, time, payload FROM event WHERE NOT delivered AND id > ? AND length(payload) <= ? ORDER BY id"
+)
 _KEPT = 3
 """Damaged files that are kept, the newest."""
 
@@ -196,9 +204,10 @@ class Database:
             rows.execute("PRAGMA journal_mode = DELETE")  # alone from here on
             if not _is_ours(rows):
                 raise SettingsError(f"{self._path} is the database of something else; name another file")
-            rows.execute(_TABLE)
+            rows.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
             rows.execute(f"PRAGMA user_version = {token}")
-            if (found := self._one("PRAGMA quick_check")[0]) != "ok":
+            found = self._one("PRAGMA quick_check")[0]
+            if found != "ok" or self._one(_STRANGE, _LONGEST // 2) is not None:
                 damage = sqlite3.DatabaseError(found)
                 damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise damage
@@ -286,9 +295,8 @@ def _undelivered(rows: sqlite3.Connection, delivered: int = 0) -> list[tuple[flo
     """Read up to the damage from the one side, and from the other."""
     found: dict[int, tuple[float, bytes]] = {}
     for order in ("ASC", "DESC"):
-        query = f"SELECT id, time, payload FROM event WHERE NOT delivered AND id > ? ORDER BY id {order}"  # noqa: S608
         with contextlib.suppress(sqlite3.Error):
-            for number, time, payload in rows.execute(query, (delivered,)):
+            for number, time, payload in rows.execute(f"{_REST} {order}", (delivered, _LONGEST // 2)):
                 if number in found:
                     break
                 if isinstance(payload, bytes) and isinstance(time, float):
@@ -298,8 +306,7 @@ def _undelivered(rows: sqlite3.Connection, delivered: int = 0) -> list[tuple[flo
 
 def _is_ours(rows: sqlite3.Connection) -> bool:
     """Tell whether a file is empty or holds our table alone: a view or a trigger would run a stranger's program."""
-    found = rows.execute("SELECT type, name FROM sqlite_master LIMIT 2").fetchall()
-    return found in ([], [("table", "event")])
+    return rows.execute("SELECT sql FROM sqlite_master LIMIT 2").fetchall() in ([], [(_TABLE,)])
 
 
 def _connect(path: Path) -> sqlite3.Connection:
