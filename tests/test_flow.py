@@ -108,12 +108,12 @@ def test_a_face_in_dim_light_is_followed_too():
 
 
 def _settling(images: list[np.ndarray], mesh: np.ndarray) -> list[RegionMotion]:
-    """Measure a face whose landmarks converge in its first eight frames, crops being the pictures' upper left."""
+    """Measure a face whose landmarks converge in its first five frames, crops being the pictures' upper left."""
     fusion = MotionFusion(LAYOUTS["face17"], origin=0.0)
     motions = []
     for index, image in enumerate(images):
         frame = Frame(index, index / 30, 0, image)
-        astray = np.float32(8 * max(0.0, 1 - index / 8)) * MESH
+        astray = np.float32(8 * max(0.0, 1 - index / 5)) * MESH
         fusion.follow(frame)
         motions += fusion.push(frame, Face(0, mesh + astray, np.eye(2, 3, dtype=np.float32)))
     assert [motion.tick for motion in motions] == list(range(len(images)))
@@ -121,7 +121,7 @@ def _settling(images: list[np.ndarray], mesh: np.ndarray) -> list[RegionMotion]:
 
 
 def test_the_landmarks_of_a_new_face_may_settle():
-    """A mesh that converges in the first 0.3 s moves nothing where the pictures do not; the first is unmeasured."""
+    """A mesh that converges in the first 0.2 s moves nothing where the pictures do not; the first is unmeasured."""
     still = cv2.cvtColor(np.tile(_texture(255), (2, 2)), cv2.COLOR_GRAY2BGR)
     motions = _settling([still] * 24, np.abs(MESH) * 40 + 30)
     assert [motion.quality > 0 for motion in motions] == [False] + [True] * 23
@@ -129,7 +129,7 @@ def test_the_landmarks_of_a_new_face_may_settle():
 
 
 def test_what_a_new_face_does_before_its_landmarks_settle_is_measured():
-    """A mouth corner that moves in the first 0.3 s of a face has moved, and its rest is where it was at first."""
+    """A mouth corner that moves in the first 0.2 s of a face has moved, and its rest is where it was at first."""
     layout = LAYOUTS["face17"]
     corner = layout.names.index("mouth_corner_left")
     mesh = np.random.default_rng(2).uniform((30, 25, -5), (130, 80, 5), (478, 3)).astype(np.float32)
@@ -137,17 +137,17 @@ def test_what_a_new_face_does_before_its_landmarks_settle_is_measured():
     ground = np.tile(_texture(255), (2, 2))
     images = []
     for index in range(24):
-        shift = min(max(index - 1, 0), 6)
+        shift = min(index, 5)
         image = ground.copy()
         image[106:154, 56 + shift : 104 + shift] = ground[106:154, 56:104]
         images.append(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
-    moved = np.cumsum([motion.displacement for motion in _settling(images, mesh)[:9]], axis=0)[-1]
-    assert moved[corner] == pytest.approx((6 / CROP_EYES, 0.0), abs=0.02)
+    moved = np.cumsum([motion.displacement for motion in _settling(images, mesh)[:7]], axis=0)[-1]
+    assert moved[corner] == pytest.approx((5 / CROP_EYES, 0.0), abs=0.02)
     assert np.abs(np.delete(moved, corner, axis=0)).max() < 0.01
 
 
 def test_a_flow_that_is_unsure_moves_no_new_face():
     """Where flow says nothing, a face that has just appeared is still until its landmarks have settled."""
     rng = np.random.default_rng(4)
-    noise = [rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(9)]
+    noise = [rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(6)]
     assert not any(motion.displacement.any() for motion in _settling(noise, np.abs(MESH) * 40 + 30))

@@ -114,7 +114,7 @@ def _motion(model: Model) -> dict[str, Any]:
         "head": "Motion of the rigid head, in all six degrees of freedom, is taken out by a robust fit to the rigid "
         "vertices.",
         "rigid": RIGID.tolist(),
-        "start": "Zero for the first tick of a face; for 0.3 s, while its landmarks settle, flow alone where it is "
+        "start": "Zero for the first tick of a face; for 0.2 s, while its landmarks settle, flow alone where it is "
         "sure. A face unseen for 0.5 s begins anew, with a state of zeros.",
     }
 

@@ -20,9 +20,9 @@ ANCHOR = 0.05
 """Time constant of the complementary filter, seconds: flow says what is faster, landmarks what lasts. It shrinks with
 the quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
-_SETTLING = 0.3
-"""Seconds in which the landmarks of a face that has just appeared converge; until then flow alone is believed, and
-only where it is sure."""
+_SETTLING = 0.2
+"""Seconds, three frames of a slow camera, in which the landmarks of a face that has just appeared converge; until then flow alone is believed, and
+only where it is sure and sees more than noise."""
 
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
@@ -106,7 +106,7 @@ class MotionFusion:
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""
         self._began = self._crop = self._ahead = None
-        self._quality = 0.0
+        self._carried, self._quality = np.zeros_like(self._position), 0.0
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
@@ -134,9 +134,10 @@ class MotionFusion:
     def push(self, frame: Frame, face: Face | None) -> list[RegionMotion]:
         """Take the frame that was followed into; return the motion of every tick now known.
 
-        In the first 0.3 s of a face its landmarks settle, so that is the motion of flow alone, where flow is sure;
-        the mesh they settle to, less that motion, is the reference of all that follows. A face's first frame has
-        nothing before it and quality 0. The face is None where ``follow`` did not need its landmarks.
+        In the first 0.2 s of a face its landmarks settle, so that is the motion of flow alone, where flow is sure
+        and sees more than noise; the mesh they settle to, less that motion, is the reference of all that follows. A
+        face's first frame has nothing before it and quality 0. The face is None where ``follow`` did not need its
+        landmarks.
         """
         self.seen = frame.pts
         if self._began is None:
@@ -144,9 +145,13 @@ class MotionFusion:
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             self._crop, self._at, self._quality = ahead.crop, ahead.at, ahead.quality
-            if self._pose is not None or ahead.quality >= _SURE:
+            if self._pose is not None:
                 self._position = self._position + ahead.own
                 self._carried += ahead.own
+            elif ahead.quality >= _SURE:
+                self._carried += ahead.own
+                far = np.abs(self._carried).max(1, keepdims=True) > _LITTLE
+                self._position = np.where(far, self._carried, np.float32(0))
         if face is not None:
             self._look(frame, face, settled=frame.pts - self._began >= _SETTLING - _ROUNDING)
         trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / max(ANCHOR * self._quality, 1e-6)))
@@ -161,15 +166,16 @@ class MotionFusion:
         return motions
 
     def _look(self, frame: Frame, face: Face, *, settled: bool) -> None:
-        """See by the landmarks how far off the regions' positions are; while they settle, only where they are."""
+        """See by the landmarks how far off the regions' positions are; before they settle, only where points are."""
         landmarks = face.landmarks[self._points]  # (26 + R, 3)
         aligned = to_crop(face.transform, landmarks)
         mesh = aligned / np.float32(CROP_EYES)
         if self._pose is None:
-            if settled:
-                self._pose = PoseNormaliser(mesh)
-                self._neutral = self._pose(mesh) - self._position
             self._lay(frame, face, aligned)
+            if not settled:
+                return
+            self._pose = PoseNormaliser(mesh)
+            self._neutral = self._pose(mesh) - self._position
         else:
             self._error = self._pose(mesh) - self._neutral - self._position
             self._at = to_crop(self._cutter.transform, landmarks)
