@@ -111,7 +111,7 @@ def clips_of(source: str) -> list[Path]:
 
 
 def run_batch(
-    settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int], None]
+    settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int, int], None]
 ) -> Outcome:
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
@@ -123,8 +123,8 @@ def run_batch(
         settings: How to analyse; they name no output but ``force``.
         out: Folder; made if missing.
         workers: Who analyses them.
-        progress: Told now and then the milliseconds of video done, those there are as far as is known, and the files
-            done.
+        progress: Told now and then the milliseconds of video done, those there are as far as is known, the files
+            done, and those there are.
 
     Raises:
         SettingsError: There are no files, an output is named, or ``out`` cannot be written, holds the files
@@ -143,12 +143,12 @@ def run_batch(
         _check_replaced(out, clips)
     todo = [clip for clip in clips if not _finished(out, clip)]
     lengths = {clip.path: _length(clip.path) for clip in todo}
-    total, milliseconds, files = sum(lengths.values()), 0, len(clips) - len(todo)
+    total, milliseconds, files = sum(lengths.values()), 0, len(paths) - len(todo)
 
     def advance(done: float) -> None:
         nonlocal milliseconds
         milliseconds += round(done)
-        progress(milliseconds, max(total, milliseconds), files)
+        progress(milliseconds, max(total, milliseconds), files, len(paths))
 
     advance(0)
     todo.sort(key=lambda clip: -lengths[clip.path])

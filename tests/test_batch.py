@@ -18,13 +18,14 @@ from small_recordings import write_recording
 from typer.testing import CliRunner
 
 from streamspot.batch import ENDINGS, TOGETHER, clips_of, run_batch
-from streamspot.cli import app
+from streamspot.cli import app, main
 from streamspot.errors import SettingsError
 from streamspot.events import read_events
 from streamspot.files import write_atomically
 from streamspot.model import Model
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network
+from streamspot.progress import Bars
 from streamspot.settings import load_settings
 
 
@@ -40,9 +41,9 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
-def batch(source: object, out: Path, **flags: object) -> list[tuple[int, int, int]]:
+def batch(source: object, out: Path, **flags: object) -> list[tuple[int, ...]]:
     """Analyse files; return the progress that was told, whose last entry is the end."""
-    told: list[tuple[int, int, int]] = []
+    told: list[tuple[int, ...]] = []
     settings = load_settings({"source": str(source), **flags})
     run_batch(settings, out, progress=lambda *progress: told.append(progress))
     return told
@@ -65,7 +66,7 @@ def test_each_file_has_the_results_of_a_run_of_its_own(videos: Path, tmp_path: P
     }
     assert {name: sum(row["file"] == f"{name}.motion" for row in rows) for name in ends} == ends
     assert told[-1][0] == told[-1][1] > 13_000
-    assert told[-1][2] == 3
+    assert told[-1][2:] == (3, 3)
 
 
 def test_what_is_finished_is_not_analysed_again(videos: Path, tmp_path: Path):
@@ -276,6 +277,57 @@ def test_results_that_cannot_be_written_are_said_with_the_remedy(
     outcome = run_batch(settings, tmp_path / "out", progress=lambda *_: None)
     assert list(outcome.broken) == [videos / "visit2.motion"]
     assert "(No space left on device); make room there" in outcome.broken[videos / "visit2.motion"]
+
+
+def test_ctrl_c_says_what_is_done_and_that_it_goes_on(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One line, and the exit code of Ctrl-C; the bar counts the files there are."""
+    descriptions = []
+    monkeypatch.setattr(Bars, "update", lambda *_, **what: descriptions.append(what.get("description")))
+    kept = []
+
+    def keep(*_: object) -> str:
+        if kept:
+            raise KeyboardInterrupt
+        kept.append(1)
+        return ""
+
+    monkeypatch.setattr("streamspot.batch._keep", keep)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app, ["run", "--source", f"{videos}/*.motion", "--out", str(out), "--jobs", "1"]
+    )
+    assert done.exit_code == 130
+    assert (
+        done.output == "streamspot: stopped with 1 of 2 files done; the same command goes on with the rest\n"
+    )
+    assert list(dict.fromkeys(descriptions)) == ["0 of 2 files", "1 of 2 files"]
+
+
+def test_the_hint_can_be_pasted(videos: Path, tmp_path: Path):
+    """A folder with blanks in its name stands in quotation marks."""
+    out = tmp_path / "res ü sp"
+    done = CliRunner().invoke(app, ["run", "--source", f"{videos}/visit2.motion", "--out", str(out)])
+    assert f"streamspot report '{out}'" in done.output
+
+
+def test_many_files_without_out_are_led_there(videos: Path):
+    """A pattern or a folder of videos is no source of one run, a pattern without quotation marks several words."""
+    for source in (f"{videos}/*.mp4", videos):
+        done = CliRunner().invoke(app, ["run", "--source", str(source), "--no-ui"])
+        assert "add --out FOLDER" in str(done.exception)
+
+
+def test_a_pattern_without_quotation_marks_is_told_to_have_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """However many names the shell made of it."""
+    names = [f"videos/{n}.mp4" for n in range(1000)]
+    monkeypatch.setattr(sys, "argv", ["streamspot", "run", "--source", *names, "--out", "results"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "a pattern stands in quotation marks: 'videos/*.mp4')" in capsys.readouterr().err
 
 
 def test_what_would_be_one_for_all_is_refused(videos: Path, tmp_path: Path):
