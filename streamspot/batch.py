@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import glob
+import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -12,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from streamspot import __version__
 from streamspot.destinations import check_folder
@@ -26,6 +29,7 @@ from streamspot.report.account import SUMMARY
 from streamspot.run import StreamRun
 from streamspot.session import digest
 from streamspot.settings import Settings, build
+from streamspot.shipped import shipped
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sources.base import file_identity, kind_of
 from streamspot.sources.motion import is_recording
@@ -45,6 +49,10 @@ _HERE = Processes()
 TOGETHER = "all-expressions.csv"
 """The table of the expressions of all files."""
 
+_TOGETHER_BEGINS = b"file,run,session,stream,face,expression,kind,"
+_LONGEST = 200
+"""Bytes of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -52,11 +60,13 @@ class Clip:
 
     Attributes:
         path: Where it is.
+        place: Stands for where it is.
         name: What its results are called.
         how: Stands for its content and for how it is analysed.
     """
 
     path: Path
+    place: str
     name: str
     how: str
 
@@ -96,44 +106,49 @@ def clips_of(source: str) -> list[Path]:
             "'videos/*.mp4'"
         )
     return sorted(
-        found, key=lambda one: [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(one))]
+        set(found), key=lambda one: [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(one))]
     )
 
 
 def run_batch(
-    settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int], None]
+    settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int, int], None]
 ) -> Outcome:
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
     A file's results appear when they are whole. A file that has them, made in the same way, is not analysed again.
     One that cannot be analysed is reported and costs the others nothing. At the end ``all-expressions.csv`` holds the
-    expressions of all.
+    expressions of all. What no batch has written is replaced only with ``settings.output.force``.
 
     Args:
-        settings: How to analyse; they name no output.
+        settings: How to analyse; they name no output but ``force``.
         out: Folder; made if missing.
         workers: Who analyses them.
-        progress: Told now and then the milliseconds of video done, those there are as far as is known, and the files
-            done.
+        progress: Told now and then the milliseconds of video done, those there are as far as is known, the files
+            done, and those there are.
 
     Raises:
-        SettingsError: There are no files, an output is named, or ``out`` cannot be written.
+        SettingsError: There are no files, an output is named, or ``out`` cannot be written, holds the files
+            themselves or what would be replaced.
         StreamspotError: A worker was killed.
     """
     _check(settings)
-    if Path(settings.source).resolve() == out.resolve():
-        raise SettingsError(f"{out} is where the files are; name another folder with --out")
+    paths = clips_of(settings.source)
+    for path in paths:
+        if out.resolve() in {path.parent.resolve(), path.resolve().parent}:
+            raise SettingsError(f"{out} is where {path.name} is; name another folder with --out")
     check_folder(out)
     broken: dict[Path, str] = {}
-    clips = _named(clips_of(settings.source), settings, broken)
+    clips = _clips(paths, out, _how(settings), broken)
+    if not settings.output.force:
+        _check_replaced(out, clips)
     todo = [clip for clip in clips if not _finished(out, clip)]
     lengths = {clip.path: _length(clip.path) for clip in todo}
-    total, milliseconds, files = sum(lengths.values()), 0, len(clips) - len(todo)
+    total, milliseconds, files = sum(lengths.values()), 0, len(paths) - len(todo)
 
     def advance(done: float) -> None:
         nonlocal milliseconds
         milliseconds += round(done)
-        progress(milliseconds, max(total, milliseconds), files)
+        progress(milliseconds, max(total, milliseconds), files, len(paths))
 
     advance(0)
     todo.sort(key=lambda clip: -lengths[clip.path])
@@ -149,7 +164,7 @@ def run_batch(
 
 def _check(settings: Settings) -> None:
     given = (
-        settings.output.model_dump(exclude_defaults=True).keys()
+        settings.output.model_dump(exclude={"force"}, exclude_defaults=True).keys()
         | settings.mqtt.model_dump(exclude_defaults=True).keys()
     )
     if given:
@@ -161,30 +176,108 @@ def _check(settings: Settings) -> None:
         raise SettingsError("with --out each stream is called after its file; leave --stream out")
 
 
-def _named(paths: Sequence[Path], settings: Settings, broken: dict[Path, str]) -> list[Clip]:
-    """Give each file a name of its own: its own without the ending, or more of its path where two are the same."""
-    stems = Counter(path.stem for path in paths)
-    names = Counter(path.name for path in paths)
-    how = settings.model_dump(mode="json", exclude={"source", "output", "mqtt"})
+def _how(settings: Settings) -> str:
+    """Return what stands for how files are analysed: settings, and the bytes of weights and of a face model."""
+    chosen = settings.model_dump(
+        mode="json",
+        exclude={
+            "source": True,
+            "output": True,
+            "mqtt": True,
+            "model": {"weights"},
+            "face": {"face_model"},
+        },
+    )
+    weights = settings.model.weights
+    files = [shipped("models", ".safetensors").get(weights, Path(weights)), settings.face.face_model]
+    return digest(chosen, *(_content(file) for file in files if file is not None), __version__)
+
+
+def _content(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:  # the analysis will tell
+        return str(file)
+
+
+def _clips(paths: Sequence[Path], out: Path, how: str, broken: dict[Path, str]) -> list[Clip]:
+    """Return the files under their names; what cannot be read is added to ``broken``."""
     clips = []
-    for path in paths:
-        name = path.stem if stems[path.stem] == 1 else path.name
-        if names[path.name] > 1:
-            name = f"{path.stem}-{digest(str(path.resolve()))[:6]}"
+    for path, name in _named(paths, out).items():
         try:
-            clips.append(Clip(path, name, digest(file_identity(path), how, __version__)))
+            clips.append(Clip(path, _place(path), name, digest(file_identity(path), how)))
         except OSError as error:
             broken[path] = f"{path} cannot be read ({error.strerror}); check its permissions"
     return clips
 
 
+def _place(path: Path) -> str:
+    return digest(os.path.abspath(path))  # noqa: PTH100 - where a link is counts, not where it leads
+
+
+def _named(paths: Sequence[Path], out: Path) -> dict[Path, str]:
+    """Give each file a name of its own: the one it has in ``out``, else the first that no other file could take."""
+    possible = {path: _possible(path) for path in paths}
+    names = {
+        path: name
+        for path, ones in possible.items()
+        for name in ones
+        if _summary(out, name).get("place") == _place(path)
+    }
+    claims = Counter(name.casefold() for ones in possible.values() for name in set(ones))
+    taken = {name.casefold() for name in (Path(TOGETHER).stem, *names.values())}
+    return {
+        path: names.get(path)
+        or next(one for one in ones if claims[one.casefold()] == 1 and one.casefold() not in taken)
+        for path, ones in possible.items()
+    }
+
+
+def _possible(path: Path) -> list[str]:
+    """Return what a file's results may be called: its name without the ending, with it, or with its place."""
+    place = _place(path)
+    names = [path.stem, path.name, *(f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12))]
+    return [name for name in names if len(os.fsencode(name)) <= _LONGEST]
+
+
+def _summary(out: Path, name: str) -> dict[str, Any]:
+    """Return what a batch has said of the results of that name; nothing where it has made none."""
+    try:
+        said = json.loads((out / f"{name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
+
+
+def _check_replaced(out: Path, clips: Sequence[Clip]) -> None:
+    """Refuse to replace what no batch has written."""
+    foreign = [
+        file
+        for clip in clips
+        if not _summary(out, clip.name)
+        for ending in (".json", *ENDINGS)
+        if (file := out / f"{clip.name}{ending}").exists()
+    ]
+    table = out / TOGETHER
+    if table.exists() and not (table.is_file() and _begins(table, _TOGETHER_BEGINS)):
+        foreign.append(table)
+    if foreign:
+        raise SettingsError(
+            f"{foreign[0]} was not written by a run with --out and would be replaced; name another folder with "
+            "--out, or add --force to replace it"
+        )
+
+
+def _begins(file: Path, head: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(head)) == head
+
+
 def _finished(out: Path, clip: Clip) -> bool:
     """Tell whether a file has its results, made as it would be now."""
-    try:
-        said = json.loads((out / f"{clip.name}.json").read_text(encoding="utf-8"))
-        return bool(said["how"] == clip.how) and all((out / f"{clip.name}{one}").is_file() for one in ENDINGS)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    made = _summary(out, clip.name).get("how") == clip.how
+    return made and all((out / f"{clip.name}{one}").is_file() for one in ENDINGS)
 
 
 def _length(path: Path) -> int:
@@ -213,13 +306,20 @@ def _analyse(settings: Settings, clip: Clip, advance: Advance) -> dict[str, byte
 
 
 def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
-    """Write a clip's results, each file whole or not at all; return what is wrong with that, if anything is."""
+    """Write a clip's results, each file whole or not at all; return what is wrong with that, if anything is.
+
+    A summary of nothing goes before them, so that they are known for a batch's own if it is stopped in between.
+    """
+    begun = {"format": SUMMARY, "place": clip.place, "how": "", "seconds": 0, "about": {}}
     try:
-        for ending, content in results.items():
+        for ending, content in ((".json", json.dumps(begun).encode()), *results.items()):
             with write_atomically(out / f"{clip.name}{ending}") as part:
                 part.write_bytes(content)
     except OSError as error:
-        return str(error)
+        return (
+            f"its results cannot be written to {out} ({error.strerror}); make room there, or name another folder "
+            "with --out"
+        )
     return ""
 
 
@@ -267,6 +367,7 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
     )
     return {
         "format": SUMMARY,
+        "place": clip.place,
         "how": clip.how,
         "seconds": round(stats.pts - first, 3),
         "about": {
@@ -283,7 +384,10 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
 
 def _write_together(out: Path, clips: Sequence[Clip]) -> None:
     """Write the expressions of all files as one table; its first column names the file."""
-    with write_atomically(out / TOGETHER) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with (
+        write_atomically(out / TOGETHER) as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.DictWriter(file, ("file", *EXPRESSIONS.columns), lineterminator="\n")
         writer.writeheader()
         for clip in sorted(clips, key=lambda one: one.name):

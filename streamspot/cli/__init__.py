@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -54,6 +55,8 @@ def main() -> None:
     if debug:
         sys.argv = [argument for argument in sys.argv if argument != "--debug"]
         os.environ["STREAMSPOT_DEBUG"] = "1"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         check_command_line(sys.argv)
         code = app(standalone_mode=False)
@@ -78,12 +81,17 @@ def _answer(error: Exception) -> tuple[str, int]:
         where = getattr(getattr(error, "ctx", None), "command_path", "streamspot")
         sentence = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
         if "extra argument" in sentence:
-            sentence += " (options have names: --source clip.mp4)"
+            sentence = (
+                f"{cut(sentence, _GIST)} (options have names: --source clip.mp4; a pattern stands in quotation "
+                "marks: 'videos/*.mp4')"
+            )
         return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help" if sentence else "", 2
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
 
 
 _LINE = 600
 """Characters of a line of an answer: paths are shorter, and what is longer was not written for a reader."""
+_GIST = 120
+"""Characters of what does not belong on a line: a shell may have put a thousand names there."""
 _MISUSE = typer.BadParameter.__mro__[2]
 """A line that cannot be parsed: click's ClickException, of click itself or of the copy that typer carries."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -18,27 +19,35 @@ _SHOWN = 8
 
 
 def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> None:
-    """Analyse every file of the source into the folder ``out`` and say what became of them.
+    """Analyse every file of the source into the folder ``out`` and say what became of them; Ctrl-C stops it.
 
     Raises:
         StreamspotError: A file could not be analysed, or none is there.
     """
     from streamspot.batch import TOGETHER, run_batch  # noqa: PLC0415 - OpenCV takes a while
 
-    with QuietStderr() as quiet, Bars(quiet.console if draw else None) as bar:
-        task = bar.add_task("files", total=None)
+    so_far = "files"
 
-        def show(done: int, total: int, files: int) -> None:
-            bar.update(task, completed=done, total=total or None, description=counted(files, "file"))
+    def show(done: int, total: int, files: int, there: int) -> None:
+        nonlocal so_far
+        so_far = f"{files} of {counted(there, 'file')}"
+        bar.update(task, completed=done, total=total or None, description=so_far)
 
-        outcome = run_batch(settings, out, workers=hands, progress=show)
-        whole = bar.tasks[0].completed or 1
-        bar.update(task, completed=whole, total=whole)
+    try:
+        with QuietStderr() as quiet, Bars(quiet.console if draw else None) as bar:
+            task = bar.add_task(so_far, total=None)
+            outcome = run_batch(settings, out, workers=hands, progress=show)
+            whole = bar.tasks[0].completed or 1
+            bar.update(task, completed=whole, total=whole)
+    except KeyboardInterrupt:
+        done = "before the first file" if so_far == "files" else f"with {so_far} done"
+        typer.echo(f"streamspot: stopped {done}; the same command goes on with the rest", err=True)
+        raise typer.Exit(130) from None
     again = f", {outcome.resumed} of them there already" if outcome.resumed else ""
     typer.echo(
         f"{out}: results of {counted(outcome.done, 'file')}{again}; all expressions in {out / TOGETHER}"
     )
-    typer.echo(f"read them with: streamspot report {out}")
+    typer.echo(f"read them with: streamspot report {shlex.quote(str(out))}")
     if outcome.broken:
         faults = [
             f"{path}: {fault}" if str(path) not in fault else fault for path, fault in outcome.broken.items()

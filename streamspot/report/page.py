@@ -129,6 +129,7 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
     scripts = f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script>"
     try:
         with write_atomically(path) as part:
-            part.write_text(head + "\n".join(parts) + f"\n{scripts}</body></html>\n", encoding="utf-8")
+            page = head + "\n".join(parts) + f"\n{scripts}</body></html>\n"
+            part.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise SettingsError(f"{path} cannot be written ({error.strerror}); name another with --out") from None

@@ -65,7 +65,10 @@ class ImageFolder(Source):
             raise SourceError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
         if not samples:
             kinds = ", ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
-            raise SourceError(f"{folder} holds no pictures; give a folder of {kinds} files")
+            raise SourceError(
+                f"{folder} holds no pictures; give a folder of {kinds} files, or add --out FOLDER "
+                "if it holds videos"
+            )
         self._files = sorted(samples, key=lambda path: (natural(path.name), path.name))
         self._rate = fps
         digest = hashlib.sha256(f"{fps:g}".encode())

@@ -199,9 +199,13 @@ def _checked(path: Path, name: str) -> str:
     """
     kind = kind_of(path)
     if kind is None:
-        raise SourceError(
-            f"there is no file {name}; check the path, or see streamspot run --help for sources"
+        pattern = any(one in name for one in "*?[")
+        hint = (
+            "for a pattern of many files add --out FOLDER"
+            if pattern
+            else "see streamspot run --help for sources"
         )
+        raise SourceError(f"there is no file {name}; check the path, or {hint}")
     if kind != "file":
         raise SourceError(f"{name} is not a regular file; give a video file or a folder of pictures")
     try:
