@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -157,6 +157,15 @@ class QuietStderr:
         return os.open(os.devnull, os.O_WRONLY)
 
 
+def _fitting(parts: Sequence[str], width: int) -> str:
+    """Return the last parts that fit into a line, or the last words of the very last."""
+    for gap, pieces in (("  ", parts), (" ", parts[-1].split())):
+        for first in range(len(pieces)):
+            if len(line := gap.join(pieces[first:])) <= width:
+                return line
+    return ""
+
+
 class Line:
     """One line of a terminal, drawn over and over; nothing where there is none."""
 
@@ -165,11 +174,14 @@ class Line:
         self._drawn = -1.0
         self._said = ""
 
-    def __call__(self, text: str, said: str) -> None:
-        """Draw ``text`` and then ``said``, at most 20 times a second unless ``said`` is new."""
+    def __call__(self, parts: Sequence[str], said: str) -> None:
+        """Draw the parts and then ``said``, at most 20 times a second unless ``said`` is new.
+
+        Where they do not fit the first ones are left out, whole, so that no number is cut.
+        """
         now = time.monotonic()
         if self._screen.isatty() and (now - self._drawn >= 0.05 or said != self._said):
             self._drawn, self._said = now, said
             width = os.get_terminal_size(self._screen.fileno()).columns or 80  # the return counts as one
-            self._screen.write(f"\r{text}  {said}"[:width] + "\x1b[K")
+            self._screen.write(f"\r{_fitting([*parts, said], width - 1)}\x1b[K")
             self._screen.flush()

@@ -96,6 +96,31 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         raise SettingsError(f"{path} cannot be written; name another with {flag}")
 
 
+def check_page(path: Path, inputs: Iterable[Path | None], *, force: bool = False) -> None:
+    """See, before the work, that a report can be written, and that it replaces nothing but a report.
+
+    Args:
+        path: The page.
+        inputs: What is read, which is kept even by force.
+        force: A file of another program may be replaced.
+
+    Raises:
+        SettingsError: It cannot be written, is read, or would replace a file of another program.
+    """
+    check_writable(path)
+    if any(_same(one, path) for one in inputs if one is not None):
+        raise SettingsError(f"{path} is read for this very report; name another file with --out")
+    if kind_of(path) != "file" or force:
+        return
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head and not (head.startswith(b"<!doctype html>") and b"<title>streamspot: " in head):
+        raise SettingsError(
+            f"{path} is no report of this program and would be replaced; name another with --out, or add --force to "
+            "replace it"
+        )
+
+
 def check_result(path: Path, ending: str, flag: str = "--out") -> None:
     """See, before the work, that a result can be written, and by its ending that no other file is replaced.
 

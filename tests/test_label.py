@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import sys
 import termios
@@ -19,6 +20,7 @@ import pytest
 
 from streamspot.cli import data
 from streamspot.cli.data import terminated_in_order
+from streamspot.console import Line
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points, Shown, label, play
 from streamspot.errors import DataError, SettingsError
@@ -107,6 +109,36 @@ def test_pictures_play_in_their_own_time(tmp_path: Path, terminal: Terminal) -> 
     (row,) = _rows(tmp_path / "points.csv")
     assert (row["video"], row["kind"], row["fps"]) == ("clip", "macro", "20")
     assert 4 <= int(row["point"]) <= 20
+
+
+@pytest.mark.parametrize("width", [120, 80, 60, 30, 12])
+def test_no_number_on_the_screen_is_cut(terminal: Terminal, width: int) -> None:
+    """On a narrow terminal what matters least is left out, and the confirmation stands whole."""
+    termios.tcsetwinsize(terminal.slave, (24, width))
+    parts = ["▁" * 30, "00:42.5", "frame 1285", "macro 12 (m)", "micro 3 (u)", "unsure 0 (x)"]
+    with os.fdopen(os.dup(terminal.slave), "w") as screen:
+        Line(screen)(parts, "macro at frame 1276")
+    drawn = os.read(terminal.master, 4096).decode().removeprefix("\r").removesuffix("\x1b[K")
+    assert len(drawn) < width
+    assert drawn.endswith("1276")
+    assert set(re.findall(r"\d+", drawn)) <= {"00", "42", "5", "1285", "12", "3", "0", "1276"}
+    assert (width < 30) or drawn.endswith("macro at frame 1276")
+
+
+def test_the_next_command_finds_the_labels(
+    tmp_path: Path, terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command that comes next reads points.csv; where the table is another, it says so."""
+    recording = _recording(tmp_path / "a.motion", 10)
+    for name, sentence in (
+        ("points.csv", "measure it with: streamspot extract"),
+        (
+            "lab2.csv",
+            f"extract reads {tmp_path / 'points.csv'} alone: move the labels there, then",
+        ),
+    ):
+        _label(recording, tmp_path / name, speed=16.0)
+        assert f"\n{sentence}" in capsys.readouterr().err
 
 
 def test_the_terminal_is_restored_when_the_program_is_ended(terminal: Terminal) -> None:

@@ -20,7 +20,7 @@ from test_privacy import EMOTIONS
 from typer.testing import CliRunner
 
 from streamspot.cli import app
-from streamspot.errors import DataError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.matching import Counts
 from streamspot.events import read_events
 from streamspot.report.account import Account, accounts_of
@@ -138,6 +138,28 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
         with_labels(account, table)
 
 
+def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
+    """One that is named alone too; a table without a video, or with the name of its source, is about the run."""
+    (account,) = accounts_of(visit, "streamspot-base", 0.5)
+    table = tmp_path / "points.csv"
+    table.write_text("video,kind,point\nanother.mp4,micro,3\n")
+    with pytest.raises(DataError, match=r"no row of visit \(it names another.mp4\)"):
+        with_labels(account, table)
+    for content in (
+        "kind,point\nmicro,3\n",
+        "video,kind,point\n,micro,3\n",
+        "video,kind,point\nvisit.mp4,micro,3\n",
+    ):
+        table.write_text(content)
+        found = with_labels(account, table)
+        assert found is not None
+        assert len(found.spans) == 1
+    named = Account("results", account.events, stream="another-0a1b2c")
+    table.write_text("video,kind,point\nclips/Another.mp4,micro,3\n")
+    assert with_labels(named, table) is not None
+    assert with_labels(named, table, alone=False) is not None
+
+
 def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_path: Path):
     """An expression of one face does not find what was labelled on another; a label without a face is anybody's."""
     first, second, *_ = [event for event in read_events(visit) if event.offset is not None]
@@ -174,6 +196,40 @@ def test_two_runs_are_compared(visit: Path, tmp_path: Path):
     assert len(compared.hits) == len(fewer.final) == len(account.final) - 1
     page = page_of(visit, "--compare", visit.with_suffix(".motion"), "--out", tmp_path / "page.html")
     assert "only in the other run" in said(page)
+
+
+def test_runs_over_different_sources_are_compared_with_a_warning(visit: Path, tmp_path: Path):
+    """One sentence says so; two runs over one source are compared without a word."""
+    other = tmp_path / "other.jsonl"
+    other.write_text(visit.read_text().replace('"stream":"simulated"', '"stream":"door"'))
+    page = tmp_path / "page.html"
+
+    def warned(compared: Path) -> str:
+        done = CliRunner().invoke(app, ["report", str(visit), "--compare", str(compared), "--out", str(page)])
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    assert "is of simulated and" in warned(other)
+    assert warned(other).count("\n") == 1
+    assert warned(visit.with_suffix(".motion")) == ""
+
+
+def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):
+    """An earlier report may be written anew; any other file only by force, and what is read never."""
+    page, notes = tmp_path / "page.html", tmp_path / "notes.html"
+    page_of(visit, "--out", page)
+    page_of(visit, "--out", page)
+    notes.write_text("<!doctype html><html><head><title>my streamspot: notes</title></head></html>")
+    before = notes.read_text()
+    done = CliRunner().invoke(app, ["report", str(visit), "--out", str(notes)])
+    assert isinstance(done.exception, SettingsError)
+    assert "is no report of this program" in str(done.exception)
+    assert notes.read_text() == before
+    events = visit.read_text()
+    done = CliRunner().invoke(app, ["report", str(visit), "--out", str(visit), "--force"])
+    assert "is read for this very report" in str(done.exception)
+    assert visit.read_text() == events
+    assert "streamspot" in page_of(visit, "--out", notes, "--force")
 
 
 def test_events_alone_are_reported_without_what_is_not_known(visit: Path, tmp_path: Path):

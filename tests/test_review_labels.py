@@ -15,8 +15,8 @@ from streamspot.datasets.formats import read_format
 from streamspot.datasets.label import Points
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
-from streamspot.review.files import LabelFiles, coders
-from streamspot.review.labels import Change, History, Label, Labels, changed
+from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
+from streamspot.review.labels import Change, History, Label, Labels, changed, merged
 
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
@@ -144,10 +144,102 @@ def test_other_videos_and_foreign_columns_are_kept(tmp_path: Path) -> None:
     _write(files, "clip.mp4", Labels((*before.given, _label("new", "macro", 80, 70, 99))))
     rows = _rows(path)
     assert rows[0]["note"] == "windy"
-    assert [(row["subject"], row["point"], row["offset"]) for row in rows[1:]] == [
+    assert [(row["subject"], row["point"], row["offset"] or "") for row in rows[1:]] == [
         ("cat", "9", ""),
         ("cat", "80", "99"),
     ]
+
+
+def test_a_row_that_was_not_changed_stays_byte_for_byte(tmp_path: Path) -> None:
+    """A new label of one face leaves the subjects and the further columns of all other rows as they stand."""
+    path = tmp_path / "points.csv"
+    head = "video,subject,kind,point,fps,onset,apex,offset,face,rater_confidence\n"
+    there = [
+        "a.mp4,ann,macro,20,30,,,,0,0.9\n",
+        'a.mp4,ben,"macro",25,30.0,,,,1,0.4\n',
+        "a.mp4,ben,,,,,,,1,\n",
+    ]
+    path.write_text(head + "".join(there))
+    files = LabelFiles(tmp_path)
+    found = files.read("a.mp4", "a")
+    more = Label(id="new", kind="micro", point=90, onset=None, offset=None, face=1)
+    _write(files, "a.mp4", changed(found, Change(op="put", label=more)))
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[0] == head
+    assert set(lines[1:]) == {*there, "a.mp4,ben,micro,90,30,,,,1,\n"}
+    moved = found.given[0].model_copy(update={"point": 21})
+    _write(files, "a.mp4", changed(found, Change(op="put", label=moved)))
+    assert set(path.read_text().splitlines(keepends=True)[1:]) == {
+        "a.mp4,ann,macro,21,30,,,,0,0.9\n",
+        *there[1:],
+    }
+    _write(files, "a.mp4", changed(found, Change(op="remove", id=moved.id)))
+    _write(files, "a.mp4", found)
+    assert "a.mp4,ann,macro,20,30,,,,0,0.9\n" in path.read_text(), "an undo brings back the whole row"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) -> None:
+    """Equal and empty column names, rows longer than the head, quotes, empty rows and a byte order mark."""
+    path = tmp_path / "points.csv"
+    head = "\ufeffVideo,subject,kind,point,note,note,"
+    others = ["old.mp4,bob,macro,7,one,two,three,four,five", "", 'old.mp4,"b, ob",micro,9,"a\nb",', "x.mp4"]
+    path.write_bytes(ends.join([head, *others]).encode())
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("n", "macro", 80, 70, 99))))
+    text = path.read_bytes().decode()
+    assert text.startswith(head)
+    assert ends + ends.join(others) + ends + "clip.mp4,ann,macro,80," in text
+    (again,) = LabelFiles(tmp_path).read("clip.mp4", "clip").given
+    assert (again.point, again.onset, again.offset) == (80, 70, 99)
+    (row,) = (row for row in _rows(path) if "clip.mp4" in row.values())
+    assert (row["subject"], row["note"]) == ("ann", "")
+    assert LabelFiles(tmp_path).points.of("old.mp4")[0].cells.get("onset", "") == ""
+
+
+def test_two_programs_on_one_folder_lose_no_label(tmp_path: Path) -> None:
+    """What another program wrote meanwhile is said and nothing is written; whoever takes it in writes both."""
+    one, other = LabelFiles(tmp_path), LabelFiles(tmp_path)
+    mine, theirs = (History(files.read("clip.mp4", "clip")) for files in (one, other))
+    _write(one, "clip.mp4", mine.take(Change(op="put", label=_label("a", "macro", 40))))
+    theirs.take(Change(op="put", label=_label("b", "micro", 90)))
+    with pytest.raises(ChangedElsewhereError) as changed_there:
+        _write(other, "clip.mp4", theirs.now)
+    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"]
+    theirs.take_in(changed_there.value.before, changed_there.value.theirs)
+    _write(other, "clip.mp4", theirs.now)
+    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40", "90"]
+    _write(other, "clip.mp4", theirs.take(Change(op="undo")))
+    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"], (
+        "an undo takes back its own alone"
+    )
+    _write(other, "b.mp4", Labels((_label("c", "macro", 7),)))
+    _write(one, "clip.mp4", mine.now)
+    assert {row["video"] for row in _rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
+
+
+@given(st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=4))
+def test_taking_in_what_others_changed_keeps_both(
+    start: list[Change], mine: list[Change], theirs: list[Change]
+) -> None:
+    """A label that neither side had before is there afterwards, and so is what only one side changed."""
+    before = Labels()
+    for change in start:
+        before = changed(before, change) if change.op in {"put", "remove", "seen"} else before
+    ours, others = before, before
+    for change in mine:
+        ours = changed(ours, change) if change.op in {"put", "remove", "seen"} else ours
+    for number, change in enumerate(theirs):
+        if change.label is not None:
+            label = change.label.model_copy(update={"id": f"their-{number}"})
+            others = changed(others, Change(op="put", label=label))
+    found = merged(before, ours, others)
+    said = {one.content for one in found.given}
+    assert said >= {one.content for one in others.given if one not in before.given}
+    assert said >= {one.content for one in ours.given if one not in before.given}
+    assert merged(before, ours, before) == ours
+    assert merged(before, before, others) == others
 
 
 def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_path: Path) -> None:

@@ -201,6 +201,21 @@ async def test_a_change_made_on_an_older_state_is_refused(clip: Path) -> None:
         assert "another window" in told["error"]
 
 
+async def test_two_programs_take_in_what_the_other_wrote(clip: Path) -> None:
+    """Each shows at its next change what the other labelled, and the file holds the labels of both."""
+    async with served(clip) as page, served(clip) as other:
+        for one in (page, other):
+            await one.json("items/0/status")
+        await page.change(op="put", label=_label("a", "macro", 20))
+        status, told = await other.change(op="put", label=_label("b", "micro", 30))
+        assert (status, [one["point"] for one in told["labels"]]) == (200, [20, 30])
+        _, told = await page.change(op="remove", id="a")
+        assert [one["point"] for one in told["labels"]] == [30]
+        assert _points(clip.parent) == ["clip.mp4,clip,micro,30,25,,,,"]
+        _, told = await other.change(op="seen", seen=True)
+        assert ([one["point"] for one in told["labels"]], told["seen"]) == ([30], True)
+
+
 @pytest.mark.parametrize(
     "label",
     [
@@ -245,7 +260,7 @@ async def test_labels_outlive_a_full_disk(clip: Path, monkeypatch: pytest.Monkey
 
     async with served(clip) as page:
         await page.change(op="put", label=_label("a", "macro", 20))
-        monkeypatch.setattr("streamspot.review.files.write_atomically", full)
+        monkeypatch.setattr("streamspot.review.table.write_atomically", full)
         _, told = await page.change(op="put", label=_label("b", "micro", 30))
         assert "points.csv cannot be written (No space left on device)" in told["unsaved"]
         assert [one["id"] for one in told["labels"]] == ["a", "b"]
@@ -296,6 +311,18 @@ async def test_a_question_that_makes_no_sense_is_refused(clip: Path, query: str)
     """Nothing makes the server work without bound."""
     async with served(clip) as page:
         assert (await page.get(f"items/0/{query}"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["frame=0&time=abc", "frame=9999999999&time=inf", "frame=0&time=-1", "frame=1&time=1e300"]
+)
+async def test_a_picture_at_an_impossible_time_is_refused(tmp_path: Path, query: str) -> None:
+    """Whatever stands for the time, the server answers and does not fail; without one it shows the picture."""
+    path = write_video(tmp_path / "clip.avi", numbered(5), codec="mpeg4")
+    async with served(path) as page:
+        assert (await page.get(f"items/0/picture?{query}"))[0] == 400
+        assert (await page.get("items/0/picture?frame=9999999999&time=9"))[0] == 422
+        assert (await page.get("items/0/picture?frame=0"))[0] == 200
 
 
 async def test_a_folder_is_a_list_in_which_a_broken_file_hinders_nobody(tmp_path: Path) -> None:

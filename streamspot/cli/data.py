@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -154,7 +155,14 @@ def label(
     counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
     end = "" if whole else "; not seen to its end"
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
-    typer.echo(f"measure it with: streamspot extract {out.parent} --layout folder --out mine", err=True)
+    command = f"streamspot extract {shlex.quote(str(out.parent))} --layout folder --out mine"
+    if out.name == "points.csv":
+        typer.echo(f"measure it with: {command}", err=True)
+    else:
+        there = out.with_name("points.csv")
+        typer.echo(
+            f"extract reads {there} alone: move the labels there, then measure with: {command}", err=True
+        )
 
 
 @contextmanager

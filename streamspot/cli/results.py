@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streamspot.dashboard.text import counted
-from streamspot.destinations import check_writable
+from streamspot.destinations import check_page
 from streamspot.errors import DataError, SettingsError
 
 app = typer.Typer()
@@ -37,6 +37,7 @@ def report(
     sensitivity: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="How much of a recording is reported.")
     ] = 0.5,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of another program.")] = False,
 ) -> None:
     """Write one page for a person: the curve with what was found, tables, delays, how well faces could be seen.
 
@@ -55,7 +56,7 @@ def report(
     if labels is not None and compare is not None:
         raise SettingsError("--labels and --compare are two reports; write one after the other")
     page = out or (path / "report.html" if path.is_dir() else path.with_suffix(".html"))
-    check_writable(page)
+    check_page(page, (path, labels, compare), force=force)
     if (path / "results.json").is_file():
         from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
 
@@ -67,6 +68,14 @@ def report(
     names, other_names = ([one.name for one in ones] for ones in (accounts, others))
     if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
+    for one, other in zip(accounts, others, strict=False):
+        if one.stream and other.stream and one.stream != other.stream:
+            typer.echo(
+                f"! {path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
+                "give two runs over the same",
+                err=True,
+            )
+            break
     comparisons = [
         with_labels(account, labels, alone=len(accounts) == 1)
         if labels is not None

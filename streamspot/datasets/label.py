@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,7 +166,7 @@ def label(
     shown: Iterable[Shown | None],
     points: Points,
     keys: Callable[[], list[str]],
-    draw: Callable[[str, str], None],
+    draw: Callable[[Sequence[str], str], None],
     *,
     reaction: float,
 ) -> bool:
@@ -194,18 +194,18 @@ def label(
                 points.add(KEYS[key], frame)
                 said = f"{KEYS[key]} at frame {frame}"
         if recent:
-            draw(_line(recent, points), said)
+            draw(_parts(recent, points), said)
     points.watched()
     return True
 
 
-def _line(recent: deque[Shown], points: Points) -> str:
+def _parts(recent: deque[Shown], points: Points) -> list[str]:
+    """Return where we are and what was given, what matters most last."""
     minutes, seconds = divmod(recent[-1].pts, 60)
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
     if any(seen.motion is not None for seen in recent):
         parts.insert(0, _meter(recent))
-    parts += [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
-    return "  ".join(parts)
+    return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
 
 
 def _meter(recent: deque[Shown], width: int = 30) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from xml.etree.ElementTree import ParseError
 
 from streamspot.bounds import check_archive
@@ -47,15 +47,35 @@ def csv_rows_of(path: Path) -> list[tuple[str, ...]]:
     Raises:
         DataError: It is missing or not UTF-8.
     """
+    return [cells for _, cells in csv_lines_of(path)]
+
+
+def csv_lines_of(path: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Return all rows of a CSV file: each as it stands there, with its line end, and its cells.
+
+    Raises:
+        DataError: It is missing or not UTF-8.
+    """
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    taken: list[str] = []
+
+    def lines(file: TextIO) -> Iterator[str]:
+        for number, line in enumerate(file):
+            taken.append(line)
+            yield line if number else line.removeprefix("\ufeff")
+
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [tuple(row) for row in csv.reader(file)]
+        with path.open(encoding="utf-8", newline="") as file:
+            for cells in csv.reader(lines(file)):
+                rows.append(("".join(taken), tuple(cells)))
+                taken.clear()
     except FileNotFoundError:
         raise DataError(f"there is no {path}; write it or name another") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{path} is no table in CSV ({cut(error)}); save it as CSV UTF-8") from None
+    return rows
 
 
 def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

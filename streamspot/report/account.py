@@ -53,6 +53,7 @@ class Account:
         sight: Face → how well it could be seen.
         seconds: Length of what was analysed.
         about: How it was made: what → how, in words.
+        stream: Name of the source.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Account:
     sight: dict[int, Sight] = field(default_factory=dict)
     seconds: float | None = None
     about: dict[str, str] = field(default_factory=dict)
+    stream: str = ""
 
     @property
     def faces(self) -> list[int]:
@@ -174,6 +176,7 @@ def _replayed(path: Path, weights: str, sensitivity: float) -> Account:
                 curves.setdefault(face, []).append((score.pts, score.intensity))
     account.curves = {face: np.array(rows) for face, rows in curves.items()}
     _look(account, motion)
+    account.stream = MotionRecording(path).stream
     account.about = {
         "Source": f"{path.name}, a recording of region motion, analysed anew for this report",
         "Weights": stream.stats.model,
@@ -186,6 +189,7 @@ def _replayed(path: Path, weights: str, sensitivity: float) -> Account:
 def _describe(account: Account) -> None:
     """Add what the events say of how they were made."""
     for event in account.events[:1]:
+        account.stream = event.stream
         account.about = {
             **account.about,
             "Stream": event.stream,

@@ -15,6 +15,7 @@ from streamspot.errors import DataError
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
 from streamspot.report.figures import Span
+from streamspot.sources.base import stream_name
 from streamspot.types import TICK_RATE, Detection, Event, Kind
 
 
@@ -53,16 +54,16 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     Args:
         account: The run.
         path: The table.
-        alone: Whether it is the only run that is reported. A table that names one video is then taken to be about it;
+        alone: Whether it is the only run that is reported. A table that names no video is then taken to be about it;
             of several runs, one that the table does not name is compared with nothing.
 
     Raises:
         DataError: It is no such table, or has no row of this only source.
     """
-    rows = list(records_of(path, ("video", "kind")))
-    videos = dict.fromkeys(row["video"] for _, row in rows)
-    named = [video for video in videos if account.name in {Path(video).stem, video}]
-    mine = named if named or len(videos) != 1 or not alone else list(videos)
+    rows = list(records_of(path, ("kind",)))
+    videos = dict.fromkeys(row.get("video", "") for _, row in rows)
+    named = [video for video in videos if _is_of(video, account)]
+    mine = [""] if alone and list(videos) == [""] else named
     if not mine and not alone:
         return None
     if not mine:
@@ -72,7 +73,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         )
     instances, faces, rate = [], [], _rate(account)
     for number, row in rows:
-        if row["video"] not in mine or row["kind"] in {"", "unsure"}:
+        if row.get("video", "") not in mine or row["kind"] in {"", "unsure"}:
             continue
         onset, apex, offset, point = (whole(row.get(key, "")) for key in ("onset", "apex", "offset", "point"))
         bounded = onset is not None and offset is not None
@@ -94,6 +95,13 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     ]  # fmt: skip
     what = f"the labels of {path.name}", "labelled"
     return _compared(account, instances, faces, spans, what=what, frames=True, rate=rate)
+
+
+def _is_of(video: str, account: Account) -> bool:
+    """Tell whether a video that labels name is the source of a run, by the name of its file or of its stream."""
+    title, _, _ = account.stream.rpartition("-")  # what follows stands for its place
+    called = stream_name(Path(video).stem, "").rpartition("-")[0]
+    return account.name in {Path(video).stem, video} or (video != "" and title == called)
 
 
 def with_run(account: Account, other: Account) -> Comparison:

@@ -2,90 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 import re
 import threading
+import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from streamspot.datasets.annotations import COLUMNS
-from streamspot.datasets.tables import csv_rows_of
+from streamspot.datasets.tables import whole
 from streamspot.errors import DataError, SettingsError
-from streamspot.files import write_atomically
 from streamspot.review.labels import COUNTED, Label, Labels, order
+from streamspot.review.table import Rewritten, Row, Table
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
 
-Row = dict[str, str]
 
+class ChangedElsewhereError(Exception):
+    """The labels of a video in its file are no longer those that were read or written here last.
 
-class Table:
-    """A CSV file with a column ``video``, of which the rows of one video are replaced at a time.
-
-    Rows of other videos, and columns that others added, are kept as they stand in the file at that moment.
-
-    Args:
-        path: The file; it need not exist.
-        columns: Those of a new file; what an existing one lacks of them is added.
+    Attributes:
+        before: As they were here.
+        theirs: As they are in the file; one that was there before has the name that it had.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path = path
-        self._columns = columns
-
-    def read(self) -> tuple[list[str], list[Row]]:
-        """Return the columns and the rows.
-
-        Raises:
-            DataError: It is no such table.
-        """
-        try:
-            table = csv_rows_of(self.path) if self.path.exists() else []
-        except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be read ({error.strerror}); mend it or move it away"
-            ) from None
-        if not table:
-            return list(self._columns), []
-        head = [cell.strip().lower() for cell in table[0]]
-        if "video" not in head:
-            raise DataError(
-                f"{self.path} has no column 'video'; move it away, or name another folder with --out"
-            )
-        rows = [dict(zip(head, row, strict=False)) for row in table[1:] if any(row)]
-        return [*head, *(name for name in self._columns if name not in head)], rows
-
-    def of(self, video: str) -> list[Row]:
-        """Return the rows of one video."""
-        return [row for row in self.read()[1] if row.get("video") == video]
-
-    def replace(self, video: str, rows: Sequence[Mapping[str, object]]) -> None:
-        """Let the rows of a video be these; the file is written whole or not at all, and not if nothing changes.
-
-        Raises:
-            DataError: It cannot be read or written.
-        """
-        head, before = self.read()
-        mine = [{name: row.get(name, "") for name in head} for row in before if row.get("video") == video]
-        after = [{name: "" if row.get(name) is None else str(row[name]) for name in head} for row in rows]
-        if after == mine:
-            return
-        content = io.StringIO()
-        writer = csv.DictWriter(content, head, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for row in before if row.get("video") != video)
-        writer.writerows(after)
-        try:
-            with write_atomically(self.path) as part:
-                part.write_text(content.getvalue(), encoding="utf-8")
-        except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be written ({error.strerror}); make room or mend it"
-            ) from None
+    def __init__(self, before: Labels, theirs: Labels) -> None:
+        super().__init__()
+        self.before, self.theirs = before, theirs
 
 
 class LabelFiles:
@@ -110,9 +64,12 @@ class LabelFiles:
             )
         ending = f"-{coder}" if coder else ""
         self.coder = coder
-        self._lock = threading.Lock()
         self.points = Table(folder / f"points{ending}.csv", _POINTS)
         self.annotations = Table(folder / f"annotations{ending}.csv", COLUMNS)
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._known: dict[str, Labels] = {}
+        self._said = _Said(self.points), _Said(self.annotations)
 
     def read(self, video: str, title: str) -> Labels:
         """Return the labels of a video.
@@ -124,37 +81,138 @@ class LabelFiles:
         Raises:
             DataError: A row cannot be understood.
         """
-        table, rows = self.points, self.points.of(video)
-        if not rows:
-            table, rows = self.annotations, self.annotations.of(title)
-        return _labels_of(rows, table.path)
+        self._known[video] = self._there(video, title)
+        return self._known[video]
 
     def all(self) -> dict[str, Labels]:
         """Return the labels of every video in ``points.csv``, by its name there."""
         videos: dict[str, list[Row]] = {}
-        for row in self.points.read()[1]:
-            videos.setdefault(row.get("video", ""), []).append(row)
+        for row in self.points.rows():
+            videos.setdefault(row.cells.get("video", ""), []).append(row)
         return {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
 
     def write(
         self, video: str, title: str, labels: Labels, *, subject: str, fps: float | None, frames: int | None
     ) -> None:
-        """Write the labels of a video; other videos' rows stay.
+        """Write the labels of a video; rows of other videos stay, and so does each row whose label did not change.
 
         Raises:
             DataError: A file cannot be written; what could not be is as it was.
+            ChangedElsewhereError: Another program changed its labels; nothing is written, and theirs count as read.
         """
-        with self._lock:  # each writes the whole file
-            rate = "" if fps is None else f"{fps:g}"
-            subject = next((row["subject"] for row in self.points.of(video) if row.get("subject")), subject)
-            empty = {"video": video, "subject": subject, "fps": rate}
-            rows = [{**empty, **_cells(one)} for one in labels.given]
-            self.points.replace(video, [*rows, empty] if labels.seen else rows)
+        with self._lock, _alone_in(self._folder):  # each writes the whole file
+            there = self._there(video, title)
+            known = self._known.get(video, there)
+            if _contents(there) not in (_contents(known), _contents(labels)):
+                self._known[video] = _named_as(known, there)
+                raise ChangedElsewhereError(known, self._known[video])
+            points, annotations = self.points.of(video), self.annotations.of(title)
+            new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
+            for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
+                said.look(name, stand, [*known.given, *labels.given])
+            rows = self._said[0].rows(video, labels.given, [*points, *annotations], new, seen=labels.seen)
+            self.points.replace(video, rows)
             counted = [one for one in labels.given if one.kind in COUNTED]
             whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
-            empty |= {"video": title, "frames": "" if frames is None else str(frames)}
-            spans = [{**empty, **_cells(one)} for one in counted]
-            self.annotations.replace(title, (spans or [empty]) if whole else [])
+            new["frames"] = frames
+            rows = self._said[1].rows(title, counted, [*annotations, *points], new, seen=not counted)
+            self.annotations.replace(title, rows if whole else [])
+            self._known[video] = labels
+
+    def _there(self, video: str, title: str) -> Labels:
+        table, rows = self.points, self.points.of(video)
+        if not rows:
+            table, rows = self.annotations, self.annotations.of(title)
+        return _labels_of(rows, table.path)
+
+
+class _Said:
+    """Which row of a table says which label; a row is written anew only where its label is another than it says.
+
+    The row of a label that was removed is remembered, so that an undo brings back all its cells.
+
+    Args:
+        table: Where the rows are.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._parts = 5 if "face" in table.columns else 4
+        self._rows: dict[tuple[str, str], tuple[Label, Row]] = {}
+        self._seen: dict[str, list[Row]] = {}
+
+    def look(self, video: str, rows: Sequence[Row], labels: Sequence[Label]) -> None:
+        """Find the rows of labels among those that stand in the file."""
+        standing: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            with suppress(ValidationError):
+                label = _label_of(row, "x")
+                standing[() if label is None else label.content[: self._parts]].append(row)
+        self._seen[video] = standing[()] or self._seen.get(video, [])
+        for label in {one.id: one for one in reversed(labels)}.values():
+            if same := standing[label.content[: self._parts]]:
+                self._rows[video, label.id] = label, same.pop(0)
+
+    def rows(
+        self,
+        video: str,
+        labels: Sequence[Label],
+        others: Sequence[Row],
+        new: Mapping[str, object],
+        *,
+        seen: bool,
+    ) -> list[Rewritten]:
+        """Return of each label its row, None for a new one, and the cells that change.
+
+        Args:
+            video: What they are of.
+            labels: All that there are.
+            others: Rows that tell whose faces these are, and at which rate frames count.
+            new: Cells of a new row where no other row tells.
+            seen: Whether a row says that the video was seen to its end.
+        """
+        known = [row.cells for row in others]
+        rate = next((cells["fps"] for cells in known if cells.get("fps")), new["fps"])
+
+        def fresh(face: int | None) -> dict[str, object]:
+            whose = _subject(known, face) or new["subject"]
+            return {**new, "video": video, "subject": whose, "fps": rate}
+
+        rows: list[Rewritten] = []
+        for one in labels:
+            before, row = self._rows.get((video, one.id), (None, None))
+            changes = {} if one == before else _cells(one)
+            rows.append((row, changes if row else fresh(one.face) | changes))
+        if seen:
+            rows += [(row, {}) for row in self._seen[video]] or [(None, fresh(None))]
+        return rows
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs from writing labels in a folder meanwhile, where the system can."""
+    place = None
+    if fcntl is not None:
+        with suppress(OSError):
+            place = os.open(folder, os.O_RDONLY)
+            fcntl.flock(place, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if place is not None:
+            os.close(place)
+
+
+def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:
+    """Return who a face is by the rows of its video, empty where they do not tell."""
+    named = [(whole(cells.get("face")), cells["subject"]) for cells in rows if cells.get("subject")]
+    same = [subject for other, subject in named if other == face]
+    anybody = [subject for other, subject in named if None in (other, face)]
+    return next(iter(same + anybody), "")
+
+
+def _contents(labels: Labels) -> tuple[object, ...]:
+    """Return what labels say, whatever they are called."""
+    return labels.seen, Counter(one.content for one in labels.given)
 
 
 def coders(folder: Path) -> Iterator[str]:
@@ -170,23 +228,42 @@ def _cells(label: Label) -> dict[str, object]:
     return {**label.model_dump(exclude={"id"}), "apex": apex}
 
 
+def _label_of(row: Row, name: str) -> Label | None:
+    """Return what a row says; None if it is that the video was seen."""
+    cells = {key: (row.cells.get(key) or "").strip().lower() or None for key in ("kind", *_MARKS, "face")}
+    if cells["kind"] is None:
+        return None
+    apex = cells.pop("apex")
+    cells["point"] = cells["point"] or apex
+    if cells["onset"] is None or cells["offset"] is None:
+        cells["onset"] = cells["offset"] = None
+    return Label.model_validate({"id": name, **cells})
+
+
 def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
     given, seen = [], False
-    for number, row in enumerate(rows):
-        cells = {name: (row.get(name) or "").strip().lower() or None for name in ("kind", *_MARKS, "face")}
-        if cells["kind"] is None:
-            seen = True
-            continue
-        apex = cells.pop("apex")
-        cells["point"] = cells["point"] or apex
-        if cells["onset"] is None or cells["offset"] is None:
-            cells["onset"] = cells["offset"] = None
+    for row in rows:
         try:
-            given.append(Label.model_validate({"id": f"row-{number}", **cells}))
+            label = _label_of(row, uuid.uuid4().hex)
         except ValidationError as error:
             first = error.errors()[0]
-            where = f"{path}, {row.get('video')} at {cells['point']}"
+            where = f"{path}, {row.cells.get('video')} at {row.cells.get('point') or row.cells.get('apex')}"
             what = " ".join((*(str(part) for part in first["loc"]), "cannot be used"))
             raise DataError(f"{where}: {what} ({first['msg']}); mend the row") from None
-    given.sort(key=order)
-    return Labels(tuple(given), seen)
+        if label is None:
+            seen = True
+        else:
+            given.append(label)
+    return Labels(tuple(sorted(given, key=order)), seen)
+
+
+def _named_as(known: Labels, found: Labels) -> Labels:
+    """Return labels that were found, with the names of those known that say the same."""
+    names: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for one in known.given:
+        names[one.content].append(one.id)
+    given = [
+        one.model_copy(update={"id": names[one.content].pop()}) if names[one.content] else one
+        for one in found.given
+    ]
+    return replace(found, given=tuple(sorted(given, key=order)))

@@ -33,6 +33,11 @@ class Label(BaseModel):
         None, description="Whose it is, where several faces are in view at once."
     )
 
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What it says, whatever it is called."""
+        return self.kind, self.point, self.onset, self.offset, self.face
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         """Refuse half a stretch, and a point outside it."""
@@ -99,6 +104,26 @@ def changed(labels: Labels, change: Change) -> Labels:
     return replace(labels, given=tuple(sorted(kept, key=order)))
 
 
+def merged(before: Labels, mine: Labels, theirs: Labels) -> Labels:
+    """Return their labels with everything done to them that leads from ``before`` to mine; none of theirs is lost.
+
+    Args:
+        before: What both began with; a label that is the same there and in theirs has the same name.
+        mine: After the changes that were made here.
+        theirs: After the changes that were made elsewhere.
+    """
+    given = {one.id: one for one in theirs.given}
+    known = {one.id: one for one in before.given}
+    said = {one.content for one in theirs.given if one.id not in known}
+    for name in known.keys() - {one.id for one in mine.given}:
+        given.pop(name, None)
+    for one in mine.given:
+        if one != known.get(one.id) and one.content not in said:
+            given[one.id] = one
+    seen = theirs.seen if mine.seen == before.seen else mine.seen
+    return Labels(tuple(sorted(given.values(), key=order)), seen)
+
+
 class History:
     """All states of the labels of a video since it was opened; undo and redo walk among them.
 
@@ -135,3 +160,7 @@ class History:
             self._states[self._place + 1 :] = [after]
             self._place += 1
         return self.now
+
+    def take_in(self, before: Labels, theirs: Labels) -> None:
+        """Let every state be what it would be had it begun with their labels instead of those before."""
+        self._states = [merged(before, one, theirs) for one in self._states]

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamspot.errors import DataError, StreamspotError
 from streamspot.review.analysis import Analysis, Progress
-from streamspot.review.files import LabelFiles
+from streamspot.review.files import ChangedElsewhereError, LabelFiles
 from streamspot.review.items import Facts, Item, facts_of
 from streamspot.review.labels import Change, History, Labels
 from streamspot.review.pictures import Pictures
@@ -53,24 +53,33 @@ class Reviewed:
         await self.save()
 
     async def save(self) -> None:
-        """Write the labels as they are."""
+        """Write the labels as they are; first take in what another program wrote meanwhile."""
         async with self._writing:
             frames = self.facts.frames
             if self.analysis is not None and self.analysis.progress.done:
                 frames = self.analysis.progress.frames or frames
             try:
-                await asyncio.to_thread(
-                    self._files.write,
-                    self.item.video,
-                    self.item.title,
-                    self.history.now,
-                    subject=self._subject,
-                    fps=self.facts.fps,
-                    frames=frames or None,
-                )
+                while not await asyncio.to_thread(self._written, frames or None):
+                    self.version += 1
                 self.unsaved = ""
             except DataError as error:
                 self.unsaved = str(error)
+
+    def _written(self, frames: int | None) -> bool:
+        """Write the labels; return False, with theirs taken in, if another program changed them meanwhile."""
+        try:
+            self._files.write(
+                self.item.video,
+                self.item.title,
+                self.history.now,
+                subject=self._subject,
+                fps=self.facts.fps,
+                frames=frames,
+            )
+        except ChangedElsewhereError as changed:
+            self.history.take_in(changed.before, changed.theirs)
+            return False
+        return True
 
     @property
     def progress(self) -> Progress:

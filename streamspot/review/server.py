@@ -247,10 +247,11 @@ async def _video(_: web.Request, one: Reviewed) -> web.StreamResponse:
 
 
 async def _picture(request: web.Request, one: Reviewed) -> web.StreamResponse:
-    number, pts = int(_number(request, "frame", 0, 1e10)), float(request.query.get("time", "nan"))
+    number = int(_number(request, "frame", 0, 1e10))
+    pts = _number(request, "time", 0, 1e9) if "time" in request.query else None
     if one.item.motion:
         raise web.HTTPNotFound
-    jpeg = await asyncio.to_thread(one.pictures.jpeg, number, pts if pts >= 0 else None)
+    jpeg = await asyncio.to_thread(one.pictures.jpeg, number, pts)
     return web.Response(body=jpeg, content_type="image/jpeg")
 
 
