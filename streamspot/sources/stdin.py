@@ -28,6 +28,8 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _START = re.compile(re.escape(_JPEG) + b"|" + re.escape(_PNG))
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _DECLARED_FPS = 30.0
+_PIXELS = 64 * 2**20
+"""No raw picture has more, as none of another source."""
 
 
 class StandardInput(Source):
@@ -37,6 +39,9 @@ class StandardInput(Source):
         size: Width and height of raw BGR pictures, 3 bytes a pixel; None for JPEG or PNG.
         fps: Frames a second that the pictures stand for, 30 by default.
         read: Returns up to that many bytes, none at the end; file descriptor 0 by default.
+
+    Raises:
+        SourceError: The pictures would have more than 64 megapixels.
     """
 
     def __init__(
@@ -46,6 +51,10 @@ class StandardInput(Source):
         fps: float | None = None,
         read: Callable[[int], bytes] | None = None,
     ) -> None:
+        if size is not None and size[0] * size[1] > _PIXELS:
+            raise SourceError(
+                f"raw pictures of {size[0]}x{size[1]} have more than 64 megapixels; give the size of those that are sent"
+            )
         self._rate = fps or _DECLARED_FPS
         super().__init__("standard input", "stdin", fps=self._rate)
         self._size = size
