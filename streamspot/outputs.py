@@ -111,6 +111,7 @@ class Outputs:
                 run.settings.model.weights,
                 run.settings.face.face_model,
             ],
+            streams=self._runs.keys(),
             force=output.force,
         )
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source
+from streamspot.sources.base import MOST_PIXELS, Source
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -28,8 +28,6 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _START = re.compile(re.escape(_JPEG) + b"|" + re.escape(_PNG))
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _DECLARED_FPS = 30.0
-_PIXELS = 64 * 2**20
-"""No raw picture has more, as none of another source."""
 
 
 class StandardInput(Source):
@@ -51,9 +49,9 @@ class StandardInput(Source):
         fps: float | None = None,
         read: Callable[[int], bytes] | None = None,
     ) -> None:
-        if size is not None and size[0] * size[1] > _PIXELS:
+        if size is not None and size[0] * size[1] > MOST_PIXELS:
             raise SourceError(
-                f"raw pictures of {size[0]}x{size[1]} have more than 64 megapixels; give the size of those that are sent"
+                f"raw pictures of {size[0]}x{size[1]} pixels are too large; 64 million are the most"
             )
         self._rate = fps or _DECLARED_FPS
         super().__init__("standard input", "stdin", fps=self._rate)
