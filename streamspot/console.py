@@ -20,6 +20,8 @@ from streamspot.settings import state_folder
 
 _LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""
+_TAKES = 0.3
+"""Seconds after which a terminal that has taken nothing is one that has stopped."""
 
 
 def can_draw(console: Console) -> bool:
@@ -40,6 +42,18 @@ def terminal_size(console: Console) -> tuple[int, int]:
         if size.columns > 0 and size.lines > 0:
             return size.columns, size.lines
     return console.width, console.height
+
+
+def unless_it_hangs(act: Callable[[], object]) -> None:
+    """Do something with a terminal that may have stopped (Ctrl-S, nobody reads it); what hangs is left behind."""
+
+    def work() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            act()
+
+    thread = threading.Thread(target=work, name="terminal", daemon=True)
+    thread.start()
+    thread.join(_TAKES)
 
 
 @contextlib.contextmanager
@@ -119,8 +133,7 @@ class QuietStderr:
             sys.stderr.flush()
         os.dup2(self._saved, 2)
         os.close(self._saved)
-        with contextlib.suppress(OSError, ValueError):
-            self._terminal.close()
+        unless_it_hangs(self._terminal.close)
 
     @property
     def written(self) -> bool:

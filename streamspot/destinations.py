@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, cut
 from streamspot.files import make_private
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
@@ -20,9 +21,15 @@ _OURS: dict[str, bytes] = {
 }
 """How the files begin that an output may replace, or append to: those that a run has written before."""
 
+_STREAM = re.compile(rb'"source":"streamspot/[^"/]*/([^"/]*)"')
+
 
 def check_outputs(
-    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path | None], *, force: bool = False
+    outputs: Mapping[str, Path | None],
+    inputs: Iterable[str | Path | None],
+    *,
+    streams: Collection[str] = (),
+    force: bool = False,
 ) -> None:
     """Refuse outputs that would destroy something, or cannot be written.
 
@@ -30,11 +37,12 @@ def check_outputs(
         outputs: Name of the flag (``events``, ``intensity``, ``log``, ``expressions``, ``record``) → file; None where
             there is none. Labels stand in ``points.csv`` beside what is recorded.
         inputs: What is read: the source, weights, a face model; what is no path is passed over.
-        force: Existing files of other programs, and recordings, may be replaced.
+        streams: Names of the streams that are run; the events of others are not replaced.
+        force: Existing files of other programs, recordings, and events of other streams may be replaced.
 
     Raises:
-        SettingsError: An output is an input or another output, or would replace a recording or a file of another
-            program; or its folder is missing or takes no file.
+        SettingsError: An output is an input or another output, or would replace a recording, events of another
+            stream or a file of another program; or its folder is missing or takes no file.
     """
     read = [Path(one) for one in inputs if one is not None and kind_of(one) in {"file", "folder"}]
     record = outputs.get("record")
@@ -53,10 +61,9 @@ def check_outputs(
                 raise SettingsError(f"--{flag} {path} is read by this very run; name another file")
         if place.suffix != ".parquet":
             check_writable(path, f"--{flag}")
-        if kind_of(path) == "file" and not force and not _may_be_replaced(path, flag):
-            what = "a recording" if is_recording(path) else "a file of another program"
+        if kind_of(path) == "file" and not force and (what := _not_ours(path, flag, streams)):
             raise SettingsError(
-                f"--{flag} {path} is {what} and would be replaced; name another file, or add --force to replace it"
+                f"--{flag} {path} {what} and would be replaced; name another file, or add --force to replace it"
             )
 
 
@@ -72,11 +79,20 @@ def _same(one: Path, other: Path) -> bool:
     return one == other or (kind_of(one) == kind_of(other) == "file" and one.samefile(other))
 
 
-def _may_be_replaced(path: Path, flag: str) -> bool:
-    """Tell whether a file is empty, or such an output of an earlier run."""
+def _not_ours(path: Path, flag: str, streams: Collection[str]) -> str:
+    """Return what forbids that a file is replaced, empty if it is empty or such an output of these streams."""
     with path.open("rb") as file:
         head = file.read(64)
-    return not head or (flag in _OURS and head.startswith(_OURS[flag]))
+        if head and not (flag in _OURS and head.startswith(_OURS[flag])):
+            return "is a recording" if is_recording(path) else "is a file of another program"
+        if flag == "events":
+            file.seek(0)
+            for line in file:
+                if (found := _STREAM.search(line)) and (
+                    stream := found[1].decode("utf-8", "replace")
+                ) not in streams:
+                    return f"holds events of another source, {cut(stream)},"
+    return ""
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:

@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Self
 from streamspot.errors import SettingsError
 
 _NAMED = {"\t": "tab", "\x7f": "backspace", "\b": "backspace", "\x1b": "escape"}
-_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end"}
+_SEQUENCES = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end"}
+_SEQUENCES |= {"1~": "home", "4~": "end", "7~": "home", "8~": "end"}
+"""How a sequence ends, to the key it stands for; tmux and the Linux console send numbers."""
 _KEY = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])|\x1b(?:\[[0-9;]*|O)?$|.", re.DOTALL)
 """One key: a sequence that stands for one, the beginning of such a sequence, or a character."""
 
@@ -72,7 +74,8 @@ def parsed(text: str, *, final: bool) -> tuple[list[str], str]:
     for found in _KEY.finditer(text):
         typed, letter = found[0], found[1]
         if letter:
-            keys += [_ARROWS[letter]] if letter in _ARROWS else []
+            key = _SEQUENCES.get(typed[2:] if letter == "~" else letter)
+            keys += [key] if key else []
         elif typed[0] == "\x1b" and not final:
             return keys, typed
         else:

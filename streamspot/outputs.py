@@ -111,6 +111,7 @@ class Outputs:
                 run.settings.model.weights,
                 run.settings.face.face_model,
             ],
+            streams=self._runs.keys(),
             force=output.force,
         )
 
@@ -184,7 +185,8 @@ class Outputs:
         settings = self._settings.mqtt
         journal = settings.journal
         if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
-            url = await stack.enter_async_context(embedded_broker())
+            url = await stack.enter_async_context(embedded_broker(port=None))
+            self._tell(f"the embedded broker is {url}, for subscribers on this machine")
             journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         where = slug(Broker.parse(url).address, "broker")
         first, *others = self._runs

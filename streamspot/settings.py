@@ -138,7 +138,10 @@ class OutputSettings(_Group):
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."
     )
-    force: bool = Field(False, description="Let outputs replace recordings and files of other programs.")
+    force: bool = Field(
+        False,
+        description="Let outputs replace recordings, events of other sources and files of other programs.",
+    )
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
     osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")
     lsl: bool = Field(
@@ -297,7 +300,7 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
     """Return the tree of settings from values by name; an error says where each was given, if that is known.
 
     Raises:
-        SettingsError: A name is unknown or a value impossible.
+        SettingsError: A name is unknown or a value impossible, or needs a broker and none is named.
     """
     tree: dict[str, Any] = {}
     where = {leaf: f" (in {place})" for leaf, place in (origin or {}).items()}
@@ -307,7 +310,7 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
         group = _GROUPS[leaf]
         (tree.setdefault(group, {}) if group else tree)[leaf] = value
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         leaf = str(next(part for part in first["loc"] if part in values))
@@ -315,6 +318,12 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
         raise SettingsError(
             f"{leaf} = {cut(repr(values[leaf]))}{where.get(leaf, '')} is impossible: {remedy}"
         ) from error
+    for leaf in ("ros", "homeassistant"):
+        if getattr(settings.mqtt, leaf) and settings.mqtt.broker is None:
+            raise SettingsError(
+                f"{leaf}{where.get(leaf, '')} publishes to a broker and none is named; add --broker mqtt://HOST"
+            )
+    return settings
 
 
 def state_folder() -> Path:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +95,39 @@ async def test_the_demo_broker_names_a_taken_port():
         with pytest.raises(BrokerError, match="choose another"):
             async with embedded_broker(port=int(url.rsplit(":", 1)[1])):
                 pass
+
+
+async def test_the_demo_broker_takes_the_usual_port_or_another_that_is_free():
+    """Subscribers find it where they look first; a second one, or one beside another broker, starts all the same."""
+    async with embedded_broker(port=None) as first, embedded_broker(port=None) as second:
+        assert first != second
+        with contextlib.suppress(OSError):  # unless a broker of the machine's own has it
+            socket.create_server(("127.0.0.1", 1883)).close()
+            raise AssertionError("port 1883 was free and not taken")
+        async with subscribe(first), subscribe(second):
+            pass
+
+
+def test_a_run_says_at_the_start_where_its_own_broker_is(tmp_path: Path):
+    """A listener in another terminal finds it, also where no dashboard is drawn."""
+    command = [sys.executable, "-m", "streamspot"]
+    arguments = ["run", "--source", "synthetic:seconds=60", "--speed", "1", "--broker", "embedded", "--no-ui"]
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        try:
+            assert running.stdout is not None
+            said = [running.stdout.readline() for _ in range(2)]
+            address = re.search(r"embedded broker is (mqtt://127\.0\.0\.1:\d+)", said[1])
+            assert address is not None, said
+            asyncio.run(_meet(address[1]))
+        finally:
+            running.kill()
+
+
+async def _meet(address: str) -> None:
+    async with asyncio.timeout(30), subscribe(address) as events:
+        async for received in events:
+            assert received.event.stream == "synthetic"
+            return

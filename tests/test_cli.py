@@ -160,6 +160,33 @@ def test_a_full_disk_is_named(line: Line, flag: str):
     assert_one_sentence(line("run", "--source", clip, flag, "/dev/full"), "/dev/full", "No space left")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report",),
+        ("convert", "--to", "vtt"),
+        ("run", "--weights"),
+        ("run", "--config"),
+        ("resend", "--broker", "x"),
+    ],
+)
+def test_a_name_that_is_too_long_is_one_sentence(line: Line, arguments: tuple[str, ...]):
+    """No file can have it, and none of the program's own faults is suspected."""
+    name = "n" * 300
+    outcome = line(*arguments, name) if arguments[0] == "run" else line(arguments[0], name, *arguments[1:])
+    assert_one_sentence(outcome, "nnn", "too long")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("arguments", [("schema",), ("run", "--help"), ("doctor",)])
+def test_a_full_standard_output_is_one_sentence(arguments: tuple[str, ...]):
+    """Whoever prints into a file on a full disk learns that it is full."""
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "streamspot", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert_one_sentence((done.returncode, "", done.stderr), "is full")
+
+
 def test_a_broker_that_is_not_there_loses_nothing(line: Line, tmp_path: Path):
     """The run goes on, its events wait in the journal, and the end says so with an exit code that is not 0."""
     port, journal = free_port(), tmp_path / "journal"
@@ -180,6 +207,7 @@ def test_a_broker_address_that_makes_no_sense_is_named(line: Line):
     assert_one_sentence(outcome, "STREAMSPOT_MQTT_PASSWORD")
     assert "secret" not in outcome[2]
     assert_one_sentence(line("listen", "--broker", f"mqtt://127.0.0.1:{free_port()}"), "refused", "start it")
+    assert_one_sentence(line("listen", "--broker", "mqtt://no-such-host.invalid"), "check the name")
 
 
 @pytest.mark.parametrize("word", ["secret", "sec/ret", "sec@ret", "sec:ret#1", ""])

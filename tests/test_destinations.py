@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import Mosquitto
+from brokers import Mosquitto, make_event
 from small_data import write_small
 from small_recordings import write_recording
 from typer.testing import CliRunner
@@ -21,6 +21,7 @@ from streamspot.datasets.measure import Measures
 from streamspot.destinations import check_outputs, check_writable
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
+from streamspot.events import encode
 from streamspot.files import append_whole, make_private, write_atomically
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
@@ -89,6 +90,19 @@ def test_recordings_and_foreign_files_are_replaced_only_by_force(tmp_path: Path)
         ("events", "/dev/null"),
     ):
         check_outputs({flag: tmp_path / name}, ["0"])
+
+
+def test_events_of_another_source_are_replaced_only_by_force(tmp_path: Path):
+    """What this source gave before may be written anew; what others gave is kept, wherever it stands in the file."""
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(b"".join(encode(make_event(number), node="n") + b"\n" for number in range(3)))
+    check_outputs({"events": path}, ["0"], streams={"cam", "other"})
+    with path.open("ab") as file:
+        file.write(encode(make_event(3, stream="second"), node="n") + b"\n")
+    with pytest.raises(SettingsError, match=r"of another source, second, .*--force"):
+        check_outputs({"events": path}, ["0"], streams={"cam"})
+    check_outputs({"events": path}, ["0"], streams={"cam", "second"})
+    check_outputs({"events": path}, ["0"], streams={"cam"}, force=True)
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):

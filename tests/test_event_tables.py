@@ -73,6 +73,22 @@ async def test_parquet_is_typed(tmp_path: Path):
     assert rows[1]["onset_time"] == datetime(2026, 11, 22, 10, 0, 0, 333333, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("table", [PHASES, EXPRESSIONS])
+async def test_a_table_without_an_expression_is_a_table(tmp_path: Path, table: Table):
+    """A quiet recording is a normal result: no row, all columns with their types, and the next run goes on there."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    for name, read in (("t.csv", pandas.read_csv), ("t.parquet", pandas.read_parquet)):
+        async with EventTable(tmp_path / name, table) as sink:
+            await sink.take(make_update())
+        nothing = read(tmp_path / name)
+        assert (list(nothing), len(nothing)) == (list(table.columns), 0)
+        await two_runs(tmp_path / name, table)
+        some = read(tmp_path / name)
+        assert list(some) == list(table.columns)
+        assert set(some["run"]) == {"r1", "r2"}
+
+
 async def test_pandas_polars_and_duckdb_read_the_tables(tmp_path: Path):
     """Each of them opens the folder by its name and computes with times and durations."""
     pandas, polars, duckdb = (pytest.importorskip(name) for name in ("pandas", "polars", "duckdb"))

@@ -183,6 +183,13 @@ def test_any_bytes_on_stdin_end(data, kind):
     assert len(frames) < 10
 
 
+def test_raw_pictures_that_are_too_large_are_refused_before_they_are_read():
+    """No size that somebody writes fills the memory."""
+    with pytest.raises(SourceError, match=r"99999x99999 pixels .*64 million"):
+        open_source("-?size=99999x99999&fps=30")
+    open_source("-?size=8192x8192&fps=30")
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(1, 5000), max_size=20))
 def test_raw_pictures_on_stdin(cuts):

@@ -73,6 +73,14 @@ def test_keywords_of_python_are_settings_of_the_tree():
         assert field.annotation == hints[name]
 
 
+@pytest.mark.parametrize("leaf", ["ros", "homeassistant"])
+def test_what_needs_a_broker_says_so(leaf: str):
+    """Nothing that was asked for is left undone without a word."""
+    with pytest.raises(SettingsError, match=f"{leaf} .*add --broker"):
+        load_settings({leaf: True})
+    assert load_settings({leaf: True, "broker": "embedded"}).mqtt.broker
+
+
 def test_a_misspelt_name_offers_its_neighbour():
     """So it is for whoever builds settings in Python."""
     with pytest.raises(SettingsError, match="did you mean 'sensitivity'"):

@@ -23,7 +23,7 @@ def process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: object, **settings: object) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm-256color"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
         command = [sys.executable, "-m", "streamspot", *map(str, arguments)]
         running.append(subprocess.Popen(command, env=environment, **pipes))
@@ -144,6 +144,28 @@ def test_the_first_signal_is_enough_whatever_hangs(
         took = time.monotonic() - begun
         os.close(fill)
     assert took < 2.5  # a second on a machine that does nothing else
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(
+    process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, number: signal.Signals
+):
+    """Ctrl-S, or a terminal that nobody reads, below a dashboard: gone within a second or so, the curve whole."""
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    curve, (user, terminal) = tmp_path / "curve.csv", pty.openpty()
+    screen = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    command = ("run", "--source", "synthetic:seconds=60", "--speed", 1, "--intensity", curve)
+    running = process(*command, **screen)
+    wait_for(curve)
+    os.write(user, b"\x13")
+    time.sleep(1.0)  # the dashboard has drawn, and waits
+    running.send_signal(number)
+    begun = time.monotonic()
+    assert running.wait(timeout=20) == 0
+    assert time.monotonic() - begun < 2.5  # a second on a machine that does nothing else
+    assert curve.read_bytes().endswith(b"\n")
+    os.close(user)
+    os.close(terminal)
 
 
 def test_a_detector_that_hangs_does_not_hold_up_the_end(tmp_path: Path):

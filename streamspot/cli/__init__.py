@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -86,6 +87,11 @@ def _answer(error: Exception) -> tuple[str, int]:
                 "marks: 'videos/*.mp4')"
             )
         return f"{sentence[:1].lower()}{sentence[1:]}; see {where} --help" if sentence else "", 2
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        reason = (error.strerror or type(error).__name__).lower()
+        return f"{cut(error.filename)} cannot be used ({reason}); name another file", 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the output is full (no space left); free some space, or write to another place", 1
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows", 70
 
 

@@ -17,7 +17,7 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 
 from streamspot.commands import Command, Sensitivity
-from streamspot.console import QuietStderr, suspendable, terminal_size
+from streamspot.console import QuietStderr, suspendable, terminal_size, unless_it_hangs
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
@@ -96,8 +96,7 @@ class Dashboard:
         self._stop.set()
         self._stopping.__exit__(None, None, None)
         self._thread.join(timeout=0.5)
-        # A thread that still writes means a terminal that has stopped reading: writing would hang the run.
-        if not self._thread.is_alive():
+        if not self._thread.is_alive():  # one that still writes means a terminal that takes nothing
             with self._harmless():
                 self._leave()
         self._keys.restore()
@@ -124,8 +123,7 @@ class Dashboard:
         """Give the terminal back as it was, because the process is about to end without leaving the block."""
         self._stop.set()
         self._keys.restore()
-        with contextlib.suppress(OSError, ValueError):
-            os.write(self._quiet.console.file.fileno(), b"\x1b[?1049l\x1b[?25h")
+        unless_it_hangs(lambda: os.write(self._quiet.console.file.fileno(), b"\x1b[?1049l\x1b[?25h"))
 
     def _loop(self) -> None:
         due = time.monotonic() + _PERIOD_S
@@ -229,13 +227,18 @@ class Dashboard:
 
     def _leave(self) -> None:
         console = self._quiet.console
-        self._hide()
         self._look = replace(self._look, page="graphs")
         width, height = terminal_size(console)
         output: list[Segment] = []
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):
             output += [*line, Segment.line()]
-        console.print(Segments(output), end="", crop=False)
-        console.print(f"{summary(self._stats, self._delivery, self._views.expressions)}.", style="bold")
-        if self._quiet.written:
-            console.print(f"Messages of native libraries: {self._quiet.path}")
+        said = f"{summary(self._stats, self._delivery, self._views.expressions)}."
+
+        def write() -> None:
+            self._hide()
+            console.print(Segments(output), end="", crop=False)
+            console.print(said, style="bold")
+            if self._quiet.written:
+                console.print(f"Messages of native libraries: {self._quiet.path}")
+
+        unless_it_hangs(write)

@@ -296,8 +296,9 @@ def _sentences(broker: Broker) -> Iterator[None]:
                 f"the certificate of {broker.address} cannot be trusted ({reason}); "
                 "name its authority with ?cafile=FILE"
             ) from None
+        remedy = "check the name" if isinstance(error.__context__, socket.gaierror) else "start it"
         raise BrokerError(
-            f"the broker {broker.address} is not there or went away ({_words(error)}); start it"
+            f"the broker {broker.address} is not there or went away ({_words(error)}); {remedy}"
         ) from None
 
 

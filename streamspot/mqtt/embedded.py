@@ -10,17 +10,19 @@ from collections.abc import AsyncIterator
 
 from streamspot.errors import BrokerError
 
+_USUAL = 1883
+"""The port at which subscribers expect a broker."""
 _PATIENCE = 0.5
 """Seconds the broker is given to end."""
 
 
 @contextlib.asynccontextmanager
-async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def embedded_broker(host: str = "127.0.0.1", port: int | None = 0) -> AsyncIterator[str]:
     """Run an MQTT 3.1.1 broker on this machine's loopback and yield its address.
 
     Args:
         host: Where to listen.
-        port: 0 takes a free one.
+        port: 0 takes a free one, None the usual one, 1883, if it is free and another if not.
 
     Raises:
         BrokerError: The port is taken.
@@ -29,6 +31,8 @@ async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterat
 
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if port is None:
+        port = _USUAL if _is_free(host, _USUAL) else 0
     if not port:
         with socket.socket() as probe:
             probe.bind((host, 0))
@@ -52,3 +56,11 @@ async def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> AsyncIterat
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await broker.shutdown()
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError:
+        return False
+    return True

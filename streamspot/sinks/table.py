@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import time
@@ -50,7 +51,7 @@ class EventTable:
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
         plain = self._path.suffix == ".csv"
-        self._target = _CsvRows(self._path) if plain else _ParquetParts(self._path, table)
+        self._target = _CsvRows(self._path, table) if plain else _ParquetParts(self._path, table)
         self._writer = BackgroundWriter(self._target, str(path), host or Host())
         self._rows: list[Row] = []  # that are not handed over yet
         self._since = 0.0
@@ -88,17 +89,24 @@ class _CsvRows:
 
     part, age = 1, 0.0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Table) -> None:
+        self._columns = list(table.columns)
         self._lines = LineTarget(path, append=True)
-        self.open, self.close = self._lines.open, self._lines.close
+        self.close = self._lines.close
 
     def check(self) -> None:
         """Need nothing."""
 
+    def open(self) -> None:
+        """Open it; a table without a row has the names of its columns all the same."""
+        self._lines.open()
+        with contextlib.suppress(OSError):  # then they are written with the first rows
+            self.write([])
+
     def write(self, rows: list[Row]) -> None:
         """Append rows, below the names of the columns if they are the first."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
         if self._lines.empty():
             writer.writeheader()
         writer.writerows(rows)
@@ -165,7 +173,9 @@ class _ParquetParts:
             write_parquet(rows, self._table, part)
 
     def close(self) -> None:
-        """Leave the folder as it is."""
+        """Leave a part without rows where there is none: its schema makes the folder a table."""
+        if not any(self._path.glob("*.parquet")):
+            self.write([])
 
 
 class IntensityCsv(LineFile):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source
+from streamspot.sources.base import MOST_PIXELS, Source
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -37,6 +37,9 @@ class StandardInput(Source):
         size: Width and height of raw BGR pictures, 3 bytes a pixel; None for JPEG or PNG.
         fps: Frames a second that the pictures stand for, 30 by default.
         read: Returns up to that many bytes, none at the end; file descriptor 0 by default.
+
+    Raises:
+        SourceError: The pictures would have more than 64 megapixels.
     """
 
     def __init__(
@@ -46,6 +49,10 @@ class StandardInput(Source):
         fps: float | None = None,
         read: Callable[[int], bytes] | None = None,
     ) -> None:
+        if size is not None and size[0] * size[1] > MOST_PIXELS:
+            raise SourceError(
+                f"raw pictures of {size[0]}x{size[1]} pixels are too large; 64 million are the most"
+            )
         self._rate = fps or _DECLARED_FPS
         super().__init__("standard input", "stdin", fps=self._rate)
         self._size = size
