@@ -21,8 +21,8 @@ ANCHOR = 0.05
 the quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _SETTLING = 0.2
-"""Seconds, three frames of a slow camera, in which the landmarks of a face that has just appeared converge; until then
-flow alone is believed, and only where it is sure and sees more than noise."""
+"""Seconds, three frames of a slow camera, in which the landmarks of a face that has just appeared converge; until
+then flow alone is believed, and only where it is sure and sees more than noise."""
 
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
