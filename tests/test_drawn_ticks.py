@@ -48,7 +48,7 @@ def test_drawn_ticks_are_judged_as_in_the_whole_recording() -> None:
 @pytest.mark.parametrize("name", ["official-casme2", "official-samm-hard", "full-width"])
 def test_an_epoch_on_drawn_ticks_learns(name: str) -> None:
     """In each stage of the labels an epoch has a finite loss and moves the weights."""
-    trainer = _trainer(name, epochs=7)
+    trainer = _trainer(name, epochs=7, min_steps=1)
     before = trainer.network.state_dict()["intensity.weight"].clone()
     losses: list[float] = []
     trainer.run(lambda _epoch, _network, loss: losses.append(loss))

@@ -7,7 +7,6 @@ is centred on the tick, as in the paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +80,13 @@ class _Halve(nn.Module):
         return halved
 
 
+def _run(layers: nn.Sequential, x: Tensor, windows: int) -> Tensor:
+    """Run layers; in training on a GPU, which the activations of many windows would fill, by ``again``."""
+    filling = layers.training and x.is_cuda and windows > _KEPT
+    done: Tensor = again(layers, x) if filling else layers(x)
+    return done
+
+
 def again(layers: nn.Sequential, x: Tensor) -> Tensor:
     """Run layers whose activations are computed again on the way back, not kept."""
 
@@ -108,12 +114,10 @@ class _Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, ticks, nodes, width = x.shape
-        filling = self.training and x.is_cuda and batch > _KEPT
-        run: Callable[[nn.Sequential, Tensor], Tensor] = again if filling else nn.Sequential.__call__
         if self.spatial is not None:
-            x = run(self.spatial, x.reshape(-1, nodes, width)).view(batch, ticks, nodes, width)
+            x = _run(self.spatial, x.reshape(-1, nodes, width), batch).view(batch, ticks, nodes, width)
         x = x.transpose(1, 2).reshape(-1, ticks, width)
-        mixed = run(self.temporal, x)
+        mixed: Tensor = _run(self.temporal, x, batch)
         return mixed.view(batch, nodes, ticks, width).transpose(1, 2)
 
 
