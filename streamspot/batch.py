@@ -49,7 +49,7 @@ _HERE = Processes()
 TOGETHER = "all-expressions.csv"
 """The table of the expressions of all files."""
 
-_TOGETHER_BEGINS = b"file,run,session,stream,face,expression,kind,"
+_COLUMNS = ("file", *EXPRESSIONS.columns)
 _LONGEST = 200
 """Bytes of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
 
@@ -260,7 +260,7 @@ def _check_replaced(out: Path, clips: Sequence[Clip]) -> None:
         if (file := out / f"{clip.name}{ending}").exists()
     ]
     table = out / TOGETHER
-    if table.exists() and not (table.is_file() and _begins(table, _TOGETHER_BEGINS)):
+    if table.exists() and not (table.is_file() and _begins(table, (",".join(_COLUMNS[:7]) + ",").encode())):
         foreign.append(table)
     if foreign:
         raise SettingsError(
@@ -388,7 +388,7 @@ def _write_together(out: Path, clips: Sequence[Clip]) -> None:
         write_atomically(out / TOGETHER) as part,
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        writer = csv.DictWriter(file, ("file", *EXPRESSIONS.columns), lineterminator="\n")
+        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         for clip in sorted(clips, key=lambda one: one.name):
             for event in read_events(out / f"{clip.name}.jsonl"):

@@ -117,7 +117,7 @@ def test_some_expressions_are_shown_again_and_again():
 
 
 def test_a_new_face_settles():
-    """The first quarter of a second holds no motion, as the flow stage gives none before landmarks have settled."""
+    """The first quarter of a second holds no motion, as none was measured of a new face when the weights learned."""
     for seed in range(5):
         motion = simulate(seed).motion
         assert not motion[:8].any()

@@ -53,7 +53,7 @@ def simulate(
         else expressions(rng, person, scenario, moving.position, moving.mouth)
     )
     position = measured(rng, person, scenario, moving.position, moving.shake)
-    settled = min(int(rng.integers(8, 12)), ticks - 1)  # until then a new face counts as still
+    settled = min(int(rng.integers(8, 12)), ticks - 1)  # a new face counted as still when the weights learned
     position[:settled] = position[settled]
     motion = np.diff(position, axis=0, prepend=position[:1])
     return Simulation(motion, *truth(shown, ticks), tuple(instance for instance, _ in shown))
