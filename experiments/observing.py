@@ -6,25 +6,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from unittest.mock import patch
 
 import streamspot
 from streamspot.files import write_atomically
 from streamspot.model import Model
-from streamspot.motion import fuse
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.pipeline import Pipeline
 from streamspot.sources.motion import MotionRecording, MotionWriter
-from streamspot.types import Event, FaceMotion, FlowName, Frame, Motion, Session
+from streamspot.types import Event, FaceMotion, Frame, Motion, Session
 
 _SESSION = Session("experiment", "experiment", "experiment", 0.0, datetime.fromtimestamp(0, UTC))
 
 
-def observe(frames: Iterable[Frame], flow: FlowName = "lk", anchor: float = fuse.ANCHOR) -> Iterator[Motion]:
-    """Yield the region motion of a face, measured as a stream does unless ``flow`` or ``anchor`` say otherwise."""
-    estimator = MotionEstimator.open(layout("face17"), flow=flow)
-    with closing(estimator), patch.object(fuse, "ANCHOR", anchor):
+def observe(frames: Iterable[Frame]) -> Iterator[Motion]:
+    """Yield the region motion of a face, measured as a stream does."""
+    with closing(MotionEstimator.open(layout("face17"))) as estimator:
         for frame in frames:
             yield from estimator.push(frame)
         yield from estimator.finish()

@@ -22,9 +22,10 @@ from experiments.shipped.actors import FIRST_SEED, Actor
 from experiments.shipped.heads import FPS, Array, HeadModel
 from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
-from streamspot.motion import fuse
+from streamspot.motion import fuse, position
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.fuse import MotionFusion
+from streamspot.motion.position import Positions
 from streamspot.motion.regions import LAYOUTS
 from streamspot.simulation.simulate import truth
 from streamspot.types import Face, FaceMotion, Frame, RegionMotion
@@ -32,7 +33,15 @@ from streamspot.types import Face, FaceMotion, Frame, RegionMotion
 CLIPS = 2930
 """Number of actors that are rendered."""
 ALONE = 2.0
-"""Seconds after which landmarks correct the flow that stands for programs that have flow alone."""
+"""Seconds over which landmarks correct the flow that stands for programs that have flow alone."""
+
+
+class Alone(Positions):
+    """Where flow alone has the regions: landmarks do no more than keep them from drifting away."""
+
+    def see(self, seen: Array, seconds: float) -> None:  # noqa: ARG002 - how noisy landmarks are is of no account
+        """Learn from landmarks how far off the positions are."""
+        self._error = seen - self.at
 
 
 def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
@@ -55,9 +64,10 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     known = [one.motion for one in seen if isinstance(one, FaceMotion) and one.face == 0]
     if len(known) < 0.97 * ticks - 15:
         return None
-    flow = MotionFusion(regions, origin=0.0)
+    with patch.object(fuse, "Positions", Alone):
+        flow = MotionFusion(regions, origin=0.0)
     alone = []
-    with patch.object(fuse, "ANCHOR", ALONE):
+    with patch.object(position, "ANCHOR", ALONE):
         for frame in frames:
             flow.follow(frame)
             alone += flow.push(frame, looked.get(frame.index))

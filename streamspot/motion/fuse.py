@@ -13,12 +13,9 @@ from streamspot.face.align import CROP, CROP_EYES, to_crop
 from streamspot.motion.flow import make_flow
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
+from streamspot.motion.position import Positions
 from streamspot.motion.regions import Layout
 from streamspot.types import Face, FlowName, Frame, RegionMotion
-
-ANCHOR = 0.05
-"""Time constant of the complementary filter, seconds: flow says what is faster, landmarks what lasts. It shrinks with
-the quality of the flow, so that a head that turns fast is followed by its landmarks."""
 
 _SETTLING = 0.2
 """Seconds, three frames of a slow camera, in which the landmarks of a face that has just appeared converge; until
@@ -27,11 +24,17 @@ then flow alone is believed, and only where it is sure and sees more than noise.
 _FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
 
+_UNKNOWN = 1.0
+"""Error of the flow across such a gap, inter-ocular distances."""
+
 _STRAY = 3.0
 """Crop pixels the aligned face may drift before the crop is laid anew."""
 
 _NOISY = 0.005
 """Residual of the rigid fit, inter-ocular distances a frame, at which quality is one half."""
+
+_AXIS = 1.4826 * math.sqrt(2 * math.log(2))
+"""How many times the standard deviation in x and in y the spread of the rigid fit's residual is."""
 
 _SURE = 0.5
 """Quality of the flow from which on it is believed without landmarks."""
@@ -53,19 +56,20 @@ before landmarks have a say."""
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """What flow says of the next frame: its crop, where the points are in it, and the regions' own motion."""
+    """What flow says of the next frame: its crop, where the points are in it, what the regions and the head moved."""
 
     crop: NDArray[np.uint8]
     at: NDArray[np.float32]
     own: NDArray[np.float32]
+    head: NDArray[np.float32]
+    spread: float
     quality: float
 
 
 class MotionFusion:
     """Measures one face: one flow a frame, head motion removed, fused with landmarks, on 30 Hz ticks.
 
-    Flow is precise over a few frames but its sum drifts; landmarks are noisy but do not. As a gyroscope and
-    an accelerometer are, both are fused by a complementary filter. Landmarks cost four times what flow does, and of
+    Both are fused by :class:`~streamspot.motion.position.Positions`. Landmarks cost four times what flow does, and of
     a face at rest they say nothing new: they are asked for every 0.2 s, more often the more moves, and whenever flow
     is unsure. Costs do not depend on the past.
 
@@ -93,20 +97,18 @@ class MotionFusion:
         self._crop: NDArray[np.uint8] | None = None
         self._cutter: _Cutter
         self._at = np.zeros((0, 3), np.float32)
-        self._neutral = np.zeros((len(layout), 2), np.float32)
-        self._position = np.zeros((len(layout), 2), np.float32)
-        self._ticked = self._position
+        self._regions = Positions(len(layout))
+        self._neutral = self._ticked = self._regions.at
         self._pts = -math.inf
         self._quality = 0.0
-        self._error = np.zeros_like(self._position)
-        self._carried = np.zeros_like(self._position)
+        self._carried = np.zeros_like(self._neutral)
         self._looked = -math.inf
         self._ahead: _Ahead | None = None
 
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""
         self._began = self._crop = self._ahead = None
-        self._carried, self._quality = np.zeros_like(self._position), 0.0
+        self._carried, self._quality = np.zeros_like(self._neutral), 0.0
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
@@ -114,7 +116,8 @@ class MotionFusion:
             return True
         crop = self._cutter(frame.image)
         if frame.pts - self._pts > _FLOW_GAP:
-            self._ahead = _Ahead(crop, self._at, np.zeros_like(self._position), self._quality)
+            still = np.zeros_like(self._neutral)
+            self._ahead = _Ahead(crop, self._at, still, still, _UNKNOWN, self._quality)
             return True
         flow = self._flow(self._crop, crop, self._at[:, :2]) / np.float32(CROP_EYES)  # (26 + R, 2)
         basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
@@ -124,9 +127,9 @@ class MotionFusion:
         flow = np.where(lost, head, flow)
         at = self._at.copy()
         at[:, :2] += flow * np.float32(CROP_EYES)
-        own = (flow - head)[len(RIGID) :]
+        own, head = (flow - head)[len(RIGID) :], head[len(RIGID) :]
         quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
-        self._ahead = _Ahead(crop, at, own, quality)
+        self._ahead = _Ahead(crop, at, own, head, spread / _AXIS, quality)
         carried, since = float(np.abs(self._carried + own).max()), frame.pts - self._looked + _ROUNDING
         patience = _GAP if carried > _FAR else _LOOK if carried > _LITTLE else _REST
         return self._pose is None or bool(lost.any()) or quality < _SURE or since >= patience
@@ -146,21 +149,18 @@ class MotionFusion:
         if ahead is not None:
             self._crop, self._at, self._quality = ahead.crop, ahead.at, ahead.quality
             if self._pose is not None:
-                self._position = self._position + ahead.own
+                self._regions.carry(ahead.own, ahead.head, ahead.spread)
                 self._carried += ahead.own
             elif ahead.quality >= _SURE:
                 self._carried += ahead.own
                 far = np.abs(self._carried).max(1, keepdims=True) > _LITTLE
-                self._position = np.where(far, self._carried, np.float32(0))
+                self._regions.at = np.where(far, self._carried, np.float32(0))
         if face is not None:
             self._look(frame, face, settled=frame.pts - self._began >= _SETTLING - _ROUNDING)
-        trust = np.float32(1.0 - math.exp(-(frame.pts - self._pts) / max(ANCHOR * self._quality, 1e-6)))
-        correction = trust * self._error
-        self._position = self._position + correction
-        self._error -= correction
+        self._regions.correct(frame.pts - self._pts, self._quality)
         self._pts = frame.pts
         motions = []
-        for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._position):
+        for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._regions.at):
             motions.append(RegionMotion(tick, pts, index, position - self._ticked, self._quality))
             self._ticked = position
         return motions
@@ -175,13 +175,13 @@ class MotionFusion:
             if not settled:
                 return
             self._pose = PoseNormaliser(mesh)
-            self._neutral = self._pose(mesh) - self._position
+            self._neutral = self._pose(mesh) - self._regions.at
         else:
-            self._error = self._pose(mesh) - self._neutral - self._position
+            self._regions.see(self._pose(mesh) - self._neutral, frame.pts - self._looked)
             self._at = to_crop(self._cutter.transform, landmarks)
             if np.abs((self._at - aligned)[: len(RIGID), :2]).max() > _STRAY:
                 self._lay(frame, face, aligned)
-        self._carried = np.zeros_like(self._position)
+        self._carried = np.zeros_like(self._neutral)
         self._looked = frame.pts
 
     def _lay(self, frame: Frame, face: Face, aligned: NDArray[np.float32]) -> None:
