@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamspot.api import FrameSpotter, Stream, open  # noqa: A004
     from streamspot.errors import StreamspotError
     from streamspot.mqtt.subscriber import Received, Subscription, subscribe
+    from streamspot.threads import one_thread
     from streamspot.types import Event, FaceState, Moment, Score, Update
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "StreamspotError",
     "Subscription",
     "Update",
+    "one_thread",
     "open",
     "subscribe",
 ]
@@ -45,6 +47,7 @@ def _homes() -> dict[str, str]:
         **dict.fromkeys(("Received", "Subscription", "subscribe"), "mqtt.subscriber"),
         **dict.fromkeys(("Event", "FaceState", "Moment", "Score", "Update"), "types"),
         "StreamspotError": "errors",
+        "one_thread": "threads",
     }
 
 

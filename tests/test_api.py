@@ -44,7 +44,7 @@ def test_the_public_names_are_these():
     """``dir`` shows them, each can be had, and nothing else is promised."""
     assert sorted(streamspot.__all__) == [
         "Event", "FaceState", "FrameSpotter", "Moment", "Received", "Score", "Stream", "StreamspotError",
-        "Subscription", "Update", "open", "subscribe",
+        "Subscription", "Update", "one_thread", "open", "subscribe",
     ]  # fmt: skip
     assert set(streamspot.__all__) <= set(dir(streamspot))
     assert all(getattr(streamspot, name) is not None for name in streamspot.__all__)
