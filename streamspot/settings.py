@@ -116,7 +116,11 @@ class MqttSettings(_Group):
         None, min_length=1, max_length=120, description="Name of the MQTT session. Default: a random one."
     )
     journal: Path | None = Field(None, description="Folder of the delivery journal, or its file (.sqlite).")
-    fsync: float = Field(1.0, ge=0.0, description="Seconds of events a power failure may cost; 0 for none.")
+    fsync: float = Field(
+        1.0,
+        ge=0.0,
+        description="Seconds between two writes to the disk: what a power failure may cost. 0: at every event.",
+    )
     commands: bool = Field(
         True, description="Obey commands of subscribers: pause, resume, sensitivity, label."
     )
@@ -133,7 +137,7 @@ class OutputSettings(_Group):
     )
     log: Path | None = Field(None, description="Append the events to a table: FILE.csv or FOLDER.parquet.")
     expressions: Path | None = Field(
-        None, description="Append the finished expressions to such a table, one row each."
+        None, description="Append finished expressions, one row each, to FILE.csv or FOLDER.parquet."
     )
     record: Path | None = Field(
         None, description="Record region motion (no picture) to replay with --source."

@@ -91,8 +91,9 @@ async def test_the_robot_looks_up(tmp_path: Path):
     """The robot's side of the first page reacts to a stream's events."""
     (program,) = blocks(ROOT / "docs/robot.md", "python")
     with Mosquitto(tmp_path) as broker:
-        program = program.replace("mqtt://localhost", broker.url).replace('node="lab"', 'node="+"')
-        assert b"the robot" in await printed_by(program, broker.url, tmp_path)
+        program = program.replace("mqtt://localhost", broker.url)
+        program = program.replace('node="lab", stream="webcam"', 'node="+"')
+        assert b"the robot looks up" in await printed_by(program, broker.url, tmp_path)
 
 
 def test_the_settings_shown_are_settings(tmp_path: Path):

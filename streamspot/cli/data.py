@@ -34,7 +34,8 @@ def extract(
     stride: Annotated[
         int, typer.Option(min=1, help="Look at every so many frames only; 3 is enough at 200 fps.")
     ] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes. Default: one a core.")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, one a core if not given.")] = os.cpu_count()
+    or 1,
     faces: Annotated[
         int,
         typer.Option(

@@ -51,7 +51,8 @@ def run(
     config: Annotated[
         str | None,
         typer.Option(
-            help="A YAML file of settings, live or replay; flags and STREAMSPOT_… variables win over it."
+            help="A YAML file of settings, or a ready one: live (publishes to a broker here), replay. Flags and "
+            "STREAMSPOT_… variables win over it."
         ),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
@@ -63,7 +64,7 @@ def run(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Processes for --out. Default: one a core.")
+        int, typer.Option(min=1, help="Processes for --out, one a core if not given.")
     ] = os.cpu_count() or 1,
     ray: Annotated[
         str | None,
@@ -73,7 +74,8 @@ def run(
 ) -> None:
     """Spot expressions in a camera, a video or a stream, live.
 
-    Ctrl-C ends it in good order (what is open is cancelled, events are delivered, exit code 0), twice at once.
+    Ctrl-C (or q in the dashboard) ends it: what is open is cancelled, events are delivered. The exit code is then 0,
+    or 1 if some could not be. Ctrl-C a second time does not wait.
 
     [dim]Examples:[/]
       streamspot run --source 0

@@ -39,7 +39,7 @@ def report(
     ] = 0.5,
     force: Annotated[bool, typer.Option("--force", help="Replace a file of another program.")] = False,
 ) -> None:
-    """Write one page for a person: the curve with what was found, tables, delays, how well faces could be seen.
+    """Write one page in plain language: curve and what was found, tables, delays, how well faces could be seen.
 
     The page is one file of HTML that loads nothing. Beside events clip.jsonl the curve clip.csv and the recording
     clip.motion are read too, if they are there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _TEXTS = {
     "end": """
-        streamspot reports that a face moved, when, how strongly and where. It does not say what a person feels:
+        streamspot reports that a face moved, when and where. It does not say what a person feels:
         the same movement may have many causes. This page holds numbers only, and loads and sends nothing.
     """,
     "overview": """
@@ -14,7 +14,8 @@ _TEXTS = {
         shorter. Could be judged: for how much of the time a face was seen well enough.
     """,
     "curve": """
-        The line is the intensity: how strongly the face shows an expression at each moment, from 0 (none) to 1.
+        The line is the intensity: how clearly the face shows an expression at each moment, from 0 (not at all) to 1.
+        It says when an expression rises and falls, not how large the movement is.
         Shaded, and marked below the line, is what was reported as an expression, from onset (the first moment
         of the movement) to offset (its last); the diamond is the apex, its strongest moment. A macro-expression
         is a plain one, mostly of half a second and more; a micro-expression is short and faint.
