@@ -160,8 +160,8 @@ def publisher_to(
     return Publisher(url, node="n", channels=[channel], journal=folder / "j", delivery=delivery, **rest)
 
 
-async def printed_by(program: str, url: str, folder: Path) -> bytes:
-    """Return the first line that a Python program prints while a stream publishes events."""
+async def printed_by(program: str, url: str, folder: Path, phase: Phase = "offset") -> bytes:
+    """Return the first line that a Python program prints while a stream publishes events of a phase."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-uc", program, stdout=asyncio.subprocess.PIPE
     )
@@ -170,7 +170,7 @@ async def printed_by(program: str, url: str, folder: Path) -> bytes:
         async with asyncio.timeout(30), publisher_to(url, folder) as publisher:
             line, number = asyncio.create_task(process.stdout.readline()), 0
             while not line.done():
-                await publisher.take("cam", make_update(make_event(number)))
+                await publisher.take("cam", make_update(make_event(number, phase)))
                 number += 1
                 await asyncio.wait([line], timeout=0.1)
         return await line

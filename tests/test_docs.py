@@ -93,7 +93,7 @@ async def test_the_robot_looks_up(tmp_path: Path):
     with Mosquitto(tmp_path) as broker:
         program = program.replace("mqtt://localhost", broker.url)
         program = program.replace('node="lab", stream="webcam"', 'node="+"')
-        assert b"the robot looks up" in await printed_by(program, broker.url, tmp_path)
+        assert b"the robot looks up" in await printed_by(program, broker.url, tmp_path, "onset")
 
 
 def test_the_settings_shown_are_settings(tmp_path: Path):
