@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streamspot.errors import SettingsError
 from streamspot.face.align import CROP_EYES
 from streamspot.motion.flow import FLOWS, make_flow
+from streamspot.motion.follow import Follower
 from streamspot.motion.fuse import MotionFusion
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser, fit_rigid, rigid_basis
@@ -118,6 +119,26 @@ def _settling(images: list[np.ndarray], mesh: np.ndarray) -> list[RegionMotion]:
         motions += fusion.push(frame, Face(0, mesh + astray, np.eye(2, 3, dtype=np.float32)))
     assert [motion.tick for motion in motions] == list(range(len(images)))
     return motions
+
+
+def test_grain_carries_nobody_away():
+    """In three seconds of a still but grainy picture flow carries the regions no farther than in a tenth of one."""
+    rng = np.random.default_rng(11)
+    picture = np.tile(_texture(127), (2, 2)).astype(np.float32) + 60
+
+    def frame(number: int) -> Frame:
+        grey = (picture + rng.normal(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
+        return Frame(number, number / 30, 0, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+
+    mesh = (np.abs(MESH) * 40 + 30)[np.concatenate([RIGID, layout("face17").vertices])]
+    follower = Follower(17, "lk")
+    follower.lay(frame(0), Face(0, mesh, np.eye(2, 3, dtype=np.float32)), mesh)
+    gone = np.zeros((91, 17, 2))
+    for number in range(1, 91):
+        step = follower.step(frame(number))
+        follower.go(step)
+        gone[number] = gone[number - 1] + step.own
+    assert 0 < gone[80:].std() < 1.5 * gone[1:11].std()
 
 
 def test_the_landmarks_of_a_new_face_may_settle():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -15,7 +15,6 @@ from streamspot.types import FlowName
 FLOWS: tuple[FlowName, ...] = get_args(FlowName)
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float32]
-Flow = Callable[[Picture, Picture, Points], Points]
 
 _cv: Any = cv2  # the type stubs of OpenCV leave some functions out
 
@@ -24,6 +23,16 @@ _WINDOW = 15
 
 _BLOCK = 4
 """A dense flow is averaged over blocks of so many crop pixels and read between the blocks' centres."""
+
+
+class Flow(Protocol):
+    """What follows points from one picture to another."""
+
+    def __call__(
+        self, before: Picture, after: Picture, points: Points, guess: Points | None = None
+    ) -> Points:
+        """Return the flow ``(P, 2)`` of points, pixels; ``guess`` is where they are likely to be afterwards."""
+        ...
 
 
 def make_flow(name: str = "lk") -> Flow:
@@ -52,18 +61,20 @@ def make_flow(name: str = "lk") -> Flow:
     return _read(lambda a, b: method.calc(a, b, None))
 
 
-def _lucas_kanade(before: Picture, after: Picture, points: Points) -> Points:
+def _lucas_kanade(before: Picture, after: Picture, points: Points, guess: Points | None = None) -> Points:
     """Follow the patch around each point."""
     start = np.ascontiguousarray(points, np.float32)
+    guess = np.array(points if guess is None else guess, np.float32)  # OpenCV writes into it
     end, found, _ = _cv.calcOpticalFlowPyrLK(
         before,
         after,
         start,
-        None,
+        guess,
         winSize=(_WINDOW, _WINDOW),
         maxLevel=1,
         criteria=_CRITERIA,
-        flags=cv2.OPTFLOW_LK_GET_MIN_EIGENVALS,  # else the patches are compared once more, for what nobody reads
+        # without the eigenvalues the patches would be compared once more, for what nobody reads
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW | cv2.OPTFLOW_LK_GET_MIN_EIGENVALS,
         minEigThreshold=_FAINTEST,
     )
     return np.where(found == 1, end - start, np.float32(np.nan))
@@ -79,7 +90,7 @@ _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.01)
 def _read(dense: Callable[[Picture, Picture], NDArray[np.float32]]) -> Flow:
     """Return a dense flow averaged over blocks and read at the points."""
 
-    def flow(before: Picture, after: Picture, points: Points) -> Points:
+    def flow(before: Picture, after: Picture, points: Points, guess: Points | None = None) -> Points:  # noqa: ARG001
         size = before.shape[1] // _BLOCK, before.shape[0] // _BLOCK
         field = cv2.resize(dense(before, after), size, interpolation=cv2.INTER_AREA)
         column, row = np.hsplit((points - (_BLOCK - 1) / 2) / np.float32(_BLOCK), 2)

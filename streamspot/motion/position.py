@@ -16,7 +16,7 @@ that turns fast is followed by its landmarks."""
 _FLOW = 3e-4
 """Least error of a frame's flow, inter-ocular distances (standard deviation in x and in y, as all here)."""
 
-_SHARE = 0.6
+_SHARE = 0.2
 """How far flow may err as a share of what it says: of a region's own motion, and of the head's at that region."""
 
 _LANDMARKS = 0.003
@@ -36,11 +36,12 @@ thousand exceeds."""
 class Positions:
     """The positions of one face's regions, a Kalman filter (Kalman, 1960) for each.
 
-    Flow is precise over a few frames, but its sum drifts; landmarks jitter but do not drift. What flow may have erred
-    by adds up to a variance for each region. A look at landmarks takes back as much of it as their own noise allows.
-    That differs tenfold between pictures, so it is learned from how far two looks differ beyond what flow saw between
-    them, in the median region: fewer than half of them move at a time. If both variances together do not explain how
-    far landmarks and flow are apart, flow has lost the region, and landmarks are believed.
+    Flow is precise over a few frames, but its sum drifts; landmarks jitter but do not drift. What flow may have
+    erred by is a variance for each region, which grows from template to template. A look at landmarks takes back as
+    much of it as their own noise allows. That differs tenfold between pictures, so it is learned from how far two
+    looks differ beyond what flow saw between them, in the median region: fewer than half of them move at a time. If
+    both variances together do not explain how far landmarks and flow are apart, flow has lost the region, and
+    landmarks are believed.
 
     Attributes:
         at: ``(R, 2)``, in inter-ocular distances; may be set while landmarks have had no say yet.
@@ -52,23 +53,27 @@ class Positions:
     def __init__(self, regions: int) -> None:
         self.at: Array = np.zeros((regions, 2), np.float32)
         self._error = np.zeros_like(self.at)
-        self._variance = self._left = np.zeros(regions, np.float32)
+        self._variance = self._before = self._left = np.zeros(regions, np.float32)
         self._noise = _LANDMARKS**2
         self._seen: Array | None = None
-        self._flown = np.zeros_like(self.at)
+        self._flown = self._moved = self._turned = np.zeros_like(self.at)
 
-    def carry(self, own: Array, head: Array, spread: float) -> None:
+    def carry(self, own: Array, head: Array, spread: float, *, fresh: bool) -> None:
         """Go where the flow of a frame says.
 
         Args:
             own: ``(R, 2)``, the regions' own motion.
             head: ``(R, 2)``, what the head's motion moved them by.
             spread: Error of the flow, inter-ocular distances.
+            fresh: Whether flow goes on from this frame, so that it keeps the error that it has here.
         """
         self.at = self.at + own
         self._flown = self._flown + own
-        erred = np.float32(_SHARE**2 / 2) * (_squared(own) + _squared(head))
-        self._variance = self._variance + erred + np.float32(max(spread, _FLOW) ** 2)
+        self._moved, self._turned = self._moved + own, self._turned + head
+        erred = np.float32(_SHARE**2 / 2) * (_squared(self._moved) + _squared(self._turned))
+        self._variance = self._before + erred + np.float32(max(spread, _FLOW) ** 2)
+        if fresh:
+            self._rest(self._variance)
 
     def see(self, seen: Array, seconds: float) -> None:
         """Learn from landmarks how far off the positions are.
@@ -87,7 +92,13 @@ class Positions:
         variance = np.maximum(self._variance, _squared(apart) / np.float32(_UNLIKELY) - known)
         gain = variance / (variance + known)
         self._error = apart * gain[:, None]
-        self._variance = self._left = variance * (1 - gain)
+        self._left = variance * (1 - gain)
+        self._rest(self._left)
+
+    def _rest(self, variance: Array) -> None:
+        """Take the positions for known with this variance; what flow errs by from here on comes on top of it."""
+        self._variance = self._before = variance
+        self._moved = self._turned = np.zeros_like(self.at)
 
     def correct(self, seconds: float, quality: float) -> None:
         """Set right what is due of how far off they are, ``seconds`` after the frame before."""
