@@ -16,7 +16,7 @@ that turns fast is followed by its landmarks."""
 _FLOW = 3e-4
 """Least error of a frame's flow, inter-ocular distances (standard deviation in x and in y, as all here)."""
 
-_SHARE = 0.2
+_SHARE = 0.6
 """How far flow may err as a share of what it says: of a region's own motion, and of the head's at that region."""
 
 _LANDMARKS = 0.003
