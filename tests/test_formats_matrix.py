@@ -77,7 +77,7 @@ def test_there_are_many_combinations():
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec", "rate", "degrees"), COMBINATIONS)
 def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str, rate: int, degrees: int):
-    """Containers, codecs, rates and rotations change nothing: each onset and offset comes within a frame or a tick."""
+    """Containers, codecs, rates and rotations change nothing: onsets and offsets come within a frame or a tick."""
     pictures = portrait_clip(fps=rate)
     if rate not in _references:
         _references[rate] = spot(as_frames(map(held, pictures), rate))
