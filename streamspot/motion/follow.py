@@ -90,6 +90,7 @@ class Follower:
         self._at = np.zeros((0, 3), np.float32)
         self._template: Picture
         self._from = self._at
+        self._basis = rigid_basis(self._at)
         self._moved = self._turned = self._still
 
     @property
@@ -121,10 +122,9 @@ class Follower:
         crop = self._cutter(frame.image)
         eyes = np.float32(CROP_EYES)
         flow = self._flow(self._template, crop, self._from[:, :2], self._at[:, :2]) / eyes  # (26 + R, 2)
-        basis = rigid_basis((self._from - _MIDDLE) / eyes)  # (26 + R, 2, 6)
         lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
-        motion, spread = fit_rigid(basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
-        head = (basis @ motion).astype(np.float32)
+        motion, spread = fit_rigid(self._basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
+        head = (self._basis @ motion).astype(np.float32)
         flow = np.where(lost, head, flow)
         at = self._from.copy()
         at[:, :2] += flow * eyes
@@ -159,6 +159,7 @@ class Follower:
     def _take_template(self) -> None:
         assert self._crop is not None  # noqa: S101 - points have been laid
         self._template, self._from = self._crop, self._at
+        self._basis = rigid_basis((self._at - _MIDDLE) / np.float32(CROP_EYES))  # (26 + R, 2, 6)
         self._moved = self._turned = self._still
 
 

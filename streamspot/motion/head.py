@@ -51,7 +51,7 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
     """
     rows = basis.reshape(-1, 6)
     target = motion.reshape(-1).astype(np.float64)
-    left = (motion - _median(motion)).reshape(-1)
+    left = (motion - median(motion)).reshape(-1)
     parameters = np.zeros(6)
     for _ in range(3):
         squares, spread = _spread(left)
@@ -64,9 +64,9 @@ def fit_rigid(basis: NDArray[np.float64], motion: Array) -> tuple[NDArray[np.flo
     return parameters, _spread(left)[1]
 
 
-def _median(motion: Array) -> Array:
+def median(values: Array) -> Array:
     """Return the median over the first axis, faster than NumPy's for so few."""
-    ordered, middle = np.sort(motion, axis=0), len(motion) // 2
+    ordered, middle = np.sort(values, axis=0), len(values) // 2
     return np.asarray((ordered[middle] + ordered[-middle - 1]) / 2, np.float32)
 
 

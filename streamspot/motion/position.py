@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.motion.head import median
+
 Array = NDArray[np.float32]
 
 ANCHOR = 0.05
@@ -83,8 +85,8 @@ class Positions:
             seconds: Time since landmarks were seen before.
         """
         if self._seen is not None:
-            noise = _median(_squared(seen - self._seen - self._flown)) / _MEDIAN
-            noise = (noise - _median(self._variance - self._left)) / 2
+            noise = float(median(_squared(seen - self._seen - self._flown))) / _MEDIAN
+            noise = (noise - float(median(self._variance - self._left))) / 2
             noise = min(max(noise, _LANDMARKS**2), _OUTLIER**2 * self._noise)
             self._noise += (1.0 - math.exp(-seconds / _MEMORY)) * (noise - self._noise)
         self._seen, self._flown = seen, np.zeros_like(self.at)
@@ -110,8 +112,3 @@ class Positions:
 def _squared(vectors: Array) -> Array:
     """Return the squared lengths of ``(R, 2)`` vectors."""
     return np.asarray((vectors * vectors).sum(1), np.float32)
-
-
-def _median(values: Array) -> float:
-    """Return the median of an odd number of values, faster than NumPy's for so few."""
-    return float(np.sort(values)[len(values) // 2])
