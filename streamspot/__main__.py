@@ -11,6 +11,7 @@ def program() -> None:
     would never let the process go.
     """
     code: object = 130
+    _stand_in()
     try:  # whatever takes time is imported in here: Ctrl-C may come meanwhile
         import signal  # noqa: PLC0415
 
@@ -35,6 +36,16 @@ def program() -> None:
         except (AttributeError, OSError, ValueError):
             pass
     os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _stand_in() -> None:
+    """Take the null device for each standard stream that the process was started without.
+
+    The next file that is opened has its number otherwise, and native libraries write their messages into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
 if __name__ == "__main__":

@@ -187,6 +187,20 @@ def test_a_full_standard_output_is_one_sentence(arguments: tuple[str, ...]):
     assert_one_sentence((done.returncode, "", done.stderr), "is full")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell that closes descriptors")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_without_standard_streams_loses_nothing(closed: str, tmp_path: Path):
+    """A supervisor may start a process with any of them closed; no file of ours takes their numbers."""
+    events, journal = tmp_path / "events.jsonl", tmp_path / "journal"
+    run = f"-m streamspot run --source {CLIP} --speed max --events {events} --journal {journal}"
+    broker = f"--broker mqtt://127.0.0.1:{free_port()}"
+    shell = ["sh", "-c", f'exec "$0" {run} {broker} {closed}', sys.executable]
+    done = subprocess.run(shell, capture_output=True, check=False)
+    assert done.returncode not in {0, 70}, "the broker is not there"
+    assert events.read_bytes()
+    assert b"".join(payload + b"\n" for payload in Journal.read(journal)) == events.read_bytes()
+
+
 def test_a_broker_that_is_not_there_loses_nothing(line: Line, tmp_path: Path):
     """The run goes on, its events wait in the journal, and the end says so with an exit code that is not 0."""
     port, journal = free_port(), tmp_path / "journal"
