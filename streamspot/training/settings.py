@@ -58,7 +58,7 @@ class LabelSettings(_Settings):
     soft_reach: Pair = (4, 2)
     """k_s2, how far from the point the Gaussians of stage 2 reach, ticks."""
     stretch: float = Field(default=1.8, gt=0)
-    """δ, the factor from the rough to the labelled length (Eq. 3; 1.2 in the paper, see docs/training.md)."""
+    """δ, the factor from the rough to the labelled length (Eq. 3; 1.2 in the paper, see docs/experiments.md)."""
     clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
     """Shortest and longest labelled length of macro- and of micro-expressions, as in the official code; None
     leaves the length free, as in the paper."""
