@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from experiments.shipped.acted import Acted
+from experiments.shipped.alone import Kinds, kinds, learn_anew, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Recipe, make_weights, without_beginning
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
-from streamspot.model import Model, ModelConfig
+from streamspot.model import Model, ModelConfig, Network
 from streamspot.motion.regions import layout
 from streamspot.simulation import simulate
 from streamspot.simulation.units import pattern
@@ -46,6 +49,49 @@ def test_training_is_repeatable(tmp_path):
     assert 0 <= held_out_figures(first, held_out)["mse"] <= 1
     first.save(tmp_path / "tiny.safetensors")
     assert Model.load(tmp_path / "tiny.safetensors", device="cpu").provenance["seed"] == 0
+
+
+def test_flow_alone_sees_the_way_back_in_part():
+    """What moves until an expression's apex stays as it was; afterwards less goes back, and never more."""
+    one = next(one for one in map(simulate, range(20)) if one.instances and one.instances[0].offset < 800)
+    example = Example.of(one, len(one.motion))
+    first, stop = example.shown()[0]
+    before = example.motion[first:stop].cumsum(0).reshape(stop - first, -1)
+    apex = int(np.linalg.norm(before, axis=1).argmax())
+    for seed in range(5):
+        motion = unreturned(np.random.default_rng(seed), example)
+        assert (motion[: first + apex + 1] == example.motion[: first + apex + 1]).all()
+        after = motion[first:stop].cumsum(0).reshape(stop - first, -1)
+        assert (after[-1] - before[-1]) @ before[apex] >= 0
+
+
+def test_a_slow_micro_expression_is_a_macro_expression():
+    """At half the pace what lasted half a second lasts a whole one, and is no micro-expression any more."""
+    targets = np.zeros((200, 4), np.float32)
+    targets[50:64, 0] = targets[50:64, 2] = targets[:, 3] = 1
+    example = Example(np.zeros((200, 17, 2), np.float32), targets)
+    for seed in range(20):
+        slow = slower(np.random.default_rng(seed), example)
+        ((first, stop),) = slow.shown()
+        kind = (1, 0) if stop - first > 17 else (0, 1)
+        assert (slow.targets[first:stop, 1:3] == kind).all()
+
+
+def test_recordings_by_flow_alone_are_learned_repeatably():
+    """The same seed gives the same weights, and others than it began from; no expression for them is long."""
+    made = [simulate(number, 200) for number in range(4)]
+    acted = [Acted(one.motion, one.intensity, one.classes, one.instances, one.motion) for one in made]
+    drawn = kinds(acted, recordings=4, ticks=200)
+    assert all(stop - first <= 100 for one in drawn.simulated for first, stop in one.shown())
+    torch.manual_seed(0)
+    begun = Network(ModelConfig(name="tiny", layout="face17", width=8, dilations=(1, 4)))
+
+    def learned(drawn: Kinds) -> dict[str, torch.Tensor]:
+        return learn_anew(deepcopy(begun), drawn, steps=2, rate=1e-3, seed=1).state_dict()
+
+    one, other = learned(drawn), learned(drawn)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not torch.equal(one["intensity.weight"], begun.state_dict()["intensity.weight"])
 
 
 def test_an_expression_that_nothing_shows_is_not_judged():

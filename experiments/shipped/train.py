@@ -66,13 +66,13 @@ COME_LATE = 0.25
 UNSEEN = 0.006
 """Inter-ocular distances that flow alone must see a region move in an expression, lest it be not judged."""
 
-_simulated = (
+SIMULATED = (
     flow_alone,
     partial(flow_alone, shrink=-0.9, spread=0.35, drift=(0.0002, 0.0007), jitter=(0.0002, 0.0007)),
 )
 """For simulated motion: lively faces, and those who sit still before a screen and hardly move in an expression, as in
 CAS(ME)² and SAMM-LV."""
-_measured = (
+MEASURED = (
     partial(flow_alone, shrink=-0.45, spread=0.35, drift=(0.0004, 0.0014)),
     partial(flow_alone, shrink=-1.0, spread=0.35, drift=(0.0002, 0.0006), jitter=(0.0001, 0.0005)),
 )
@@ -162,11 +162,11 @@ def _pools(layout: str, recipe: Recipe, acted: Sequence[Acted]) -> list[Pool]:
         [Example.of(simulate(s, recipe.ticks, layout=layout, scenario=scenario), recipe.ticks) for s in mine]
         for mine, scenario in ((seeds[::2], SCENARIO), (seeds[1::2], None))
     )
-    pools = [Pool(free, free + known, _simulated, recipe.batch)]
+    pools = [Pool(free, free + known, SIMULATED, recipe.batch)]
     if acted:
         examples = [Example.of(one, recipe.ticks) for one in acted]
         flow = [Example.of(replace(one, motion=one.flow), recipe.ticks) for one in acted]
-        pools.append(Pool(examples, flow, _measured, recipe.acted))
+        pools.append(Pool(examples, flow, MEASURED, recipe.acted))
     return pools
 
 

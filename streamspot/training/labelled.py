@@ -20,6 +20,9 @@ from streamspot.simulation.time_courses import Array
 OnStep = Callable[[int, float], None]
 """Called after each optimiser step with its number and the loss of the intensity."""
 
+Loss = Callable[[Output, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Returns the losses of intensity and of classes: of an output, the motion (B, T, R, 2) and its targets (B, T, 4)."""
+
 _MOVING = 0.03
 """Inter-ocular distances in 16 ticks beyond which a face moves."""
 
@@ -57,12 +60,18 @@ class Example:
                 targets[max(0, one.onset - 3) : one.offset + 4, 3] = 0
         return cls(motion, targets)
 
+    def shown(self) -> list[tuple[int, int]]:
+        """Return where expressions are: the first tick of each and the one behind its last."""
+        shown = np.concatenate(([False], self.targets[:, 0] > 0.3, [False])).astype(np.int8)
+        edges = np.diff(shown)
+        return list(
+            zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
+        )
+
     def without_unseen(self, least: float) -> Example:
         """Return the same with the expressions not judged in which no region moves so far, in the motion as it is."""
-        targets = self.targets.copy()
-        shown = np.concatenate(([False], targets[:, 0] > 0.3, [False])).astype(np.int8)
-        edges, position = np.diff(shown), self.motion.cumsum(0)
-        for first, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        targets, position = self.targets.copy(), self.motion.cumsum(0)
+        for first, stop in self.shown():
             before = position[max(0, first - 3) : first + 1].mean(0)
             if np.abs(position[first:stop] - before).max() < least:
                 targets[max(0, first - 3) : stop + 3, 3] = 0
@@ -76,18 +85,27 @@ def stacked(examples: Sequence[Example], device: torch.device | str = "cpu") -> 
     return motion.to(device), targets.to(device)
 
 
-def labelled_loss(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def labelled_loss(
+    out: Output,
+    motion: Tensor,
+    targets: Tensor,
+    *,
+    moving: Tensor | float = 3.0,
+    micro: Tensor | float = 1.0,
+    whole: Tensor | float = 1.0,
+) -> tuple[Tensor, Tensor]:
     """Return the cross-entropies of intensity and of classes, for motion (B, T, R, 2) and targets (B, T, 4).
 
     Three kinds of tick weigh more: the edges of an expression and the gap between two (twice), those of a
-    micro-expression (twice), and those without an expression at which the face moves (four times), most of it
-    speech.
+    micro-expression (``1 + micro`` times), and those without an expression at which the face moves (``1 + moving``
+    times), most of it speech. All ticks of a recording weigh ``whole`` times; the three may differ from recording to
+    recording, (B, 1).
     """
     intensity, classes, judged = targets[..., 0], targets[..., 1:3], targets[..., 3] > 0.999
     edge = functional.max_pool1d(intensity.diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
     weight = 1 + functional.pad(edge.float(), (1, 0))
-    weight = weight + 3 * ((_moved(motion) > _MOVING) & (intensity == 0)).float()
-    weight = weight * judged * (1 + (classes[..., 1] > 0.5).float())
+    weight = weight + moving * ((_moved(motion) > _MOVING) & (intensity == 0)).float()
+    weight = whole * weight * judged * (1 + micro * (classes[..., 1] > 0.5).float())
     return (
         functional.binary_cross_entropy(out.intensity, intensity, weight),
         functional.binary_cross_entropy(out.classes, classes, weight[..., None]),
@@ -107,10 +125,11 @@ def learn(
     steps: int,
     rate: float = 4e-3,
     on_step: OnStep | None = None,
+    loss: Loss = labelled_loss,
 ) -> Network:
     """Train a network in place on fully labelled recordings, of which ``draw`` gives those of a step.
 
-    ``rate`` is the highest learning rate.
+    ``rate`` is the highest learning rate; ``loss`` takes the place of ``labelled_loss``.
 
     Returns:
         A network of the running mean of its weights, in evaluation mode.
@@ -121,7 +140,7 @@ def learn(
     kept = copy.deepcopy(network).requires_grad_(requires_grad=False)
     for step in range(steps):
         motion, targets = stacked(draw(), device)
-        intensity, classes = labelled_loss(network(motion), motion, targets)
+        intensity, classes = loss(network(motion), motion, targets)
         descend(optimiser, network, intensity + classes)
         schedule.step()
         running_mean(kept, network, 0.997, step)

@@ -89,7 +89,7 @@ def vary(
         motion = motion[:, across] * np.array([-1, 1], np.float32)
     motion = motion * np.float32(np.exp(rng.normal(0, 0.2)))
     if rng.random() < 0.4:
-        motion, targets = _at_speed(motion, targets, float(rng.uniform(0.85, 1.15)))
+        motion, targets = at_speed(motion, targets, float(rng.uniform(0.85, 1.15)))
     if rng.random() < 0.1:
         motion = motion + _jitter(rng, motion.shape, (0.0004, 0.003))
     if rng.random() < 0.1:
@@ -101,7 +101,7 @@ def vary(
     return Example(motion.astype(np.float32), targets.astype(np.float32))
 
 
-def _at_speed(motion: Array, targets: Array, speed: float) -> tuple[Array, Array]:
+def at_speed(motion: Array, targets: Array, speed: float) -> tuple[Array, Array]:
     """Return motion and targets of the same recording, played faster or slower."""
     ticks = len(motion)
     at = np.minimum(np.arange(ticks) * speed, ticks - 1)
