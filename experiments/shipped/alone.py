@@ -155,15 +155,14 @@ def _brief(examples: Sequence[Example]) -> list[Example]:
 
 
 def loss(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``labelled_loss``, in which a stream's motion counts twice and careful is what is asked of it alone.
+    """Return ``labelled_loss``, in which a stream's motion counts twice.
 
-    Of recordings by flow alone, in which the other regions are silent, moving ticks without an expression weigh half
-    as much, and micro-expressions no more than macro-expressions: as a user's threshold is the same for both, a curve
-    of which more is asked stays lower.
+    In recordings by flow alone, in which the other regions are silent, a moving tick without an expression weighs
+    twice instead of four times: much of what moves there is error.
     """
     silent = (motion[:, :, len(LAYOUTS["paper10"]) :] == 0).flatten(1).all(1)
     stream = (~silent).float()[:, None]
-    return labelled_loss(out, motion, targets, moving=1 + 2 * stream, micro=stream, whole=1 + stream)
+    return labelled_loss(out, motion, targets, moving=1 + 2 * stream, whole=1 + stream)
 
 
 def learn_anew(network: Network, drawn: Kinds, *, steps: int, rate: float, seed: int) -> Network:

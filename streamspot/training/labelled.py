@@ -91,21 +91,19 @@ def labelled_loss(
     targets: Tensor,
     *,
     moving: Tensor | float = 3.0,
-    micro: Tensor | float = 1.0,
     whole: Tensor | float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Return the cross-entropies of intensity and of classes, for motion (B, T, R, 2) and targets (B, T, 4).
 
     Three kinds of tick weigh more: the edges of an expression and the gap between two (twice), those of a
-    micro-expression (``1 + micro`` times), and those without an expression at which the face moves (``1 + moving``
-    times), most of it speech. All ticks of a recording weigh ``whole`` times; the three may differ from recording to
-    recording, (B, 1).
+    micro-expression (twice), and those without an expression at which the face moves (``1 + moving`` times), most of
+    it speech. All ticks of a recording weigh ``whole`` times; both may differ from recording to recording, (B, 1).
     """
     intensity, classes, judged = targets[..., 0], targets[..., 1:3], targets[..., 3] > 0.999
     edge = functional.max_pool1d(intensity.diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3
     weight = 1 + functional.pad(edge.float(), (1, 0))
     weight = weight + moving * ((_moved(motion) > _MOVING) & (intensity == 0)).float()
-    weight = whole * weight * judged * (1 + micro * (classes[..., 1] > 0.5).float())
+    weight = whole * weight * judged * (1 + (classes[..., 1] > 0.5).float())
     return (
         functional.binary_cross_entropy(out.intensity, intensity, weight),
         functional.binary_cross_entropy(out.classes, classes, weight[..., None]),
