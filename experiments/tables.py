@@ -145,8 +145,8 @@ Data: `casme2_flow`, CAS(ME)² optical-flow features, 97 recordings, 22 subjects
 and `samm_flow`, the same of one half of SAMM-LV's people, 69 recordings, 15 subjects, 174 macro- and 78
 micro-expressions; one published time stamp an expression for training (sampled where none is published), causal
 network, look-ahead 8 ticks (0.27 s) unless the row says otherwise. Every row has one configuration for both. The
-shipped weights, which saw neither set, judge micro-expressions beside the trained network, except in the baselines
-and where a row says so.
+shipped weights of the row's commit, which saw neither set, judge micro-expressions beside the trained network, except
+in the baselines and where a row says so.
 
 **Strict protocol** (all columns but one): inclusive IoU ≥ 0.5, one-to-one in order of score, per class, every
 recording, every false positive, last epoch, decoder settings chosen without the judged subject; an instance
