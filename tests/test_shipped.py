@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from experiments.shipped.acted import Acted
-from experiments.shipped.alone import Kinds, kinds, learn_anew, slower, unreturned
+from experiments.shipped.alone import learn_anew, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
-from experiments.shipped.train import Recipe, make_weights, without_beginning
+from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig, Network
@@ -59,7 +59,7 @@ def test_flow_alone_sees_the_way_back_in_part():
     before = example.motion[first:stop].cumsum(0).reshape(stop - first, -1)
     apex = int(np.linalg.norm(before, axis=1).argmax())
     for seed in range(5):
-        motion = unreturned(np.random.default_rng(seed), example)
+        motion = unreturned(np.random.default_rng(seed), example).motion
         assert (motion[: first + apex + 1] == example.motion[: first + apex + 1]).all()
         after = motion[first:stop].cumsum(0).reshape(stop - first, -1)
         assert (after[-1] - before[-1]) @ before[apex] >= 0
@@ -81,12 +81,12 @@ def test_recordings_by_flow_alone_are_learned_repeatably():
     """The same seed gives the same weights, and others than it began from; no expression for them is long."""
     made = [simulate(number, 200) for number in range(4)]
     acted = [Acted(one.motion, one.intensity, one.classes, one.instances, one.motion) for one in made]
-    drawn = kinds(acted, recordings=4, ticks=200)
-    assert all(stop - first <= 100 for one in drawn.simulated for first, stop in one.shown())
+    drawn = pools(acted, recordings=4, ticks=200)
+    assert all(stop - first <= 100 for one in drawn[0].flow for first, stop in one.shown())
     torch.manual_seed(0)
     begun = Network(ModelConfig(name="tiny", layout="face17", width=8, dilations=(1, 4)))
 
-    def learned(drawn: Kinds) -> dict[str, torch.Tensor]:
+    def learned(drawn: tuple[Pool, Pool]) -> dict[str, torch.Tensor]:
         return learn_anew(deepcopy(begun), drawn, steps=2, rate=1e-3, seed=1).state_dict()
 
     one, other = learned(drawn), learned(drawn)

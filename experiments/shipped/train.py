@@ -79,6 +79,10 @@ MEASURED = (
 """The same for what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
 
 
+Change = Callable[[Rng, Example], Example]
+"""Changes a recording by chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How the weights are trained.
@@ -129,12 +133,20 @@ class Pool:
         return [self._one(rng, across) for _ in range(self.share)]
 
     def _one(self, rng: Rng, across: Sequence[int]) -> Example:
-        if rng.random() >= FLOW_ALONE_SHARE:
-            one = self.examples[rng.integers(len(self.examples))]
-            if rng.random() < COME_LATE:
-                one = without_beginning(rng, one)
-            return vary(rng, one, across, flow_alone_share=0.0)
+        return self.by_flow(rng, across) if rng.random() < FLOW_ALONE_SHARE else self.streamed(rng, across)
+
+    def streamed(self, rng: Rng, across: Sequence[int]) -> Example:
+        """Draw one as a stream measures it, or as it is simulated."""
+        one = self.examples[rng.integers(len(self.examples))]
+        if rng.random() < COME_LATE:
+            one = without_beginning(rng, one)
+        return vary(rng, one, across, flow_alone_share=0.0)
+
+    def by_flow(self, rng: Rng, across: Sequence[int], change: Change | None = None) -> Example:
+        """Draw one that looks like a recording by flow alone; ``change`` is made before it does."""
         one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
+        if change is not None:
+            one = change(rng, one)
         motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
         if rng.random() < TURNED:
             motion = turned(rng, motion)
