@@ -91,6 +91,7 @@ class StreamRun:
         self._advice = Advice()
         self._clock = WallClock()
         self._arrivals = Arrivals(self.stats, self._clock)
+        self._ready_ns: int | None = None  # when the first frame was analysed, monotonic time
 
     def load(self) -> None:
         """Load the weights; takes seconds.
@@ -394,8 +395,12 @@ class StreamRun:
         """Count a frame and how many seconds it took; return whether a face is in it."""
         stats = self.stats
         paced = stats.live or self.settings.capture.speed != "max"
-        waited = max(0.0, (time.monotonic_ns() - frame.captured_ns) / 1e9) if paced else 0.0
-        stats.stages["total"].add(waited or took)
+        now = time.monotonic_ns()
+        if self._ready_ns is None:  # the first frame and those behind it waited for the models
+            self._ready_ns = now
+        else:
+            since = max(frame.captured_ns, self._ready_ns)
+            stats.stages["total"].add(max(0.0, (now - since) / 1e9) if paced else took)
         stats.frames += 1
         seen = self._estimator is not None and self._estimator.visible > 0
         stats.faceless += not seen

@@ -12,7 +12,7 @@ from streamspot.types import Policy
 
 STAGES = ("wait", "face", "flow", "model", "spotting", "total")
 """``wait`` is the analysis idle until the next frame; ``face`` runs where faces are looked for, in some frames only;
-``total`` runs from *frame available* to *events ready*."""
+``total`` runs from *frame available*, once the models are loaded, to *events ready*."""
 
 
 class Latency:

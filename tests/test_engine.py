@@ -16,6 +16,7 @@ from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine
 from streamspot.errors import ModelError, SettingsError, SourceError
+from streamspot.face.detectors import FaceDetector, make_detector
 from streamspot.model import Model
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
@@ -95,6 +96,23 @@ async def test_what_happened_is_counted():
     stats = run.stats
     assert (stats.frames, stats.dropped, stats.faceless, stats.finished) == (300, 0, 0, True)
     assert all(stats.stages[name].count for name in ("face", "flow", "model", "spotting", "total"))
+
+
+async def test_waiting_for_the_models_is_no_latency(monkeypatch: pytest.MonkeyPatch):
+    """How long a decision takes is said as if everything had been loaded when the first frame came."""
+
+    def slowly(faces: int, model: Path | None) -> FaceDetector:
+        time.sleep(3)
+        return make_detector(faces, model)
+
+    monkeypatch.setattr("streamspot.face.detectors.make_detector", slowly)
+    run = StreamRun(load_settings({"source": SHORT, "speed": 4.0}))
+    async with Engine([run]) as engine:
+        async for _ in engine:
+            pass
+    total = run.stats.stages["total"]
+    assert total.count == run.stats.frames - 1
+    assert total.quantiles()[1] < 3
 
 
 async def test_stopping_ends_the_run_and_cancels_what_is_open():
