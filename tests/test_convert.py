@@ -151,10 +151,13 @@ READERS: dict[str, Callable[[Path], list[tuple[float, float, str]]]] = {
 
 @pytest.mark.parametrize("form", ENDINGS)
 def test_each_form_is_read_by_its_own_reader(events: Path, form: str):
-    """Every finished expression is there once, at its time, with its kind; what was taken back is not."""
+    """Every finished expression is there once, with time and kind, in a file for its owner only and in no other."""
     if form == "elan":
         pytest.importorskip("pympi")
-    (path, *_), count = convert(events, form)
+    before = set(events.parent.iterdir())
+    (path, *more), count = convert(events, form)
+    assert set(events.parent.iterdir()) - before == {path, *more}
+    assert all(one.stat().st_mode & 0o777 == 0o600 for one in (path, *more))
     assert count == len(SPANS)
     assert path.name == f"clip{ENDINGS[form]}"
     found = READERS[form](path)
@@ -207,13 +210,23 @@ def test_two_faces_have_a_tier_each_and_what_overlaps_a_further_one(tmp_path: Pa
     assert found == {"face 0": [(1.0, 2.0)], "face 0 (2)": [(1.9, 2.5)], "face 1": [(1.2, 2.2)]}
 
 
-def test_elan_plays_the_video_that_is_named(events: Path, tmp_path: Path):
-    """The document is linked with the video; a form that cannot be is refused in one sentence."""
+@pytest.mark.parametrize(
+    ("name", "mimetype"),
+    [
+        ("clip.mp4", "video/mp4"),
+        ("Größe.MOV", "video/quicktime"),
+        ("clip.qqq", "unknown"),
+        ("clip", "unknown"),
+    ],
+)
+def test_elan_plays_the_video_that_is_named(events: Path, tmp_path: Path, name: str, mimetype: str):
+    """The document is linked with the video, whatever its ending; a form that cannot be is refused."""
     pympi = pytest.importorskip("pympi")
-    video = tmp_path / "clip.mp4"
+    video = tmp_path / name
     video.touch()
     (path,), _ = convert(events, "elan", video=video)
-    assert pympi.Elan.Eaf(str(path)).get_linked_files()[0]["MEDIA_URL"].endswith("clip.mp4")
+    (linked,) = pympi.Elan.Eaf(str(path)).get_linked_files()
+    assert (linked["MEDIA_URL"], linked["MIME_TYPE"]) == (str(video), mimetype)
     with pytest.raises(SettingsError, match="leave it out"):
         convert(events, "srt", video=video)
 

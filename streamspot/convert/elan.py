@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None
         OSError: The file cannot be written.
     """
     try:
-        from pympi.Elan import Eaf  # noqa: PLC0415 - an extra
+        from pympi.Elan import Eaf, to_string  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError(
             f"ELAN needs the package pympi-ling ({error}); install it with the extra convert"
@@ -33,5 +34,6 @@ def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None
         document.add_annotation(one.tier, start, end, one.event.kind)
         document.add_ref_annotation(f"{one.tier} moved", one.tier, start, one.text)
     if video is not None:
-        document.add_linked_file(str(video.resolve()))
-    document.to_file(str(path))
+        mimetype, _ = mimetypes.guess_type(video.name)
+        document.add_linked_file(str(video.resolve()), mimetype=mimetype or "unknown")
+    path.write_bytes(to_string(document, encoding="UTF-8"))  # to_file renames a file that is there to .bak
