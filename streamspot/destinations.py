@@ -112,6 +112,16 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         raise SettingsError(f"{path} cannot be written; name another with {flag}")
 
 
+def check_not_read(path: Path, inputs: Iterable[Path | None]) -> None:
+    """See that what a command writes is none of what it reads, which is kept even by force.
+
+    Raises:
+        SettingsError: It is.
+    """
+    if any(_same(_place(one), _place(path)) for one in inputs if one is not None):
+        raise SettingsError(f"{path} is read by this very command; name another file with --out")
+
+
 def check_page(path: Path, inputs: Iterable[Path | None], *, force: bool = False) -> None:
     """See, before the work, that a report can be written, and that it replaces nothing but a report.
 
@@ -124,8 +134,7 @@ def check_page(path: Path, inputs: Iterable[Path | None], *, force: bool = False
         SettingsError: It cannot be written, is read, or would replace a file of another program.
     """
     check_writable(path)
-    if any(_same(one, path) for one in inputs if one is not None):
-        raise SettingsError(f"{path} is read for this very report; name another file with --out")
+    check_not_read(path, inputs)
     if kind_of(path) != "file" or force:
         return
     with path.open("rb") as file:
@@ -146,6 +155,25 @@ def check_result(path: Path, ending: str, flag: str = "--out") -> None:
     if path.suffix != ending:
         raise SettingsError(f"{flag} {path} does not end in {ending}; name it {path.stem}{ending}")
     check_writable(path)
+
+
+def check_data_set(out: Path, folder: Path) -> None:
+    """See, before the work, that a data set can be written, and that it replaces no labels but its own.
+
+    Args:
+        out: Its folder, which is made.
+        folder: Where the videos and their labels are.
+
+    Raises:
+        SettingsError: It is that folder, holds labels of another program, or cannot be written.
+    """
+    if _place(out) == _place(folder):
+        raise SettingsError(f"{out} is the folder that is read; name another folder with --out")
+    if (out / "annotations.csv").exists() and not (out / "meta.yaml").exists():
+        raise SettingsError(
+            f"{out / 'annotations.csv'} is none of a data set and would be replaced; name another folder with --out"
+        )
+    check_folder(out)
 
 
 def check_folder(folder: Path) -> None:

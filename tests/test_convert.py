@@ -251,6 +251,20 @@ def test_mistakes_are_answered_with_the_remedy(events: Path, tmp_path: Path):
         convert(write(tmp_path / "moved.jsonl", [last, *moved]), "vtt")
 
 
+def test_what_is_read_is_kept_even_by_force(events: Path, tmp_path: Path):
+    """The events, by whatever name, and the video; and a table for BIDS is never replaced by its description."""
+    video = tmp_path / "clip.json"
+    video.write_text("a video")
+    (tmp_path / "link").symlink_to(events)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for form, out in (("vtt", events), ("csv", tmp_path / "link"), ("elan", video)):
+        with pytest.raises(SettingsError, match="is read by this very command"):
+            convert(events, form, out, video=video if form == "elan" else None, force=True)
+    with pytest.raises(SettingsError, match=r"name a \.tsv"):
+        convert(events, "bids", tmp_path / "new.json")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_file_that_broke_off_is_read_to_its_last_whole_line(events: Path):
     """A run that was killed leaves half a line, which costs nothing else."""
     events.write_bytes(events.read_bytes()[:-20])

@@ -177,6 +177,26 @@ def test_nobody_else_reads_what_extract_and_label_write(tmp_path: Path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 
+def test_what_extract_writes_replaces_no_labels(tmp_path: Path):
+    """Not those beside the videos, by whatever name, nor those of other videos; its own it may."""
+    videos, others, own = (tmp_path / name for name in ("videos", "others", "own"))
+    for folder in (videos, others):
+        folder.mkdir()
+        (folder / "points.csv").write_text("video,subject,kind,point\nv.motion,ann,macro,60\n")
+        (folder / "annotations.csv").write_text("video,subject,kind,onset,offset\n")
+    write_recording(videos / "v.motion")
+    (tmp_path / "link").symlink_to(videos)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    arguments = ["extract", str(videos), "--layout", "folder", "--jobs", "1", "--out"]
+    for out in (videos, tmp_path / "link", others):
+        refused = CliRunner().invoke(app, [*arguments, str(out)])
+        assert isinstance(refused.exception, SettingsError), refused.output
+        assert "name another folder with --out" in str(refused.exception)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        assert CliRunner().invoke(app, [*arguments, str(own)]).exit_code == 0
+
+
 @pytest.mark.usefixtures("usual")
 def test_new_files_are_their_owners_and_old_ones_keep_who_reads_them(tmp_path: Path):
     """Whoever opened a table to colleagues need not do so after every label."""

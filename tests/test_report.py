@@ -227,7 +227,7 @@ def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):
     assert notes.read_text() == before
     events = visit.read_text()
     done = CliRunner().invoke(app, ["report", str(visit), "--out", str(visit), "--force"])
-    assert "is read for this very report" in str(done.exception)
+    assert "is read by this very command" in str(done.exception)
     assert visit.read_text() == events
     assert "streamspot" in page_of(visit, "--out", notes, "--force")
 

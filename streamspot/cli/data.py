@@ -63,13 +63,13 @@ def extract(
     from streamspot.datasets.extract import extract as work_off  # noqa: PLC0415 - OpenCV takes a while
     from streamspot.datasets.formats import read_format  # noqa: PLC0415
     from streamspot.datasets.measure import Measures  # noqa: PLC0415
-    from streamspot.destinations import check_folder  # noqa: PLC0415
+    from streamspot.destinations import check_data_set  # noqa: PLC0415
     from streamspot.motion.flow import make_flow  # noqa: PLC0415
 
     hands = workers(jobs, ray)
     make_flow(flow)  # a mistyped name is answered before the data are read
     measures = Measures(regions, flow, stride, faces)  # type: ignore[arg-type]
-    check_folder(out)
+    check_data_set(out, folder)
     found = read_format(folder if ray is None else folder.absolute(), layout)
     with QuietStderr() as quiet, Bars(quiet.console if ui else None) as bar:
         task = bar.add_task(counted(len(found.videos), "video"), total=None, unit="frames")

@@ -10,7 +10,7 @@ from streamspot.convert import text
 from streamspot.convert.boris import boris
 from streamspot.convert.elan import write_elan
 from streamspot.convert.expressions import Expression, read_expressions
-from streamspot.destinations import check_writable
+from streamspot.destinations import check_not_read, check_writable
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.settings import nearest
@@ -46,7 +46,8 @@ def convert(
         The files written, and how many expressions they hold.
 
     Raises:
-        SettingsError: The form is unknown, a package is missing, or a file is there already or cannot be written.
+        SettingsError: The form is unknown, a package is missing, or a file is read, is there already or cannot be
+            written.
         DataError: It is no file of events.
     """
     if form not in ENDINGS:
@@ -58,9 +59,12 @@ def convert(
     out = out or events.with_name(events.stem + ENDINGS[form])
     writers: dict[Path, Callable[[Sequence[Expression], Path], None]] = {out: _writer(form, out, video)}
     if form == "bids":
+        if out.suffix == ".json":
+            raise SettingsError(f"{out} is where the columns are described; name a .tsv with --out")
         writers[out.with_suffix(".json")] = lambda _, path: _write(path, text.bids_sidecar())
     for path in writers:
         check_writable(path)
+        check_not_read(path, (events, video))
         if path.exists() and not force:
             raise SettingsError(
                 f"{path} is there already; name another with --out, or add --force to replace it"
