@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from streamspot import bench, load
 from streamspot.cli import app
+from streamspot.errors import SettingsError
 
 
 @pytest.mark.slow
@@ -44,3 +45,14 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):
     done = CliRunner().invoke(app, ["bench", f"--json={tmp_path}/none/figures.json"])
     assert done.exit_code != 0
     assert "no folder" in str(done.exception)
+
+
+@pytest.mark.parametrize(("flag", "ending"), [("--json", ".json"), ("--plot", ".png")])
+def test_figures_replace_no_file_of_another_kind(tmp_path: Path, flag: str, ending: str):
+    """Not the video that is measured, nor a drawing that could not be drawn: both are said before the work."""
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"a video")
+    done = CliRunner().invoke(app, ["bench", f"--source={video}", f"{flag}={video}"])
+    assert isinstance(done.exception, SettingsError)
+    assert f"name it clip{ending}" in str(done.exception)
+    assert video.read_bytes() == b"a video"

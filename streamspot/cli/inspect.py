@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamspot.console import QuietStderr
-from streamspot.destinations import check_writable
+from streamspot.destinations import check_result
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
 from streamspot.sources.cameras import list_cameras
@@ -98,8 +99,12 @@ def bench(
     from streamspot.bench import bench as measure  # noqa: PLC0415 - torch takes seconds to import
     from streamspot.load import carried  # noqa: PLC0415
 
-    for file in filter(None, (output, plot)):
-        check_writable(file, "--json" if file is output else "--plot")
+    if output is not None:
+        check_result(output, ".json", "--json")
+    if plot is not None:
+        check_result(plot, ".svg" if plot.suffix == ".svg" else ".png", "--plot")
+        if find_spec("matplotlib") is None:
+            raise SettingsError("--plot needs matplotlib; install it with the extra train")
     with QuietStderr():
         result = measure(source, weights, frames)
         if seconds:
@@ -158,10 +163,8 @@ def _print(result: dict[str, Any]) -> None:
 
 def _draw(result: dict[str, Any], path: Path) -> None:
     """Draw what a frame costs, stage upon stage, beside the yardsticks."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise SettingsError("--plot needs matplotlib; install it with the extra train") from None
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
     figure = Figure((7, 3), layout="constrained")
     axes = figure.subplots()
     for place, figures in ((1, result), (0, result["beside_busy_processes"])):
