@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,26 @@ def test_evaluate_says_that_points_are_judged_and_prints_json_only_when_asked(la
     overall = results["strict"]["overall"]
     assert results["points"] == overall["tp"] + overall["fn"] > 0
     assert overall["tp"] > 0
+
+
+def test_a_full_disk_costs_no_earlier_tables(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What evaluate writes it writes whole or not at all, for its owner only."""
+    tables = tmp_path / "out" / "tables.json"
+    tables.parent.mkdir()
+    command = ["evaluate", "--data", str(labelled), "--weights", "streamspot-base", "--out", str(tables)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert tables.stat().st_mode & 0o777 == 0o600
+    tables.write_text("earlier")
+
+    def full(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[:10].encode())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert CliRunner().invoke(app, command).exit_code != 0
+    assert [(path.name, path.read_bytes()) for path in tables.parent.iterdir()] == [
+        ("tables.json", b"earlier")
+    ]
 
 
 def test_evaluate_writes_the_report_of_crossval(labelled: Path, tmp_path: Path):

@@ -15,6 +15,7 @@ from streamspot.console import QuietStderr
 from streamspot.destinations import check_result
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
+from streamspot.files import write_atomically
 from streamspot.sources.cameras import list_cameras
 
 _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failure": "[red]✗[/]"}
@@ -109,11 +110,13 @@ def bench(
         result = measure(source, weights, frames)
         if seconds:
             result |= carried(source, weights, seconds)
-    if output is not None:
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if plot is not None:
-        _draw(result, plot)
     _print(result)
+    if output is not None:
+        with write_atomically(output) as part:
+            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if plot is not None:
+        with write_atomically(plot) as part:
+            _draw(result, part, plot.suffix[1:])
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -161,7 +164,7 @@ def _print(result: dict[str, Any]) -> None:
     console.print(f"start-up: {start}")
 
 
-def _draw(result: dict[str, Any], path: Path) -> None:
+def _draw(result: dict[str, Any], path: Path, form: str) -> None:
     """Draw what a frame costs, stage upon stage, beside the yardsticks."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
@@ -178,4 +181,4 @@ def _draw(result: dict[str, Any], path: Path) -> None:
             axes.text(one["ms"]["mean"], place - 0.2, f" {name}", va="center", fontsize=8)
     axes.set(yticks=[1, 0], yticklabels=["alone", "beside busy\nprocesses"], xlabel="mean of a frame, ms")
     axes.legend(fontsize=8)
-    figure.savefig(path)
+    figure.savefig(path, format=form)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamspot.files import write_atomically
 from streamspot.progress import Bars
 
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
@@ -213,7 +214,8 @@ def evaluate_command(
     if out == "-":
         typer.echo(text)
     elif out is not None:
-        Path(out).write_text(text + "\n", encoding="utf-8")
+        with write_atomically(Path(out)) as part:
+            part.write_text(text + "\n", encoding="utf-8")
     if report is not None:
         from streamspot.training.report import write_evaluation  # noqa: PLC0415 - as above
 
