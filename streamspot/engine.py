@@ -32,7 +32,7 @@ def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
             name = next(
                 other for n in range(2, len(streams) + 2) if (other := f"{name[:36]}-{n}") not in runs
             )
-        runs[name] = StreamRun(placed(settings, name) if len(streams) > 1 else settings, source)
+        runs[name] = StreamRun(placed(settings, name), source)
         output = runs[name].settings.output
         for flag, place in (("record", output.record), ("intensity", output.intensity), ("osc", output.osc)):
             if place is not None and taken.setdefault(place, name) != name:

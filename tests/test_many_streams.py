@@ -81,7 +81,7 @@ def test_a_mistake_in_the_settings_of_a_source_is_named(tmp_path: Path, text: st
 
 
 def test_streams_have_names_and_files_of_their_own(recordings: list[Path], tmp_path: Path):
-    """Equal names are numbered; ``{stream}`` in a file's name is the stream's; one file for two is refused."""
+    """Equal names get numbers; ``{stream}`` in a file's name is the stream's, even alone; one for two is refused."""
     twice = [str(recordings[0])] * 2
     curve = tmp_path / "{stream}.csv"
     runs = open_runs(load_streams({"source": twice, "intensity": curve}))
@@ -90,6 +90,8 @@ def test_streams_have_names_and_files_of_their_own(recordings: list[Path], tmp_p
         tmp_path / "simulated.csv",
         tmp_path / "simulated-2.csv",
     ]
+    (alone,) = open_runs(load_streams({"source": twice[:1], "intensity": curve}))
+    assert alone.settings.output.intensity == tmp_path / "simulated.csv"
     with pytest.raises(SettingsError, match=r"write \{stream\} in its name"):
         open_runs(load_streams({"source": twice, "intensity": tmp_path / "one.csv"}))
     with pytest.raises(SettingsError, match="set it for one source"):
