@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for their owner only; one that is there stays as it is.
@@ -48,6 +53,21 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def claim(file: int) -> bool:
+    """Take an open file for this program alone until it is closed; tell whether no other program has taken it.
+
+    Where the system cannot tell, nobody has.
+    """
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network file systems know no locks
+            return True
+    return True
 
 
 def append_whole(path: Path, content: bytes) -> None:

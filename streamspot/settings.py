@@ -244,6 +244,8 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
     if config is not None:
         file = settings_file(config)
         layers = {str(file): _flattened(_underscored(read_keys(file)), str(file)), **layers}
+        if layers[str(file)].get("source") == []:
+            raise SettingsError(f"source in {file} is an empty list; name one, or leave it out")
     sources: list[Any] = [None]
     for layer in layers.values():
         if (named := layer.pop("source", None)) not in (None, [], ()):
@@ -350,7 +352,9 @@ def _flattened(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in content.items():
         known = [leaf for leaf, group in _GROUPS.items() if group == key]
-        if not known and not _GROUPS.get(key):
+        if not known and key not in _GROUPS:
+            raise _unknown(key, {*_GROUPS, *filter(None, _GROUPS.values())}, f" (in {where})")
+        if not known and not _GROUPS[key]:
             flat[key] = value
         elif not known:
             raise SettingsError(

@@ -30,6 +30,8 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
     ("text", "words"),
     [
         ("souce: a\n", r"'souce' \(in .*live\.yaml\); did you mean 'source'"),
+        ("spoting: {sensitivity: 0.7}\n", r"'spoting' \(in .*live\.yaml\); did you mean 'spotting'"),
+        ("source: []\n", r"source in .*live\.yaml is an empty list"),
         ("face: {faecs: 2}\n", r"'faecs' \(in face of .*live\.yaml\); did you mean 'faces'"),
         ("face: {flow: dis}\n", r"'flow' \(in face of"),
         ("faces: 2\n", r"faces in .*live\.yaml belongs into the group face; write it below face:"),

@@ -193,6 +193,24 @@ async def test_only_the_owner_may_read_what_is_written(tmp_path: Path):
     assert [(tmp_path / name).stat().st_mode & 0o077 for name in ("e", "t.csv")] == [0, 0]
 
 
+async def test_two_runs_do_not_write_the_same_file(tmp_path: Path):
+    """Who comes second is refused and cuts nothing off; a table grows by the rows of both."""
+    path, table = tmp_path / "events.jsonl", tmp_path / "log.csv"
+    async with LineFile(path) as first:
+        first.write(b"one\n")
+        with pytest.raises(SettingsError, match=r"events\.jsonl is being written by another run"):
+            await LineFile(path).__aenter__()
+        first.write(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    async with LineFile(path) as again:
+        again.write(b"three\n")
+    assert path.read_bytes() == b"three\n"
+    async with LineFile(table, append=True) as one, LineFile(table, append=True) as other:
+        one.write(b"a\n")
+        other.write(b"b\n")
+    assert sorted(table.read_bytes().split()) == [b"a", b"b"]
+
+
 async def test_an_impossible_place_is_one_sentence(tmp_path: Path):
     """It is said on entering, before anything else happens."""
     for sink in (

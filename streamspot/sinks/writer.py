@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.files import claim
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -233,12 +234,14 @@ class LineTarget:
         """Open it.
 
         Raises:
-            SettingsError: It cannot be written.
+            SettingsError: It cannot be written, or another program is writing it from its beginning.
         """
         try:
             if str(self._path) != "-":
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._fd = os.open(self._path, flags if self._append else flags | os.O_TRUNC, 0o600)
+                self._fd = os.open(self._path, flags, 0o600)
+                if not self._append and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                    self._begin()
             elif sys.stdout is None:
                 raise SettingsError("the standard output is closed; open it, or name a file instead of -")
             else:
@@ -249,6 +252,13 @@ class LineTarget:
             raise SettingsError(
                 f"{self._path} is not writable ({error.strerror}); name another place"
             ) from None
+
+    def _begin(self) -> None:
+        """Begin the file anew, unless another program is writing it."""
+        if not claim(self._fd):
+            os.close(self._fd)
+            raise SettingsError(f"{self._path} is being written by another run; name another place")
+        os.ftruncate(self._fd, 0)
 
     def empty(self) -> bool:
         """Tell whether the file holds nothing."""

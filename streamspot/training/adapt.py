@@ -106,8 +106,8 @@ def adapt(
         place.remove()
     if not adapted.better and not force:
         raise ModelError(
-            f"on the {adapted.labels[1]} expressions held back the new weights are no better than {settings.start} "
-            f"(F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is not written; "
+            f"on what was held back (expressions: {adapted.labels[1]}) the new weights are no better than "
+            f"{settings.start} (F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is not written; "
             "label more, or say --force"
         )
     held_figures = {"held_back": {"before": before, "after": after, "labels": adapted.labels}}
@@ -176,7 +176,7 @@ def card(adapted: Adapted, dataset: Dataset, settings: TrainSettings) -> str:
 Begun from {settings.start}, adapted to {dataset.name}: {len(dataset.recordings)} recordings of
 {len(dataset.subjects)} people, {macro} macro- and {len(kinds) - macro} micro-expressions, one point label each.
 
-On {adapted.labels[1]} expressions that were held back, by weights that learned from the other {adapted.labels[0]}
+On what was held back (expressions: {adapted.labels[1]}), by weights that learned from the other {adapted.labels[0]}
 (these here learned from all):
 
 | | found | false | F1 |

@@ -102,7 +102,7 @@ def train_command(
         from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
 
         _print(
-            f"{adapted.labels[1]} expressions held back",
+            f"expressions held back: {adapted.labels[1]}",
             RESULT_HEADS,
             [
                 (name, *row[1:])
