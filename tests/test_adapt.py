@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from streamspot.cli import app
 from streamspot.datasets.recording import Instance, Recording
-from streamspot.errors import DataError, ModelError
+from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model.weights import Model
 from streamspot.training.adapt import adapt, held_back
 from streamspot.training.settings import load_settings
@@ -58,6 +58,12 @@ def test_weights_that_are_no_better_replace_nothing(tmp_path: Path):
         adapt(data, out, settings)
     assert out.read_bytes() == b"mine"
     adapt(data, out, settings, force=True)
+    adapt(data, out, settings, force=True)  # the card of weights is replaced by that of the new ones
+    notes = out.with_suffix(".md")
+    notes.write_text("my notes")
+    with pytest.raises(SettingsError, match=r"mine\.md is no card of weights"):
+        adapt(data, out, settings, force=True)
+    assert notes.read_text() == "my notes"
     assert Model.load(out).provenance["start"] == "streamspot-base"
 
 

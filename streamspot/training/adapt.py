@@ -10,7 +10,7 @@ from typing import Any
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.destinations import check_folder, check_result
-from streamspot.errors import DataError, ModelError
+from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.evaluation.evaluate import evaluate
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
@@ -23,6 +23,9 @@ from streamspot.training.train import described, judge, trained
 
 _LEARNED = 0.6
 """Share of a recording that is learned from where there are too few recordings to hold some back."""
+
+_BEGUN = "Begun from"
+"""How a card begins below its title."""
 
 Table = dict[str, Any]
 """Counts and F1 for macro, micro and overall, as ``results.json`` has them."""
@@ -80,6 +83,11 @@ def adapt(
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
+    card_at = out.with_suffix(".md")
+    if card_at.exists() and f"\n\n{_BEGUN}" not in card_at.read_text(encoding="utf-8", errors="replace"):
+        raise SettingsError(
+            f"{card_at} is no card of weights and would be replaced by theirs; name another --out"
+        )
     assert settings.start is not None  # noqa: S101 - what makes it an adaptation
     dataset = load(data, seed=settings.seed)
     learned, held = held_back(dataset.recordings)
@@ -107,14 +115,14 @@ def adapt(
     if not adapted.better and not force:
         raise ModelError(
             f"on what was held back (expressions: {adapted.labels[1]}) the new weights are no better than "
-            f"{settings.start} (F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is not written; "
-            "label more, or say --force"
+            f"{settings.start} (F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is "
+            "not written; label more, or say --force"
         )
     held_figures = {"held_back": {"before": before, "after": after, "labels": adapted.labels}}
     Model(
         adapted.model.network, {**adapted.model.provenance, **held_figures}, spotting=settings.spotting
     ).save(out)
-    with write_atomically(out.with_suffix(".md")) as part:
+    with write_atomically(card_at) as part:
         part.write_text(card(adapted, dataset, settings), encoding="utf-8")
     return adapted
 
@@ -173,7 +181,7 @@ def card(adapted: Adapted, dataset: Dataset, settings: TrainSettings) -> str:
     )
     return f"""# {adapted.model.config.name}
 
-Begun from {settings.start}, adapted to {dataset.name}: {len(dataset.recordings)} recordings of
+{_BEGUN} {settings.start}, adapted to {dataset.name}: {len(dataset.recordings)} recordings of
 {len(dataset.subjects)} people, {macro} macro- and {len(kinds) - macro} micro-expressions, one point label each.
 
 On what was held back (expressions: {adapted.labels[1]}), by weights that learned from the other {adapted.labels[0]}
