@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from streamspot.advice import TROUBLES
@@ -224,18 +224,20 @@ def _expressions(account: Account, comparison: Comparison | None, level: int) ->
 
 
 def _delays(account: Account, level: int) -> Iterator[str]:
-    onsets = {event.expression: event for event in account.events if event.phase == "onset"}
+    last = {e.expression: e.decided_at.pts - e.offset.pts for e in account.final if e.offset is not None}
+    onsets = {e.expression: e for e in account.events if e.phase == "onset" and e.expression in last}
     first = [e.decided_at.pts - e.onset.pts for e in onsets.values()]
-    last = [e.decided_at.pts - e.offset.pts for e in account.final if e.offset is not None]
     if not first and not last:
         return
     yield heading("How soon it was known", level)
     yield note(WORDS["delays"], "term")
-    rows = ((name, *_spread(values)) for name, values in (("onset", first), ("offset", last)) if values)
+    rows = (
+        (name, *_spread(values)) for name, values in (("onset", first), ("offset", last.values())) if values
+    )
     yield table(("from the moment to its announcement", "median", "95 %"), rows)
 
 
-def _spread(values: Sequence[float]) -> tuple[str, str]:
+def _spread(values: Collection[float]) -> tuple[str, str]:
     ordered = sorted(values)
     high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
     return f"{statistics.median(ordered):.2f} s", f"{high:.2f} s"
