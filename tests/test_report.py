@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.matching import Counts
-from streamspot.events import read_events
+from streamspot.events import encode, read_events
 from streamspot.report.account import Account, accounts_of
 from streamspot.report.comparison import with_labels, with_run
 from streamspot.report.figures import thinned
@@ -73,6 +73,26 @@ def test_the_page_tells_what_the_run_found(visit: Path, tmp_path: Path):
         assert WORDS[name] in text
     assert not re.search(EMOTIONS, text, re.IGNORECASE)
     assert "None" not in text
+
+
+def test_delays_are_those_of_expressions_that_were_found(visit: Path, tmp_path: Path):
+    """An announcement that was taken back, however late it came, is none of an expression."""
+    events = read_events(visit)
+    announced = next(event for event in events if event.phase == "onset")
+    late = announced.decided_at.model_copy(update={"pts": announced.decided_at.pts + 100})
+    false = announced.model_copy(update={"expression": "another", "decided_at": late})
+    more = tmp_path / "more.jsonl"
+    lines = [encode(event, node="here") for event in (*events, false, false)]
+    more.write_bytes(b"\n".join(lines) + b"\n")
+    delays = [
+        said(page.partition("How soon it was known")[2].partition("<h2")[0])
+        for page in (
+            page_of(visit, "--out", tmp_path / "a.html"),
+            page_of(more, "--out", tmp_path / "b.html"),
+        )
+    ]
+    assert delays[0] == delays[1]
+    assert " s " in delays[0]
 
 
 def test_the_page_stands_alone(visit: Path, tmp_path: Path):
