@@ -41,9 +41,7 @@ class Trainer:
         given: Further arguments of the learners.
 
     Raises:
-        DataError: No recording has an expression.
-        ModelError: The weights that the settings name cannot be used.
-        SettingsError: The device is not there, or the weights that the settings name do not fit.
+        ModelError: The partner cannot be used; and as ``Learner``.
     """
 
     def __init__(
