@@ -107,7 +107,7 @@ def difference(before: Sequence[float], after: Sequence[float]) -> dict[str, Any
 
 def of_subjects(dataset: Dataset, seed: int, place: Path) -> Iterator[dict[str, Any]]:
     """Yield the F1 of each subject that takes part, by the way in which its other videos are judged."""
-    settings = TrainSettings(seed=seed, ensemble=1)
+    settings = TrainSettings(seed=seed)
     place.mkdir(parents=True, exist_ok=True)
     chosen = decoders(dataset, settings, place)
     for subject in dataset.subjects:

@@ -101,7 +101,7 @@ PLOTTED = """
 
 Share of the found expressions announced before their apex against cancelled announcements, by look-ahead and by
 the level that the curve must exceed for an early onset (five folds, seed 0, the networks and the decoder of the rows
-`single` and `look-ahead-…`, at 8 ticks with the weights that ship as the partner; `python -m experiments.look_ahead
+`casme2` and `look-ahead-…`, at 8 ticks with the weights that ship as the partner; `python -m experiments.look_ahead
 levels`). All below was measured with the networks and the decoder of the row `window-runs`."""
 
 STREAMED = """

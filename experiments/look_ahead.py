@@ -33,7 +33,7 @@ from streamspot.spotting import SpotSettings, decode, scores_of
 from streamspot.training.settings import TrainSettings
 
 PLOT = Path(__file__).parents[1] / "docs" / "look-ahead.png"
-RUN = {0: "look-ahead-0", 4: "look-ahead-4", 8: "single", 16: "look-ahead-16"}
+RUN = {0: "look-ahead-0", 4: "look-ahead-4", 8: "casme2", 16: "look-ahead-16"}
 LEVELS = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 DEPTHS = (0.2, 0.25, 0.3, 0.4)
 DECODERS: tuple[dict[str, float], ...] = (

@@ -15,7 +15,7 @@ from streamspot.training.settings import TrainSettings
 
 RESULTS = Path(__file__).parent / "results"
 FILE = RESULTS / "runs.jsonl"
-LIVE = ("look-ahead-0", "look-ahead-4", "single", "look-ahead-16")
+LIVE = ("look-ahead-0", "look-ahead-4", "casme2", "look-ahead-16")
 """Configurations whose figures of a live user are kept."""
 
 _SHOWN = ("tp", "fp", "fn", "f1", "f1_interval", "apex_error")

@@ -13,14 +13,14 @@ from experiments.ablations import draw, lowest_neutral, norm_loss
 from streamspot.model.network import Network, Output
 from streamspot.model.transformer import WindowTransformer
 from streamspot.training.batches import PointLabels
-from streamspot.training.learner import Learner
+from streamspot.training.loop import Trainer
 from streamspot.training.losses import Targets, total_loss
 
 _HERE = torch.device("cpu")
 
 
-class SampledLearner(Learner):
-    """A ``Learner`` whose network computes no other ticks; the drawn neutral ones stand for all.
+class SampledTrainer(Trainer):
+    """A ``Trainer`` whose network computes no other ticks; the drawn neutral ones stand for all.
 
     It needs the transformer, points as labels, and losses of single ticks. ``neutral`` ticks are drawn for each that
     is near enough to a point to belong to its expression.
@@ -53,8 +53,8 @@ class SampledLearner(Learner):
         return total_loss(output, targets, loss.model_copy(update={"expression_weight": weight}))
 
 
-class OfficialLearner(SampledLearner):
-    """A ``SampledLearner`` with the optimiser of the paper's official code and the paper's choice of neutral ticks.
+class OfficialTrainer(SampledTrainer):
+    """A ``SampledTrainer`` with the optimiser of the paper's official code and the paper's choice of neutral ticks.
 
     Adam, whose decay is part of the gradient, at a rate that halves every 30 epochs; of the drawn ticks those of
     lowest intensity count as neutral (Eq. 6), and ``norm`` weighs the norm (λ2, Eq. 10), of which a drawn neutral

@@ -29,14 +29,13 @@ from experiments.baselines.intervals import complete_interval, similar_interval
 from experiments.baselines.lac import completeness_loss
 from experiments.baselines.motion import MotionRule
 from experiments.baselines.tspnet import CentreStage
-from experiments.sampled import OfficialLearner, SampledLearner
+from experiments.sampled import OfficialTrainer, SampledTrainer
 from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
 from streamspot.training.batches import PointLabels
-from streamspot.training.learner import Labeller, Learner
-from streamspot.training.loop import Trainer, predict
+from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
 from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch, learn
 from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
@@ -65,9 +64,9 @@ class Variant(BaseModel):
     completeness: float = Field(default=0.0, ge=0)
     """Weight of LAC's score and feature contrast, from stage 2 on."""
     neutral: int = Field(default=0, ge=0)
-    """Neutral ticks drawn for each near a point by a ``SampledLearner``; 0 computes every tick."""
+    """Neutral ticks drawn for each near a point by a ``SampledTrainer``; 0 computes every tick."""
     official: float | None = Field(default=None, ge=0)
-    """λ2 of an ``OfficialLearner``, which needs ``neutral``; None trains as everywhere else."""
+    """λ2 of an ``OfficialTrainer``, which needs ``neutral``; None trains as everywhere else."""
     second_stage: Literal["hrpro", "tspnet"] | None = None
     """What judges the network's proposals. A second stage needs whole proposals, so it cannot stream."""
     motion_rule: bool = False
@@ -103,16 +102,16 @@ class Variant(BaseModel):
                 torch.manual_seed(settings.seed)
                 return stage(network, recordings, settings)(unseen)
 
-        return learn(Trainer(recordings, settings, learner=self.learner, **given), on_epoch, judge)
+        return learn(self.trainer(recordings, settings, **given), on_epoch, judge)
 
-    def learner(self, recordings: Sequence[Recording], settings: TrainSettings, **given: Any) -> Learner:
-        """Return what trains one network."""
+    def trainer(self, recordings: Sequence[Recording], settings: TrainSettings, **given: Any) -> Trainer:
+        """Return what trains the network."""
         if self.official is not None:
-            return OfficialLearner(recordings, settings, neutral=self.neutral, norm=self.official, **given)
+            return OfficialTrainer(recordings, settings, neutral=self.neutral, norm=self.official, **given)
         if self.neutral:
-            return SampledLearner(recordings, settings, neutral=self.neutral, **given)
+            return SampledTrainer(recordings, settings, neutral=self.neutral, **given)
         criterion = partial(self.loss, settings)
-        return Learner(recordings, settings, labeller=self.labeller(), criterion=criterion, **given)
+        return Trainer(recordings, settings, labeller=self.labeller(), criterion=criterion, **given)
 
     def loss(  # noqa: PLR0917 - a ``Criterion``, after the settings
         self,

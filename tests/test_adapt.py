@@ -15,7 +15,7 @@ from streamspot.datasets.recording import Instance, Recording
 from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model.weights import Model
 from streamspot.training.adapt import adapt, held_back
-from streamspot.training.settings import load_settings
+from streamspot.training.settings import TrainSettings
 
 
 def recording(name: str, *stamps: int) -> Recording:
@@ -53,7 +53,7 @@ def test_weights_that_are_no_better_replace_nothing(tmp_path: Path):
     """What stands at the place stays as it is, and the sentence has both figures; --force writes it nevertheless."""
     data, out = write_small(tmp_path / "data", subjects=3), tmp_path / "mine.safetensors"
     out.write_bytes(b"mine")
-    settings = load_settings(None, start="streamspot-base", epochs=1, learning_rate=1e-9)
+    settings = TrainSettings(start="streamspot-base", partner=None, epochs=1, learning_rate=1e-9)
     with pytest.raises(ModelError, match=r"no better than streamspot-base \(F1 .*, before"):
         adapt(data, out, settings)
     assert out.read_bytes() == b"mine"

@@ -33,7 +33,6 @@ TINY: dict[str, Any] = {
     "batch": 4,
     "groups": 3,
     "network": {"width": 8, "dilations": [1, 4]},
-    "ensemble": 1,
 }
 SIMULATED = {"steps": 3, "beside": 1, "recordings": 3}
 
@@ -98,9 +97,9 @@ def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None
 
 
 def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
-    """Two processes give the results of one, also at 25 fps and of ensembles."""
+    """Two processes give the results of one, also at 25 fps."""
     data = write_small(tmp_path / "data", subjects=4, fps=25.0)
-    settings = TrainSettings.model_validate(TINY | {"ensemble": 2})
+    settings = TrainSettings.model_validate(TINY)
     crossval(data, tmp_path / "one", settings)
     results = crossval(data, tmp_path / "two", settings, workers=Processes(2))
     assert _timeless(tmp_path / "one") == _timeless(tmp_path / "two")

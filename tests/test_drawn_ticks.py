@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.sampled import OfficialLearner, SampledLearner, at
+from experiments.sampled import OfficialTrainer, SampledTrainer, at
 from experiments.tables import configs
 from experiments.variants import Variant, load_experiment
 from streamspot.datasets.recording import Instance, Recording
@@ -24,13 +24,13 @@ def _recordings() -> list[Recording]:
     return [Recording(f"r{n}", f"s{n}", motion[n], expressions) for n in range(2)]
 
 
-def _learner(name: str, **override: object) -> SampledLearner:
+def _trainer(name: str, **override: object) -> SampledTrainer:
     settings, method = load_experiment(configs()[name], **override)
     narrow = settings.model_copy(update={"network": NetworkSettings(encoder="transformer", width=16)})
     assert isinstance(method, Variant)
-    learner = method.learner(_recordings(), narrow, layout="paper10")
-    assert isinstance(learner, SampledLearner)
-    return learner
+    trainer = method.trainer(_recordings(), narrow, layout="paper10")
+    assert isinstance(trainer, SampledTrainer)
+    return trainer
 
 
 def test_drawn_ticks_are_judged_as_in_the_whole_recording() -> None:
@@ -48,24 +48,26 @@ def test_drawn_ticks_are_judged_as_in_the_whole_recording() -> None:
 @pytest.mark.parametrize("name", ["official-casme2", "official-samm-hard", "full-width"])
 def test_an_epoch_on_drawn_ticks_learns(name: str) -> None:
     """In each stage of the labels an epoch has a finite loss and moves the weights."""
-    learner = _learner(name, epochs=7, min_steps=1)
-    before = learner.network.state_dict()["intensity.weight"].clone()
-    losses = [learner.epoch() for _ in range(7)]
+    trainer = _trainer(name, epochs=7, min_steps=1)
+    before = trainer.network.state_dict()["intensity.weight"].clone()
+    losses: list[float] = []
+    trainer.run(lambda _epoch, _network, loss: losses.append(loss))
+    assert len(losses) == 7
     assert np.isfinite(losses).all()
-    assert not torch.equal(before, learner.network.state_dict()["intensity.weight"])
+    assert not torch.equal(before, trainer.network.state_dict()["intensity.weight"])
 
 
 def test_the_official_rate_halves_every_thirty_epochs() -> None:
     """Adam at 2e-5 for 30 epochs, at a half for 30 more; elsewhere the rate rises and falls."""
-    learner = _learner("official-casme2")
-    assert isinstance(learner, OfficialLearner)
-    assert [learner.rate(epoch, 0.5) for epoch in (0, 29, 30, 60, 99)] == [2e-5, 2e-5, 1e-5, 5e-6, 2.5e-6]
-    assert _learner("full-width").rate(0, 0.0) < _learner("full-width").rate(1, 0.0)
+    trainer = _trainer("official-casme2")
+    assert isinstance(trainer, OfficialTrainer)
+    assert [trainer.rate(epoch, 0.5) for epoch in (0, 29, 30, 60, 99)] == [2e-5, 2e-5, 1e-5, 5e-6, 2.5e-6]
+    assert _trainer("full-width").rate(0, 0.0) < _trainer("full-width").rate(1, 0.0)
 
 
 def test_the_official_way_needs_drawn_ticks(tmp_path: Path) -> None:
     """Without them it would silently be something else."""
     path = tmp_path / "mine.yaml"
-    path.write_text("network: {encoder: transformer}\nensemble: 1\nvariant: {official: 0.3}\n")
+    path.write_text("network: {encoder: transformer}\nvariant: {official: 0.3}\n")
     with pytest.raises(SettingsError, match="needs the transformer"):
         load_experiment(path)

@@ -88,7 +88,7 @@ def test_a_blend_lies_between():
 
 def test_weights_that_have_a_partner_are_begun_from_without_a_second_one(tmp_path):
     """Joined once more they would be wider than a network may be, and the partner would count twice."""
-    settings = TrainSettings(epochs=1, ensemble=1, network=NetworkSettings(width=4, dilations=(1,)))
+    settings = TrainSettings(epochs=1, network=NetworkSettings(width=4, dilations=(1,)))
     motion = (torch.randn(300, 10, 2) * 0.01).numpy()
     recordings = [Recording("a", "s", motion, (Instance("macro", 90, 100, 110, 100),))]
     first = Trainer(recordings, settings, layout="paper10")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from streamspot.training.cli import app
 
-TINY = {"epochs": 2, "min_steps": 2, "groups": 3, "network": {"width": 8, "dilations": [1, 4]}, "ensemble": 1}
+TINY = {"epochs": 2, "min_steps": 2, "groups": 3, "network": {"width": 8, "dilations": [1, 4]}}
 
 
 def _run(*command: object) -> None:

@@ -24,7 +24,6 @@ SETTINGS: dict[str, Any] = {
     "crop": 256,
     "network": {"width": 8, "dilations": [1, 4]},
     "simulated": {"steps": 3, "beside": 1, "recordings": 3},
-    "ensemble": 2,
 }
 
 
@@ -127,7 +126,7 @@ def test_an_adaptation_goes_on(tmp_path: Path, steps: int) -> None:
     data = write_small(tmp_path / "data", subjects=2, videos=2)
     settings = TrainSettings.model_validate(SETTINGS | {"simulated": {}})
     train(data, tmp_path / "start.safetensors", settings)
-    begun = settings.model_copy(update={"start": str(tmp_path / "start.safetensors"), "ensemble": 1})
+    begun = settings.model_copy(update={"start": str(tmp_path / "start.safetensors")})
     whole, out = tmp_path / "whole.safetensors", tmp_path / "mine.safetensors"
     seen: list[float] = []
     adapt(data, whole, begun, force=True, on_step=lambda share, _: seen.append(share))

@@ -36,8 +36,7 @@ def test_a_run_becomes_a_line_and_takes_the_place_of_the_one_before(
     assert key == ("motion", "data", True, 0)
     assert line["method"]["motion_rule"] is True
     assert line["settings"].pop("spotting") == {"macro_ticks": [18, 90]}
-    kept = {"partner": None, "epochs": 1, "folds": 5, "choice": "pooled", "ensemble": 1}
-    assert line["settings"] == kept
+    assert line["settings"] == {"partner": None, "epochs": 1, "folds": 5, "choice": "pooled"}
     results = json.loads((tmp_path / "runs" / "quick-motion-data-seed0" / "results.json").read_text())
     assert line["strict"]["overall"]["tp"] == results["strict"]["overall"]["tp"]
 

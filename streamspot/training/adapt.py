@@ -15,8 +15,7 @@ from streamspot.evaluation.evaluate import evaluate
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
 from streamspot.spotting.settings import SpotSettings
-from streamspot.training.learner import OnShare
-from streamspot.training.loop import Trainer
+from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.resume import Unfinished, mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import described, judge, trained

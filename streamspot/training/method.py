@@ -9,8 +9,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network
-from streamspot.training.learner import OnShare
-from streamspot.training.loop import Trainer, predict
+from streamspot.training.loop import OnShare, Trainer, predict
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights
 

@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 """One number for macro-, one for micro-expressions."""
 
 
-BEGUN = {"learning_rate": 1e-3, "epochs": 5, "ensemble": 1}
+BEGUN = {"learning_rate": 1e-3, "epochs": 5}
 """Defaults of a training that begins with weights, which the rate for random ones would undo."""
 
 
@@ -134,8 +134,6 @@ class TrainSettings(_Settings):
     """Weights that judge beside the trained network, as one network with it: the logit of a micro-expression is the
     mean of both. They are left out where they know other regions or have another look-ahead, and where
     the weights to begin with have a partner already."""
-    ensemble: int = Field(default=3, ge=1, le=9)
-    """Networks that are trained apart, from seeds of their own, and become one, whose logits are their means."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the data."""
     min_steps: int = Field(default=12, ge=1)
@@ -196,18 +194,6 @@ class TrainSettings(_Settings):
                 "a network begins with weights or with simulated motion; set simulated.steps to 0"
             )
         return self
-
-    @model_validator(mode="after")
-    def _can_be_joined(self) -> Self:
-        """Refuse an ensemble of networks that cannot become one."""
-        if self.ensemble > 1 and self.network.encoder != "causal":
-            raise ValueError(f"networks with the {self.network.encoder} cannot be joined; set ensemble to 1")
-        return self
-
-    def members(self) -> list[Self]:
-        """Return the settings of each network of the ensemble, which has a seed of its own."""
-        first = self.seed * self.ensemble
-        return [self.model_copy(update={"seed": first + number}) for number in range(self.ensemble)]
 
     @property
     def decoder(self) -> SpotSettings:

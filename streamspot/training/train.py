@@ -20,8 +20,7 @@ from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
-from streamspot.training.learner import OnShare
-from streamspot.training.loop import Trainer
+from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.provenance import commit
 from streamspot.training.resume import State, Unfinished, mark
 from streamspot.training.settings import TrainSettings
