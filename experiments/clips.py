@@ -39,6 +39,21 @@ def as_detection(event: Event) -> Detection | None:
     )
 
 
+def truth_of(folder: Path) -> dict[str, list[Instance]]:
+    """Return the annotated expressions of a folder's clips by the clip's name, in frames."""
+    truth: dict[str, list[Instance]] = defaultdict(list)
+    with (folder / "annotations.csv").open(encoding="utf-8") as rows:
+        for row in csv.DictReader(rows):
+            onset, offset = int(row["onset"]), int(row["offset"])
+            truth[row["clip"]].append(Instance("macro", onset, onset, offset))
+    return truth
+
+
+def clips_of(folder: Path) -> list[Path]:
+    """Return the clips of a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+
+
 def main() -> None:
     """Print a line a clip and the totals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -48,13 +63,9 @@ def main() -> None:
     parser.add_argument("--sensitivity", type=float, default=0.5)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    truth: dict[str, list[Instance]] = defaultdict(list)
-    with (options.folder / "annotations.csv").open(encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            onset, offset = int(row["onset"]), int(row["offset"])
-            truth[row["clip"]].append(Instance("macro", onset, onset, offset))
+    truth = truth_of(options.folder)
     result: dict[str, dict[str, Any]] = {}
-    for clip in sorted(path for path in options.folder.iterdir() if path.suffix in SUFFIXES):
+    for clip in clips_of(options.folder):
         events, seconds = events_of_clip(clip, options.weights, options.faces, options.sensitivity)
         kinds = {d: event.kind for event in events if (d := as_detection(event))}
         counts, pairs = match(list(kinds), truth[clip.name], "macro")

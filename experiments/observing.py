@@ -36,16 +36,18 @@ def record(frames: Iterable[Frame], path: Path) -> None:
 
 def events_of_recording(path: Path, model: Model) -> tuple[list[Event], int]:
     """Return the events of recorded motion under a stream's default settings, and the ticks with a measured face."""
+    found = MotionRecording(path).read()  # when it was recorded is of no account here
+    motion = [one for one in found if not isinstance(one, Session)]
+    return events_of_motion(motion, model), sum(isinstance(one, FaceMotion) for one in motion)
+
+
+def events_of_motion(motion: Iterable[Motion], model: Model) -> list[Event]:
+    """Return the events of motion under a stream's default settings."""
     pipeline = Pipeline(model, _SESSION)
     events: list[Event] = []
-    measured = 0
-    for one in MotionRecording(path).read():
-        if isinstance(one, Session):  # when it was recorded is of no account here
-            continue
-        measured += isinstance(one, FaceMotion)
+    for one in motion:
         events += pipeline.push(one).events
-    events += pipeline.finish().events
-    return events, measured
+    return events + list(pipeline.finish().events)
 
 
 def events_of_clip(clip: Path, weights: str, faces: int, sensitivity: float) -> tuple[list[Event], float]:
