@@ -55,14 +55,14 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def claim(file: int) -> bool:
-    """Take an open file for this program alone until it is closed; tell whether no other program has taken it.
+def claim(file: int, *, wait: bool = False) -> bool:
+    """Take an open file or folder for this program alone until it is closed; tell whether no other has taken it.
 
-    Where the system cannot tell, nobody has.
+    Where the system cannot tell, nobody has. With ``wait`` it is taken as soon as the others have closed it.
     """
     if fcntl is not None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:  # some network file systems know no locks

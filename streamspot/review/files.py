@@ -17,13 +17,9 @@ from pydantic import ValidationError
 from streamspot.datasets.annotations import COLUMNS
 from streamspot.datasets.tables import whole
 from streamspot.errors import DataError, SettingsError
+from streamspot.files import claim
 from streamspot.review.labels import COUNTED, Label, Labels, order
 from streamspot.review.table import Rewritten, Row, Table
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
@@ -191,10 +187,9 @@ class _Said:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other programs from writing labels in a folder meanwhile, where the system can."""
     place = None
-    if fcntl is not None:
-        with suppress(OSError):
-            place = os.open(folder, os.O_RDONLY)
-            fcntl.flock(place, fcntl.LOCK_EX)
+    with suppress(OSError):  # Windows opens no folders
+        place = os.open(folder, os.O_RDONLY)
+        claim(place, wait=True)
     try:
         yield
     finally:
