@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import csv
-import glob
 import hashlib
 import json
-import os
-import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamspot import __version__
+from streamspot.clips import ENDINGS, TOGETHER, Clip, clips_of, finished, named_clips, summary_of
 from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
@@ -31,44 +27,12 @@ from streamspot.session import digest
 from streamspot.settings import Settings, build
 from streamspot.shipped import shipped
 from streamspot.sinks.columns import EXPRESSIONS
-from streamspot.sources.base import file_identity, kind_of
 from streamspot.sources.motion import is_recording
 from streamspot.threads import one_thread
 
-VIDEOS = {
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
-    ".ogv", ".ts", ".webm", ".wmv",
-}  # fmt: skip
-"""Endings of the files that a folder is searched for; a pattern takes whatever it matches."""
-
-ENDINGS = (".jsonl", ".csv", ".motion")
-"""What each file's results are: its events, its curve, its recording of region motion."""
-
 _HERE = Processes()
 
-TOGETHER = "all-expressions.csv"
-"""The table of the expressions of all files."""
-
 _COLUMNS = ("file", *EXPRESSIONS.columns)
-_LONGEST = 200
-"""Bytes of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One of the files.
-
-    Attributes:
-        path: Where it is.
-        place: Stands for where it is.
-        name: What its results are called.
-        how: Stands for its content and for how it is analysed.
-    """
-
-    path: Path
-    place: str
-    name: str
-    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +48,6 @@ class Outcome:
     done: int
     resumed: int
     broken: dict[Path, str]
-
-
-def clips_of(source: str) -> list[Path]:
-    """Return the files of a pattern (``videos/*.mp4``) or of a folder of videos and recordings, or the one file.
-
-    Raises:
-        SettingsError: There is none.
-    """
-    place = Path(source).expanduser()
-    if kind_of(place) == "folder":
-        inside = (one for one in place.iterdir() if one.is_file() and not one.name.startswith("."))
-        found = [one for one in inside if one.suffix.lower() in VIDEOS or is_recording(one)]
-    elif kind_of(place) == "file":
-        found = [place]
-    else:
-        found = [Path(one) for one in glob.glob(str(place), recursive=True) if Path(one).is_file()]  # noqa: PTH207
-    if not found:
-        raise SettingsError(
-            f"there is no video at {source!r}; give a folder of videos, or a pattern in quotation marks: "
-            "'videos/*.mp4'"
-        )
-    return sorted(
-        set(found), key=lambda one: [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(one))]
-    )
 
 
 def run_batch(
@@ -138,10 +78,10 @@ def run_batch(
             raise SettingsError(f"{out} is where {path.name} is; name another folder with --out")
     check_folder(out)
     broken: dict[Path, str] = {}
-    clips = _clips(paths, out, _how(settings), broken)
+    clips = named_clips(paths, out, _how(settings), broken)
     if not settings.output.force:
         _check_replaced(out, clips)
-    todo = [clip for clip in clips if not _finished(out, clip)]
+    todo = [clip for clip in clips if not finished(out, clip)]
     lengths = {clip.path: _length(clip.path) for clip in todo}
     total, milliseconds, files = sum(lengths.values()), 0, len(paths) - len(todo)
 
@@ -201,61 +141,12 @@ def _content(file: Path) -> str:
         return str(file)
 
 
-def _clips(paths: Sequence[Path], out: Path, how: str, broken: dict[Path, str]) -> list[Clip]:
-    """Return the files under their names; what cannot be read is added to ``broken``."""
-    clips = []
-    for path, name in _named(paths, out).items():
-        try:
-            clips.append(Clip(path, _place(path), name, digest(file_identity(path), how)))
-        except OSError as error:
-            broken[path] = f"{path} cannot be read ({error.strerror}); check its permissions"
-    return clips
-
-
-def _place(path: Path) -> str:
-    return digest(os.path.abspath(path))  # noqa: PTH100 - where a link is counts, not where it leads
-
-
-def _named(paths: Sequence[Path], out: Path) -> dict[Path, str]:
-    """Give each file a name of its own: the one it has in ``out``, else the first that no other file could take."""
-    possible = {path: _possible(path) for path in paths}
-    names = {
-        path: name
-        for path, ones in possible.items()
-        for name in ones
-        if _summary(out, name).get("place") == _place(path)
-    }
-    claims = Counter(name.casefold() for ones in possible.values() for name in set(ones))
-    taken = {name.casefold() for name in (Path(TOGETHER).stem, *names.values())}
-    return {
-        path: names.get(path)
-        or next(one for one in ones if claims[one.casefold()] == 1 and one.casefold() not in taken)
-        for path, ones in possible.items()
-    }
-
-
-def _possible(path: Path) -> list[str]:
-    """Return what a file's results may be called: its name without the ending, with it, or with its place."""
-    place = _place(path)
-    names = [path.stem, path.name, *(f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12))]
-    return [name for name in names if len(os.fsencode(name)) <= _LONGEST]
-
-
-def _summary(out: Path, name: str) -> dict[str, Any]:
-    """Return what a batch has said of the results of that name; nothing where it has made none."""
-    try:
-        said = json.loads((out / f"{name}.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
-
-
 def _check_replaced(out: Path, clips: Sequence[Clip]) -> None:
     """Refuse to replace what no batch has written."""
     foreign = [
         file
         for clip in clips
-        if not _summary(out, clip.name)
+        if not summary_of(out, clip.name)
         for ending in (".json", *ENDINGS)
         if (file := out / f"{clip.name}{ending}").exists()
     ]
@@ -272,12 +163,6 @@ def _check_replaced(out: Path, clips: Sequence[Clip]) -> None:
 def _begins(file: Path, head: bytes) -> bool:
     with file.open("rb") as opened:
         return opened.read(len(head)) == head
-
-
-def _finished(out: Path, clip: Clip) -> bool:
-    """Tell whether a file has its results, made as it would be now."""
-    made = _summary(out, clip.name).get("how") == clip.how
-    return made and all((out / f"{clip.name}{one}").is_file() for one in ENDINGS)
 
 
 def _length(path: Path) -> int:

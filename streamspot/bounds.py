@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ _TIMES = 30
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes no alias: a few of them stand for billions of values."""
+    """Takes no alias, for a few of them stand for billions of values, and no key twice, for one would be lost."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Return the next node."""
@@ -23,13 +24,21 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not taken, write the value out")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the next mapping."""
+        content = super().construct_mapping(node, deep)
+        if len(content) < len(node.value):
+            names = Counter(key.value for key, _ in node.value)
+            raise yaml.MarkedYAMLError(problem=f"it has the key {names.most_common(1)[0][0]!r} twice")
+        return content
+
 
 def read_yaml(path: Path) -> Any:
     """Return what a file of settings holds, None if it holds nothing.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no YAML, is too long, is nested too deep or has aliases; says which.
+        ValueError: It is no YAML, is too long, is nested too deep, has aliases or a key twice; says which.
     """
     with path.open("rb") as file:
         content = file.read(_YAML + 1)

@@ -13,8 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from streamspot.bounds import read_yaml
 from streamspot.credentials import VARIABLES
@@ -41,6 +42,14 @@ Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``sensitivity: yes``: YAML reads yes, no, on and off as true and false, which would be 1 and 0."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
+        return value
 
 
 class CaptureSettings(_Group):
@@ -329,6 +338,10 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
             raise SettingsError(
                 f"{leaf}{where.get(leaf, '')} publishes to a broker and none is named; add --broker mqtt://HOST"
             )
+    if settings.output.osc_map and settings.output.osc is None:
+        raise SettingsError(
+            f"osc_map{where.get('osc_map', '')} names blend shapes and no avatar is driven; add --osc vmc://HOST:39540"
+        )
     return settings
 
 

@@ -17,8 +17,9 @@ from running import collect, delivered
 from small_recordings import write_recording
 from typer.testing import CliRunner
 
-from streamspot.batch import ENDINGS, TOGETHER, clips_of, run_batch
+from streamspot.batch import run_batch
 from streamspot.cli import app, main
+from streamspot.clips import ENDINGS, TOGETHER, clips_of
 from streamspot.errors import SettingsError
 from streamspot.events import read_events
 from streamspot.files import write_atomically
@@ -165,6 +166,16 @@ def test_links_of_one_name_to_one_file_have_results_of_their_own(tmp_path: Path)
         (tmp_path / folder / "visit.motion").symlink_to(real)
     batch(f"{tmp_path}/*/visit.motion", tmp_path / "out")
     assert len(list((tmp_path / "out").glob("visit-*.json"))) == 2
+
+
+def test_a_link_that_leads_nowhere_is_named(videos: Path, tmp_path: Path):
+    """A recording on a disk that is not plugged in is not just missing from the results."""
+    (videos / "away.mp4").symlink_to(tmp_path / "unplugged" / "away.mp4")
+    for source in (videos, f"{videos}/*"):
+        outcome = run_batch(
+            load_settings({"source": str(source)}), tmp_path / "out", progress=lambda *_: None
+        )
+        assert "link to a file that is not there" in outcome.broken[videos / "away.mp4"]
 
 
 @pytest.mark.parametrize("name", ["visit2.json", "visit2.csv", "visit10.jsonl", "visit2.motion", TOGETHER])

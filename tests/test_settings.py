@@ -36,6 +36,9 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
         ("face: {flow: dis}\n", r"'flow' \(in face of"),
         ("faces: 2\n", r"faces in .*live\.yaml belongs into the group face; write it below face:"),
         ("face: 2\n", r"face in .*live\.yaml is a group of settings"),
+        ("spotting: {sensitivity: yes}\n", r"sensitivity = True .* is impossible: write a number"),
+        ("source: a\nsource: b\n", r"live\.yaml is not YAML \(it has the key 'source' twice\)"),
+        ("face: {faces: 1, faces: 2}\n", r"it has the key 'faces' twice"),
         ("face: {faces: 0}\n", r"faces = 0 \(in .*live\.yaml\) is impossible: .* 1"),
     ],
 )
@@ -81,6 +84,12 @@ def test_what_needs_a_broker_says_so(leaf: str):
     with pytest.raises(SettingsError, match=f"{leaf} .*add --broker"):
         load_settings({leaf: True})
     assert load_settings({leaf: True, "broker": "embedded"}).mqtt.broker
+
+
+def test_blend_shapes_without_an_avatar_are_refused():
+    """Whoever names them wants them driven."""
+    with pytest.raises(SettingsError, match=r"osc_map .*add --osc"):
+        load_settings({"osc_map": "macro=Joy"})
 
 
 def test_a_misspelt_name_offers_its_neighbour():

@@ -24,7 +24,8 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
     Raises:
         StreamspotError: A file could not be analysed, or none is there.
     """
-    from streamspot.batch import TOGETHER, run_batch  # noqa: PLC0415 - OpenCV takes a while
+    from streamspot.batch import run_batch  # noqa: PLC0415 - OpenCV takes a while
+    from streamspot.clips import TOGETHER  # noqa: PLC0415 - so does this
 
     so_far = "files"
 
