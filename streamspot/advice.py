@@ -13,7 +13,7 @@ _PATIENCE_S = 10.0
 """Seconds of video without any face, from the first frame on, after which the user is told what helps."""
 
 _TROUBLE_TICKS = 3 * TICK_RATE
-"""Ticks of one trouble after which it is told while the run goes on."""
+"""Ticks of one trouble of a face, less those without it since, after which it is told while the run goes on."""
 
 _TROUBLE_SHARE = 0.2
 """Share of the time for which a trouble must have lasted to be told at the end."""
@@ -55,6 +55,7 @@ and large enough in the picture']
         self._first: float | None = None
         self._frames = self._seen = self._ticks = 0
         self._troubles: Counter[Trouble] = Counter()
+        self._lasting: Counter[tuple[int, Trouble]] = Counter()
         self._told: set[str] = set()
 
     def take(self, pts: float, *, seen: bool, motion: Sequence[Motion]) -> Iterator[str]:
@@ -73,10 +74,7 @@ and large enough in the picture']
         for one in motion:
             if isinstance(one, FaceMotion):
                 self._ticks += 1
-                if one.trouble is not None:
-                    self._troubles[one.trouble] += 1
-                    if self._troubles[one.trouble] >= _TROUBLE_TICKS:
-                        yield from self._say(one.trouble, f"the face is {TROUBLES[one.trouble]}")
+                yield from self._trouble(one.face, one.trouble)
         if not self._seen and pts - self._first >= _PATIENCE_S:
             yield from self._nobody()
         if len(self._times) == _RATE_FRAMES:
@@ -94,6 +92,18 @@ and large enough in the picture']
         for trouble, ticks in self._troubles.most_common():
             if ticks >= _TROUBLE_SHARE * self._ticks:
                 yield f"for {ticks / self._ticks:.0%} of its time the face was {TROUBLES[trouble]}"
+
+    def _trouble(self, face: int, trouble: Trouble | None) -> Iterator[str]:
+        """Count a tick of a face, and say what has been wrong with it for long."""
+        for other in [key for key in self._lasting if key[0] == face and key[1] != trouble]:
+            self._lasting[other] -= 1
+            if not self._lasting[other]:
+                del self._lasting[other]
+        if trouble is not None:
+            self._troubles[trouble] += 1
+            self._lasting[face, trouble] += 1
+            if self._lasting[face, trouble] >= _TROUBLE_TICKS:
+                yield from self._say(trouble, f"the face is {TROUBLES[trouble]}")
 
     def _nobody(self) -> Iterator[str]:
         waited = self._times[-1] - (self._first or 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -179,11 +180,12 @@ class FrameSpotter:
         """Take the next picture; return what is now known.
 
         Args:
-            image: ``(H, W, 3)`` uint8, BGR.
+            image: ``(H, W, 3)`` BGR, ``(H, W, 4)`` with alpha or ``(H, W)`` grey; uint8 or uint16.
             time: In seconds; later than that of the picture before. A gap of over 0.5 s ends what is open.
 
         Raises:
             SourceError: It is no picture, or its time does not increase.
+            SettingsError: The spotter is closed.
         """
         if self._closed:
             raise SettingsError("the spotter is closed; make a new one")
@@ -192,8 +194,8 @@ class FrameSpotter:
         return self._run.analyse(frame)
 
     def finish(self) -> Update:
-        """Return what is still to be said at the end of the pictures."""
-        return self._run.finish()
+        """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards."""
+        return replace(self._run.finish(), messages=self._run.advice())
 
     def close(self) -> None:
         """Free the face detector; what ``finish`` would have returned is let go."""

@@ -15,14 +15,8 @@ from typing import Any
 from streamspot.errors import SettingsError
 from streamspot.report.account import SUMMARY
 from streamspot.session import digest
-from streamspot.sources.base import file_identity, kind_of
+from streamspot.sources.base import VIDEOS, file_identity, kind_of
 from streamspot.sources.motion import is_recording
-
-VIDEOS = {
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
-    ".ogv", ".ts", ".webm", ".wmv",
-}  # fmt: skip
-"""Endings of the files that a folder is searched for; a pattern takes whatever it matches."""
 
 ENDINGS = (".jsonl", ".csv", ".motion")
 """What each file's results are: its events, its curve, its recording of region motion."""

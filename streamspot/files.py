@@ -70,6 +70,20 @@ def claim(file: int, *, wait: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs that ask so from writing in a folder meanwhile, where the system can."""
+    place = None
+    with suppress(OSError):  # Windows opens no folders
+        place = os.open(folder, os.O_RDONLY)
+        claim(place, wait=True)
+    try:
+        yield
+    finally:
+        if place is not None:
+            os.close(place)
+
+
 def append_whole(path: Path, content: bytes) -> None:
     """Append to a file, all of the content or nothing of it; made for its owner only if missing.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +16,25 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+def on_signals(act: Callable[[], object]) -> None:
+    """Do so at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
+    loop = asyncio.get_running_loop()
+
+    def told(*_: object) -> None:
+        if loop.is_closed():
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(act)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        try:
+            loop.add_signal_handler(number, act)
+        except NotImplementedError:  # Windows' loops have none
+            signal.signal(number, told)
 
 
 def watches_sockets() -> bool:

@@ -240,7 +240,12 @@ class StreamRun:
 
     def finish(self, reason: str | None = None) -> Update:
         """End every segment: None says that the source has ended."""
-        return Update() if self._pipeline is None else self._pipeline.finish(reason)
+        update = Update() if self._pipeline is None else self._pipeline.finish(reason)
+        return replace(update, controls=self.controls)
+
+    def advice(self) -> tuple[str, ...]:
+        """Return what the user should know of the pictures now that they have ended."""
+        return tuple(self._advice.end())
 
     def close(self) -> None:
         """Free the face detector."""
@@ -283,7 +288,7 @@ class StreamRun:
                 raise
             stopped = self.ending.asked
             self._tell(self.finish("stopped" if stopped else None))
-            messages = self._messages(feed) + (() if stopped else tuple(self._advice.end()))
+            messages = self._messages(feed) + (() if stopped else self.advice())
             if messages:
                 self._tell(replace(self._last, messages=messages))
 

@@ -215,6 +215,13 @@ def leaves() -> Iterator[tuple[str, str, FieldInfo]]:
 _GROUPS = {leaf: group for group, leaf, _ in leaves()}
 
 
+_NEEDS = {
+    **dict.fromkeys(MqttSettings.model_fields.keys() - {"broker"}, ("broker", "mqtt://HOST")),
+    "osc_map": ("osc", "vmc://HOST:39540"),
+    "metrics_host": ("metrics", "PORT"),
+}
+"""Settings that do nothing without another, which is named with an example."""
+
 _OF_EACH = {"capture", "face", "motion", "model", "spotting"}
 """Groups whose settings each of several sources may have of its own, and beside them:"""
 _OF_EACH_TOO = {"source", "stream", "session", "subject", "intensity", "record", "osc", "osc_map"}
@@ -333,16 +340,19 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
         raise SettingsError(
             f"{leaf} = {cut(repr(values[leaf]))}{where.get(leaf, '')} is impossible: {remedy}"
         ) from error
-    for leaf in ("ros", "homeassistant"):
-        if getattr(settings.mqtt, leaf) and settings.mqtt.broker is None:
-            raise SettingsError(
-                f"{leaf}{where.get(leaf, '')} publishes to a broker and none is named; add --broker mqtt://HOST"
-            )
-    if settings.output.osc_map and settings.output.osc is None:
-        raise SettingsError(
-            f"osc_map{where.get('osc_map', '')} names blend shapes and no avatar is driven; add --osc vmc://HOST:39540"
-        )
+    _check_effect(settings, where)
     return settings
+
+
+def _check_effect(settings: Settings, where: Mapping[str, str]) -> None:
+    """Refuse what would be left undone without a word for lack of another setting."""
+    for leaf, (other, example) in _NEEDS.items():
+        group = getattr(settings, _GROUPS[leaf])
+        given = getattr(group, leaf) != type(group).model_fields[leaf].default
+        if given and getattr(group, other) is None:
+            raise SettingsError(
+                f"{leaf}{where.get(leaf, '')} does nothing without {other}; add --{other} {example}, or leave it out"
+            )
 
 
 def state_folder() -> Path:

@@ -141,10 +141,12 @@ def terminal(width=100, height=30):
 
 @contextmanager
 def dashboard_on(console, stats, delivery):
-    """Draw a stream on a made-up terminal."""
+    """Draw a stream, or several, on a made-up terminal."""
     with QuietStderr() as quiet:
         quiet.console = console
-        with Dashboard([stats], delivery, quiet, on_quit=lambda: None) as dashboard:
+        with Dashboard(
+            stats if isinstance(stats, list) else [stats], delivery, quiet, on_quit=lambda: None
+        ) as dashboard:
             yield dashboard
 
 

@@ -90,6 +90,24 @@ def test_a_face_too_small_is_said(tmp_path: Path):
     )  # then, and at the end
 
 
+def test_short_troubles_that_add_up_are_not_worth_a_word():
+    """Who looks away for a fifth of a second now and then is not told so; who does for three seconds is."""
+
+    def said(face: int, troubles: Iterable[Trouble | None]) -> list[str]:
+        still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))
+        return [
+            message
+            for tick, trouble in enumerate(troubles)
+            for message in advice.take(tick / 30, seen=True, motion=[FaceMotion(face, still, trouble)])
+        ]
+
+    advice = Advice()
+    assert not said(0, (["turned"] * 6 + [None] * 60) * 60)
+    assert not said(0, ["turned"] * 60)
+    assert not said(1, ["turned"] * 60)  # another face
+    assert said(1, ["turned"] * 40) == ["the face is turned away: place the camera in front of it"]
+
+
 def _advise(times: Iterable[float]) -> list[str]:
     advice = Advice()
     still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))

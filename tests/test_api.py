@@ -83,6 +83,16 @@ def test_ones_own_frames_are_pushed_one_by_one(expected: list[object]):
     assert [_told(event) for event in events] == expected
 
 
+def test_the_end_says_what_a_stream_says():
+    """The controls as they were set, and that nobody was seen."""
+    with streamspot.FrameSpotter(sensitivity=0.7) as spotter:
+        for number in range(90):
+            spotter.push(np.zeros((48, 64, 3), np.uint8), number / 30)
+        last = spotter.finish()
+    assert last.controls.sensitivity == 0.7
+    assert any("no face has been found" in message for message in last.messages)
+
+
 def test_ones_own_frames_may_come_from_any_iterable(expected: list[object]):
     """A generator of pictures and times is a source."""
     with streamspot.open(_pictures()) as stream:

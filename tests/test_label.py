@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import re
 import signal
@@ -259,13 +260,43 @@ def test_a_label_replaces_the_row_that_said_there_was_none(tmp_path: Path) -> No
     assert path.read_text() == "video,subject,kind,point,fps\na.mp4,ann,macro,4,\n"
 
 
-def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:
+def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk the table stays whole, and the count tells what it holds."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\n")
     points = Points(path, "a.mp4", "ann", None)
-    path.unlink()
-    path.symlink_to("/dev/full")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("streamspot.datasets.label.append_whole", full)
     with pytest.raises(DataError, match="cannot be written"):
         points.add("macro", 4)
     assert points.count("macro") == 0
+    assert path.read_text() == "video,subject,kind,point,fps\n"
+
+
+def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
+    """What one takes back, or adds a column for, costs the other nothing, and nothing comes back."""
+    path = tmp_path / "points.csv"
+    one, other = (Points(path, name, "ann", None) for name in ("a.motion", "b.motion"))
+    one.add("macro", 1)
+    other.add("micro", 2)
+    one.add("macro", 3, face=1)
+    other.add("micro", 4)
+    other.add("micro", 5, face=0)
+    one.undo()
+    assert [(row["video"], row["point"], row["face"] or "") for row in _rows(path)] == [
+        ("b.motion", "2", ""),
+        ("b.motion", "4", ""),
+        ("b.motion", "5", "0"),
+        ("a.motion", "1", ""),
+    ]
+    one.undo()
+    other.undo()
+    one.watched()
+    assert [(row["video"], row["point"]) for row in _rows(path)] == [
+        ("b.motion", "2"),
+        ("b.motion", "4"),
+        ("a.motion", ""),
+    ]

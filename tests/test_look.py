@@ -163,6 +163,29 @@ def test_a_key_commands_the_stream_and_shows_what_came_of_it(monkeypatch):
     assert asked == [("clip", Sensitivity(0.55)), ("clip", Label("macro"))]
 
 
+def test_a_label_among_several_streams_needs_one_shown_alone(monkeypatch):
+    """One press must not label what happens before every camera, nor take it back there."""
+    console, streams, asked, keys = terminal(), [Stream("one"), Stream("two")], [], []
+
+    class Pressed(Keys):
+        def __call__(self):
+            return [keys.pop(0)] if keys else []
+
+    monkeypatch.setattr("streamspot.dashboard.live.Keys", Pressed)
+    with dashboard_on(console, [each.stats for each in streams], Delivery()) as dashboard:
+        for each in streams:
+            each.takers = [dashboard.take]
+            each.run()
+        dashboard.control(lambda *command: asked.append(command), None)
+        keys += ["m", "backspace"]
+        assert until(lambda: "alone (tab)" in console.file.getvalue())
+        keys += [" ", "tab", "m"]
+        assert until(lambda: len(asked) == 3)
+    assert asked[:2] == [("one", Pause()), ("two", Pause())]
+    assert asked[2][0] == "one"
+    assert isinstance(asked[2][1], Label)
+
+
 @pytest.mark.parametrize("name", ["paper10", "face17"])
 def test_the_wire_face_shows_which_side_moves(name):
     """Regions that moved are drawn in another colour than those at rest, on their side of the face."""

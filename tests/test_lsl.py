@@ -116,6 +116,16 @@ async def test_what_is_taken_back_and_a_tick_told_twice(tmp_path: Path):
         assert len(pulled(curve, 12)[0]) == 12
 
 
+async def test_the_last_ticks_of_a_face_arrive(tmp_path: Path):
+    """At its end a face is in view no more, but what was held back for the look-ahead comes then."""
+    session = Session("r1", "s", "cam", 0.0, datetime.now(UTC))
+    async with LslOutlet(stream(tmp_path, "lsl-end", live=True), "node") as outlet:
+        _, curve = inlets("lsl-end")
+        await outlet.take(update_of(session, range(10)))
+        await outlet.take(replace(update_of(session, range(10, 18)), faces={}))
+        assert len(pulled(curve, 18)[0]) == 18
+
+
 def xdf(path: Path, streams: Sequence[tuple[Any, list[list[Any]], list[float]]]) -> Path:
     """Write what inlets gave as LabRecorder would: a header, then the samples, of each stream."""
 

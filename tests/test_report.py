@@ -140,6 +140,8 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
         ("visit.mp4", second.kind, second.offset.frame, "", "", ""),
         ("visit.mp4", second.kind, second.offset.frame + 3, "", "", ""),
         ("other.mp4", "micro", 3, "", "", ""),
+        ("visit.mp4", "rejected", first.onset.frame, "", "", ""),  # as a review writes it
+        ("visit.mp4", "Unsure", 3, "", "", ""),
     ]
     table = tmp_path / "points.csv"
     text = "".join(",".join(map(str, row)) + "\n" for row in rows)

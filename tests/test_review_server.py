@@ -260,7 +260,7 @@ async def test_labels_outlive_a_full_disk(clip: Path, monkeypatch: pytest.Monkey
 
     async with served(clip) as page:
         await page.change(op="put", label=_label("a", "macro", 20))
-        monkeypatch.setattr("streamspot.review.table.write_atomically", full)
+        monkeypatch.setattr("streamspot.datasets.video_table.write_atomically", full)
         _, told = await page.change(op="put", label=_label("b", "micro", 30))
         assert "points.csv cannot be written (No space left on device)" in told["unsaved"]
         assert [one["id"] for one in told["labels"]] == ["a", "b"]
@@ -361,6 +361,20 @@ def test_ctrl_c_ends_it_in_good_order(clip: Path) -> None:
     _, said = program.communicate(timeout=20)
     assert (program.returncode, "Traceback" in said) == (0, False)
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_a_broken_first_video_closes_no_review(tmp_path: Path) -> None:
+    """The page says it beside that video; alone, it is said at once."""
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    alone = subprocess.run(_command(tmp_path / "a.mp4"), capture_output=True, text=True, check=False)
+    assert (alone.returncode, "convert it" in alone.stderr) == (1, True)
+    write_video(tmp_path / "b.avi", numbered(10), codec="mpeg4")
+    program = subprocess.Popen(_command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    assert program.stdout.readline().startswith("http://127.0.0.1:")
+    program.send_signal(signal.SIGINT)
+    program.communicate(timeout=20)
+    assert program.returncode == 0
 
 
 def test_what_is_missing_is_one_sentence(tmp_path: Path) -> None:

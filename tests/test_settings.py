@@ -78,18 +78,26 @@ def test_keywords_of_python_are_settings_of_the_tree():
         assert field.annotation == hints[name]
 
 
-@pytest.mark.parametrize("leaf", ["ros", "homeassistant"])
-def test_what_needs_a_broker_says_so(leaf: str):
+@pytest.mark.parametrize(
+    ("leaf", "value", "other", "given"),
+    [
+        ("ros", True, "broker", "embedded"),
+        ("homeassistant", True, "broker", "embedded"),
+        ("journal", Path("journal"), "broker", "embedded"),
+        ("client_id", "me", "broker", "embedded"),
+        ("commands", False, "broker", "embedded"),
+        ("fsync", 0.0, "broker", "embedded"),
+        ("osc_map", "macro=Joy", "osc", "vmc://localhost:39540"),
+        ("metrics_host", "::1", "metrics", 9000),
+    ],
+)
+def test_what_does_nothing_without_another_setting_says_so(
+    leaf: str, value: object, other: str, given: object
+):
     """Nothing that was asked for is left undone without a word."""
-    with pytest.raises(SettingsError, match=f"{leaf} .*add --broker"):
-        load_settings({leaf: True})
-    assert load_settings({leaf: True, "broker": "embedded"}).mqtt.broker
-
-
-def test_blend_shapes_without_an_avatar_are_refused():
-    """Whoever names them wants them driven."""
-    with pytest.raises(SettingsError, match=r"osc_map .*add --osc"):
-        load_settings({"osc_map": "macro=Joy"})
+    with pytest.raises(SettingsError, match=rf"{leaf} does nothing without {other}; add --{other}"):
+        build({leaf: value})
+    assert build({leaf: value, other: given})
 
 
 def test_a_misspelt_name_offers_its_neighbour():

@@ -66,6 +66,30 @@ def test_ctrl_c_ends_the_run_cleanly_within_a_second_or_so(
     assert curve.read_bytes().endswith(b"\n")
 
 
+def test_where_the_loop_knows_no_signals_ctrl_c_ends_the_run_as_well(tmp_path: Path):
+    """Windows' event loops have no handlers of signals; the end is the same: exit code 0, the curve whole."""
+    curve = tmp_path / "curve.csv"
+    program = (
+        "import asyncio.unix_events as loops\n"
+        "def none(*_): raise NotImplementedError\n"
+        "loops._UnixSelectorEventLoop.add_signal_handler = none\n"
+        "from streamspot.__main__ import program\n"
+        "program()"
+    )
+    command = ["run", "--source", "synthetic:seconds=60", "--speed", "1", "--intensity", str(curve)]
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for(curve)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert (running.returncode, err, b"done" in out) == (0, b"", True)
+    assert curve.read_bytes().endswith(b"\n")
+
+
 def test_ctrl_c_while_it_starts_ends_it_quietly(process: Callable[..., subprocess.Popen[bytes]]):
     """No traceback and exit code 130, at whatever import it is; what Python says before our code is its own."""
     for wait in (0.1, 0.2, 0.4, 0.8):

@@ -90,7 +90,8 @@ def extract(
         typer.echo(f"  {note}", err=True)
     if outcome.videos:
         typer.echo(
-            f"train on it with: streamspot train --from streamspot-base --data {out} --out mine.safetensors",
+            f"train on it with: streamspot train --from streamspot-base --data {shlex.quote(str(out))} "
+            "--out mine.safetensors",
             err=True,
         )
     if faults:

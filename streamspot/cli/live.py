@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import encode, printable
-from streamspot.loop import run_to_end
+from streamspot.loop import on_signals, run_to_end
 from streamspot.run import StreamRun
 from streamspot.settings import Settings, load_settings, load_streams
 from streamspot.stats import Delivery, Stats
@@ -121,14 +120,14 @@ async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool
 
         def stop() -> None:  # in good order within a second; at a signal that comes then at once
             _stop(runs)
-            _on_signals(lambda: None)
-            asyncio.get_running_loop().call_later(_SAME_SIGNAL, _on_signals, leave)
+            on_signals(lambda: None)
+            asyncio.get_running_loop().call_later(_SAME_SIGNAL, on_signals, leave)
 
-        _on_signals(leave)
+        on_signals(leave)
         await asyncio.to_thread(_load, runs)
         from streamspot.outputs import Outputs  # noqa: PLC0415 - the dashboard stands before this is loaded
 
-        _on_signals(stop)
+        on_signals(stop)
         outputs = await stack.enter_async_context(Outputs(runs, delivery))
         if isinstance(screen, Dashboard):
             by_name = {run.name: run for run in runs}
@@ -182,16 +181,6 @@ def _in_loop(outputs: Outputs) -> Callable[[str, Command], None]:
     return lambda stream, asked: asyncio.run_coroutine_threadsafe(obey(stream, asked), loop).result(
         timeout=1.0
     )
-
-
-def _on_signals(act: Callable[[], None]) -> None:
-    """Do so at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, act)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            loop.add_signal_handler(signal.SIGHUP, act)
 
 
 @app.command()

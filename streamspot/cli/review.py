@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import webbrowser
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 
 from streamspot.console import QuietStderr
 from streamspot.errors import DataError, SettingsError, StreamspotError
-from streamspot.loop import run_to_end
+from streamspot.loop import on_signals, run_to_end
 
 app = typer.Typer()
 
@@ -88,10 +87,9 @@ async def _serve(reviewing: Any, server: Any, *, show: bool) -> None:
         DataError: Labels could not be written.
     """
     over = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt instead
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, over.set)
-    reviewing.opened(0)  # what cannot be read is said here, not on the page
+    on_signals(over.set)
+    if len(reviewing.items) == 1:
+        reviewing.opened(0)  # what cannot be read is said here, not on the page
     try:
         async with server.running() as address:
             typer.echo(address)

@@ -16,7 +16,7 @@ from typing import Self
 from rich.control import Control
 from rich.segment import Segment, Segments
 
-from streamspot.commands import Command, Sensitivity
+from streamspot.commands import Command, Label, Sensitivity, Undo
 from streamspot.console import QuietStderr, suspendable, terminal_size, unless_it_hangs
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.look import Look, command, done, moved
@@ -152,6 +152,8 @@ class Dashboard:
         try:
             if self._obey is None:
                 raise SettingsError("there is no stream yet that this key could command")
+            if len(names) > 1 and isinstance(asked, Label | Undo):
+                raise SettingsError("several streams are on show; show the one that is meant alone (tab)")
             for name in names:
                 self._obey(name, asked)
         except StreamspotError as error:

@@ -21,6 +21,9 @@ MISSING = (20, 10)
 AROUND = {"macro": 10, "micro": 5}
 """Frames on either side of a point that stand for the expression where nothing else of it is known."""
 
+NO_LABEL = frozenset({"", "unsure", "rejected"})
+"""Kinds of the rows of ``points.csv`` that name no expression."""
+
 _SHOWN = 8
 """Faults that are told in full."""
 

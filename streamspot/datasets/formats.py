@@ -12,14 +12,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
-from streamspot.datasets.annotations import AROUND, Annotated, Faults, annotate
+from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
 from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
 from streamspot.sources.motion import is_recording, several_at_once
-
-_NO_LABEL = frozenset({"", "unsure", "rejected"})
-"""Kinds of the rows of ``points.csv`` that name no expression."""
 
 
 def read_casme2(folder: Path) -> Found:
@@ -158,7 +155,7 @@ def read_folder(folder: Path) -> Found:
             continue
         kind = row["kind"].lower()
         if name in several and face is None:
-            if kind not in _NO_LABEL:
+            if kind not in NO_LABEL:
                 what = "several faces are in view at once, and the row names none"
                 faults.add(where, what, "give the number of its face, as other rows of this video do")
             continue
@@ -175,7 +172,7 @@ def read_folder(folder: Path) -> Found:
             title = Path(name).stem + ("" if face is None else f"-face{face}")
             videos[name, face] = Video(Annotated(title, row["subject"], rate), shots, file, face)
         point = whole(row["point"])
-        if kind in _NO_LABEL:
+        if kind in NO_LABEL:
             continue
         if point is None:
             what = f"point is {cut(row['point'])!r}"

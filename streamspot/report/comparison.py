@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
 from streamspot.datasets.tables import records_of, whole
 from streamspot.errors import DataError
@@ -73,16 +74,17 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         )
     instances, faces, rate = [], [], _rate(account)
     for number, row in rows:
-        if row.get("video", "") not in mine or row["kind"] in {"", "unsure"}:
+        said = row["kind"].lower()
+        if row.get("video", "") not in mine or said in NO_LABEL:
             continue
         onset, apex, offset, point = (whole(row.get(key, "")) for key in ("onset", "apex", "offset", "point"))
         bounded = onset is not None and offset is not None
         at = next((frame for frame in (point, apex, onset) if frame is not None), None)
-        if row["kind"] not in KINDS or at is None:
+        if said not in KINDS or at is None:
             raise DataError(
                 f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
             )
-        kind: Kind = "macro" if row["kind"] == "macro" else "micro"
+        kind: Kind = "macro" if said == "macro" else "micro"
         begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
         instances.append(Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded))
         faces.append(whole(row.get("face", "")))

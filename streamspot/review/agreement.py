@@ -9,12 +9,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.datasets.annotations import AROUND
 from streamspot.evaluation.matching import MIN_IOU
 from streamspot.review.labels import COUNTED, Label, Labels
 from streamspot.spotting.overlap import Span, iou
-
-AROUND = {"macro": 10, "micro": 5}
-"""Frames on either side of a label without ends, as ``extract --layout folder`` assumes."""
 
 _UNSURE = len(COUNTED) + 1
 
@@ -92,7 +90,7 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
 def _span(label: Label) -> Span:
     if label.onset is not None and label.offset is not None:
         return label.onset, label.offset + 1
-    around = AROUND.get(label.kind, 5)
+    around = AROUND.get(label.kind, AROUND["micro"])
     return max(0, label.point - around), label.point + around + 1
 
 

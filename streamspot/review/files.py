@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from pydantic import ValidationError
 
 from streamspot.datasets.annotations import COLUMNS
 from streamspot.datasets.tables import whole
+from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
-from streamspot.files import claim
+from streamspot.files import alone_in
 from streamspot.review.labels import COUNTED, Label, Labels, order
-from streamspot.review.table import Rewritten, Row, Table
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
@@ -60,8 +59,8 @@ class LabelFiles:
             )
         ending = f"-{coder}" if coder else ""
         self.coder = coder
-        self.points = Table(folder / f"points{ending}.csv", _POINTS)
-        self.annotations = Table(folder / f"annotations{ending}.csv", COLUMNS)
+        self.points = VideoTable(folder / f"points{ending}.csv", _POINTS)
+        self.annotations = VideoTable(folder / f"annotations{ending}.csv", COLUMNS)
         self._folder = folder
         self._lock = threading.Lock()
         self._known: dict[str, Labels] = {}
@@ -96,7 +95,7 @@ class LabelFiles:
             DataError: A file cannot be written; what could not be is as it was.
             ChangedElsewhereError: Another program changed its labels; nothing is written, and theirs count as read.
         """
-        with self._lock, _alone_in(self._folder):  # each writes the whole file
+        with self._lock, alone_in(self._folder):  # each writes the whole file
             there = self._there(video, title)
             known = self._known.get(video, there)
             if _contents(there) not in (_contents(known), _contents(labels)):
@@ -131,7 +130,7 @@ class _Said:
         table: Where the rows are.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: VideoTable) -> None:
         self._parts = 5 if "face" in table.columns else 4
         self._rows: dict[tuple[str, str], tuple[Label, Row]] = {}
         self._seen: dict[str, list[Row]] = {}
@@ -181,20 +180,6 @@ class _Said:
         if seen:
             rows += [(row, {}) for row in self._seen[video]] or [(None, fresh(None))]
         return rows
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other programs from writing labels in a folder meanwhile, where the system can."""
-    place = None
-    with suppress(OSError):  # Windows opens no folders
-        place = os.open(folder, os.O_RDONLY)
-        claim(place, wait=True)
-    try:
-        yield
-    finally:
-        if place is not None:
-            os.close(place)
 
 
 def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:

@@ -11,15 +11,9 @@ import av
 
 from streamspot.errors import SourceError
 from streamspot.sources import MotionRecording, open_source
-from streamspot.sources.base import kind_of
+from streamspot.sources.base import VIDEOS, kind_of
 from streamspot.sources.images import ImageFolder, natural
 from streamspot.sources.motion import is_recording
-
-_VIDEOS = frozenset({
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
-    ".ts", ".vob", ".webm", ".wmv",
-})  # fmt: skip
-"""Endings of what is taken for a video in a folder."""
 
 _BROWSERS = {
     "video/mp4": ({".mp4", ".m4v", ".mov"}, {"h264", "vp9", "av1"}),
@@ -113,7 +107,7 @@ def find_items(source: str, folder: Path | None) -> tuple[list[Item], Path]:
 def _is_item(path: Path) -> bool:
     if path.is_dir():
         return _holds_pictures(path)
-    return path.suffix.lower() in _VIDEOS or is_recording(path)
+    return path.suffix.lower() in VIDEOS or is_recording(path)
 
 
 def _holds_pictures(folder: Path) -> bool:

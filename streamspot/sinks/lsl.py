@@ -75,7 +75,8 @@ class LslOutlet:
         for event in update.events:
             for marker, moment in _markers(event):
                 self._markers.push_sample([marker], self._time(session, moment.tick))
-        shown = min(update.faces, default=None)
+        # a face that has just ended is in view no more, but its last scores come now
+        shown = min({*update.faces, *(face for face, _ in update.scores)}, default=None)
         fresh = [score for face, score in update.scores if face == shown and score.tick > self._newest]
         if fresh:
             self._newest = fresh[-1].tick

@@ -27,6 +27,12 @@ from streamspot.types import Item
 MOST_PIXELS = 1 << 26
 """Larger pictures are refused before they are decoded: a small file may hold one that fills the memory."""
 
+VIDEOS = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
+})  # fmt: skip
+"""Endings of what is taken for a video where a folder is searched."""
+
 _MIB = 1 << 20
 
 

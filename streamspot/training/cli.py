@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,7 +113,11 @@ def train_command(
             console,
         )
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
-    console.print(f"use it with: streamspot run --source 0 --weights {out}", markup=False, soft_wrap=True)
+    console.print(
+        f"use it with: streamspot run --source 0 --weights {shlex.quote(str(out))}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("crossval")
@@ -171,9 +176,10 @@ def crossval_command(
         _show_all(strict, console)
     if not report:
         console.print("for a page with curves: the same again with --report, nothing is trained again")
-    with_config = "" if config is None else f" --config {config}"
+    given = {"--config": config, "--from": begin, "--seed": seed, "--epochs": epochs}
+    same = "".join(f" {flag} {shlex.quote(str(one))}" for flag, one in given.items() if one is not None)
     console.print(
-        f"train on everybody: streamspot train --data {data[0]}{with_config} --out mine.safetensors",
+        f"train on everybody: streamspot train --data {shlex.quote(str(data[0]))}{same} --out mine.safetensors",
         markup=False,
         soft_wrap=True,
     )

@@ -47,7 +47,7 @@ class _Content:
     longest: int
 
 
-class Table:
+class VideoTable:
     """A CSV file with a column ``video``, of which the rows of one video are replaced at a time.
 
     Rows of other videos, and cells that others wrote, are kept as they stand in the file at that moment.
@@ -55,11 +55,13 @@ class Table:
     Args:
         path: The file; it need not exist.
         columns: Those of a new file; one that an existing file lacks is added as soon as it holds something.
+        needed: Those that an existing file must have.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], needed: Sequence[str] = ("video",)) -> None:
         self.path = path
         self.columns = columns
+        self._needed = needed
 
     def rows(self) -> list[Row]:
         """Return the rows that are not empty.
@@ -120,9 +122,10 @@ class Table:
             return _Content(_line(self.columns, "\n"), self.columns, [], 0)
         (head, cells), *rows = table
         names = [cell.strip().lower() for cell in cells]
-        if "video" not in names:
+        if missing := [name for name in self._needed if name not in names]:
             raise DataError(
-                f"{self.path} has no column 'video'; move it away, or name another folder with --out"
+                f"{self.path} has no column {missing[0]!r}; its first row must name {', '.join(self._needed)}: mend "
+                "it, or move it away"
             )
         found = [Row(text, dict(zip(names, cells, strict=False))) for text, cells in rows]
         return _Content(head, names, found, max(len(cells) for _, cells in table))
