@@ -56,7 +56,9 @@ class CaptureSettings(_Group):
     """How the source is read."""
 
     policy: Policy | None = Field(
-        None, description="every: lose no frame; latest: drop old ones. Default: latest for cameras only."
+        None,
+        description="every: lose no frame; latest: drop old ones. Default: latest for cameras and live addresses, "
+        "every otherwise.",
     )
     speed: Speed = Field("max", description="Replay pace: max, or 1 for the recording's own.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -165,6 +166,55 @@ async def test_a_recorded_session_opens_in_pyxdf(tmp_path: Path):
     assert [one["label"][0] for one in labels] == ["intensity", "macro", "micro"]
     onset = curve["time_stamps"][10]  # the event began in tick 10
     assert markers["time_stamps"][0] == pytest.approx(onset, abs=0.02)
+
+
+def write_session(folder: Path) -> None:
+    """Write four seconds of EEG at 250 Hz and the markers of two expressions, the first taken back at first."""
+    eeg = pylsl.StreamInfo("amplifier", "EEG", 2, 250, "float32", "amplifier")
+    times = [100 + sample / 250 for sample in range(1000)]
+    markers = pylsl.StreamInfo("streamspot cam", "Markers", 1, 0, "string", "cam")
+    told = {
+        100.1: "micro/onset/early/face0",
+        100.2: "micro/cancelled/face0",
+        101.0: "macro/onset/final/face0",
+        101.5: "macro/apex/final/face0",
+        102.0: "macro/offset/final/face0",
+        102.501: "micro/onset/final/face0",
+        105.0: "macro/onset/final/face0",
+    }
+    samples: list[list[Any]] = [[float(sample), 0.0] for sample in range(1000)]
+    labels: list[list[Any]] = [[label] for label in told.values()]
+    xdf(folder / "session.xdf", [(eeg, samples, times), (markers, labels, list(told))])
+
+
+def scripts() -> list[str]:
+    """Return the scripts of the page for laboratories."""
+    page = Path(__file__).parents[1] / "docs" / "howto" / "lsl.md"
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run_script(script: str, folder: Path) -> str:
+    """Run a script beside the session; return what it printed."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_script_of_the_page_finds_the_onsets_in_the_eeg(tmp_path: Path):
+    """Final onsets alone, at the nearest sample; what lies outside the EEG is left out."""
+    pytest.importorskip("pyxdf")
+    write_session(tmp_path)
+    ids, *events = run_script(scripts()[0], tmp_path).splitlines()
+    assert ids == "{'macro/onset/final/face0': 1, 'micro/onset/final/face0': 2}"
+    assert [row.strip(" []").split() for row in events] == [["250", "0", "1"], ["625", "0", "2"]]
+
+
+def test_the_scripts_of_the_page_lead_to_epochs(tmp_path: Path):
+    """MNE-Python cuts an epoch at each of them."""
+    pytest.importorskip("mne")
+    write_session(tmp_path)
+    assert "1 events" in run_script("\n".join(scripts()), tmp_path)
 
 
 def test_without_the_flag_the_library_is_not_even_loaded(tmp_path: Path):

@@ -59,6 +59,13 @@ def test_ready_settings_are_valid(name: str):
     )
 
 
+def test_a_report_finds_the_curve_of_the_ready_settings():
+    """The curve is named like the events beside it."""
+    output = load_settings({"source": "clip.mp4"}, "replay").output
+    assert output.events is not None
+    assert str(output.intensity) == str(output.events).replace(".jsonl", ".csv")
+
+
 def test_every_setting_has_a_flag_of_its_name_and_says_what_it_is():
     """The leaves of the tree have distinct names, each a flag of ``run`` with a description."""
     names = [leaf for _, leaf, _ in leaves()]

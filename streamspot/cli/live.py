@@ -1,4 +1,4 @@
-"""The commands that run a stream or listen to one: run, demo, listen."""
+"""The commands that run a stream or listen to one: run, demo, listen, resend."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PATIENCE = 3.0
 """Seconds to wait until an earlier holder has let go of its journal; by its own clock it should have."""
 _POLL = 0.2
 _RECENT = 2000
-"""Events at the end of a journal among which those under way are looked for; none lasts longer than two minutes."""
+"""Events at the end of a journal among which those under way are looked for; by default none lasts over a minute."""
 LOST = "the engine was lost"
 """Why expressions are cancelled that were under way when an engine vanished."""
 

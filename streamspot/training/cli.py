@@ -63,7 +63,7 @@ def train_command(
     """Train a model on all subjects of a data set from one time stamp an expression.
 
     With --from it begins with other weights, holds a part of the recordings back, shows how they are judged before
-    and after, and writes nothing that is not better.
+    and after, and writes the new weights only if they are better.
 
     [dim]Examples:[/]
       streamspot train --from streamspot-base --data mine --out mine.safetensors

@@ -5,6 +5,7 @@
 using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using MQTTnet;
@@ -92,17 +93,23 @@ namespace Streamspot
 
         private async Task KeepConnected()
         {
+            var subscribed = false;
             while (!_stop.IsCancellationRequested)
             {
                 try
                 {
                     if (!_client.IsConnected)
                     {
+                        subscribed = false;
                         await _client.ConnectAsync(_options, _stop.Token).ConfigureAwait(false);
+                    }
+                    if (!subscribed)
+                    {
                         var topics = new MqttClientSubscribeOptionsBuilder()
                             .WithTopicFilter("streamspot/+/+/event", MqttQualityOfServiceLevel.AtLeastOnce)
                             .Build();
-                        await _client.SubscribeAsync(topics, _stop.Token).ConfigureAwait(false);
+                        var answer = await _client.SubscribeAsync(topics, _stop.Token).ConfigureAwait(false);
+                        subscribed = answer.Items.All(item => item.ResultCode <= MqttClientSubscribeResultCode.GrantedQoS2);
                     }
                 }
                 catch (Exception)

@@ -9,6 +9,8 @@ namespace Streamspot
     {
         public string Host = "127.0.0.1";
         public int Port = 1883;
+        public string User = "";
+        public string Password = ""; // is saved with the scene; filled in by a script before OnEnable it is not
         public string ClientId = "";
         public UnityEvent<Event> Happened = new UnityEvent<Event>();
 
@@ -17,7 +19,7 @@ namespace Streamspot
         private void OnEnable()
         {
             var id = ClientId.Length > 0 ? ClientId : "unity-" + SystemInfo.deviceUniqueIdentifier;
-            _events = new Events(Host, id, Port);
+            _events = User.Length > 0 ? new Events(Host, id, Port, User, Password) : new Events(Host, id, Port);
         }
 
         private void Update()
