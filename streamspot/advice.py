@@ -21,7 +21,9 @@ _TROUBLE_SHARE = 0.2
 _SEEN_SHARE = 0.5
 """Share of the frames in which a face was found, below which that is told at the end."""
 
-_RATE_FRAMES = 31
+_RATE_FRAMES, _FEW_FRAMES = 31, 5
+"""So many pictures tell the rate, and so few where they have taken as long as a user's patience."""
+
 _LOWEST_FPS, _MICRO_FPS = 2.0, 20.0
 """Pictures a second below which nothing is spotted, and no micro-expression."""
 
@@ -77,7 +79,8 @@ and large enough in the picture']
                 yield from self._trouble(one.face, one.trouble)
         if not self._seen and pts - self._first >= _PATIENCE_S:
             yield from self._nobody()
-        if len(self._times) == _RATE_FRAMES:
+        slow = len(self._times) >= _FEW_FRAMES and pts - self._times[0] >= _PATIENCE_S
+        if slow or len(self._times) == _RATE_FRAMES:
             yield from self._rate()
 
     def end(self) -> Iterator[str]:

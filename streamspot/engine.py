@@ -12,6 +12,7 @@ from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
 from streamspot.settings import Settings, placed
 from streamspot.sources import open_source
+from streamspot.sources.stdin import StandardInput
 from streamspot.types import Update
 
 
@@ -25,6 +26,12 @@ def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
     taken: dict[object, str] = {}
     for settings in streams:
         source = open_source(settings.source)
+        if isinstance(source, StandardInput) and any(
+            isinstance(one.source, StandardInput) for one in runs.values()
+        ):
+            raise SettingsError(
+                "standard input is one source, and two were to be read from it; leave one - out"
+            )
         given, name = settings.name.stream, settings.name.stream or source.stream
         if name in runs:
             if given is not None:

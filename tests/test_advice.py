@@ -140,6 +140,13 @@ def test_a_slow_source_is_said_once(fps: float, count: int, words: str | None):
     assert words is None or words in said[0]
 
 
+def test_a_live_user_is_told_of_a_slow_source_after_ten_seconds():
+    """Not after thirty pictures, which would take half a minute."""
+    advice = Advice()
+    told = [pts for pts in range(30) for _ in advice.take(float(pts), seen=True, motion=())]
+    assert told == [10]
+
+
 def test_a_pause_is_no_slow_source():
     """Gaps in a recording do not make its rate a low one."""
     assert _advise(number / 25 + 10 * (number // 50) for number in range(200)) == []

@@ -108,12 +108,36 @@ def test_ones_own_frames_may_come_from_any_iterable(expected: list[object]):
         ((np.zeros((8, 8, 2), np.uint8), 0.0), r"\(8, 8, 2\)"),
         ((np.zeros((8, 8, 3), np.uint8), float("nan")), "nan"),
         (np.zeros((8, 8, 3), np.uint8), "no pair|times must increase"),
+        (([[1, 2], [3]], 0.0), "no array"),
+        ((np.zeros((4, 40_000, 3), np.uint8), 0.0), "40000x4 pixels; .* 16,384 a side"),
     ],
 )
 def test_what_is_no_picture_is_named(item: object, words: str):
     """A wrong type, an empty picture, a time that is no number."""
     with streamspot.open(iter([item])) as stream, pytest.raises(SourceError, match=words):
         list(stream)
+
+
+@pytest.mark.parametrize("ending", [SystemExit("lost"), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_a_generator_that_fails_is_no_end_of_the_pictures(ending: BaseException):
+    """Whatever it raises: the program is told, and nobody takes half a recording for a whole one."""
+
+    def failing() -> Iterator[tuple[np.ndarray, float]]:
+        yield np.zeros((48, 64, 3), np.uint8), 0.0
+        raise ending
+
+    with streamspot.open(failing()) as stream, pytest.raises(SourceError, match=type(ending).__name__):
+        list(stream)
+
+
+def test_a_picture_that_is_suddenly_tiny_shows_nobody():
+    """A source that changes its size, to next to nothing too, goes on."""
+    with streamspot.FrameSpotter() as spotter:
+        for number, (image, seconds) in enumerate(_pictures()):
+            large = cv2.resize(image, None, fx=3, fy=3)
+            spotter.push(large[:1, :1] if number == 20 else large, seconds)
+            if number == 25:
+                break
 
 
 def test_times_must_increase():

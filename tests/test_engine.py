@@ -14,7 +14,7 @@ import pytest
 from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
 
 from streamspot.commands import Label, Pause, Resume, Sensitivity
-from streamspot.engine import Engine
+from streamspot.engine import Engine, open_runs
 from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.face.detectors import FaceDetector, make_detector
 from streamspot.model import Model
@@ -167,6 +167,12 @@ async def test_two_sources_run_side_by_side():
     for n, clip in enumerate(clips):
         alone = [event for update in await updates_of(clip, stream=f"s{n}") for event in update.events]
         assert together[f"s{n}"] == [delivered(event, "time") for event in alone] != []
+
+
+def test_standard_input_is_read_by_one_source():
+    """Two would tear each other's pictures apart."""
+    with pytest.raises(SettingsError, match="standard input is one source"):
+        open_runs([load_settings({"source": source}) for source in ("-", "-?fps=25")])
 
 
 def test_an_event_has_the_intensity_that_the_curve_shows(recorded: tuple[Path, list, list[Event]]):

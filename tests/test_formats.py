@@ -165,6 +165,23 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     assert len(two.pictures) == 60
 
 
+def test_a_label_that_stands_there_twice_is_one_expression(tmp_path: Path) -> None:
+    """A row that was copied, or written by two programs, is no second expression, and is noted."""
+    (tmp_path / "one.mp4").touch()
+    row = "one.mp4,ann,macro,45\n"
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{row}one.mp4,ann,micro,45\n{row}")
+    found = read_format(tmp_path, "folder")
+    assert [i.kind for i in found.videos[0].annotated.instances] == ["macro", "micro"]
+    assert any("row 4: a label that stands there twice" in note for note in found.notes)
+
+
+def test_semicolons_are_named(tmp_path: Path) -> None:
+    """Spreadsheets of half of Europe write them."""
+    (tmp_path / "points.csv").write_text("video;subject;kind;point\none.mp4;ann;macro;5\n")
+    with pytest.raises(DataError, match="separated by semicolons; save it separated by commas"):
+        read_format(tmp_path, "folder")
+
+
 def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
     """An empty line in a table is skipped and counted, so that a fault names the line to mend."""
     (tmp_path / "points.csv").write_text("Video, Subject,kind,point\n\n,,,\nnone.mp4,ann,macro,5\n")

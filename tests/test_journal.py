@@ -223,6 +223,19 @@ async def test_a_stop_in_the_middle_of_a_sync_waits_for_it(tmp_path: Path):
         assert len(list(Journal.read(tmp_path / str(round_)))) == 1000
 
 
+def test_a_journal_is_read_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From a backup or a disk that is mounted read-only; what was not yet in the main file, too."""
+    with Journal(tmp_path / "j") as journal:
+        for number in range(5):
+            journal.append(b"%d" % number)
+        shutil.copytree(tmp_path / "j", tmp_path / "backup")
+        assert (tmp_path / "backup" / "journal.sqlite-wal").stat().st_size
+    monkeypatch.setattr(os, "access", lambda place, _: Path(place).name != "backup")
+    before = {one.name: one.read_bytes() for one in (tmp_path / "backup").iterdir()}
+    assert list(Journal.read(tmp_path / "backup")) == [b"%d" % number for number in range(5)]
+    assert {one.name: one.read_bytes() for one in (tmp_path / "backup").iterdir()} == before
+
+
 def test_a_full_disk_keeps_events_in_memory_and_says_so(tmp_path: Path):
     """On a full disk the stream goes on; once there is room everything is written, in order."""
     disk = tmp_path / "disk"

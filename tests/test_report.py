@@ -155,6 +155,14 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
     assert [span.start == span.end for span in compared.spans] == [False, True, True]
     page = page_of(visit, "--labels", table, "--out", tmp_path / "page.html")
     assert "2 of 3 labels are points" in said(page)
+    first_frame = f"video,kind,point\nvisit.mp4,macro,{first.onset.frame}\n"
+    table.write_text(f"{first_frame}Visit é.mp4,macro,5\n")  # another video of a like name
+    exact = with_labels(account, table)
+    assert exact is not None
+    assert sum(counts.tp + counts.fn for counts in exact.counts.values()) == 1
+    table.write_text(f"{first_frame}visit.mp4,macro,999999\n")
+    with pytest.raises(DataError, match="row 3: frame 999999 lies behind the end of visit"):
+        with_labels(account, table)
     table.write_text("video,kind,point\nannother.mp4,micro,3\nthird.mp4,micro,3\n")
     with pytest.raises(DataError, match="no row of visit"):
         with_labels(account, table)

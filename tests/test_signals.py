@@ -90,6 +90,23 @@ def test_where_the_loop_knows_no_signals_ctrl_c_ends_the_run_as_well(tmp_path: P
     assert curve.read_bytes().endswith(b"\n")
 
 
+def test_ctrl_c_is_heard_while_an_address_does_not_answer(process: Callable[..., subprocess.Popen[bytes]]):
+    """A camera that accepts a connection and says nothing holds up nobody."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        running = process("run", "--source", f"https://127.0.0.1:{mute.getsockname()[1]}/x", "--no-ui")
+        mute.settimeout(40)
+        connection, _ = mute.accept()
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        _, err = running.communicate(timeout=20)
+        connection.close()
+    assert time.monotonic() - begun < 2.5  # at once on a machine that does nothing else
+    assert (running.returncode, err) == (130, b"")
+
+
 def test_ctrl_c_while_it_starts_ends_it_quietly(process: Callable[..., subprocess.Popen[bytes]]):
     """No traceback and exit code 130, at whatever import it is; what Python says before our code is its own."""
     for wait in (0.1, 0.2, 0.4, 0.8):

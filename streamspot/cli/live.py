@@ -109,7 +109,8 @@ async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool
     asyncio.get_running_loop().set_default_executor(_Impatient())
     async with AsyncExitStack() as stack:
         quiet = stack.enter_context(QuietStderr())
-        runs = open_runs(streams)  # a wrong source is refused before anything is drawn
+        on_signals(lambda: os._exit(130))  # an address may take long to answer
+        runs = await asyncio.to_thread(open_runs, streams)  # a wrong one is refused before anything is drawn
         screen = _screen(runs, delivery, quiet, draw=draw)
         stack.enter_context(screen)
 

@@ -142,6 +142,7 @@ def read_folder(folder: Path) -> Found:
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
+    known: set[tuple[object, ...]] = set()
     rows = list(records_of(path, ("video", "subject", "kind", "point")))
     several = {
         name for name in {row["video"] for _, row in rows if row.get("face")} if _several(folder / name)
@@ -181,6 +182,11 @@ def read_folder(folder: Path) -> Found:
         around = AROUND.get(kind, 0)
         likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
         given = {key: whole(row.get(key)) for key in likely}
+        content = (name, face, kind, point, *given.values())
+        if content in known:
+            faults.assume(where, "a label that stands there twice, taken once")
+            continue
+        known.add(content)
         alone = all(frame is None for frame in given.values())
         frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)

@@ -54,7 +54,7 @@ def csv_lines_of(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     """Return all rows of a CSV file: each as it stands there, with its line end, and its cells.
 
     Raises:
-        DataError: It is missing or not UTF-8.
+        DataError: It is missing, not UTF-8 or separated by semicolons.
     """
     rows: list[tuple[str, tuple[str, ...]]] = []
     taken: list[str] = []
@@ -75,6 +75,8 @@ def csv_lines_of(path: Path) -> list[tuple[str, tuple[str, ...]]]:
         raise DataError(f"{path} is not text in UTF-8; save it as CSV UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{path} is no table in CSV ({cut(error)}); save it as CSV UTF-8") from None
+    if rows and len(head := rows[0][1]) == 1 and ";" in head[0]:
+        raise DataError(f"{path} is separated by semicolons; save it separated by commas")
     return rows
 
 

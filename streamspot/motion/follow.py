@@ -170,7 +170,8 @@ class _Cutter:
         self.transform = transform
         self._size = size
         corners = _CORNERS @ cv2.invertAffineTransform(transform).T  # (4, 2)
-        self._by = by = max(1, int(1.0 / max(float(np.hypot(transform[0, 0], transform[0, 1])), 1e-3)))
+        by = max(1, int(1.0 / max(float(np.hypot(transform[0, 0], transform[0, 1])), 1e-3)))
+        self._by = by = min(by, *size)  # of a picture that has become tiny no more than is there
         limit = np.array(size[::-1])
         first = np.clip(np.floor(corners.min(0)) - 1, 0, limit - by).astype(int)
         last = np.clip(np.ceil(corners.max(0)) + 2, first + by, limit).astype(int)

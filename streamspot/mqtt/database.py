@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -251,6 +253,14 @@ def read(path: Path, since: float, newest: int | None = None) -> Iterator[bytes]
         DatabaseError: It cannot be read.
         SettingsError: It is none of ours.
     """
+    if path.exists() and not os.access(path.parent, os.W_OK):  # where it cannot write SQLite does not read
+        with tempfile.TemporaryDirectory() as folder:
+            with _SAYING:
+                for one in (path, path.with_name(f"{path.name}-wal")):
+                    if one.exists():
+                        shutil.copyfile(one, Path(folder, one.name))
+            yield from read(Path(folder, path.name), since, newest)
+        return
     query = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100"
     last: int | None = None if newest else 0
     while True:

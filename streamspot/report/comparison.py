@@ -63,7 +63,8 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     """
     rows = list(records_of(path, ("kind",)))
     videos = dict.fromkeys(row.get("video", "") for _, row in rows)
-    named = [video for video in videos if _is_of(video, account)]
+    exact = [video for video in videos if account.name in {Path(video).stem, video}]
+    named = exact or [video for video in videos if _is_of(video, account)]
     mine = [""] if alone and list(videos) == [""] else named
     if not mine and not alone:
         return None
@@ -84,6 +85,11 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
             raise DataError(
                 f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
             )
+        if account.seconds is not None and at > account.seconds * rate + 1:
+            raise DataError(
+                f"{path}, row {number}: frame {at} lies behind the end of {account.name}, which has about "
+                f"{account.seconds * rate:.0f}; correct or remove it"
+            )
         kind: Kind = "macro" if said == "macro" else "micro"
         begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
         instances.append(Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded))
@@ -100,10 +106,10 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
 
 
 def _is_of(video: str, account: Account) -> bool:
-    """Tell whether a video that labels name is the source of a run, by the name of its file or of its stream."""
+    """Tell whether a video that labels name is the source of a run, by the name of its stream."""
     title, _, _ = account.stream.rpartition("-")  # what follows stands for its place
     called = stream_name(Path(video).stem, "").rpartition("-")[0]
-    return account.name in {Path(video).stem, video} or (video != "" and title == called)
+    return video != "" and title == called
 
 
 def with_run(account: Account, other: Account) -> Comparison:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from streamspot.errors import SourceError
 from streamspot.types import Item
 
-MOST_PIXELS = 1 << 26
-"""Larger pictures are refused before they are decoded: a small file may hold one that fills the memory."""
+MOST_PIXELS, MOST_SIDE = 1 << 26, 1 << 14
+"""Larger pictures are refused, before they are decoded where that can be: a small file may hold one that fills the
+memory, and MediaPipe ends the process at a side of 32,767."""
 
 VIDEOS = frozenset({
     ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
@@ -122,6 +123,15 @@ def file_identity(path: Path) -> str:
     return f"file:{path.name}:{size}:{digest.hexdigest()[:32]}"
 
 
+def is_too_large(width: int, height: int) -> bool:
+    """Return whether a picture of that size is refused."""
+    return width * height > MOST_PIXELS or max(width, height) > MOST_SIDE
+
+
+TOO_LARGE = f"64 million in all and {MOST_SIDE:,} a side are the most"
+"""What to say then."""
+
+
 def is_picture(image: Any) -> bool:
     """Return whether an array is a picture that ``as_bgr`` takes."""
     return (
@@ -130,6 +140,7 @@ def is_picture(image: Any) -> bool:
         and image.size > 0
         and image.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}
         and (image.ndim == 2 or image.shape[2] in {1, 3, 4})
+        and not is_too_large(image.shape[1], image.shape[0])
     )
 
 

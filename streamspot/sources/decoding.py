@@ -18,7 +18,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import MOST_PIXELS
+from streamspot.sources.base import MOST_PIXELS, TOO_LARGE, is_too_large
 
 _STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
 """Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
@@ -112,6 +112,9 @@ class Decoder:
                 self.damaged += 1
                 continue
             for frame in frames:
+                if is_too_large(frame.width, frame.height):  # it was smaller before
+                    self.damaged += 1
+                    continue
                 stamp = frame.dts if frame.pts is None or self._unordered else frame.pts
                 yield Picture(
                     None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
@@ -124,9 +127,9 @@ class Decoder:
     def _chosen(self, number: int | None) -> av.VideoStream:
         """Return the stream of that number, or the one that a player takes."""
         stream, name = self._named(number), self._name
-        if stream.width * stream.height > MOST_PIXELS:
+        if is_too_large(stream.width, stream.height):
             size = f"{stream.width}x{stream.height}"
-            raise SourceError(f"the pictures of {name} have {size} pixels; 64 million are the most")
+            raise SourceError(f"the pictures of {name} have {size} pixels; {TOO_LARGE}")
         return stream
 
     def _named(self, number: int | None) -> av.VideoStream:

@@ -126,10 +126,8 @@ class Feed:
                     return
         except StreamspotError as failure:
             error = failure
-        except Exception as failure:  # noqa: BLE001 - a thread has nobody else to tell
-            error = SourceError(
-                f"{self.source.name} failed unexpectedly ({type(failure).__name__}: {failure})"
-            )
+        except BaseException as failure:  # noqa: BLE001 - a thread has nobody else to tell
+            error = SourceError(f"{self.source.name} failed unexpectedly ({_said(failure)})")
             error.__cause__ = failure
         finally:
             self._error = error
@@ -150,6 +148,14 @@ class Feed:
             return False
         self._items.put(item)
         return True
+
+
+def _said(failure: BaseException) -> str:
+    name = type(failure).__name__
+    try:
+        return f"{name}: {failure}"
+    except Exception:  # noqa: BLE001 - of somebody else's class
+        return name
 
 
 class _Pace:

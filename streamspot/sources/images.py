@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, kind_of, slug, stream_name
+from streamspot.sources.base import Source, is_picture, kind_of, slug, stream_name
 from streamspot.types import Frame
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -99,7 +99,7 @@ class ImageFolder(Source):
             raise
         except (OSError, cv2.error):
             return None
-        return None if image is None else np.asarray(image, np.uint8)
+        return np.asarray(image, np.uint8) if is_picture(image) else None
 
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.

@@ -52,7 +52,8 @@ def open_address(address: str, *, follow: bool = False) -> InputContainer:
             return _open(address, _LIVE | _WEB)
         return _open_here(address)
     except (av.FFmpegError, OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "strerror", None)
+        waited = f"nothing came in {PATIENCE_S:.0f} s" if isinstance(error, av.error.ExitError) else None
+        reason = waited or getattr(error, "strerror", None)
         reason = f" ({reason})" if reason else ""
         raise SourceError(
             f"{redact(address)} does not answer with a video{reason}; check the address, the network and the login"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, as_bgr, is_picture
+from streamspot.sources.base import TOO_LARGE, Source, as_bgr, is_picture, is_too_large
 from streamspot.types import Frame
 
 _FOREVER = 1e11
@@ -33,7 +33,14 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
     Raises:
         SourceError: It is no picture, or its time does not increase.
     """
-    image = np.asarray(image)
+    try:
+        image = np.asarray(image)
+    except ValueError:
+        raise SourceError(f"picture {index} is no array; give (height, width, 3) of uint8, BGR") from None
+    if image.ndim in {2, 3} and is_too_large(image.shape[1], image.shape[0]):
+        raise SourceError(
+            f"picture {index} has {image.shape[1]}x{image.shape[0]} pixels; {TOO_LARGE}; make it smaller"
+        )
     if not is_picture(image):
         raise SourceError(
             f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
@@ -85,6 +92,8 @@ class PushedFrames(Source):
                 raise SourceError(
                     f"item {index} of the frames is no pair of a picture and its time"
                 ) from None
-            frame = as_frame(index, np.array(image), pts, before)  # a copy: the next may be written over it
+            if isinstance(image, np.ndarray):
+                image = image.copy()  # the next may be written over it
+            frame = as_frame(index, image, pts, before)
             before = frame.pts
             yield frame

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import MOST_PIXELS, Source
+from streamspot.sources.base import TOO_LARGE, Source, is_picture, is_too_large
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -49,10 +49,8 @@ class StandardInput(Source):
         fps: float | None = None,
         read: Callable[[int], bytes] | None = None,
     ) -> None:
-        if size is not None and size[0] * size[1] > MOST_PIXELS:
-            raise SourceError(
-                f"raw pictures of {size[0]}x{size[1]} pixels are too large; 64 million are the most"
-            )
+        if size is not None and is_too_large(*size):
+            raise SourceError(f"raw pictures of {size[0]}x{size[1]} pixels are too large; {TOO_LARGE}")
         self._rate = fps or _DECLARED_FPS
         super().__init__("standard input", "stdin", fps=self._rate)
         self._size = size
@@ -141,7 +139,7 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-    return None if image is None else np.asarray(image, np.uint8)
+    return np.asarray(image, np.uint8) if is_picture(image) else None
 
 
 def _jpeg_length(data: bytearray) -> int | None:
