@@ -139,7 +139,11 @@ class Stream:
         self._run.obey(Resume())
 
     def set_sensitivity(self, value: float) -> None:
-        """Spot more (to 1) or less (to 0); holds for each face as soon as it is neutral."""
+        """Spot more (to 1) or less (to 0); holds for each face as soon as it is neutral.
+
+        Raises:
+            SettingsError: It is not between 0 and 1.
+        """
         self._run.obey(Sensitivity(build({"sensitivity": value}).spotting.sensitivity))
 
     def stop(self) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from experiments.shipped.acted import Acted
-from experiments.shipped.alone import learn_anew, pools, slower, unreturned
+from experiments.shipped.alone import blinking, learn_anew, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
-from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning
+from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning, without_unseen
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
 from streamspot.model import Model, ModelConfig, Network
@@ -65,6 +65,20 @@ def test_flow_alone_sees_the_way_back_in_part():
         assert (after[-1] - before[-1]) @ before[apex] >= 0
 
 
+def test_blinks_drag_the_brows_and_are_no_expression():
+    """Both brows, by some hundredths of the distance between the eyes, and back; the labels stay as they were."""
+    still = Example(np.zeros((900, 10, 2), np.float32), np.zeros((900, 4), np.float32))
+    moved = []
+    for seed in range(40):
+        one = blinking(np.random.default_rng(seed), still)
+        assert np.array_equal(one.targets, still.targets)
+        position = one.motion.cumsum(0)
+        moved.append(np.abs(position[:, :6]).max())
+        assert np.abs(position[:, 6:]).max() <= moved[-1]
+        assert np.abs(np.median(position, 0)).max() < 0.2 * moved[-1]
+    assert 0.004 < np.median(moved) < 0.04
+
+
 def test_a_slow_micro_expression_is_a_macro_expression():
     """At half the pace what lasted half a second lasts a whole one, and is no micro-expression any more."""
     targets = np.zeros((200, 4), np.float32)
@@ -98,8 +112,8 @@ def test_an_expression_that_nothing_shows_is_not_judged():
     """Where the regions that a program records do not move, a network is not asked to see an expression."""
     one = next(one for one in map(simulate, range(20)) if one.instances)
     example = Example.of(one, len(one.motion))
-    assert (example.without_unseen(0.0).targets == example.targets).all()
-    judged = replace(example, motion=example.motion * 0).without_unseen(0.02).targets[:, 3]
+    assert (without_unseen(example, 0.0).targets == example.targets).all()
+    judged = without_unseen(replace(example, motion=example.motion * 0), 0.02).targets[:, 3]
     assert not judged[one.instances[0].onset : one.instances[0].offset].any()
     assert (judged[example.targets[:, 0] == 0] > 0).any()
 

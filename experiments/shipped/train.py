@@ -150,7 +150,17 @@ class Pool:
         motion = self.alone[rng.integers(len(self.alone))](rng, one.motion)
         if rng.random() < TURNED:
             motion = turned(rng, motion)
-        return replace(one, motion=motion.astype(np.float32)).without_unseen(UNSEEN)
+        return without_unseen(replace(one, motion=motion.astype(np.float32)), UNSEEN)
+
+
+def without_unseen(example: Example, least: float) -> Example:
+    """Return the same with the expressions not judged in which no region moves so far, in the motion as it is."""
+    targets, position = example.targets.copy(), example.motion.cumsum(0)
+    for first, stop in example.shown():
+        before = position[max(0, first - 3) : first + 1].mean(0)
+        if np.abs(position[first:stop] - before).max() < least:
+            targets[max(0, first - 3) : stop + 3, 3] = 0
+    return Example(example.motion, targets)
 
 
 def without_beginning(rng: Rng, example: Example) -> Example:

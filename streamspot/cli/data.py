@@ -16,7 +16,7 @@ import typer
 from streamspot.cluster import workers
 from streamspot.console import Line, QuietStderr
 from streamspot.dashboard.text import counted
-from streamspot.errors import DataError
+from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
 from streamspot.progress import Bars
@@ -141,7 +141,12 @@ def label(
     out = labelling.beside(source) if out is None else out
     check_writable(out)
     playing = labelling.play(source, out.parent, speed)
-    name = os.path.relpath(playing.video, out.parent)
+    try:
+        name = os.path.relpath(playing.video, out.parent)
+    except ValueError:  # of Windows
+        raise SettingsError(
+            f"{out} is on another drive than {playing.video}; name one there with --out"
+        ) from None
     points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
     with (
         terminated_in_order(),

@@ -36,12 +36,20 @@ def fleet(
     ] = "auto",
     name: Annotated[str | None, typer.Option("--fleet", help="Which fleet, where several run.")] = None,
     cpus: Annotated[
-        float | None, typer.Option(min=0.1, help="Cores that an engine takes of its node. Default: all.")
+        float | None,
+        typer.Option(min=0.1, help="Cores that an engine takes of its node. Default: all."),
     ] = None,
-    gpus: Annotated[float | None, typer.Option(min=0.0, help="GPUs that it takes. Default: all.")] = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="GPUs that it takes. Default: all."),
+    ] = None,
     metrics: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of every engine for Prometheus; 0 takes a free one."),
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of every engine for Prometheus; 0 takes a free one.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     ui: Annotated[
@@ -51,7 +59,8 @@ def fleet(
     """Run many sources on a Ray cluster; when a node is lost, drained or full, they go on elsewhere.
 
     The file is that of a run with several sources. Started again with a changed file, the fleet changes over little
-    by little; other weights are tried by one source first. Ctrl-C leaves the fleet running.
+    by little; other weights are tried by one source first. --cpus, --gpus and --metrics are taken when the fleet
+    begins; while it runs they change nothing. Ctrl-C leaves the fleet running.
 
     [dim]Examples:[/]
       streamspot fleet fleet.yaml --ray head:6379

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +36,12 @@ def cameras(
     with QuietStderr():
         found = list_cameras(measure=measured)
     if not found:
-        typer.echo("No camera found: plug one in and check that your user may read /dev/video*.")
+        allowed = (
+            "your user may read /dev/video*"
+            if sys.platform == "linux"
+            else "the system's settings of privacy let programs use it"
+        )
+        typer.echo(f"No camera found: plug one in and check that {allowed}.")
         raise typer.Exit(1)
     table = Table("index", "path", "name", "modes: size, format, declared and measured fps", box=None)
     for camera in found:

@@ -166,7 +166,8 @@ class _Impatient(ThreadPoolExecutor):
 def _screen(
     runs: list[StreamRun], delivery: Delivery, quiet: QuietStderr, *, draw: bool
 ) -> Dashboard | PlainLines:
-    stats, stdout_taken = [run.stats for run in runs], runs[0].settings.output.events == "-"
+    output, stats = runs[0].settings.output, [run.stats for run in runs]
+    stdout_taken = "-" in {output.events, str(output.intensity)}
     if draw and not stdout_taken and not debugging() and can_draw(quiet.console):
         return Dashboard(stats, delivery, quiet, on_quit=lambda: _stop(runs))
     return PlainLines(stats, delivery, quiet.console if stdout_taken else Console())

@@ -68,15 +68,6 @@ class Example:
             zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
         )
 
-    def without_unseen(self, least: float) -> Example:
-        """Return the same with the expressions not judged in which no region moves so far, in the motion as it is."""
-        targets, position = self.targets.copy(), self.motion.cumsum(0)
-        for first, stop in self.shown():
-            before = position[max(0, first - 3) : first + 1].mean(0)
-            if np.abs(position[first:stop] - before).max() < least:
-                targets[max(0, first - 3) : stop + 3, 3] = 0
-        return Example(self.motion, targets)
-
 
 def stacked(examples: Sequence[Example], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Return motion (B, T, R, 2) and targets (B, T, 4) of examples of one length."""
