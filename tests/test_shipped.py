@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from experiments.shipped.acted import Acted
-from experiments.shipped.alone import blinking, learn_anew, pools, slower, unreturned
+from experiments.shipped.alone import blinking, held, learn_anew, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning, without_unseen
@@ -95,13 +95,14 @@ def test_recordings_by_flow_alone_are_learned_repeatably():
     """The same seed gives the same weights, and others than it began from; no expression for them is long."""
     made = [simulate(number, 200) for number in range(4)]
     acted = [Acted(one.motion, one.intensity, one.classes, one.instances, one.motion) for one in made]
-    drawn = pools(acted, recordings=4, ticks=200)
+    drawn, holding = pools(acted, recordings=4, ticks=200), held(recordings=4, ticks=200)
+    assert max(stop - first for one in holding for first, stop in one.shown()) > 60
     assert all(stop - first <= 100 for one in drawn[0].flow for first, stop in one.shown())
     torch.manual_seed(0)
     begun = Network(ModelConfig(name="tiny", layout="face17", width=8, dilations=(1, 4)))
 
     def learned(drawn: tuple[Pool, Pool]) -> dict[str, torch.Tensor]:
-        return learn_anew(deepcopy(begun), drawn, steps=2, rate=1e-3, seed=1).state_dict()
+        return learn_anew(deepcopy(begun), drawn, holding, steps=2, rate=1e-3, seed=1).state_dict()
 
     one, other = learned(drawn), learned(drawn)
     assert all(torch.equal(one[name], other[name]) for name in one)

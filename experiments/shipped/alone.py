@@ -39,7 +39,7 @@ from streamspot.simulation.time_courses import Rng, blink
 from streamspot.training.join import join
 from streamspot.training.labelled import Example, labelled_loss, learn
 from streamspot.training.provenance import commit
-from streamspot.training.simulated import at_speed
+from streamspot.training.simulated import at_speed, vary
 from streamspot.types import TICK_RATE
 
 LONGEST = 100
@@ -60,8 +60,11 @@ _BROWS = 6
 _BLINK = 62
 """Ticks that a blink and what comes back late take at most."""
 
-_STREAMS, _ALONE = 7, 6
-"""Recordings as a stream measures them, and by flow alone, of a step."""
+_STREAMS, _HELD, _ALONE = 8, 2, 5
+"""Recordings of a step: as a stream measures them, simulated ones that hold what they show, and by flow alone."""
+
+_HOLDING = replace(SCENARIO, held=1.0, idle=0.0, micro=0.1, speech=0.5, turns=1.0, expressions=5.0)
+"""Whose labels are the simulation's own: what a network says of the end of a held expression drifts otherwise."""
 
 _SIMULATED_SHARE = 0.4
 """Share of simulated ones of those by flow alone; of the others it is that of the pools."""
@@ -152,6 +155,12 @@ def pools(
     )
 
 
+def held(*, recordings: int = 300, ticks: int = 480, seed: int = 20) -> list[Example]:
+    """Return simulated recordings for a stream, nearly all of whose expressions are held for seconds."""
+    seeds = range(seed * 100_000 + 80_000, seed * 100_000 + 80_000 + recordings)
+    return [Example.of(simulate(one, ticks, scenario=_HOLDING), ticks) for one in seeds]
+
+
 def _brief(examples: Sequence[Example]) -> list[Example]:
     return [one for one in examples if all(stop - first <= LONGEST for first, stop in one.shown())]
 
@@ -167,7 +176,15 @@ def loss(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return labelled_loss(out, motion, targets, moving=3 * stream, whole=1 + stream)
 
 
-def learn_anew(network: Network, drawn: tuple[Pool, Pool], *, steps: int, rate: float, seed: int) -> Network:
+def learn_anew(
+    network: Network,
+    drawn: tuple[Pool, Pool],
+    holding: Sequence[Example],
+    *,
+    steps: int,
+    rate: float,
+    seed: int,
+) -> Network:
     """Return a network that has learned recordings by flow alone, and says of a stream what this one says."""
     teacher = deepcopy(network).eval()
     rng, across = np.random.default_rng(seed), mirror(layout(network.config.layout))
@@ -187,6 +204,9 @@ def learn_anew(network: Network, drawn: tuple[Pool, Pool], *, steps: int, rate: 
 
         return drawn[acted].by_flow(rng, across, change)
 
+    def held_long() -> Example:
+        return vary(rng, holding[rng.integers(len(holding))], across, flow_alone_share=0.0)
+
     @torch.no_grad()
     def draw() -> list[Example]:
         streams = [streamed() for _ in range(_STREAMS)]
@@ -196,7 +216,7 @@ def learn_anew(network: Network, drawn: tuple[Pool, Pool], *, steps: int, rate: 
             replace(one, targets=np.concatenate((curve, one.targets[:, 3:]), 1))
             for one, curve in zip(streams, curves, strict=True)
         ]
-        return taught + [alone() for _ in range(_ALONE)]
+        return taught + [held_long() for _ in range(_HELD)] + [alone() for _ in range(_ALONE)]
 
     def on_step(step: int, value: float) -> None:
         if step % 100 == 99:
@@ -215,9 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     drawn = pools([Acted.load(path) for path in sorted(given.actors.glob("*.npz"))])
-    before = Model.load(given.before, device="cpu")
+    holding, before = held(), Model.load(given.before, device="cpu")
     anew = [
-        learn_anew(one, drawn, steps=given.steps, rate=2e-3, seed=20 + number)
+        learn_anew(one, drawn, holding, steps=given.steps, rate=2e-3, seed=20 + number)
         for number, one in enumerate(split(before.network, [64, 64]))
     ]
     made = {
