@@ -36,20 +36,12 @@ def fleet(
     ] = "auto",
     name: Annotated[str | None, typer.Option("--fleet", help="Which fleet, where several run.")] = None,
     cpus: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Cores that an engine takes of its node. Default: all."),
+        float | None, typer.Option(min=0.1, help="Cores that an engine takes of its node. Default: all.")
     ] = None,
-    gpus: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="GPUs that it takes. Default: all."),
-    ] = None,
+    gpus: Annotated[float | None, typer.Option(min=0.0, help="GPUs that it takes. Default: all.")] = None,
     metrics: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of every engine for Prometheus; 0 takes a free one.",
-        ),
+        typer.Option(min=0, max=65535, help="Port of every engine for Prometheus; 0 takes a free one."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     ui: Annotated[
