@@ -278,7 +278,7 @@ def test_another_keeper_takes_over_the_table(tmp_path: Path) -> None:
     ("flags", "sentence"),
     [
         ({"node": None}, "a fleet needs a name"),
-        ({"broker": None}, "a fleet needs a broker"),
+        ({"broker": None, "journal": None}, "a fleet needs a broker"),
         ({"journal": None}, "a fleet needs a folder for its journals"),
         ({"stream": None}, "needs a stream name of its own"),
         ({"stream": "x" * 40}, "is too long for a topic"),

@@ -72,7 +72,7 @@ async def test_no_commands_means_that_nobody_is_obeyed(url: str, tmp_path: Path)
             await other.publish("streamspot/n/cam/set", b"nonsense")
         await asyncio.sleep(0.5)
         assert not [item for item in list(heard._queue) if item[0].endswith("/error")]
-    assert load_settings({"commands": False}).mqtt.commands is False
+    assert load_settings({"commands": False, "broker": url}).mqtt.commands is False
 
 
 @pytest.mark.parametrize("level", ["n", "n/cam"])

@@ -45,7 +45,7 @@ async def test_a_live_label_names_the_face_where_several_are_in_view(tmp_path: P
                     outputs.obey(run.name, Label("macro", 7))
                 outputs.obey(run.name, Label("macro", 1))
     other, mine = csv.DictReader((tmp_path / "points.csv").read_text().splitlines())
-    assert (other["video"], other["face"]) == ("other.mp4", "")
+    assert (other["video"], other["face"] or "") == ("other.mp4", "")  # it stands as it was
     assert (mine["video"], mine["kind"], mine["face"]) == ("two.motion", "macro", "1")
 
 

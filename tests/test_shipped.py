@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from experiments.shipped.acted import Acted
-from experiments.shipped.alone import blinking, held, learn_anew, pools, slower, unreturned
+from experiments.shipped.alone import learn_anew, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning, without_unseen
@@ -65,20 +65,6 @@ def test_flow_alone_sees_the_way_back_in_part():
         assert (after[-1] - before[-1]) @ before[apex] >= 0
 
 
-def test_blinks_drag_the_brows_and_are_no_expression():
-    """Both brows, by some hundredths of the distance between the eyes, and back; the labels stay as they were."""
-    still = Example(np.zeros((900, 10, 2), np.float32), np.zeros((900, 4), np.float32))
-    moved = []
-    for seed in range(40):
-        one = blinking(np.random.default_rng(seed), still)
-        assert np.array_equal(one.targets, still.targets)
-        position = one.motion.cumsum(0)
-        moved.append(np.abs(position[:, :6]).max())
-        assert np.abs(position[:, 6:]).max() <= moved[-1]
-        assert np.abs(np.median(position, 0)).max() < 0.2 * moved[-1]
-    assert 0.004 < np.median(moved) < 0.04
-
-
 def test_a_slow_micro_expression_is_a_macro_expression():
     """At half the pace what lasted half a second lasts a whole one, and is no micro-expression any more."""
     targets = np.zeros((200, 4), np.float32)
@@ -95,14 +81,13 @@ def test_recordings_by_flow_alone_are_learned_repeatably():
     """The same seed gives the same weights, and others than it began from; no expression for them is long."""
     made = [simulate(number, 200) for number in range(4)]
     acted = [Acted(one.motion, one.intensity, one.classes, one.instances, one.motion) for one in made]
-    drawn, holding = pools(acted, recordings=4, ticks=200), held(recordings=4, ticks=200)
-    assert max(stop - first for one in holding for first, stop in one.shown()) > 60
+    drawn = pools(acted, recordings=4, ticks=200)
     assert all(stop - first <= 100 for one in drawn[0].flow for first, stop in one.shown())
     torch.manual_seed(0)
     begun = Network(ModelConfig(name="tiny", layout="face17", width=8, dilations=(1, 4)))
 
     def learned(drawn: tuple[Pool, Pool]) -> dict[str, torch.Tensor]:
-        return learn_anew(deepcopy(begun), drawn, holding, steps=2, rate=1e-3, seed=1).state_dict()
+        return learn_anew(deepcopy(begun), drawn, steps=2, rate=1e-3, seed=1).state_dict()
 
     one, other = learned(drawn), learned(drawn)
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -8,10 +8,6 @@ simulation and of the actors in three ways. They are slower. Hardly one is held 
 what goes back after an apex is seen in part: where the annotation ends, the regions are still at 0.6 of the way to
 the apex in CAS(ME)² and at 0.8 in SAMM-LV (medians, along the direction of the expression), and two seconds later at
 0.4 and 0.7. So a network that waits for the way back sees an expression for as long as the longest it has learned.
-
-Their blinks differ, too. No region shows the lids, and the lids drag what lies around them: of one person in
-CAS(ME)² each blink moves the brows by 0.02 inter-ocular distances, as a micro-expression does, where the simulated
-ones moved them by 0.001 in the median. A network that has not seen that reports every blink of such a person.
 """
 
 from __future__ import annotations
@@ -35,12 +31,11 @@ from streamspot.model.network import Output
 from streamspot.motion.regions import LAYOUTS, layout, mirror
 from streamspot.simulation import Scenario, simulate
 from streamspot.simulation.expressions import MICRO_TICKS
-from streamspot.simulation.time_courses import Rng, blink
+from streamspot.simulation.time_courses import Rng
 from streamspot.training.join import join
 from streamspot.training.labelled import Example, labelled_loss, learn
 from streamspot.training.provenance import commit
-from streamspot.training.simulated import at_speed, vary
-from streamspot.types import TICK_RATE
+from streamspot.training.simulated import at_speed
 
 LONGEST = 100
 """Ticks that an expression lasts at most in recordings by flow alone."""
@@ -48,23 +43,12 @@ LONGEST = 100
 _SPEEDS = (0.55, 1.05)
 """Their pace, beside that of the simulation and of the actors."""
 
-_UNRETURNED = 1.0, 0.8
-"""Share of the recordings, simulated ones and those of actors, in which flow sees the way back in part."""
+_UNRETURNED = 0.75, 0.3
+"""Share of the recordings, simulated ones and those of actors, in which flow sees the way back in part. What it
+measured of actors shows most of that by itself."""
 
-_BLINKING = 0.3
-"""Share of the recordings in which blinks drag the brows."""
-
-_BROWS = 6
-"""Regions of the brows, the first of every layout: from the outer left one to the outer right one."""
-
-_BLINK = 62
-"""Ticks that a blink and what comes back late take at most."""
-
-_STREAMS, _HELD, _ALONE = 8, 2, 5
-"""Recordings of a step: as a stream measures them, simulated ones that hold what they show, and by flow alone."""
-
-_HOLDING = replace(SCENARIO, held=1.0, idle=0.0, micro=0.1, speech=0.5, turns=1.0, expressions=5.0)
-"""Whose labels are the simulation's own: what a network says of the end of a held expression drifts otherwise."""
+_STREAMS, _ALONE = 7, 6
+"""Recordings as a stream measures them, and by flow alone, of a step."""
 
 _SIMULATED_SHARE = 0.4
 """Share of simulated ones of those by flow alone; of the others it is that of the pools."""
@@ -86,7 +70,7 @@ def unreturned(rng: Rng, example: Example) -> Example:
     Along the direction of the displacement at the apex a share of the motion back is left out from there to six ticks
     behind the end, and a part of what was left out comes back over seconds.
     """
-    seen, motion = rng.beta(0.6, 1.2), example.motion.copy()
+    seen, motion = rng.beta(1.2, 1.0), example.motion.copy()
     for first, stop in example.shown():
         if stop - first < 6:
             continue
@@ -104,37 +88,6 @@ def unreturned(rng: Rng, example: Example) -> Example:
         late = left / slow * np.exp(-np.arange(len(motion) - end) / slow)
         motion[end:] -= np.outer(late, way).reshape(motion[end:].shape)
     return replace(example, motion=motion)
-
-
-def blinking(rng: Rng, example: Example) -> Example:
-    """Return a recording of somebody whose blinks drag the brows, and perhaps the mouth a little; no expression.
-
-    Each person has a pattern of their own: mostly downwards and inwards, outside more than inside or the other way
-    round, of 0.003 to 0.03 inter-ocular distances.
-    """
-    ticks, regions, _ = example.motion.shape
-    far = float(np.exp(rng.uniform(np.log(0.003), np.log(0.03)))) * (-1 if rng.random() < 0.08 else 1)
-    outside = np.array([1, 0, -1, -1, 0, 1])
-    inwards = np.array([1, 1, 1, -1, -1, -1])
-    pattern = np.zeros((regions, 2))
-    pattern[:_BROWS, 1] = far * (1 + rng.uniform(-0.5, 0.6) * outside)
-    pattern[:_BROWS, 1] *= np.repeat(rng.uniform(0.7, 1.3, 2), 3) * rng.uniform(0.85, 1.15, _BROWS)
-    pattern[:_BROWS, 0] = far * inwards * (rng.normal(0.25, 0.25) + rng.normal(0.1, 0.2) * outside)
-    if rng.random() < 0.4:
-        mouth = slice(_BROWS, len(LAYOUTS["paper10"]))
-        pattern[mouth, 1] = -far * rng.uniform(0, 0.3) + rng.normal(0, 0.05 * abs(far), 4)
-    position = np.zeros((ticks + _BLINK, regions, 2))
-    for start in np.flatnonzero(rng.random(ticks) < 15 / 60 / TICK_RATE * rng.uniform(0.3, 2)):
-        lids = blink(rng) * rng.uniform(0.6, 1.15)
-        course = np.zeros(_BLINK)
-        course[: len(lids)] = lids
-        late = rng.uniform(0, 0.35) * lids.max() * np.exp(-np.arange(30) / rng.uniform(3, 12))
-        course[len(lids) - 1 : len(lids) + 29] += late
-        position[start : start + _BLINK] += (
-            course[:, None, None] * pattern * rng.uniform(0.8, 1.2, (regions, 1))
-        )
-    motion = example.motion + np.diff(position[:ticks], axis=0, prepend=0)
-    return replace(example, motion=motion.astype(np.float32))
 
 
 def pools(
@@ -155,12 +108,6 @@ def pools(
     )
 
 
-def held(*, recordings: int = 300, ticks: int = 480, seed: int = 20) -> list[Example]:
-    """Return simulated recordings for a stream, nearly all of whose expressions are held for seconds."""
-    seeds = range(seed * 100_000 + 80_000, seed * 100_000 + 80_000 + recordings)
-    return [Example.of(simulate(one, ticks, scenario=_HOLDING), ticks) for one in seeds]
-
-
 def _brief(examples: Sequence[Example]) -> list[Example]:
     return [one for one in examples if all(stop - first <= LONGEST for first, stop in one.shown())]
 
@@ -169,22 +116,14 @@ def loss(out: Output, motion: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``labelled_loss``, in which a stream's motion counts twice.
 
     In recordings by flow alone, in which the other regions are silent, a moving tick without an expression weighs
-    once instead of four times: much of what moves there is error, and weighing it makes a network careful.
+    twice instead of four times: much of what moves there is error.
     """
     silent = (motion[:, :, len(LAYOUTS["paper10"]) :] == 0).flatten(1).all(1)
     stream = (~silent).float()[:, None]
-    return labelled_loss(out, motion, targets, moving=3 * stream, whole=1 + stream)
+    return labelled_loss(out, motion, targets, moving=1 + 2 * stream, whole=1 + stream)
 
 
-def learn_anew(
-    network: Network,
-    drawn: tuple[Pool, Pool],
-    holding: Sequence[Example],
-    *,
-    steps: int,
-    rate: float,
-    seed: int,
-) -> Network:
+def learn_anew(network: Network, drawn: tuple[Pool, Pool], *, steps: int, rate: float, seed: int) -> Network:
     """Return a network that has learned recordings by flow alone, and says of a stream what this one says."""
     teacher = deepcopy(network).eval()
     rng, across = np.random.default_rng(seed), mirror(layout(network.config.layout))
@@ -199,13 +138,9 @@ def learn_anew(
 
         def change(rng: Rng, one: Example) -> Example:
             one = slower(rng, one)
-            one = blinking(rng, one) if rng.random() < _BLINKING else one
             return unreturned(rng, one) if rng.random() < _UNRETURNED[acted] else one
 
         return drawn[acted].by_flow(rng, across, change)
-
-    def held_long() -> Example:
-        return vary(rng, holding[rng.integers(len(holding))], across, flow_alone_share=0.0)
 
     @torch.no_grad()
     def draw() -> list[Example]:
@@ -216,7 +151,7 @@ def learn_anew(
             replace(one, targets=np.concatenate((curve, one.targets[:, 3:]), 1))
             for one, curve in zip(streams, curves, strict=True)
         ]
-        return taught + [held_long() for _ in range(_HELD)] + [alone() for _ in range(_ALONE)]
+        return taught + [alone() for _ in range(_ALONE)]
 
     def on_step(step: int, value: float) -> None:
         if step % 100 == 99:
@@ -235,9 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     drawn = pools([Acted.load(path) for path in sorted(given.actors.glob("*.npz"))])
-    holding, before = held(), Model.load(given.before, device="cpu")
+    before = Model.load(given.before, device="cpu")
     anew = [
-        learn_anew(one, drawn, holding, steps=given.steps, rate=2e-3, seed=20 + number)
+        learn_anew(one, drawn, steps=given.steps, rate=2e-3, seed=20 + number)
         for number, one in enumerate(split(before.network, [64, 64]))
     ]
     made = {
