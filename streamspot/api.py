@@ -199,7 +199,7 @@ class FrameSpotter:
 
     def finish(self) -> Update:
         """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards."""
-        return replace(self._run.finish(), messages=self._run.advice())
+        return replace(self._run.finish(), controls=self._run.controls, messages=self._run.advice())
 
     def close(self) -> None:
         """Free the face detector; what ``finish`` would have returned is let go."""

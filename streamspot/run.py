@@ -240,8 +240,7 @@ class StreamRun:
 
     def finish(self, reason: str | None = None) -> Update:
         """End every segment: None says that the source has ended."""
-        update = Update() if self._pipeline is None else self._pipeline.finish(reason)
-        return replace(update, controls=self.controls)
+        return Update() if self._pipeline is None else self._pipeline.finish(reason)
 
     def advice(self) -> tuple[str, ...]:
         """Return what the user should know of the pictures now that they have ended."""

@@ -18,6 +18,7 @@ from running import collect, delivered
 
 import streamspot
 from streamspot.errors import SettingsError, SourceError
+from streamspot.sources.pushed import PushedFrames
 from streamspot.sources.synthetic import Synthetic
 
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
@@ -128,6 +129,19 @@ def test_a_generator_that_fails_is_no_end_of_the_pictures(ending: BaseException)
 
     with streamspot.open(failing()) as stream, pytest.raises(SourceError, match=type(ending).__name__):
         list(stream)
+
+
+def test_a_buffer_that_is_used_again_may_be_of_any_kind():
+    """What a generator writes over its own memory, a memoryview here, changes no picture that was given before."""
+    memory = bytearray(48 * 64 * 3)
+
+    def filling() -> Iterator[tuple[memoryview, float]]:
+        for number in range(3):
+            memory[:] = bytes([number + 1]) * len(memory)
+            yield memoryview(memory).cast("B", (48, 64, 3)), number / 30
+
+    frames = list(PushedFrames(filling()).read())
+    assert [int(frame.image.max()) for frame in frames] == [1, 2, 3]
 
 
 def test_a_picture_that_is_suddenly_tiny_shows_nobody():

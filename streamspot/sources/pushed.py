@@ -21,7 +21,9 @@ Pictures = Iterable[tuple[NDArray[Any], float]]
 """Pictures ``(H, W, 3)`` uint8 BGR, each with its time in seconds; times increase."""
 
 
-def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) -> Frame:
+def as_frame(
+    index: int, image: NDArray[Any], pts: float, before: float | None, *, reused: bool = False
+) -> Frame:
     """Return a picture of the user's own as a frame.
 
     Args:
@@ -29,12 +31,13 @@ def as_frame(index: int, image: NDArray[Any], pts: float, before: float | None) 
         image: ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or uint16, BGR.
         pts: Its time in seconds.
         before: Time of the picture before, None for the first.
+        reused: Whether the next picture may be written over it, which is then copied.
 
     Raises:
         SourceError: It is no picture, or its time does not increase.
     """
     try:
-        image = np.asarray(image)
+        image = np.array(image) if reused else np.asarray(image)
     except ValueError:
         raise SourceError(f"picture {index} is no array; give (height, width, 3) of uint8, BGR") from None
     if image.ndim in {2, 3} and is_too_large(image.shape[1], image.shape[0]):
@@ -92,8 +95,6 @@ class PushedFrames(Source):
                 raise SourceError(
                     f"item {index} of the frames is no pair of a picture and its time"
                 ) from None
-            if isinstance(image, np.ndarray):
-                image = image.copy()  # the next may be written over it
-            frame = as_frame(index, image, pts, before)
+            frame = as_frame(index, image, pts, before, reused=True)
             before = frame.pts
             yield frame
