@@ -1,4 +1,4 @@
-"""The event loop of the program, on which MQTT works on every system."""
+"""The event loop of the program: on every system MQTT works on it, and signals are heard."""
 
 from __future__ import annotations
 
