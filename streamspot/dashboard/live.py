@@ -153,7 +153,7 @@ class Dashboard:
             if self._obey is None:
                 raise SettingsError("there is no stream yet that this key could command")
             if len(names) > 1 and isinstance(asked, Label | Undo):
-                raise SettingsError("several streams are on show; show the one that is meant alone (tab)")
+                raise SettingsError("several streams are on show; show one alone (tab)")
             for name in names:
                 self._obey(name, asked)
         except StreamspotError as error:
