@@ -30,10 +30,10 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from streamspot.events import decode
 from streamspot.fleet.plan import Plan
+from streamspot.layers import load_settings
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.journal import Journal
-from streamspot.settings import load_settings
 from streamspot.types import Event
 from tests.brokers import Mosquitto, free_port
 from tests.small_recordings import write_recording

@@ -24,10 +24,10 @@ from streamspot.dashboard.look import Look
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.view import Views
 from streamspot.engine import Engine
+from streamspot.layers import load_settings
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 
 FROM, UNTIL, EVERY = 4.0, 13.0, 0.3
 """Seconds of the clip: when pictures begin and end, and between two of them."""

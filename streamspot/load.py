@@ -22,8 +22,8 @@ import torch
 from streamspot.bench import SIZE, figures_of
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import SourceError
+from streamspot.layers import load_streams
 from streamspot.model import Model
-from streamspot.settings import load_streams
 from streamspot.sources import open_source
 from streamspot.types import Frame
 

@@ -7,9 +7,9 @@ import json
 
 from streamspot.engine import Engine
 from streamspot.events import encode
+from streamspot.layers import load_settings
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sources.pushed import Pictures, PushedFrames
 from streamspot.types import Event, Score, Update
 

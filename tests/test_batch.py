@@ -23,11 +23,11 @@ from streamspot.clips import ENDINGS, TOGETHER, clips_of
 from streamspot.errors import SettingsError
 from streamspot.events import read_events
 from streamspot.files import write_atomically
+from streamspot.layers import load_settings
 from streamspot.model import Model
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network
 from streamspot.progress import Bars
-from streamspot.settings import load_settings
 
 
 @pytest.fixture

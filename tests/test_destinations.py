@@ -23,9 +23,9 @@ from streamspot.engine import Engine
 from streamspot.errors import SettingsError
 from streamspot.events import encode
 from streamspot.files import append_whole, make_private, write_atomically
+from streamspot.layers import load_settings
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 
 
 @pytest.mark.parametrize("flag", ["events", "intensity", "log", "record"])

@@ -16,7 +16,7 @@ from brokers import Mosquitto, printed_by
 from typer.main import get_command
 
 from streamspot.cli import app
-from streamspot.settings import load_settings
+from streamspot.layers import load_settings
 from streamspot.sources.synthetic import Synthetic
 
 ROOT = Path(__file__).parents[1]

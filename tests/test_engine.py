@@ -17,10 +17,10 @@ from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import ModelError, SettingsError, SourceError
 from streamspot.face.detectors import FaceDetector, make_detector
+from streamspot.layers import load_settings
 from streamspot.model import Model
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.spotting.overlap import iou

@@ -18,9 +18,10 @@ from streamspot.fleet.keeper import Keeper
 from streamspot.fleet.lease import Lease, Orders, Question
 from streamspot.fleet.plan import Plan
 from streamspot.fleet.remains import claim, journal_of
+from streamspot.layers import load_settings
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.subscriber import Received, subscribe
-from streamspot.settings import Settings, load_settings
+from streamspot.settings import Settings
 from tests.brokers import Mosquitto, make_event, overhear, until
 from tests.small_recordings import write_recording
 

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from streamspot.cli import app
 from streamspot.fleet.plan import Plan
-from streamspot.settings import load_streams
+from streamspot.layers import load_streams
 from streamspot.sinks.prometheus import MetricsServer
 from streamspot.stats import Delivery, Stats
 

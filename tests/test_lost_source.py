@@ -13,10 +13,10 @@ from itertools import islice
 import pytest
 
 from streamspot.arrivals import Arrivals
+from streamspot.layers import load_settings
 from streamspot.mqtt import payloads
 from streamspot.run import StreamRun
 from streamspot.session import WallClock
-from streamspot.settings import load_settings
 from streamspot.sources.base import Source
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Stats

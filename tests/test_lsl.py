@@ -18,8 +18,8 @@ import pytest
 from brokers import make_event
 from small_recordings import write_recording
 
+from streamspot.layers import load_settings
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sinks.lsl import LslOutlet
 from streamspot.types import FaceState, Score, Session, Update
 

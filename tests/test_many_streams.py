@@ -21,9 +21,9 @@ from streamspot.cli import app
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import SettingsError, SourceError
 from streamspot.events import decode
+from streamspot.layers import load_settings, load_streams
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings, load_streams
 from streamspot.sources.base import Source
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Delivery

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, parse
 from streamspot.errors import SettingsError
+from streamspot.layers import load_settings
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi
 from streamspot.mqtt.subscriber import subscribe
-from streamspot.settings import load_settings
 from streamspot.stats import Delivery
 
 

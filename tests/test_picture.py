@@ -83,7 +83,7 @@ def test_the_dashboard_stands_before_anything_slow_is_loaded():
     script = (
         "import sys, streamspot.cli, streamspot.dashboard.live\n"
         "from streamspot.run import StreamRun\n"
-        "from streamspot.settings import load_settings\n"
+        "from streamspot.layers import load_settings\n"
         "StreamRun(load_settings({'source': 'synthetic'}))\n"
         "print([name for name in ('torch', 'mediapipe', 'aiomqtt', 'pyarrow') if name in sys.modules])"
     )

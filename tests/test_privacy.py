@@ -20,12 +20,12 @@ import pytest
 from brokers import Mosquitto, free_port, overhear
 
 from streamspot.engine import Engine
+from streamspot.layers import load_settings
 from streamspot.motion.regions import layout
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.payloads import TICKS
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sources import MotionRecording
 
 PACKAGE = Path(__file__).parents[1] / "streamspot"

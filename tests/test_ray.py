@@ -28,7 +28,7 @@ from streamspot.datasets.measure import Measures
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import read_events
 from streamspot.fleet.control import Fleet
-from streamspot.settings import load_settings
+from streamspot.layers import load_settings
 from streamspot.shipped import shipped
 from streamspot.training.crossval import crossval
 from streamspot.training.settings import TrainSettings

@@ -15,12 +15,12 @@ from brokers import Mosquitto, overhear, until
 from small_recordings import write_recording
 
 from streamspot.engine import Engine
+from streamspot.layers import load_settings
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Connection, Dialler
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.types import Event, FaceMotion, Update
 
 CLIP = "synthetic:seconds=2,expressions=0,noise=0"

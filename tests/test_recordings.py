@@ -11,9 +11,9 @@ import pytest
 from running import CLIP, SHORT, PushedLive, collect, delivered
 
 from streamspot.errors import SourceError
+from streamspot.layers import load_settings
 from streamspot.motion.regions import layout
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.synthetic import Synthetic

@@ -10,7 +10,8 @@ import pytest
 
 from streamspot.cli.live import run
 from streamspot.errors import SettingsError
-from streamspot.settings import Analysis, Settings, build, leaves, load_settings
+from streamspot.layers import load_settings
+from streamspot.settings import Analysis, Settings, build, leaves
 
 
 def test_settings_come_from_file_environment_and_flag_in_that_order(

@@ -14,9 +14,9 @@ from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Measures, measure
 from streamspot.engine import Engine
 from streamspot.errors import DataError, SettingsError
+from streamspot.layers import load_settings
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.simulation import Scenario, simulate
 
 HEAD = "video,subject,kind,point,fps,face\n"

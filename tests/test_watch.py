@@ -14,10 +14,10 @@ from streamspot.commands import Sensitivity
 from streamspot.dashboard.view import Views
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
+from streamspot.layers import load_settings
 from streamspot.mqtt.watch import Watch
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.stats import Delivery
 
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"

@@ -16,10 +16,10 @@ from brokers import Mosquitto, make_event, make_update, overhear, until
 
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.layers import load_settings
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.sinks.columns import PHASES
 from streamspot.sinks.json import JsonLines, LineFile
 from streamspot.sinks.table import EventTable

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streamspot.errors import SettingsError
+from streamspot.layers import load_streams
 from streamspot.progress import Bars
-from streamspot.settings import load_streams
 
 app = typer.Typer()
 

@@ -26,9 +26,10 @@ from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.events import encode, printable
+from streamspot.layers import load_settings, load_streams
 from streamspot.loop import on_signals, run_to_end
 from streamspot.run import StreamRun
-from streamspot.settings import Settings, load_settings, load_streams
+from streamspot.settings import Settings
 from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
 from streamspot.types import Event

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from streamspot.layers import load_settings
 from streamspot.run import StreamRun
-from streamspot.settings import load_settings
 from streamspot.threads import one_thread
 
 _FRAMES = 90

@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from streamspot.errors import SettingsError, cut
+from streamspot.layers import read_keys
 from streamspot.model.config import ModelConfig
-from streamspot.settings import read_keys
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
