@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import typer
 
-from experiments.shipped.parts import blend
+from experiments.shipped.parts import mean
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.matching import Counts
@@ -118,7 +118,7 @@ def of_subjects(dataset: Dataset, seed: int, place: Path) -> Iterator[dict[str, 
         before = Model.load(file, device="cpu").network
         begun = TrainSettings(seed=seed, start=str(file), partner=None, **BEGUN)
         after = Trainer(first, begun, layout=dataset.layout).run()
-        networks = {"before": before, "after": after, "halfway": blend(before, after, 0.5)}
+        networks = {"before": before, "after": after, "halfway": mean([before, after])}
         f1 = {name: round(judged(one, others, chosen[subject]).f1, 4) for name, one in networks.items()}
         f1["calibrated"] = round(judged(before, others, calibrated(before, first, chosen[subject])).f1, 4)
         yield {"dataset": dataset.name, "subject": subject, "seed": seed, **f1}

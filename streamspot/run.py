@@ -101,11 +101,13 @@ class StreamRun:
         """
         from streamspot.model import Model  # noqa: PLC0415 - so does this
 
-        model = Model.shared(self.settings.model.weights, device=self.settings.model.device)
-        source, self.layout = self.source, model.config.layout
-        if isinstance(source, MotionRecording) and source.layout != self.layout:
+        chosen, source = self.settings.model, self.source
+        recorded = source.layout if isinstance(source, MotionRecording) else None
+        model = Model.shared(chosen.weights, device=chosen.device, layout=recorded)
+        self.layout = model.config.layout
+        if recorded not in {None, self.layout}:
             raise SettingsError(
-                f"{source.name} was recorded for the region layout {source.layout}, but the weights "
+                f"{source.name} was recorded for the region layout {recorded}, but the weights "
                 f"{model.config.name} need {self.layout}; choose others with --weights"
             )
         self._model = model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.shipped.parts import blend, split
+from experiments.shipped.parts import mean, split
 from streamspot.datasets.recording import Instance, Recording
 from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
@@ -78,12 +78,12 @@ def test_joined_networks_are_taken_apart_again():
         split(joined, (8, 8))
 
 
-def test_a_blend_lies_between():
+def test_a_mean_lies_between():
     """A tenth of one network and nine tenths of another are their weighted mean, weight by weight."""
     one, other = _network(), _network()
-    mean = blend(one, other, 0.1).state_dict()
+    between = mean([one, other], [0.9, 0.1]).state_dict()
     for name, weight in one.state_dict().items():
-        torch.testing.assert_close(mean[name], 0.9 * weight + 0.1 * other.state_dict()[name])
+        torch.testing.assert_close(between[name], 0.9 * weight + 0.1 * other.state_dict()[name])
 
 
 def test_weights_that_have_a_partner_are_begun_from_without_a_second_one(tmp_path):

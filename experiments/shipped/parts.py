@@ -40,11 +40,18 @@ def split(joined: Network, widths: Sequence[int]) -> list[Network]:
 
 
 @torch.no_grad()
-def blend(network: Network, other: Network, share: float) -> Network:
-    """Return the mean of the weights of two networks, of which ``share`` are the other's.
+def mean(networks: Sequence[Network], shares: Sequence[float] | None = None) -> Network:
+    """Return the mean of the weights of networks that have gone on learning from the same ones.
 
-    A network that has gone on learning forgets; with some of what it was it knows both.
+    A network that goes on learning forgets; with some of what it was it knows both. ``shares`` add up to 1 and are
+    all the same if not given.
     """
-    out, others = Network(network.config), other.state_dict()
-    out.load_state_dict({name: own.lerp(others[name], share) for name, own in network.state_dict().items()})
+    counts = shares or [1 / len(networks)] * len(networks)
+    states = [network.state_dict() for network in networks]
+    means = {
+        name: sum(share * state[name] for share, state in zip(counts, states, strict=True))
+        for name in states[0]
+    }
+    out = Network(networks[0].config)
+    out.load_state_dict(means)
     return out.eval()

@@ -78,14 +78,22 @@ class Model:
         self._step = self._make_step()
 
     @classmethod
-    def load(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+    def load(
+        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+    ) -> Model:
         """Load shipped weights by name or any weights by path.
+
+        Args:
+            name_or_path: A name or a path.
+            device: cpu, cuda or auto.
+            layout: Region layout of what they will judge. Under one name there may be others for it: those of
+                ``NAME.LAYOUT.safetensors`` if there are, and otherwise those of ``NAME.safetensors``.
 
         Raises:
             ModelError: There is no such file, it is damaged or not one of ours, or the device is not there.
         """
         place = _device(device)
-        path = _find(name_or_path)
+        path = _find(name_or_path, layout)
         remedy = "train or fetch it again"
         try:
             with safe_open(path, framework="pt") as file:
@@ -116,9 +124,11 @@ class Model:
         return cls(network, provenance, spotting=spotting, device=str(place))
 
     @classmethod
-    def shared(cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+    def shared(
+        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+    ) -> Model:
         """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
-        path, place = _find(name_or_path), str(_device(device))
+        path, place = _find(name_or_path, layout), str(_device(device))
         about = path.stat()
         key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
         with _LOADING:
@@ -248,11 +258,12 @@ def _shapes(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {key: (names[one.dtype], tuple(one.shape)) for key, one in network.state_dict().items()}
 
 
-def _find(name_or_path: str | Path) -> Path:
-    """Return the file of weights given by name or path."""
+def _find(name_or_path: str | Path, layout: str | None = None) -> Path:
+    """Return the file of weights given by name or path; by name, that for a layout if there is one."""
     known, path = shipped("models", ".safetensors"), Path(name_or_path)
-    if str(name_or_path) in known:
-        return known[str(name_or_path)]
+    for name in (f"{name_or_path}.{layout}", str(name_or_path)):
+        if name in known:
+            return known[name]
     if path.is_file():
         return path
     raise ModelError(

@@ -90,7 +90,7 @@ def adapt(
     assert settings.start is not None  # noqa: S101 - what makes it an adaptation
     dataset = load(data, seed=settings.seed)
     learned, held = held_back(dataset.recordings)
-    before = _table(Model.load(settings.start), dataset, held)
+    before = _table(Model.load(settings.start, layout=dataset.layout), dataset, held)
 
     about = described(dataset, settings) | {"start": settings.start}
 

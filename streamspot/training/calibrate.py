@@ -33,7 +33,8 @@ def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
         DataError: The data cannot be used, nothing is labelled, or the layout is another than the weights'.
         ModelError: The weights cannot be used.
     """
-    dataset, model = load(data), Model.load(weights, device="cpu")
+    dataset = load(data)
+    model = Model.load(weights, device="cpu", layout=dataset.layout)
     if not any(recording.instances for recording in dataset.recordings):
         raise DataError(
             f"{data} has no expression to calibrate by; label some with streamspot label or review"

@@ -28,7 +28,7 @@ def known(name_or_path: str, wanted: ModelConfig) -> Network:
         ModelError: The weights cannot be used.
         SettingsError: They do not know all regions or have another look-ahead.
     """
-    network = Model.load(name_or_path, device="cpu").network
+    network = Model.load(name_or_path, device="cpu", layout=wanted.layout).network
     config = network.config
     theirs, ours = LAYOUTS.get(config.layout), LAYOUTS.get(wanted.layout)
     places = list(range(config.regions))

@@ -88,7 +88,8 @@ def labelled_loss(
 
     Three kinds of tick weigh more: the edges of an expression and the gap between two (twice), those of a
     micro-expression (twice), and those without an expression at which the face moves (``1 + moving`` times), most of
-    it speech. All ticks of a recording weigh ``whole`` times; both may differ from recording to recording, (B, 1).
+    it speech. All weigh ``whole`` times; both may differ from recording to recording, (B, 1), or from tick to
+    tick, (B, T).
     """
     intensity, classes, judged = targets[..., 0], targets[..., 1:3], targets[..., 3] > 0.999
     edge = functional.max_pool1d(intensity.diff(dim=1).abs()[:, None], 5, 1, 2)[:, 0] > 0.3

@@ -85,7 +85,7 @@ def write_evaluation(path: Path, results: Mapping[str, Any], data: Path, weights
     """
     dataset, decoder = load(data), SpotSettings(**_tuples(results["decoder"]))
     shown = replace(dataset, recordings=_busiest(dataset))
-    scores = judge(Model.load(weights), shown)
+    scores = judge(Model.load(weights, layout=dataset.layout), shown)
     chosen = " The minimum scores were chosen on these very data, so the figures are optimistic."
     parts = [
         heading(f"Evaluation: {results['weights']} on {results['dataset']}", 1),

@@ -108,7 +108,7 @@ def evaluate_weights(
         ModelError: The weights cannot be used.
     """
     dataset = load(data)
-    model = Model.load(weights, device=device)
+    model = Model.load(weights, device=device, layout=dataset.layout)
     scores = judge(model, dataset)
     decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     if choose:
