@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,9 +46,10 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        if private:
-            part.touch(0o600)
+        part.touch(0o600 if private else 0o666)
+        mode = part.stat().st_mode
         yield part
+        part.chmod(stat.S_IMODE(mode))  # whatever wrote it may have put a file of another mode there
         with suppress(FileNotFoundError):
             shutil.copymode(path, part)
         part.replace(path)

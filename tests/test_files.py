@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,17 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the system has no such rights")
+@pytest.mark.parametrize(("private", "rights"), [(True, 0o600), (False, 0o644)])
+def test_who_may_read_does_not_depend_on_who_writes(tmp_path: Path, private: bool, rights: int) -> None:
+    """A library that puts a file of its own in the place gives it to nobody else, and withholds it from nobody."""
+    path, before = tmp_path / "weights.safetensors", os.umask(0o022)
+    try:
+        with write_atomically(path, private=private) as part:
+            part.unlink()
+            part.touch(0o666 if private else 0o600)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == rights

@@ -22,7 +22,8 @@ from streamspot.errors import ModelError
 from streamspot.model import Model, ModelConfig, ModelStream, Network, transformer
 from streamspot.model.graph import GraphedStep
 from streamspot.model.step import CausalStep
-from streamspot.motion.regions import layout
+from streamspot.motion.regions import layout as regions_of
+from streamspot.shipped import shipped
 from streamspot.types import RegionMotion
 
 torch.set_num_threads(1)
@@ -293,6 +294,24 @@ def test_missing_weights_name_what_there_is():
         Model.load("streamspot-bsae")
 
 
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        (None, "streamspot-base"),
+        ("face17", "streamspot-base"),
+        ("paper10", "streamspot-base.paper10"),
+        ("casme2", "streamspot-base"),
+    ],
+)
+def test_a_name_stands_for_the_weights_of_what_was_measured(layout, expected):
+    """Where flow alone measured ten regions, a shipped name means the weights that learned these; a path does not."""
+    model = Model.load("streamspot-base", device="cpu", layout=layout)
+    assert model.config.name == expected
+    assert Model.shared("streamspot-base", device="cpu", layout=layout).digest == model.digest
+    path = shipped("models", ".safetensors")["streamspot-base"]
+    assert Model.load(path, device="cpu", layout=layout).config.name == "streamspot-base"
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda"])
 def test_a_device_that_is_not_there_is_refused(name):
     """No silent fall-back to another device than the one asked for."""
@@ -355,7 +374,7 @@ def test_nothing_comes_after_the_end():
     stream = ModelStream(make(CONFIGS["causal"]))
     assert stream.finish() == []
     with pytest.raises(ModelError, match="finished"):
-        stream.push(RegionMotion(3, 0.1, 3, np.zeros((len(layout("face17")), 2), np.float32)))
+        stream.push(RegionMotion(3, 0.1, 3, np.zeros((len(regions_of("face17")), 2), np.float32)))
 
 
 def test_training_reaches_every_weight():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from experiments.shipped.acted import Acted
-from experiments.shipped.alone import learn_anew, pools, slower, unreturned
+from experiments.shipped.alone import blinking, learn_alone, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
 from experiments.shipped.muscles import MUSCLES, movement
 from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning, without_unseen
@@ -21,6 +20,7 @@ from streamspot.simulation import simulate
 from streamspot.simulation.units import pattern
 from streamspot.spotting import SpotSettings, decode, scores_of
 from streamspot.training.labelled import Example
+from streamspot.training.simulated import flow_alone
 
 
 def test_runs_are_inclusive_and_last_four_ticks():
@@ -81,17 +81,47 @@ def test_recordings_by_flow_alone_are_learned_repeatably():
     """The same seed gives the same weights, and others than it began from; no expression for them is long."""
     made = [simulate(number, 200) for number in range(4)]
     acted = [Acted(one.motion, one.intensity, one.classes, one.instances, one.motion) for one in made]
-    drawn = pools(acted, recordings=4, ticks=200)
-    assert all(stop - first <= 100 for one in drawn[0].flow for first, stop in one.shown())
+    drawn = pools(acted, seed=0, recordings=4, ticks=200)
+    assert all(stop - first <= 100 for pool in drawn for one in pool.flow for first, stop in one.shown())
     torch.manual_seed(0)
-    begun = Network(ModelConfig(name="tiny", layout="face17", width=8, dilations=(1, 4)))
+    begun = Network(ModelConfig(name="tiny", layout="paper10", width=8, dilations=(1, 4)))
 
     def learned(drawn: tuple[Pool, Pool]) -> dict[str, torch.Tensor]:
-        return learn_anew(deepcopy(begun), drawn, steps=2, rate=1e-3, seed=1).state_dict()
+        return learn_alone(begun, drawn, steps=2, rate=1e-3, seed=1, micro=2.0).state_dict()
 
     one, other = learned(drawn), learned(drawn)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not torch.equal(one["intensity.weight"], begun.state_dict()["intensity.weight"])
+
+
+def still(rng: np.random.Generator, ticks: int) -> Example:
+    """Return a face without an expression, as flow alone would record it."""
+    return Example(flow_alone(rng, np.zeros((ticks, 17, 2), np.float32)), np.zeros((ticks, 4), np.float32))
+
+
+def test_blinks_drag_the_brows_and_come_back():
+    """What a blink moves goes back; nothing is labelled, and other regions than brows and mouth stay as they are."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        example = still(rng, 900)
+        moved = blinking(rng, example)
+        added = (moved.motion - example.motion).cumsum(0)
+        assert (moved.targets == example.targets).all()
+        assert not added[:, 10:].any()
+        assert np.abs(added).max() < 0.06
+        assert np.median(np.abs(added[:, :6]).max((1, 2))) < 0.003
+
+
+def test_people_who_blink_are_not_reported_by_flow_alone():
+    """The weights for motion by flow alone take hardly a blink that drags the brows for an expression."""
+    model = Model.load(device="cpu", layout="paper10")
+    settings, found = SpotSettings.from_sensitivity(0.5, **model.spotting), 0
+    for seed in range(30):  # 15 minutes, some 250 blinks
+        rng = np.random.default_rng(900_000 + seed)
+        motion = blinking(rng, still(rng, 900)).motion[None, :, :10]
+        out = model.forward(motion)
+        found += len(decode(scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist()), settings))
+    assert found < 10
 
 
 def test_an_expression_that_nothing_shows_is_not_judged():
