@@ -1,6 +1,6 @@
-"""The settings of a run: one tree, from which flags, YAML and environment are made (see ``layers``).
+"""The settings of a run: one tree, from which flags, YAML and environment are made.
 
-The leaves of the tree have distinct names: ``face_model`` is the flag ``--face-model`` and the variable
+``layers`` brings them together. The leaves of the tree have distinct names: ``face_model`` is the flag ``--face-model`` and the variable
 ``STREAMSPOT_FACE_MODEL``; in a file it stands in its group. An unknown name is an error.
 """
 
