@@ -1,7 +1,8 @@
 """The settings of a run: one tree, from which flags, YAML and environment are made.
 
-``layers`` brings them together. The leaves of the tree have distinct names: ``face_model`` is the flag ``--face-model`` and the variable
-``STREAMSPOT_FACE_MODEL``; in a file it stands in its group. An unknown name is an error.
+``layers`` brings them together. The leaves of the tree have distinct names: ``face_model`` is the flag
+``--face-model`` and the variable ``STREAMSPOT_FACE_MODEL``; in a file it stands in its group. An unknown name is an
+error.
 """
 
 from __future__ import annotations
