@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -179,6 +181,7 @@ class FrameSpotter:
         self._count = 0
         self._pts: float | None = None
         self._closed = False
+        self._idle = threading.Lock()
 
     def push(self, image: NDArray[Any], time: float) -> Update:
         """Take the next picture; return what is now known.
@@ -189,22 +192,37 @@ class FrameSpotter:
 
         Raises:
             SourceError: It is no picture, or its time does not increase.
-            SettingsError: The spotter is closed.
+            SettingsError: The spotter is closed, or at work in another thread.
         """
         if self._closed:
             raise SettingsError("the spotter is closed; make a new one")
-        frame = as_frame(self._count, image, time, self._pts)
-        self._count, self._pts = self._count + 1, frame.pts
-        return self._run.analyse(frame)
+        with self._one_at_a_time():
+            frame = as_frame(self._count, image, time, self._pts)
+            self._count, self._pts = self._count + 1, frame.pts
+            return self._run.analyse(frame)
 
     def finish(self) -> Update:
-        """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards."""
-        return replace(self._run.finish(), controls=self._run.controls, messages=self._run.advice())
+        """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards.
+
+        Raises:
+            SettingsError: The spotter is at work in another thread.
+        """
+        with self._one_at_a_time():
+            return replace(self._run.finish(), controls=self._run.controls, messages=self._run.advice())
 
     def close(self) -> None:
         """Free the face detector; what ``finish`` would have returned is let go."""
         self._closed = True
         self._run.close()
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._idle.acquire(blocking=False):
+            raise SettingsError("the spotter is at work in another thread; use it from one thread at a time")
+        try:
+            yield
+        finally:
+            self._idle.release()
 
     def __enter__(self) -> Self:
         """Return the spotter itself."""

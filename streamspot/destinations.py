@@ -122,13 +122,19 @@ def check_not_read(path: Path, inputs: Iterable[Path | None]) -> None:
         raise SettingsError(f"{path} is read by this very command; name another file with --out")
 
 
-def check_page(path: Path, inputs: Iterable[Path | None], *, force: bool = False) -> None:
+_ANOTHER_PAGE = "name another with --out, or add --force to replace it"
+
+
+def check_page(
+    path: Path, inputs: Iterable[Path | None], *, force: bool = False, remedy: str = _ANOTHER_PAGE
+) -> None:
     """See, before the work, that a report can be written, and that it replaces nothing but a report.
 
     Args:
         path: The page.
         inputs: What is read, which is kept even by force.
         force: A file of another program may be replaced.
+        remedy: What to say where one would be.
 
     Raises:
         SettingsError: It cannot be written, is read, or would replace a file of another program.
@@ -140,10 +146,7 @@ def check_page(path: Path, inputs: Iterable[Path | None], *, force: bool = False
     with path.open("rb") as file:
         head = file.read(1024)
     if head and not (head.startswith(b"<!doctype html>") and b"<title>streamspot: " in head):
-        raise SettingsError(
-            f"{path} is no report of this program and would be replaced; name another with --out, or add --force to "
-            "replace it"
-        )
+        raise SettingsError(f"{path} is no report of this program and would be replaced; {remedy}")
 
 
 def check_result(path: Path, ending: str, flag: str = "--out") -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -161,6 +162,16 @@ def test_times_must_increase():
         spotter.push(picture, 1.0)
         with pytest.raises(SourceError, match="times must increase"):
             spotter.push(picture, 1.0)
+
+
+def test_a_spotter_serves_one_thread_at_a_time():
+    """Of two threads that push at once the one that comes later is told so, and the pictures of the other count."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    with streamspot.FrameSpotter() as spotter, ThreadPoolExecutor() as threads:
+        spotter.push(image, 0.0)
+        with spotter._one_at_a_time(), pytest.raises(SettingsError, match="one thread at a time"):
+            threads.submit(spotter.push, image, 0.1).result()
+        assert threads.submit(spotter.push, image, 0.1).result().pts == 0.1
 
 
 def test_what_an_interface_does_not_serve_is_refused():

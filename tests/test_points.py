@@ -125,3 +125,8 @@ def test_evaluate_writes_the_report_of_crossval(labelled: Path, tmp_path: Path):
     text = page.read_text()
     assert text.count('<div class="figure">') == 2
     assert "No beginning or end is made up" in text
+    assert CliRunner().invoke(app, command).exit_code == 0  # a report of ours is replaced
+    page.write_text("<!doctype html><title>a thesis</title>")
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code != 0
+    assert "a thesis" in page.read_text()

@@ -206,13 +206,14 @@ def evaluate_command(
     [dim]Examples:[/]
       streamspot evaluate --data mine --weights mine.safetensors --report mine.html
     """
-    from streamspot.destinations import check_result  # noqa: PLC0415 - loads OpenCV
+    from streamspot.destinations import check_page, check_result  # noqa: PLC0415 - loads OpenCV
     from streamspot.training.train import evaluate_weights  # noqa: PLC0415 - torch is slow to import
 
     if out not in {None, "-"}:
         check_result(Path(str(out)), ".json")
     if report is not None:
         check_result(report, ".html", "--report")
+        check_page(report, (), remedy="name another with --report")
     results = evaluate_weights(data, weights, choose=choose, device=device)
     console = Console(stderr=True)
     _show(results, console)
