@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from streamspot.analysis import Analyser
 from streamspot.commands import Pause, Resume, Sensitivity
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
@@ -17,7 +18,7 @@ from streamspot.run import StreamRun
 from streamspot.settings import Analysis, Settings, build, nearest
 from streamspot.sources.pushed import PushedFrames, as_frame
 from streamspot.stats import Stats
-from streamspot.types import Update
+from streamspot.types import Controls, Update
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -175,9 +176,11 @@ class FrameSpotter:
                 raise SettingsError(
                     f"frames are analysed as they are pushed, so {name} means nothing; leave it out"
                 )
-        self._run = StreamRun(_settings(analysis), PushedFrames(()))
-        self._run.load()
-        self.stats: Stats = self._run.stats
+        settings = _settings(analysis)
+        self._analyser = Analyser(settings, PushedFrames(()))
+        self._analyser.load()
+        self._controls = Controls(sensitivity=settings.spotting.sensitivity)
+        self.stats: Stats = self._analyser.stats
         self._count = 0
         self._pts: float | None = None
         self._closed = False
@@ -199,7 +202,7 @@ class FrameSpotter:
         with self._one_at_a_time():
             frame = as_frame(self._count, image, time, self._pts)
             self._count, self._pts = self._count + 1, frame.pts
-            return self._run.analyse(frame)
+            return replace(self._analyser.analyse(frame), controls=self._controls)
 
     def finish(self) -> Update:
         """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards.
@@ -208,12 +211,13 @@ class FrameSpotter:
             SettingsError: The spotter is at work in another thread.
         """
         with self._one_at_a_time():
-            return replace(self._run.finish(), controls=self._run.controls, messages=self._run.advice())
+            last, advice = self._analyser.finish(), self._analyser.advice()
+            return replace(last, controls=self._controls, messages=advice)
 
     def close(self) -> None:
         """Free the face detector; what ``finish`` would have returned is let go."""
         self._closed = True
-        self._run.close()
+        self._analyser.close()
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:

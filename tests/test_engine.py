@@ -197,8 +197,8 @@ def test_times_hang_on_the_earliest_arrival():
     for frame in frames:
         late = 0.4 if frame.index == 0 else 0.0
         arrived = ns + int((frame.pts + late) * 1e9)
-        update = run.analyse(type(frame)(frame.index, frame.pts, arrived, images[frame.index]))
-    run.close()
+        update = run.analyser.analyse(type(frame)(frame.index, frame.pts, arrived, images[frame.index]))
+    run.analyser.close()
     assert abs(update.session.start - begun) < timedelta(seconds=0.05)
 
 
@@ -326,7 +326,7 @@ async def test_a_source_that_ends_during_a_pause_ends_the_run():
 
 async def test_an_unforeseen_error_leaves_no_expression_open(monkeypatch: pytest.MonkeyPatch):
     """Whatever goes wrong in the analysis, a subscriber is told that what was open is over."""
-    from streamspot import run as module
+    from streamspot import analysis as module
 
     events: list[Event] = []
     push = module.push_timed

@@ -83,12 +83,12 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
         for frame in clip:
             late = 0.4 if frame.index < 120 else 0.0
             arrived = int((100 + frame.pts + late) * 1e9)
-            updates.append(run.analyse(type(frame)(frame.index, frame.pts, arrived, frame.image)))
+            updates.append(run.analyser.analyse(type(frame)(frame.index, frame.pts, arrived, frame.image)))
             if frame.index == 0:
-                writer.begin(updates[0].session, run.layout, run.judging)
+                writer.begin(updates[0].session, run.analyser.layout, run.analyser.judging)
             writer.extend(updates[-1].motion, updates[-1].session)
-    updates.append(run.finish())
-    run.close()
+    updates.append(run.analyser.finish())
+    run.analyser.close()
     live = [delivered(event) for update in updates for event in update.events]
     assert len({update.session.start for update in updates}) == 2
     assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live
@@ -97,7 +97,7 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
 async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     """What a full disk left out ends the segment, so a replay takes nothing for a continuation."""
     run = StreamRun(load_settings({"source": SHORT}))
-    run.layout = "face17"
+    run.analyser.layout = "face17"
     session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
     recorder = MotionRecorder(tmp_path / "r.motion", run)
     async with recorder:

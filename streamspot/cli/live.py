@@ -133,7 +133,7 @@ async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool
         outputs = await stack.enter_async_context(Outputs(runs, delivery))
         if isinstance(screen, Dashboard):
             by_name = {run.name: run for run in runs}
-            screen.control(_in_loop(outputs), lambda stream, value: by_name[stream].decoder(value))
+            screen.control(_in_loop(outputs), lambda stream, value: by_name[stream].analyser.decoder(value))
         engine = await stack.enter_async_context(Engine(runs))
         async for run, update in engine:
             await outputs.take(run, update)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from streamspot.analysis import Analyser
 from streamspot.layers import load_settings
-from streamspot.run import StreamRun
+from streamspot.sources import open_source
 from streamspot.threads import one_thread
 
 _FRAMES = 90
@@ -26,16 +27,17 @@ def cameras(weights: str, cores: float) -> float:
         ModelError: There are no such weights.
     """
     one_thread()
-    run = StreamRun(load_settings({"source": f"synthetic:seconds={_FRAMES / 30:g}", "weights": weights}))
-    run.load()
-    frames = list(run.source.read())
+    settings = load_settings({"source": f"synthetic:seconds={_FRAMES / 30:g}", "weights": weights})
+    analyser = Analyser(settings, open_source(settings.source))
+    analyser.load()
+    frames = list(analyser.source.read())
     started = 0.0
     try:
         for number, frame in enumerate(frames):
             if number == _WARM:
                 started = time.process_time()
-            run.analyse(frame)  # type: ignore[arg-type]
+            analyser.analyse(frame)  # type: ignore[arg-type]
         cost = (time.process_time() - started) / (len(frames) - _WARM)
     finally:
-        run.close()
+        analyser.close()
     return cores * _HEADROOM / (30 * (cost + _READING))

@@ -195,7 +195,7 @@ class FleetEngine:
                 if superseded(root, lease):
                     raise gone_on(lease)
                 if past.run:
-                    run.go_on(past.run, past.first)
+                    run.analyser.go_on(past.run, past.first)
                 if past.closings or why:
                     told = (why,) if why else ()
                     await outputs.take(

@@ -36,7 +36,9 @@ class MotionRecorder(LineFile):
         motion = update.motion
         if self._lines is None:
             lines = MotionLines()
-            if not self.write(lines.begin(update.session, self._run.layout, self._run.judging)):
+            if not self.write(
+                lines.begin(update.session, self._run.analyser.layout, self._run.analyser.judging)
+            ):
                 return
             self._lines = lines
         ends: tuple[Motion, ...] = tuple(
