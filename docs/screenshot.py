@@ -2,7 +2,7 @@
 
 ``dashboard.svg`` is one moment of it, ``dashboard.gif`` nine seconds. Run ``python docs/screenshot.py`` from the root
 of the repository; it takes a minute and needs Pillow and Matplotlib, whose font it draws with.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

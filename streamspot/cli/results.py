@@ -23,7 +23,10 @@ def report(
             help="Events of run --events, a recording of run --record, a folder of either, or one of crossval.",
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Page to write. Default: beside it, NAME.html; of a folder, report.html in it.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Page to write. Default: beside it, NAME.html; of a folder, report.html in it."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set of a folder of crossval, for its curves.")
     ] = None,
