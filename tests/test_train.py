@@ -17,6 +17,7 @@ from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.motion.regions import LAYOUTS, mirror
+from streamspot.shipped import shipped
 from streamspot.training.batches import batches
 from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
@@ -103,13 +104,19 @@ def test_training_may_begin_from_simulation(tmp_path: Path) -> None:
 
 
 def test_training_may_begin_from_weights_that_know_more_regions(tmp_path: Path) -> None:
-    """With the shipped weights training goes on where they are: on data with fewer regions they say the same."""
+    """With the shipped weights training goes on where they are: on data with fewer regions they say the same.
+
+    Their name means those for the data's regions, their path the file.
+    """
     data = load(write_small(tmp_path, subjects=2))
-    settings = TrainSettings.model_validate({"start": "streamspot-base", "partner": None})
-    trainer = Trainer(data.recordings, settings, layout=data.layout)
-    said, theirs = predict(trainer.network, data.recordings), judge(Model.load(), data)
-    assert trainer.network.config.regions == 10
-    assert all(np.allclose(said[name], theirs[name], atol=1e-5) for name in said)
+    path = str(shipped("models", ".safetensors")["streamspot-base"])
+    for start, model in ((path, Model.load()), ("streamspot-base", Model.load(layout=data.layout))):
+        settings = TrainSettings.model_validate({"start": start, "partner": None})
+        trainer = Trainer(data.recordings, settings, layout=data.layout)
+        said, theirs = predict(trainer.network, data.recordings), judge(model, data)
+        assert trainer.network.config.regions == 10
+        assert all(np.allclose(said[name], theirs[name], atol=1e-5) for name in said)
+    settings = TrainSettings.model_validate({"start": path, "partner": None})
     with pytest.raises(SettingsError, match="knows the regions"):
         Trainer(data.recordings, settings, layout="mine")
     other = TrainSettings.model_validate({"start": "streamspot-base", "network": {"look_ahead": 4}})

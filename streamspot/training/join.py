@@ -19,16 +19,24 @@ Shares = tuple[float, float, float]
 
 
 def known(name_or_path: str, wanted: ModelConfig) -> Network:
-    """Return the network of weights, given by name or path, for data of a layout that has fewer regions perhaps.
-
-    Regions that the data lacks would stand still, so what the network makes of them is left out. Name, layout and
-    dropout are those wanted.
+    """Return the network of weights, given by name or path, that a network of this configuration begins as.
 
     Raises:
         ModelError: The weights cannot be used.
         SettingsError: They do not know all regions or have another look-ahead.
     """
-    network = Model.load(name_or_path, device="cpu", layout=wanted.layout).network
+    return _fitted(Model.load(name_or_path, device="cpu", layout=wanted.layout).network, wanted)
+
+
+def _fitted(network: Network, wanted: ModelConfig) -> Network:
+    """Return a network for data of a layout that has fewer regions perhaps.
+
+    Regions that the data lacks would stand still, so what the network makes of them is left out. Name, layout and
+    dropout are those wanted.
+
+    Raises:
+        SettingsError: The network does not know all regions or has another look-ahead.
+    """
     config = network.config
     theirs, ours = LAYOUTS.get(config.layout), LAYOUTS.get(wanted.layout)
     places = list(range(config.regions))
@@ -70,13 +78,15 @@ def partner_of(name_or_path: str) -> str | None:
 def beside(name_or_path: str | None, wanted: ModelConfig) -> Network | None:
     """Return the network of weights that can judge beside one of this configuration, None where they do not fit it.
 
+    A name means the weights of a stream, whatever the layout: they know more movements.
+
     Raises:
         ModelError: The weights cannot be used.
     """
     if name_or_path is None or wanted.encoder != "causal":
         return None
     try:
-        return known(name_or_path, wanted).eval()
+        return _fitted(Model.load(name_or_path, device="cpu").network, wanted).eval()
     except SettingsError:
         return None
 
