@@ -110,8 +110,8 @@ def test_training_may_begin_from_weights_that_know_more_regions(tmp_path: Path) 
     """
     data = load(write_small(tmp_path, subjects=2))
     path = str(shipped("models", ".safetensors")["streamspot-base"])
-    for start, model in ((path, Model.load()), ("streamspot-base", Model.load(layout=data.layout))):
-        settings = TrainSettings.model_validate({"start": start, "partner": None})
+    for begun, model in ((path, Model.load()), ("streamspot-base", Model.load(layout=data.layout))):
+        settings = TrainSettings.model_validate({"start": begun, "partner": None})
         trainer = Trainer(data.recordings, settings, layout=data.layout)
         said, theirs = predict(trainer.network, data.recordings), judge(model, data)
         assert trainer.network.config.regions == 10
