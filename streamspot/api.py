@@ -215,9 +215,10 @@ class FrameSpotter:
             return replace(last, controls=self._controls, messages=advice)
 
     def close(self) -> None:
-        """Free the face detector; what ``finish`` would have returned is let go."""
+        """Free the face detector; what ``finish`` would have returned is let go. A ``push`` at work ends before."""
         self._closed = True
-        self._analyser.close()
+        with self._idle:
+            self._analyser.close()
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
