@@ -16,7 +16,7 @@ from streamspot.engine import Engine
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
 from streamspot.settings import Analysis, Settings, build, nearest
-from streamspot.sources.pushed import PushedFrames, as_frame
+from streamspot.sources.pushed import PushedFrames, as_frame, resized
 from streamspot.stats import Stats
 from streamspot.types import Controls, Update
 
@@ -183,6 +183,7 @@ class FrameSpotter:
         self.stats: Stats = self._analyser.stats
         self._count = 0
         self._pts: float | None = None
+        self._size: tuple[int, ...] | None = None
         self._closed = False
         self._idle = threading.Lock()
 
@@ -201,11 +202,15 @@ class FrameSpotter:
             raise SettingsError("the spotter is closed; make a new one")
         with self._one_at_a_time():
             frame = as_frame(self._count, image, time, self._pts)
-            self._count, self._pts = self._count + 1, frame.pts
-            return replace(self._analyser.analyse(frame), controls=self._controls)
+            said = resized(frame, self._size)
+            self._count, self._pts, self._size = self._count + 1, frame.pts, frame.image.shape[:2]
+            update = self._analyser.analyse(frame)
+            return replace(update, controls=self._controls, messages=said + update.messages)
 
     def finish(self) -> Update:
-        """Return what is still to be said at the end of the pictures; ``push`` may begin anew afterwards.
+        """Return what is still to be said at the end of the pictures.
+
+        Pictures of later times may follow, as after a gap; a clip that begins anew is for a spotter of its own.
 
         Raises:
             SettingsError: The spotter is at work in another thread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,11 @@ _YAML = 64 * 2**10
 """Bytes of a file of settings; ours have a few hundred."""
 _TIMES = 30
 """Beyond its first MiB an archive may be so many times as large as its file: measured numbers shrink by a tenth."""
+
+
+_NUMBERS = {"int": r"[-+]?(0|[1-9]\d*)$", "float": r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?$"}
+"""What is taken for a number, as in YAML 1.2. YAML 1.1 makes numbers or dates of 015, 12:30:00 and 2026-11-22, which
+may be names."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,6 +37,14 @@ class _Loader(yaml.SafeLoader):
             names = Counter(key.value for key, _ in node.value)
             raise yaml.MarkedYAMLError(problem=f"it has the key {names.most_common(1)[0][0]!r} twice")
         return content
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag.rpartition(":")[2] not in {*_NUMBERS, "timestamp"}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _form in _NUMBERS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(_form), list("-+.0123456789"))
 
 
 def read_yaml(path: Path) -> Any:

@@ -62,6 +62,10 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
     for layer in layers.values():
         if (named := layer.pop("source", None)) not in (None, [], ()):
             sources = list(named) if isinstance(named, list | tuple) else [named]
+            if None in sources:
+                raise SettingsError(
+                    "a source in the list of sources is empty; name it, or take its line away"
+                )
     where, *others = layers if config is not None else ("", *layers)
     streams = []
     for source in sources:
@@ -77,7 +81,7 @@ def _own(source: Any, where: str) -> dict[str, Any]:
     if not isinstance(source, Mapping):
         return {} if source is None else {"source": source}
     own = _flattened(_underscored(source), where)
-    if not own.get("source"):
+    if own.get("source") in {None, ""}:
         raise SettingsError(f"a source in {where} has no name; begin each with - source: NAME")
     for leaf in own:
         if GROUPS.get(leaf) not in _OF_EACH and leaf in GROUPS and leaf not in _OF_EACH_TOO:

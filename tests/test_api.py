@@ -164,6 +164,19 @@ def test_times_must_increase():
             spotter.push(picture, 1.0)
 
 
+def test_pictures_of_another_size_are_named():
+    """What was open is cancelled where pictures change their size; whoever pushes them is told why, once."""
+    sizes = [(480, 640)] * 2 + [(240, 320)] * 2
+    pictures = [(np.zeros((*size, 3), np.uint8), n / 30) for n, size in enumerate(sizes)]
+    with streamspot.FrameSpotter() as spotter:
+        said = [spotter.push(*picture).messages for picture in pictures]
+    assert [len(messages) for messages in said] == [0, 0, 1, 0]
+    assert "picture 2 is 320x240" in said[2][0]
+    with streamspot.open(pictures) as stream:
+        told = [message for update in stream for message in update.messages]
+    assert sum("picture 2 is 320x240" in message for message in told) == 1
+
+
 def test_a_spotter_serves_one_thread_at_a_time():
     """Of two threads that push at once the one that comes later is told so, and the pictures of the other count."""
     image = np.zeros((240, 320, 3), np.uint8)

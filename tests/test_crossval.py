@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,7 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
         ("loss: {smoooth: 1}", "loss.smoooth"),
         ("epochs: 0", "epochs"),
         ("spotting: {threshold: 1}", "threshold"),
+        ("spotting: {sensitivity: 0.7}", "a sensitivity is a setting of a run"),
         ("[1, 2]", "no keys"),
         ("a: [", "is not YAML"),
     ],
@@ -186,6 +188,13 @@ def test_settings_that_do_not_exist_are_refused(tmp_path: Path, text: str, said:
     path.write_text(text)
     with pytest.raises(SettingsError, match=said):
         load_settings(path)
+
+
+def test_a_file_names_what_differs_of_the_decoder(tmp_path: Path) -> None:
+    """One score in a file changes that score; all else stays as it is without the file."""
+    path = tmp_path / "settings.yaml"
+    path.write_text("spotting: {macro_score: 0.6}")
+    assert load_settings(path).decoder == replace(TrainSettings().decoder, macro_score=0.6)
 
 
 def test_folds_and_the_pooled_choice(tmp_path: Path) -> None:

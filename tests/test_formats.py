@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from openpyxl import Workbook
 
 from streamspot.datasets.formats import read_format
 from streamspot.errors import DataError, SettingsError
+from streamspot.sources.images import ImageFolder
 
 
 def _frames(folder: Path, pattern: str, numbers: range) -> None:
@@ -175,6 +178,18 @@ def test_a_label_that_stands_there_twice_is_one_expression(tmp_path: Path) -> No
     assert any("row 4: a label that stands there twice" in note for note in found.notes)
 
 
+def test_pictures_are_the_frames_that_a_stream_reads(tmp_path: Path) -> None:
+    """A label's frame is that of ``run`` and ``review``: the same pictures in the same order."""
+    names = [f"frame_{n}_cam1.jpg" for n in (10, 9, 1)] + ["frame_2_cam1.webp"]
+    (tmp_path / "clip").mkdir()
+    for name in names:
+        cv2.imwrite(str(tmp_path / "clip" / name), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "points.csv").write_text("video,subject,kind,point\nclip,ann,macro,2\n")
+    (video,) = read_format(tmp_path, "folder").videos
+    assert [path.name for path in video.pictures] == [names[2], names[3], names[1], names[0]]
+    assert len(video.pictures) == len(ImageFolder(tmp_path / "clip"))
+
+
 def test_semicolons_are_named(tmp_path: Path) -> None:
     """Spreadsheets of half of Europe write them."""
     (tmp_path / "points.csv").write_text("video;subject;kind;point\none.mp4;ann;macro;5\n")
@@ -196,12 +211,16 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
         ("one.mp4,ann,macro,", "row 2: point is ''"),
         ("one.mp4,ann,smile,5", "row 2: kind is 'smile'"),
         ("one.mp4,,macro,5", "row 2: there is no video 'one.mp4', or no subject"),
+        ("one.mp4,ann,macro,50\none.mp4,bob,macro,90", "row 3: one.mp4 has another subject"),
+        ("one.mp4,ann,macro,50,4O,60", "row 2: onset is '4O'"),
+        ("one.mp4,ann,macro,50,,00:02", "row 2: offset is '00:02'"),
+        ("", "no video of .* is named"),
     ],
 )
 def test_faults_of_points_csv(tmp_path: Path, row: str, said: str) -> None:
     """A broken points.csv is reported by row."""
     (tmp_path / "one.mp4").touch()
-    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{row}\n")
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point,onset,offset\n{row}\n")
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         read_format(tmp_path, "folder")
 

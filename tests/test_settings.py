@@ -40,6 +40,8 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
         ("spotting: {sensitivity: yes}\n", r"sensitivity = True .* is impossible: write a number"),
         ("source: a\nsource: b\n", r"live\.yaml is not YAML \(it has the key 'source' twice\)"),
         ("face: {faces: 1, faces: 2}\n", r"it has the key 'faces' twice"),
+        ("source: [a.mp4, null]\n", "a source in the list of sources is empty"),
+        ("source: [{source: '', face: {faces: 2}}]\n", "begin each with - source: NAME"),
         ("face: {faces: 0}\n", r"faces = 0 \(in .*live\.yaml\) is impossible: .* 1"),
     ],
 )
@@ -49,6 +51,23 @@ def test_a_mistake_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, 
     file.write_text(text)
     with pytest.raises(SettingsError, match=words):
         load_settings({}, file)
+
+
+@pytest.mark.parametrize("name", ["015", "0012", "7", "12-30", "2026-11-22", "0x1f", "1_000"])
+def test_names_in_a_file_are_what_they_look_like(tmp_path: Path, name: str):
+    """A subject 015 is no subject 13: only what JSON would take for a number is one."""
+    file = tmp_path / "live.yaml"
+    file.write_text(f"source: a\nname:\n  subject: {name}\nspotting: {{sensitivity: 7e-1}}\n")
+    settings = load_settings({}, file)
+    assert (settings.name.subject, settings.spotting.sensitivity) == (name, 0.7)
+
+
+def test_the_first_camera_may_have_settings_of_its_own(tmp_path: Path):
+    """Camera 0 is a source like any other, in a list too."""
+    file = tmp_path / "live.yaml"
+    file.write_text("source:\n  - source: 0\n    face: {faces: 3}\n")
+    settings = load_settings({}, file)
+    assert (settings.source, settings.face.faces) == ("0", 3)
 
 
 @pytest.mark.parametrize("name", ["live", "replay"])

@@ -96,6 +96,8 @@ def extract(
         )
     if faults:
         listed = "\n".join(_first(faults, "more", report))
+        if not outcome.videos and (out / "annotations.csv").exists():
+            listed += f"\n{out} still holds what was extracted before"
         raise DataError(f"{len(faults)} of {len(found.videos)} videos could not be used:\n{listed}")
 
 

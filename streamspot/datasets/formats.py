@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
 from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
+from streamspot.sources.images import picture_files
 from streamspot.sources.motion import is_recording, several_at_once
 
 
@@ -161,17 +162,14 @@ def read_folder(folder: Path) -> Found:
                 faults.add(where, what, "give the number of its face, as other rows of this video do")
             continue
         if (name, face) not in videos:
-            fps = row.get("fps", "")
-            rate = (
-                float(fps) if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1] else None
-            )
-            if fps and rate is None:
-                faults.add(
-                    where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing"
-                )
-            shots, file = (pictures(place), None) if place.is_dir() else ((), place)
+            rate = _rate(row, where, faults)
+            shots, file = (picture_files(place), None) if place.is_dir() else ((), place)
             title = Path(name).stem + ("" if face is None else f"-face{face}")
             videos[name, face] = Video(Annotated(title, row["subject"], rate), shots, file, face)
+        elif videos[name, face].annotated.subject != row["subject"]:
+            what = f"{cut(name)} has another subject than in an earlier row"
+            faults.add(where, what, "make them the same")
+            continue
         point = whole(row["point"])
         if kind in NO_LABEL:
             continue
@@ -181,7 +179,7 @@ def read_folder(folder: Path) -> Found:
             continue
         around = AROUND.get(kind, 0)
         likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
-        given = {key: whole(row.get(key)) for key in likely}
+        given = {key: _frame(row, key, where, faults) for key in likely}
         content = (name, face, kind, point, *given.values())
         if content in known:
             faults.assume(where, "a label that stands there twice, taken once")
@@ -191,6 +189,25 @@ def read_folder(folder: Path) -> Found:
         frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
+
+
+def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
+    """Return the frames a second that a row gives, None if it gives none."""
+    fps = row.get("fps", "")
+    if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1]:
+        return float(fps)
+    if fps:
+        faults.add(where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing")
+    return None
+
+
+def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
+    """Return the frame in a cell, None if it is empty or negative."""
+    cell = row.get(key, "")
+    frame = whole(cell)
+    if frame is None and cell and not cell.startswith("-"):
+        faults.add(where, f"{key} is {cut(cell)!r}", "give a frame, from 0, or nothing")
+    return frame
 
 
 def _several(path: Path) -> bool:
@@ -223,4 +240,7 @@ def read_format(folder: Path, name: str) -> Found:
         raise SettingsError(f"there is no format {name!r}; choose one of {', '.join(READERS)}")
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the one the data set was unpacked to")
-    return READERS[name](folder)
+    found = READERS[name](folder)
+    if not found.videos:
+        raise DataError(f"no video of {folder} is named where its expressions are; name at least one")
+    return found

@@ -12,7 +12,7 @@ from pathlib import Path
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
 from streamspot.datasets.tables import records_of, whole
-from streamspot.errors import DataError
+from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
 from streamspot.report.figures import Span
@@ -78,7 +78,12 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         said = row["kind"].lower()
         if row.get("video", "") not in mine or said in NO_LABEL:
             continue
-        onset, apex, offset, point = (whole(row.get(key, "")) for key in ("onset", "apex", "offset", "point"))
+        marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
+        if wrong := [cell for cell in marks if cell and whole(cell) is None and not cell.startswith("-")]:
+            raise DataError(
+                f"{path}, row {number}: {cut(wrong[0])!r} is no frame; write a whole number, or nothing"
+            )
+        onset, apex, offset, point = map(whole, marks)
         bounded = onset is not None and offset is not None
         at = next((frame for frame in (point, apex, onset) if frame is not None), None)
         if said not in KINDS or at is None:

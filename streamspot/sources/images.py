@@ -28,13 +28,24 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in parts]
 
 
-def _sample(path: Path) -> bytes | None:
-    """Return what tells a picture from others: its size and some bytes of its middle.
+def picture_files(folder: Path) -> tuple[Path, ...]:
+    """Return the pictures of a folder in the order in which they are its frames.
 
-    None stands for what is no picture: a folder, what macOS leaves beside each file, what has vanished meanwhile.
+    A folder in it is none, nor is what macOS leaves beside each file.
+
+    Raises:
+        OSError: The folder cannot be read.
     """
-    if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES or kind_of(path) != "file":
-        return None
+    found = (
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.suffix.lower() in _SUFFIXES and kind_of(path) == "file"
+    )
+    return tuple(sorted(found, key=lambda path: (natural(path.name), path.name)))
+
+
+def _sample(path: Path) -> bytes | None:
+    """Return what tells a picture from others: its size and some bytes of its middle; None if it has vanished."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -60,7 +71,9 @@ class ImageFolder(Source):
 
     def __init__(self, folder: Path, *, fps: float = 30.0) -> None:
         try:
-            samples = {path: sample for path in folder.iterdir() if (sample := _sample(path)) is not None}
+            samples = {
+                path: sample for path in picture_files(folder) if (sample := _sample(path)) is not None
+            }
         except OSError as error:
             raise SourceError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
         if not samples:
@@ -69,7 +82,7 @@ class ImageFolder(Source):
                 f"{folder} holds no pictures; give a folder of {kinds} files, or add --out FOLDER "
                 "if it holds videos"
             )
-        self._files = sorted(samples, key=lambda path: (natural(path.name), path.name))
+        self._files = list(samples)
         self._rate = fps
         digest = hashlib.sha256(f"{fps:g}".encode())
         for path in self._files:

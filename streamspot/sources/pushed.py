@@ -65,6 +65,16 @@ def as_frame(
     return Frame(index, float(pts), time.monotonic_ns(), as_bgr(image))
 
 
+def resized(frame: Frame, size: tuple[int, ...] | None) -> tuple[str, ...]:
+    """Say so where a picture has another size, (H, W), than the one before, which loses every face."""
+    height, width = frame.image.shape[:2]
+    if size in {None, (height, width)}:
+        return ()
+    return (
+        f"picture {frame.index} is {width}x{height}: scale all to one size, or nobody is followed into it",
+    )
+
+
 class PushedFrames(Source):
     """The pictures of an iterable as a source.
 
@@ -86,6 +96,7 @@ class PushedFrames(Source):
             SourceError: What the iterable yields is no picture, or its time does not increase.
         """
         before: float | None = None
+        size: tuple[int, ...] | None = None
         for index, item in enumerate(self._pictures):
             if self.closed.is_set():
                 return
@@ -96,5 +107,6 @@ class PushedFrames(Source):
                     f"item {index} of the frames is no pair of a picture and its time"
                 ) from None
             frame = as_frame(index, image, pts, before, reused=True)
-            before = frame.pts
+            self.messages.extend(resized(frame, size))
+            before, size = frame.pts, frame.image.shape[:2]
             yield frame

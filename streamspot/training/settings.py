@@ -114,6 +114,22 @@ class SimulatedSettings(_Settings):
     """Simulated recordings that join the data in every step of the epochs."""
 
 
+_SPOTTING: dict[str, Any] = {
+    "usual": [[18, 22], [8, 6]],
+    "thresholds": [0.1],
+    "power": 3.0,
+    "macro_score": 0.7,
+    "micro_score": 0.3,
+    "micro_ticks": [6, 18],
+    "outer_ticks": 16,
+    "trough_share": 1.0,
+    "micro_power": 1.0,
+    "micro_floor": 0.05,
+    "both_kinds": True,
+}
+"""How the curves of trained networks are decoded, where that differs from ``SpotSettings``."""
+
+
 class TrainSettings(_Settings):
     """A whole training run."""
 
@@ -152,21 +168,7 @@ class TrainSettings(_Settings):
     """Number format in which the network is computed; losses are always float32."""
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order, augmentation and sampled points."""
-    spotting: dict[str, Any] = Field(
-        default_factory=lambda: {
-            "usual": [[18, 22], [8, 6]],
-            "thresholds": [0.1],
-            "power": 3.0,
-            "macro_score": 0.7,
-            "micro_score": 0.3,
-            "micro_ticks": [6, 18],
-            "outer_ticks": 16,
-            "trough_share": 1.0,
-            "micro_power": 1.0,
-            "micro_floor": 0.05,
-            "both_kinds": True,
-        }
-    )
+    spotting: dict[str, Any] = Field(default_factory=_SPOTTING.copy)
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""
     micro_share: float = Field(default=0.1, ge=0)
     """What the F1 of micro-expressions counts beside the overall one where the minimum scores are chosen."""
@@ -183,6 +185,8 @@ class TrainSettings(_Settings):
     @classmethod
     def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Refuse what the decoder does not know."""
+        if "sensitivity" in values:
+            raise ValueError("a sensitivity is a setting of a run; give scores and thresholds here")
         SpotSettings.from_sensitivity(0.5, **values)
         return values
 
@@ -213,12 +217,16 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
 def load_settings(name_or_path: str | Path | None, **override: Any) -> TrainSettings:
     """Read settings from YAML (see ``read_yaml``; None takes the defaults); keys given as arguments win if not None.
 
+    What the file names of ``spotting`` takes the place of those defaults one by one.
+
     Raises:
         SettingsError: The file is missing or no YAML, a key is unknown or a value impossible.
     """
     values = {} if name_or_path is None else read_yaml(name_or_path)
     given = {key: value for key, value in override.items() if value is not None}
     values |= given
+    if isinstance(decoder := values.get("spotting"), dict):
+        values["spotting"] = _SPOTTING | decoder
     return checked((BEGUN if values.get("start") else {}) | values, name_or_path)
 
 
