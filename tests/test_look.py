@@ -280,7 +280,7 @@ def test_the_wire_face_shows_which_side_moves(name):
 
 
 def test_keys_are_named_however_they_arrive():
-    """Arrows come as sequences of bytes, cut anywhere; a lone escape is the key."""
+    """Arrows come as sequences of bytes, cut anywhere; a lone escape is the key and swallows none after it."""
     assert parsed("a\x1b[D\x1bOC\t+\x7f\x1b[5~Q", final=False) == (
         ["a", "left", "right", "tab", "+", "backspace", "q"],
         "",
@@ -290,3 +290,5 @@ def test_keys_are_named_however_they_arrive():
     for home, end in (("[H", "[F"), ("OH", "OF"), ("[1~", "[4~"), ("[7~", "[8~")):  # xterm, tmux, rxvt
         assert parsed(f"\x1b{home}\x1b{end}", final=False) == (["home", "end"], "")
     assert parsed("\x1b", final=True) == (["escape"], "")
+    assert parsed("\x1bmmm\x1b", final=False) == (["escape", "m", "m", "m"], "\x1b")
+    assert parsed("\x1b[\n", final=False) == (["escape", "[", "\n"], "")
