@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from streamspot.errors import SettingsError
 from streamspot.events import first_fault, printable
-from streamspot.types import Mark
+from streamspot.types import Controls, Mark
 
 MAX_BYTES = 1024
 """No command is longer."""
@@ -68,6 +68,16 @@ class Undo:
 Command = Pause | Resume | Sensitivity | Label | Undo
 COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
 """Reads commands and gives their schema."""
+
+
+def obeyed(controls: Controls, command: Command) -> Controls:
+    """Return what is in force once a stream has obeyed a command; a label changes nothing of it."""
+    match command:
+        case Pause() | Resume():
+            return replace(controls, paused=isinstance(command, Pause))
+        case Sensitivity(value):
+            return replace(controls, sensitivity=value)
+    return controls
 
 
 def parse(payload: bytes) -> Command:

@@ -53,8 +53,8 @@ def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
 class Engine:
     """Any number of streams at once; an asynchronous iterator of what each brings to light.
 
-    A stream that fails says why and leaves the others alone. Leaving the engine ends capture and analysis within a
-    second, whatever hangs.
+    A stream that fails says why and leaves the others alone. Several tasks may iterate: each update goes to one of
+    them, and the end to all. Leaving the engine ends capture and analysis within a second, whatever hangs.
 
     Args:
         runs: The streams, each of which is to be started here.
@@ -71,6 +71,7 @@ class Engine:
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop
         self._updates: asyncio.Queue[tuple[StreamRun, Update | BaseException | None]] = asyncio.Queue()
+        self._turn = asyncio.Lock()  # of the one task that waits for the queue, which gives the end only once
 
     async def __aenter__(self) -> Self:
         """Start every stream."""
@@ -93,15 +94,16 @@ class Engine:
 
     async def __anext__(self) -> tuple[StreamRun, Update]:
         """Return the next update and its stream; at the end raises the StreamspotError that ended one, if any did."""
-        while self._going:
-            run, item = await self._updates.get()
-            if isinstance(item, Update):
-                run.taken()
-                return run, item
-            self._going -= 1
-            self._failure = self._failure or item
-            if self._going:
-                return run, run.last(item)
+        async with self._turn:
+            while self._going:
+                run, item = await self._updates.get()
+                if isinstance(item, Update):
+                    run.taken()
+                    return run, item
+                self._going -= 1
+                self._failure = self._failure or item
+                if self._going:
+                    return run, run.last(item)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

@@ -15,7 +15,7 @@ _NAMED = {"\t": "tab", "\x7f": "backspace", "\b": "backspace", "\x1b": "escape"}
 _SEQUENCES = {"A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end"}
 _SEQUENCES |= {"1~": "home", "4~": "end", "7~": "home", "8~": "end"}
 """How a sequence ends, to the key it stands for; tmux and the Linux console send numbers."""
-_KEY = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])|\x1b(?:\[[0-9;]*|O)?$|.", re.DOTALL)
+_KEY = re.compile(r"\x1b(?:\[[0-9;]*|O)([A-Za-z~])|\x1b(?:\[[0-9;]*|O)?\Z|.", re.DOTALL)
 """One key: a sequence that stands for one, the beginning of such a sequence, or a character."""
 
 _NO_TERMINAL = "keys are read from a terminal and there is none; run this in a terminal"
@@ -76,7 +76,7 @@ def parsed(text: str, *, final: bool) -> tuple[list[str], str]:
         if letter:
             key = _SEQUENCES.get(typed[2:] if letter == "~" else letter)
             keys += [key] if key else []
-        elif typed[0] == "\x1b" and not final:
+        elif typed[0] == "\x1b" and found.end() == len(text) and not final:
             return keys, typed
         else:
             keys.append(_NAMED.get(typed[0], typed[0].lower()))

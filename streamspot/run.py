@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from streamspot.analysis import Analyser
 from streamspot.arrivals import SILENT_S
-from streamspot.commands import Command, Pause, Resume, Sensitivity
+from streamspot.commands import Command, Pause, Resume, Sensitivity, obeyed
 from streamspot.ending import Ending
 from streamspot.errors import SettingsError
 from streamspot.settings import Settings
@@ -142,15 +142,13 @@ class StreamRun:
         A pause cancels what is open; meanwhile a camera's frames are let go and a recording waits. A new sensitivity
         holds for each face as soon as it is neutral.
         """
+        self.controls = obeyed(self.controls, command)
         match command:
             case Pause():
-                self.controls = replace(self.controls, paused=True)
                 self._going.clear()
             case Resume():
-                self.controls = replace(self.controls, paused=False)
                 self._going.set()
             case Sensitivity(value):
-                self.controls = replace(self.controls, sensitivity=value)
                 self.analyser.tune(value)
         self._changed.set()
 

@@ -73,6 +73,20 @@ async def test_a_coroutine_iterates_asynchronously(expected: list[object]):
     assert await asyncio.gather(watch(), watch()) == [expected, expected]
 
 
+async def test_several_tasks_share_one_stream(expected: list[object]):
+    """Each update goes to one of them, and at the end all of them end."""
+
+    async def watch(stream: streamspot.api.Stream) -> list[streamspot.Update]:
+        return [update async for update in stream]
+
+    async with streamspot.open(CLIP) as stream, asyncio.timeout(60):
+        shares = await asyncio.gather(*(watch(stream) for _ in range(3)))
+    updates = [update for share in shares for update in share]
+    events = sorted((event for update in updates for event in update.events), key=lambda event: event.seq)
+    assert [_told(event) for event in events] == expected
+    assert sum(len(update.scores) for update in updates) == 210
+
+
 def test_ones_own_frames_are_pushed_one_by_one(expected: list[object]):
     """What a push brings to light comes back from it, in the caller's own thread."""
     threads = threading.active_count()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -186,6 +189,77 @@ def test_a_label_among_several_streams_needs_one_shown_alone(monkeypatch):
     assert isinstance(asked[2][1], Label)
 
 
+def test_a_key_changes_each_of_several_streams_from_where_it_stands(monkeypatch):
+    """Plus raises each sensitivity by a step; space pauses what goes on and lets go on what is paused."""
+    streams = [Stream("one"), Stream("two")]
+    before = {"one": Controls(sensitivity=0.2), "two": Controls(sensitivity=0.8, paused=True)}
+    with pressed_on(streams, monkeypatch) as (press, asked, screen):
+        for each in streams:
+            each.push(20, controls=before[each.stats.stream])
+        press("+")
+        assert until(lambda: "one: sensitivity 0.25 · two: sensitivity 0.85" in screen())
+        press(" ")
+        assert until(lambda: "one: paused; space goes on · two: going on" in screen())
+        assert until(lambda: "1 going on · 1 paused" in screen())
+    assert asked == [
+        ("one", Sensitivity(0.25)),
+        ("two", Sensitivity(0.85)),
+        ("one", Pause()),
+        ("two", Resume()),
+    ]
+
+
+def test_every_press_counts_however_quickly_they_follow(monkeypatch):
+    """Three times plus are three steps and space twice is as before, though no update has told of the first yet."""
+    streams = [Stream("one"), Stream("two")]
+    with pressed_on(streams, monkeypatch) as (press, asked, screen):
+        for each in streams:
+            each.push(20)
+        press("+", "+", "+", " ", " ", " ")
+        assert until(lambda: "2 paused" in screen())
+    wanted = [Sensitivity(0.55), Sensitivity(0.6), Sensitivity(0.65), Pause(), Resume(), Pause()]
+    assert [command for name, command in asked if name == "one"] == wanted
+    assert [command for name, command in asked if name == "two"] == wanted
+
+
+def test_what_was_asked_for_counts_until_the_stream_says_so(monkeypatch):
+    """Updates that were on their way change nothing of it; once it is done, or never was, the stream is right."""
+    stream, views = running(ticks=20)
+    now = 100.0
+    monkeypatch.setattr("streamspot.dashboard.view.time", SimpleNamespace(monotonic=lambda: now))
+
+    def sensitivity():
+        return views.shown().streams[0].controls.sensitivity
+
+    views.ask("clip", Sensitivity(0.55))
+    stream.push(20)
+    assert sensitivity() == 0.55
+    stream.push(21, controls=Controls(sensitivity=0.55))
+    stream.push(22, controls=Controls(sensitivity=0.3))  # from another consumer
+    assert sensitivity() == 0.3
+    views.ask("clip", Sensitivity(0.9))  # which a stream that obeys nobody never does
+    now += 3
+    stream.push(23, controls=Controls(sensitivity=0.3))
+    assert sensitivity() == 0.3
+
+
+@contextmanager
+def pressed_on(streams, monkeypatch):
+    """Draw streams; give what presses keys, all at once, what the streams are asked, and all that was drawn."""
+    console, asked, keys = terminal(), [], []
+
+    class Pressed(Keys):
+        def __call__(self):
+            return keys.pop(0) if keys else []
+
+    monkeypatch.setattr("streamspot.dashboard.live.Keys", Pressed)
+    with dashboard_on(console, [each.stats for each in streams], Delivery()) as dashboard:
+        for each in streams:
+            each.takers = [dashboard.take]
+        dashboard.control(lambda *command: asked.append(command))
+        yield lambda *some: keys.append(some), asked, console.file.getvalue
+
+
 @pytest.mark.parametrize("name", ["paper10", "face17"])
 def test_the_wire_face_shows_which_side_moves(name):
     """Regions that moved are drawn in another colour than those at rest, on their side of the face."""
@@ -206,7 +280,7 @@ def test_the_wire_face_shows_which_side_moves(name):
 
 
 def test_keys_are_named_however_they_arrive():
-    """Arrows come as sequences of bytes, cut anywhere; a lone escape is the key."""
+    """Arrows come as sequences of bytes, cut anywhere; a lone escape is the key and swallows none after it."""
     assert parsed("a\x1b[D\x1bOC\t+\x7f\x1b[5~Q", final=False) == (
         ["a", "left", "right", "tab", "+", "backspace", "q"],
         "",
@@ -216,3 +290,5 @@ def test_keys_are_named_however_they_arrive():
     for home, end in (("[H", "[F"), ("OH", "OF"), ("[1~", "[4~"), ("[7~", "[8~")):  # xterm, tmux, rxvt
         assert parsed(f"\x1b{home}\x1b{end}", final=False) == (["home", "end"], "")
     assert parsed("\x1b", final=True) == (["escape"], "")
+    assert parsed("\x1bmmm\x1b", final=False) == (["escape", "m", "m", "m"], "\x1b")
+    assert parsed("\x1b[\n", final=False) == (["escape", "[", "\n"], "")

@@ -32,7 +32,7 @@ from streamspot.run import StreamRun
 from streamspot.settings import Settings
 from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
-from streamspot.types import Event
+from streamspot.types import Event, Update
 
 if TYPE_CHECKING:
     from streamspot.commands import Command
@@ -133,6 +133,8 @@ async def run_streams(streams: list[Settings], delivery: Delivery, *, draw: bool
         outputs = await stack.enter_async_context(Outputs(runs, delivery))
         if isinstance(screen, Dashboard):
             by_name = {run.name: run for run in runs}
+            for run in runs:  # a key may come before the first picture
+                screen.take(run.name, Update(controls=run.controls))
             screen.control(_in_loop(outputs), lambda stream, value: by_name[stream].analyser.decoder(value))
         engine = await stack.enter_async_context(Engine(runs))
         async for run, update in engine:

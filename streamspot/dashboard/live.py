@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Self
@@ -146,20 +146,22 @@ class Dashboard:
             return
         only, face = self._look.only or (None, None)
         names = [only] if only is not None else [one.stats.stream for one in shown.streams]
-        if (asked := command(key, shown, names[0], face)) is None:
+        asked = {name: one for name in names if (one := command(key, shown, name, face)) is not None}
+        if not asked:
             self._look = moved(self._look, key, shown)
             return
         try:
             if self._obey is None:
                 raise SettingsError("there is no stream yet that this key could command")
-            if len(names) > 1 and isinstance(asked, Label | Undo):
+            if len(asked) > 1 and any(isinstance(one, Label | Undo) for one in asked.values()):
                 raise SettingsError("several streams are on show; show one alone (tab)")
-            for name in names:
-                self._obey(name, asked)
+            for name, one in asked.items():
+                self._obey(name, one)
+                self._views.ask(name, one)
         except StreamspotError as error:
             said, tried = str(error), {}
         else:
-            said, tried = done(asked), self._tried(asked, shown, names)
+            said, tried = done(asked), self._tried(asked, shown)
             if tried:
                 found = [
                     sum(len(spans) for spans, _ in tried.values()),
@@ -169,14 +171,15 @@ class Dashboard:
         marks = {face: spans for face, (spans, _) in tried.items()}
         self._look, self._said_at = replace(self._look, said=said, tried=marks), time.monotonic()
 
-    def _tried(self, asked: Command, shown: Shown, names: list[str]) -> Tried:
+    def _tried(self, asked: Mapping[str, Command], shown: Shown) -> Tried:
         """Return for each face what another sensitivity finds in its last minute, and how many this one does."""
-        if self._decoder is None or not isinstance(asked, Sensitivity):
+        if self._decoder is None:
             return {}
         tried: Tried = {}
         for one in shown.streams:
-            if (name := one.stats.stream) in names:
-                new, old = (self._decoder(name, value) for value in (asked.value, one.controls.sensitivity))
+            name = one.stats.stream
+            if isinstance(wanted := asked.get(name), Sensitivity):
+                new, old = (self._decoder(name, value) for value in (wanted.value, one.controls.sensitivity))
                 for face in one.faces:
                     tried[name, face.track] = face.respotted(new), len(face.respotted(old))
         return tried

@@ -87,8 +87,15 @@ def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Com
     return Label(_LABELS[key], face) if key in _LABELS else None
 
 
-def done(asked: Command) -> str:
-    """Return in a few words what a command has done."""
+def done(asked: Mapping[str, Command]) -> str:
+    """Return in a few words what commands have done, by the name of the stream where they differ."""
+    said = {name: _done(one) for name, one in asked.items()}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return " · ".join(f"{name}: {words}" for name, words in said.items())
+
+
+def _done(asked: Command) -> str:
     match asked:
         case Label(value, face):
             return f"labelled: {value}" if face is None else f"labelled: {value}, face {face}"

@@ -81,12 +81,13 @@ def header(shown: Shown, width: int) -> list[Line]:
 
 
 def _where(shown: Shown, width: int) -> Line:
-    """Return where the streams stand: one in its own time, several by how many go on."""
+    """Return where the streams stand: one in its own time, several by how many go on and how many are paused."""
     if len(shown.streams) > 1:
-        going = sum(not one.stats.finished for one in shown.streams)
+        unfinished = [one.controls.paused for one in shown.streams if not one.stats.finished]
         lost = sum(one.stats.no_picture_since is not None for one in shown.streams)
-        text = f"{going} going on" if going else "finished"
-        return [run(text, BOLD), run(f" · {lost} without a picture" if lost else "", ALARM)]
+        counts = {"going on": unfinished.count(False), "paused": unfinished.count(True)}
+        text = " · ".join(f"{count} {words}" for words, count in counts.items() if count)
+        return [run(text or "finished", BOLD), run(f" · {lost} without a picture" if lost else "", ALARM)]
     stats, controls = shown.streams[0].stats, shown.streams[0].controls
     if stats.no_picture_since is not None and not stats.finished:
         return [run(f"no picture for {time.monotonic() - stats.no_picture_since:.0f} s", ALARM)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamspot.commands import Command, obeyed
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.history import KEPT, History
 from streamspot.spotting import SpotSettings, decode
@@ -22,6 +24,9 @@ LOST_FOR = 10.0
 
 _FACES, _SPANS = 12, 256
 """Faces that are kept, and announced expressions of each."""
+
+_UNCONFIRMED_S = 2.0
+"""Seconds for which what a key asked for counts while updates say otherwise: they were on their way before it."""
 
 _MINUTE = int(60 * TICK_RATE)
 _DECAY = 0.9
@@ -75,7 +80,7 @@ class StreamShown:
         prefix: Stands before the number of a face where there are several streams.
         faces: Those in view and those lost a while ago, the lost ones last.
         begun: Whether the first frame has been analysed.
-        controls: The settings in force.
+        controls: The settings in force, or asked for just now.
     """
 
     stats: Stats
@@ -94,6 +99,18 @@ class View:
         self._stats = stats
         self._faces: dict[int, FaceShown] = {}
         self._last = Update()
+        self._asked: Controls | None = None
+        self._asked_at = 0.0
+
+    @property
+    def controls(self) -> Controls:
+        """The settings in force, or asked for just now."""
+        return self._last.controls if self._asked is None else self._asked
+
+    def ask(self, command: Command) -> None:
+        """Let what was asked for count until an update brings it; soon after, whatever an update says."""
+        if (wanted := obeyed(self.controls, command)) != self.controls:
+            self._asked, self._asked_at = wanted, time.monotonic()
 
     def take(self, update: Update) -> None:
         """Note what an update brought to light."""
@@ -114,6 +131,9 @@ class View:
             end = newest.pts if newest else -math.inf
             face.silent = 0.0 if face.state else max(update.pts - end, 0.0)
         self._forget()
+        confirmed = update.controls == self._asked != self._last.controls
+        if confirmed or time.monotonic() - self._asked_at > _UNCONFIRMED_S:
+            self._asked = None
         self._last = update
 
     def shown(self, prefix: str) -> StreamShown:
@@ -123,7 +143,7 @@ class View:
             for face in self._faces.values()
         ]
         faces.sort(key=lambda face: (face.state is None, face.silent, face.track))
-        return StreamShown(self._stats, prefix, faces, self._last.session is not None, self._last.controls)
+        return StreamShown(self._stats, prefix, faces, self._last.session is not None, self.controls)
 
     def _face(self, track: int) -> FaceShown:
         return self._faces.setdefault(track, FaceShown(track))
@@ -219,6 +239,12 @@ class Views:
             self.by_name[stream].take(update)
             self._events.extend(update.events)
             self._messages.extend(several + message for message in update.messages)
+
+    def ask(self, stream: str, command: Command) -> None:
+        """Note what a stream was asked for, before its updates can say so."""
+        with self._lock:
+            if stream in self.by_name:  # else another has just taken its place
+                self.by_name[stream].ask(command)
 
     def shown(self, *, elapsed: float = 0.0, log: str = "", ending: str = "Ctrl-C ends the run") -> Shown:
         """Return what is to be shown now; the arguments are those of ``Shown``."""
