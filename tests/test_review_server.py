@@ -418,6 +418,6 @@ def test_agreement_is_printed_for_each_pair_of_coders(clip: Path) -> None:
     assert "needs label files of two coders" in alone.stderr
     code("ben", 12)
     done = subprocess.run(_command(clip, "--agreement"), capture_output=True, text=True, check=True).stdout
-    assert "ann and ben, 1 videos that both have labelled, 40 frames" in done
+    assert "ann and ben, 1 video that both have labelled, 40 frames" in done
     assert "0.733" in done  # 36 of 40 agree, 0.625 by chance
     assert "0.667" in done  # 8 of 12 frames
