@@ -219,6 +219,35 @@ def test_two_programs_on_one_folder_lose_no_label(tmp_path: Path) -> None:
     assert {row["video"] for row in _rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
 
 
+@pytest.mark.parametrize("gone", [["points.csv"], ["annotations.csv"], ["points.csv", "annotations.csv"]])
+def test_labels_outlive_their_file(tmp_path: Path, gone: list[str]) -> None:
+    """A file that vanishes meanwhile is there again at the next key, with the labels of every video."""
+    stretch = _label("a", "macro", 40, 30, 50)
+    files = LabelFiles(tmp_path)
+    files.read("clip.mp4", "clip")
+    _write(files, "clip.mp4", Labels((stretch,)))
+    _write(files, "b.mp4", Labels((_label("c", "micro", 7), _label("d", "unsure", 9))))
+    (tmp_path / "points.csv").write_text(
+        (tmp_path / "points.csv").read_text() + "old.mp4,eve,macro,3,25,,,,\n"
+    )
+    files.all()
+    for name in gone:
+        (tmp_path / name).rename(tmp_path / f"away-{name}")
+    _write(files, "b.mp4", Labels((_label("c", "micro", 7),), seen=True))
+    _write(files, "clip.mp4", Labels((stretch, _label("b", "micro", 90, 80, 95))))
+    points = {
+        (row["video"], row["subject"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")
+    }
+    assert points == {
+        ("clip.mp4", "ann", "macro", "40"),
+        ("clip.mp4", "ann", "micro", "90"),
+        ("b.mp4", "ann", "micro", "7"),
+        ("b.mp4", "ann", "", ""),
+        ("old.mp4", "eve", "macro", "3"),
+    }
+    assert [row["onset"] for row in _rows(tmp_path / "annotations.csv")] == ["30", "80"]
+
+
 @given(st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=4))
 def test_taking_in_what_others_changed_keeps_both(
     start: list[Change], mine: list[Change], theirs: list[Change]

@@ -249,6 +249,16 @@ async def test_a_second_coder_sees_nothing_of_the_first(clip: Path) -> None:
     assert _points(clip.parent, "points-ben.csv") == ["clip.mp4,clip,micro,21,25,,,,"]
 
 
+async def test_labels_outlive_a_file_that_vanishes(clip: Path) -> None:
+    """Whoever moves the file away while the page is open loses nothing: the next key writes all labels."""
+    async with served(clip) as page:
+        await page.change(op="put", label=_label("a", "macro", 20))
+        (clip.parent / "points.csv").unlink()
+        _, told = await page.change(op="put", label=_label("b", "micro", 30))
+        assert [one["id"] for one in told["labels"]] == ["a", "b"]
+        assert _points(clip.parent) == ["clip.mp4,clip,macro,20,25,,,,", "clip.mp4,clip,micro,30,25,,,,"]
+
+
 async def test_labels_outlive_a_full_disk(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page is told, the labels are kept, and they are written as soon as there is room."""
 
@@ -408,6 +418,6 @@ def test_agreement_is_printed_for_each_pair_of_coders(clip: Path) -> None:
     assert "needs label files of two coders" in alone.stderr
     code("ben", 12)
     done = subprocess.run(_command(clip, "--agreement"), capture_output=True, text=True, check=True).stdout
-    assert "ann and ben, 1 videos that both have labelled, 40 frames" in done
+    assert "ann and ben, 1 video that both have labelled, 40 frames" in done
     assert "0.733" in done  # 36 of 40 agree, 0.625 by chance
     assert "0.667" in done  # 8 of 12 frames

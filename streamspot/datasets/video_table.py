@@ -62,6 +62,7 @@ class VideoTable:
         self.path = path
         self.columns = columns
         self._needed = needed
+        self._known = ""  # all that stood in it when it was last read or written
 
     def rows(self) -> list[Row]:
         """Return the rows that are not empty.
@@ -97,6 +98,18 @@ class VideoTable:
         content = "".join(
             text if text.endswith(("\n", "\r")) else text + end for text in (head, *others, *after)
         )
+        self._write(content)
+
+    def restore(self) -> None:
+        """Write the file again as it was last read or written, if it is there no longer.
+
+        Raises:
+            DataError: It cannot be written.
+        """
+        if self._known and not self.path.exists():
+            self._write(self._known)
+
+    def _write(self, content: str) -> None:
         try:
             with write_atomically(self.path) as part:
                 part.write_bytes(content.encode())
@@ -104,6 +117,7 @@ class VideoTable:
             raise DataError(
                 f"{self.path} cannot be written ({error.strerror}); make room or mend it"
             ) from None
+        self._known = content
 
     def _missing(self, there: _Content, changes: Sequence[Mapping[str, object]]) -> list[str]:
         """Return the columns to add: none, or those that hold something, behind the end of the longest row."""
@@ -127,6 +141,7 @@ class VideoTable:
                 f"{self.path} has no column {missing[0]!r}; its first row must name {', '.join(self._needed)}: mend "
                 "it, or move it away"
             )
+        self._known = "".join(text for text, _ in table)
         found = [Row(text, dict(zip(names, cells, strict=False))) for text, cells in rows]
         return _Content(head, names, found, max(len(cells) for _, cells in table))
 

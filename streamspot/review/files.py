@@ -91,11 +91,15 @@ class LabelFiles:
     ) -> None:
         """Write the labels of a video; rows of other videos stay, and so does each row whose label did not change.
 
+        A file that has vanished is written again first: nobody deletes labels by moving them away.
+
         Raises:
             DataError: A file cannot be written; what could not be is as it was.
             ChangedElsewhereError: Another program changed its labels; nothing is written, and theirs count as read.
         """
         with self._lock, alone_in(self._folder):  # each writes the whole file
+            for table in (self.points, self.annotations):
+                table.restore()
             there = self._there(video, title)
             known = self._known.get(video, there)
             if _contents(there) not in (_contents(known), _contents(labels)):
