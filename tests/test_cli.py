@@ -173,6 +173,13 @@ def test_every_output_on_a_full_disk_is_named(line: Line, tmp_path: Path):
         assert re.search(rf"{name} lacks \d+ entr.* \(No space left on device\); free some space", err)
 
 
+def test_a_setting_without_effect_is_refused(line: Line, folder: Path):
+    """Nobody waits for processes, or for a force, that nothing would use."""
+    assert_one_sentence(line("run", "--source", SHORT, "--jobs", 7), "--jobs is for", "--out")
+    training = ("train", "--data", folder, "--out", folder / "mine.safetensors")
+    assert_one_sentence(line(*training, "--force"), "--force is for", "add --from")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
