@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamspot.errors import SettingsError
-from streamspot.report.account import SUMMARY
+from streamspot.report.account import summary_of
 from streamspot.session import digest
 from streamspot.sources.base import VIDEOS, file_identity, kind_of
 from streamspot.sources.motion import is_recording
@@ -120,15 +118,6 @@ def _possible(path: Path) -> list[str]:
     place = _place(path)
     names = [path.stem, path.name, *(f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12))]
     return [name for name in names if len(os.fsencode(name)) <= _LONGEST]
-
-
-def summary_of(out: Path, name: str) -> dict[str, Any]:
-    """Return what a batch has said of the results of that name; nothing where it has made none."""
-    try:
-        said = json.loads((out / f"{name}.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
 
 
 def finished(out: Path, clip: Clip) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,15 @@ class Account:
         return sorted(found, key=lambda event: (event.onset.pts, event.face))
 
 
+def summary_of(out: Path, name: str) -> dict[str, Any]:
+    """Return what a batch has said of the results of that name; nothing where it has made none."""
+    try:
+        said = json.loads((out / f"{name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
+
+
 def accounts_of(path: Path, weights: str, sensitivity: float) -> list[Account]:
     """Return the accounts of a file of events, of a recording of region motion, or of a folder of either.
 
@@ -123,7 +133,7 @@ def _written(path: Path) -> list[Account]:
 
 def _read_beside(path: Path, account: Account) -> None:
     """Complete an account from the files beside its events."""
-    curve, recording, summary = (path.with_suffix(ending) for ending in (".csv", ".motion", ".json"))
+    curve, recording = path.with_suffix(".csv"), path.with_suffix(".motion")
     rows = curve.read_text(encoding="utf-8", errors="replace").splitlines() if curve.is_file() else []
     if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
         try:
@@ -137,14 +147,9 @@ def _read_beside(path: Path, account: Account) -> None:
         motion = MotionRecording(recording)
         if not account.events or motion.stream == account.events[0].stream:
             _look(account, motion.read())
-    if summary.is_file():
-        try:
-            said = json.loads(summary.read_text(encoding="utf-8"))
-        except ValueError:
-            said = None
-        if isinstance(said, dict) and said.get("format") == SUMMARY:
-            account.seconds = said["seconds"] or account.seconds
-            account.about |= {str(key): str(value) for key, value in said["about"].items()}
+    if said := summary_of(path.parent, path.stem):
+        account.seconds = said["seconds"] or account.seconds
+        account.about |= {str(key): str(value) for key, value in said["about"].items()}
 
 
 def _only_face(events: Iterable[Event]) -> int:
