@@ -21,7 +21,7 @@ from streamspot.files import write_atomically
 from streamspot.loop import run_to_end
 from streamspot.outputs import Outputs
 from streamspot.processes import Advance, Processes, Workers
-from streamspot.report.account import SUMMARY, summary_of
+from streamspot.report.account import SUMMARY, UNFINISHED, summary_of
 from streamspot.run import StreamRun
 from streamspot.session import digest
 from streamspot.settings import Settings, build
@@ -195,7 +195,7 @@ def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
 
     A summary of nothing goes before them, so that they are known for a batch's own if it is stopped in between.
     """
-    begun = {"format": SUMMARY, "place": clip.place, "how": "", "seconds": 0, "about": {}}
+    begun = {"format": SUMMARY, "place": clip.place, "how": UNFINISHED, "seconds": 0, "about": {}}
     try:
         for ending, content in ((".json", json.dumps(begun).encode()), *results.items()):
             with write_atomically(out / f"{clip.name}{ending}") as part:
