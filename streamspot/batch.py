@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot import __version__
-from streamspot.clips import ENDINGS, TOGETHER, Clip, clips_of, finished, named_clips, summary_of
+from streamspot.clips import ENDINGS, TOGETHER, Clip, clips_of, finished, named_clips
 from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
@@ -21,7 +21,7 @@ from streamspot.files import write_atomically
 from streamspot.loop import run_to_end
 from streamspot.outputs import Outputs
 from streamspot.processes import Advance, Processes, Workers
-from streamspot.report.account import SUMMARY
+from streamspot.report.account import SUMMARY, UNFINISHED, summary_of
 from streamspot.run import StreamRun
 from streamspot.session import digest
 from streamspot.settings import Settings, build
@@ -195,7 +195,7 @@ def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
 
     A summary of nothing goes before them, so that they are known for a batch's own if it is stopped in between.
     """
-    begun = {"format": SUMMARY, "place": clip.place, "how": "", "seconds": 0, "about": {}}
+    begun = {"format": SUMMARY, "place": clip.place, "how": UNFINISHED, "seconds": 0, "about": {}}
     try:
         for ending, content in ((".json", json.dumps(begun).encode()), *results.items()):
             with write_atomically(out / f"{clip.name}{ending}") as part:

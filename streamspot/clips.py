@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamspot.errors import SettingsError
-from streamspot.report.account import SUMMARY
+from streamspot.report.account import summary_of
 from streamspot.session import digest
 from streamspot.sources.base import VIDEOS, file_identity, kind_of
 from streamspot.sources.motion import is_recording
@@ -23,6 +22,9 @@ ENDINGS = (".jsonl", ".csv", ".motion")
 
 TOGETHER = "all-expressions.csv"
 """The table of the expressions of all files."""
+
+_LOOKED_AT = VIDEOS | {".motion"}
+"""Endings of files that count whatever they hold: one that is damaged is named."""
 
 _LONGEST = 200
 """Bytes of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
@@ -54,11 +56,11 @@ def clips_of(source: str) -> list[Path]:
     place = Path(source).expanduser()
     if kind_of(place) == "folder":
         inside = (one for one in place.iterdir() if _counts(one) and not one.name.startswith("."))
-        found = [one for one in inside if one.suffix.lower() in VIDEOS or is_recording(one)]
+        found = [one for one in inside if one.suffix.lower() in _LOOKED_AT or is_recording(one)]
     elif kind_of(place) == "file":
         found = [place]
     else:
-        found = [Path(one) for one in glob.glob(str(place), recursive=True) if _counts(Path(one))]  # noqa: PTH207
+        found = [one for one in _matching(place) if _counts(one)]
     if not found:
         raise SettingsError(
             f"there is no video at {source!r}; give a folder of videos, or a pattern in quotation marks: "
@@ -67,6 +69,38 @@ def clips_of(source: str) -> list[Path]:
     return sorted(
         set(found), key=lambda one: [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(one))]
     )
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """Yield what a pattern names.
+
+    Python's own ``**`` walks a link to a folder above it up to forty times, and two such links 2^40 times.
+    """
+    parts = pattern.parts
+    if "**" not in parts:
+        yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207
+        return
+    last = max(at for at, part in enumerate(parts) if part == "**")
+    for folder in _folders(_matching(Path(*parts[:last]))):
+        inside = parts[last + 1 :]
+        if not inside:
+            yield folder
+        yield from _matching(Path(glob.escape(str(folder)), *(inside or ("*",))))
+
+
+def _folders(tops: Iterable[Path]) -> Iterator[Path]:
+    """Yield folders and those below them, each real one once, under its own name rather than that of a link."""
+    waiting, seen = deque(tops), set()
+    while waiting:
+        folder = waiting.popleft()
+        if kind_of(folder) != "folder" or (real := folder.resolve()) in seen:
+            continue
+        seen.add(real)
+        yield folder
+        with suppress(OSError):
+            for one in sorted(folder.iterdir()):
+                if not one.name.startswith("."):
+                    (waiting.append if one.is_symlink() else waiting.appendleft)(one)
 
 
 def _counts(path: Path) -> bool:
@@ -120,15 +154,6 @@ def _possible(path: Path) -> list[str]:
     place = _place(path)
     names = [path.stem, path.name, *(f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12))]
     return [name for name in names if len(os.fsencode(name)) <= _LONGEST]
-
-
-def summary_of(out: Path, name: str) -> dict[str, Any]:
-    """Return what a batch has said of the results of that name; nothing where it has made none."""
-    try:
-        said = json.loads((out / f"{name}.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
 
 
 def finished(out: Path, clip: Clip) -> bool:

@@ -165,21 +165,26 @@ class Outputs:
             self._runs[stream].obey(command)
 
     def complaint(self) -> StreamspotError | None:
-        """Return what is to be said at the end if something could not be written or delivered."""
+        """Return what is to be said at the end if something could not be written or delivered, a line for each."""
+        lacking = [writer.complaint for writer in self._host.writers if writer.complaint]
+        undelivered = self._undelivered()
+        if not lacking:
+            return BrokerError(undelivered) if undelivered else None
+        return StreamspotError("\n".join(filter(None, [*lacking, undelivered])))
+
+    def _undelivered(self) -> str:
+        """Return what is to be said of events that the broker has not got, or of its last error."""
         delivery = self.delivery
-        for writer in self._host.writers:
-            if writer.complaint:
-                return StreamspotError(writer.complaint)
         if delivery.queued:
             count = f"{delivery.queued} event{'s' if delivery.queued > 1 else ''}"
             late = f"{delivery.address} had not acknowledged {'them' if delivery.queued > 1 else 'it'} at the end"
             reason = delivery.error.partition("; ")[0] or late
             same = "this stream" if len(self._runs) == 1 else "these streams"
-            return BrokerError(
+            return (
                 f"{count} could not be delivered ({reason}); they wait in the journal and go out at the next run "
                 f"of {same} to a broker that is there"
             )
-        return BrokerError(delivery.error) if delivery.error else None
+        return delivery.error
 
     async def _publish(self, url: str, node: str, stack: AsyncExitStack) -> Publisher:
         settings = self._settings.mqtt

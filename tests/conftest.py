@@ -1,10 +1,11 @@
-"""What tests share: development data, pictures, a recorded run, brokers, a folder of state of their own."""
+"""What tests share: a disk, development data, pictures, a recorded run, brokers, a folder of state of their own."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,18 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     for name in list(os.environ):
         if name.startswith("STREAMSPOT_") and name != "STREAMSPOT_DATA":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.name != "posix" or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not allowed here; run as root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,43 @@ def test_a_link_that_leads_nowhere_is_named(videos: Path, tmp_path: Path):
         assert "link to a file that is not there" in outcome.broken[videos / "away.mp4"]
 
 
+def test_an_empty_recording_is_named(videos: Path, tmp_path: Path):
+    """A run that was stopped at once is not just missing from the results, no more than an empty video."""
+    for name in ("empty.motion", "empty.mp4"):
+        (videos / name).touch()
+    outcome = run_batch(load_settings({"source": str(videos)}), tmp_path / "out", progress=lambda *_: None)
+    assert {one.name for one in outcome.broken} == {"empty.motion", "empty.mp4", "broken.mp4"}
+    assert "is not a recording of region motion" in outcome.broken[videos / "empty.motion"]
+
+
+@pytest.mark.timeout(20)
+def test_links_in_a_circle_are_walked_once(videos: Path, tmp_path: Path):
+    """A pattern over folders ends and names each file once, in its own folder; what links lead to is found too."""
+    inner = videos / "inner"
+    inner.mkdir()
+    (tmp_path / "else").mkdir()
+    write_recording(inner / "visit3.motion", ticks=60)
+    write_recording(tmp_path / "else" / "visit4.motion", ticks=60)
+    for place, target in (
+        (videos / "loop", "."),
+        (videos / "again", "."),
+        (inner / "up", ".."),
+        (videos / "a-link", "inner"),
+        (videos / "away", tmp_path / "else"),
+    ):
+        place.symlink_to(target)
+    here = ["away/visit4.motion", "inner/visit3.motion", "visit2.motion", "visit10.motion"]
+    for pattern in ("**/*.motion", "**/**/*.motion"):
+        found = [str(one.relative_to(videos)) for one in clips_of(f"{videos}/{pattern}")]
+        assert found == here
+    assert {one.name for one in clips_of(f"{videos}/**")} == {
+        *(one.rpartition("/")[2] for one in here),
+        "broken.mp4",
+        "notes.txt",
+    }
+    assert len(clips_of(f"{tmp_path}/vid*/**/visit3.*")) == 1
+
+
 @pytest.mark.parametrize("name", ["visit2.json", "visit2.csv", "visit10.jsonl", "visit2.motion", TOGETHER])
 def test_what_no_batch_has_written_stays(videos: Path, tmp_path: Path, name: str):
     """Files of other programs, and of live runs, are refused before the work; ``--force`` replaces them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_data import write_small
+from small_data import write_other, write_small
 from typer.testing import CliRunner
 
 from streamspot.cli import app
@@ -24,7 +24,8 @@ def test_the_best_has_good_neighbours_and_is_near_the_default():
 
 def test_the_command_prints_the_flag_to_use(tmp_path: Path):
     """A table for the eyes, and one line for the shell."""
-    data = write_small(tmp_path / "data", subjects=2)
+    data = tmp_path / "data"
+    write_other(data, subjects=2)
     done = CliRunner().invoke(app, ["calibrate", "--data", str(data)])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == f"--sensitivity {best(calibrate(data, 'streamspot-base')):g}"
@@ -35,3 +36,13 @@ def test_without_labels_there_is_nothing_to_calibrate_by(tmp_path: Path):
     data = write_small(tmp_path / "data", subjects=1, frames=100)
     with pytest.raises(DataError, match="label some"):
         calibrate(data, "streamspot-base")
+
+
+def test_labels_that_nothing_finds_recommend_no_sensitivity(tmp_path: Path):
+    """Labels on the wrong frames are asked about; a flag that finds nothing is not called the best."""
+    data = write_small(tmp_path / "data", subjects=1)
+    done = CliRunner().invoke(app, ["calibrate", "--data", str(data)])
+    assert done.exit_code == 1
+    assert isinstance(done.exception, DataError)
+    assert "finds any of the 2 labelled expressions; are they on the right frames?" in str(done.exception)
+    assert "--sensitivity" not in done.stdout

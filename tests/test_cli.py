@@ -160,6 +160,26 @@ def test_a_full_disk_is_named(line: Line, flag: str):
     assert_one_sentence(line("run", "--source", clip, flag, "/dev/full"), "/dev/full", "No space left")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_every_output_on_a_full_disk_is_named(line: Line, tmp_path: Path):
+    """Whoever frees space knows afterwards which files to make anew."""
+    flags = {"--events": "e.jsonl", "--intensity": "i.csv", "--expressions": "x.csv", "--log": "l.csv"}
+    for name in flags.values():
+        (tmp_path / name).symlink_to("/dev/full")
+    given = [word for flag, name in flags.items() for word in (flag, tmp_path / name)]
+    code, _, err = line("run", "--source", CLIP, "--no-ui", *given)
+    assert code == 1
+    for name in flags.values():
+        assert re.search(rf"{name} lacks \d+ entr.* \(No space left on device\); free some space", err)
+
+
+def test_a_setting_without_effect_is_refused(line: Line, folder: Path):
+    """Nobody waits for processes, or for a force, that nothing would use."""
+    assert_one_sentence(line("run", "--source", SHORT, "--jobs", 7), "--jobs is for", "--out")
+    training = ("train", "--data", folder, "--out", folder / "mine.safetensors")
+    assert_one_sentence(line(*training, "--force"), "--force is for", "add --from")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

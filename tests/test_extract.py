@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -233,3 +235,29 @@ def test_each_labelled_face_of_a_video_is_measured_for_itself(tmp_path: Path) ->
     ]
     moved = sorted(float(np.abs(one.motion.sum(0)).max()) for one in data.recordings)
     assert moved[1] > 5 * moved[0]
+
+
+def test_a_full_disk_is_said_and_nothing_else(disk: Path, tmp_path: Path) -> None:
+    """What was measured fits, the data set made of it does not: one sentence, and no traceback below it."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "ab":
+        _recording(folder / f"{name}.motion", 160)
+    (folder / "points.csv").write_text("video,subject,kind,point\na.motion,a,macro,30\nb.motion,b,,\n")
+    command = [
+        sys.executable,
+        "-m",
+        "streamspot",
+        "extract",
+        folder,
+        "--layout",
+        "folder",
+        "--out",
+        disk / "out",
+    ]
+    done = subprocess.run([*map(str, command), "--jobs", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(list((disk / "out" / "videos").glob("*.npz"))) == 2
+    assert done.stderr == (
+        "streamspot: the output is full (no space left); free some space, or write to another place\n"
+    )

@@ -23,7 +23,7 @@ from streamspot.cli import app
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.matching import Counts
 from streamspot.events import encode, read_events
-from streamspot.report.account import Account, accounts_of
+from streamspot.report.account import SUMMARY, Account, accounts_of
 from streamspot.report.comparison import with_labels, with_run
 from streamspot.report.figures import thinned
 from streamspot.report.words import WORDS
@@ -260,6 +260,79 @@ def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):
     assert "is read by this very command" in str(done.exception)
     assert visit.read_text() == events
     assert "streamspot" in page_of(visit, "--out", notes, "--force")
+
+
+def test_a_setting_that_changes_nothing_is_refused(visit: Path, tmp_path: Path):
+    """Written events are as they are: the sentence leads to the recording, which takes other settings."""
+    page, recording = tmp_path / "page.html", visit.with_suffix(".motion")
+
+    def refused(*arguments: object) -> str:
+        done = CliRunner().invoke(app, ["report", *map(str, arguments), "--out", str(page)])
+        assert isinstance(done.exception, SettingsError)
+        assert not page.exists()
+        return str(done.exception)
+
+    for flag, value in (("--sensitivity", 0.95), ("--weights", "/nope.safetensors")):
+        assert f"{flag} changes nothing" in refused(visit, flag, value)
+        assert "give the recording (.motion)" in refused(visit, "--compare", visit, flag, value)
+        assert "give the recording (.motion)" in refused(visit.parent, flag, value)
+    assert "--data is for a folder of crossval" in refused(visit, "--data", "mine")
+    page_of(recording, "--sensitivity", 0.95, "--out", page)
+    page_of(visit, "--compare", recording, "--sensitivity", 0.95, "--out", page)
+
+
+def test_what_a_batch_has_not_finished_is_left_out_and_named(visit: Path, tmp_path: Path):
+    """Stopped while it wrote the results of a file, a batch has said so beside them."""
+    for name, how in (("ann", "abc"), ("ben", "")):
+        for ending in (".jsonl", ".csv", ".motion"):
+            shutil.copy(visit.with_suffix(ending), tmp_path / f"{name}{ending}")
+        summary = {"format": SUMMARY, "place": "x", "how": how, "seconds": 20, "about": {}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(summary))
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert "of 1 run" in done.stdout
+    assert "ben is not finished and left out" in done.stderr.replace("\n", " ")
+    assert "ann" not in done.stderr.partition(" holds of ")[2]
+    (tmp_path / "ann.json").unlink()
+    (tmp_path / "ann.jsonl").unlink()
+    (tmp_path / "ann.motion").unlink()
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(done.exception, DataError)
+    assert "finished" in str(done.exception)
+
+
+def test_files_of_another_clip_beside_the_events_are_not_used(visit: Path, tmp_path: Path):
+    """A curve and a recording that got the name of other events are named; nothing of them is in the report."""
+    events, told = tmp_path / "visit.jsonl", []
+    shutil.copy(visit, events)
+    other = write_recording(tmp_path / "visit.motion", 2, ticks=900)
+    header, _, rest = other.read_text().partition("\n")
+    other.write_text(
+        header.replace('"session":"simulated"', '"session":"another"').replace("-11-22T10", "-11-23T11")
+        + "\n"
+        + rest
+    )
+    asyncio.run(updates_of(other, intensity=tmp_path / "visit.csv"))
+    (account,) = accounts_of(events, "streamspot-base", 0.5, told.append)
+    assert (account.curves, account.sight, account.seconds) == ({}, {}, None)
+    assert [f"visit{ending} is " in one for ending, one in zip((".csv", ".motion"), told, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("flags", [{}, {"sensitivity": 0.7}, {"session": "mine", "stream": "door"}])
+def test_a_recording_that_was_analysed_in_another_way_is_that_of_the_events(
+    visit: Path, tmp_path: Path, flags: dict[str, object]
+):
+    """Whatever the settings and the names of the run that judged it, curve and recording beside are used."""
+    recording = tmp_path / "visit.motion"
+    shutil.copy(visit.with_suffix(".motion"), recording)
+    outputs = {"events": str(tmp_path / "visit.jsonl"), "intensity": tmp_path / "visit.csv"}
+    asyncio.run(updates_of(recording, **outputs, **flags))
+    told: list[str] = []
+    (account,) = accounts_of(tmp_path / "visit.jsonl", "streamspot-base", 0.5, told.append)
+    assert told == []
+    assert account.sight[0].ticks == len(account.curves[0]) == 600
 
 
 def test_events_alone_are_reported_without_what_is_not_known(visit: Path, tmp_path: Path):

@@ -64,8 +64,8 @@ def run(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Processes for --out, one a core if not given.")
-    ] = os.cpu_count() or 1,
+        int | None, typer.Option(min=1, help="Processes for --out, one a core if not given.")
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Analyse the files of --out on this Ray cluster instead."),
@@ -88,13 +88,15 @@ def run(
         raise SettingsError(
             "--ray is for the files of --out; cameras run there as a fleet, see streamspot fleet --help"
         )
+    if jobs is not None and out is None:
+        raise SettingsError("--jobs is for the files of --out; name a folder with --out, or leave --jobs out")
     if ray is not None:  # every node has to find the files there
         flags["source"] = [str(Path(one).absolute()) for one in flags["source"] or ()]
     streams = load_streams(flags, config)
     if out is None:
         run_to_end(run_streams(streams, Delivery(), draw=ui))
     elif len(streams) == 1:
-        run_files(streams[0], out, workers(jobs, ray), draw=ui)
+        run_files(streams[0], out, workers(jobs or os.cpu_count() or 1, ray), draw=ui)
     else:
         raise SettingsError("with --out there is one --source; give a folder or a pattern, 'videos/*.mp4'")
 

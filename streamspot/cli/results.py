@@ -36,10 +36,13 @@ def report(
     compare: Annotated[
         Path | None, typer.Option(help="Compare with another run: its events or recording.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="What judges a recording.")] = "streamspot-base",
+    weights: Annotated[
+        str | None, typer.Option(help="What judges a recording. Default: streamspot-base.")
+    ] = None,
     sensitivity: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much of a recording is reported.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="How much of a recording is reported. Default: 0.5."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file of another program.")] = False,
 ) -> None:
     """Write one page in plain language: curve and what was found, tables, delays, how well faces could be seen.
@@ -52,7 +55,7 @@ def report(
       streamspot report clip.motion --sensitivity 0.7
       streamspot report results
     """
-    from streamspot.report.account import accounts_of  # noqa: PLC0415 - so that the help is fast
+    from streamspot.report.account import accounts_of, is_written  # noqa: PLC0415 - so that the help is fast
     from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
     from streamspot.report.run import write_report  # noqa: PLC0415
 
@@ -63,20 +66,36 @@ def report(
     if (path / "results.json").is_file():
         from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
 
+        _refuse(
+            "changes nothing in the report of a cross-validation; leave it out",
+            labels=labels,
+            compare=compare,
+            weights=weights,
+            sensitivity=sensitivity,
+        )
         write_crossval(page, path, data)
         typer.echo(f"{page}")
         return
-    accounts = accounts_of(path, weights, sensitivity)
-    others = accounts_of(compare, weights, sensitivity) if compare is not None else []
+    _refuse("is for a folder of crossval alone; leave it out", data=data)
+    judge = weights or "streamspot-base"
+    how_much = 0.5 if sensitivity is None else sensitivity
+    accounts = accounts_of(path, judge, how_much, _warn)
+    others = accounts_of(compare, judge, how_much, _warn) if compare is not None else []
+    if is_written(path) and (compare is None or is_written(compare)):
+        _refuse(
+            f"changes nothing in events that are written, as in {path}; give the recording (.motion), which is "
+            "analysed anew",
+            weights=weights,
+            sensitivity=sensitivity,
+        )
     names, other_names = ([one.name for one in ones] for ones in (accounts, others))
     if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
     for one, other in zip(accounts, others, strict=False):
         if one.stream and other.stream and one.stream != other.stream:
-            typer.echo(
-                f"! {path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
-                "give two runs over the same",
-                err=True,
+            _warn(
+                f"{path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
+                "give two runs over the same"
             )
             break
     comparisons = [
@@ -92,6 +111,17 @@ def report(
     write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
     count = sum(len(account.final) for account in accounts)
     typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
+
+
+def _refuse(why: str, **given: object) -> None:
+    """Refuse a setting that would change nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise SettingsError(f"--{name} {why}")
+
+
+def _warn(sentence: str) -> None:
+    typer.echo(f"! {sentence}", err=True)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.datasets.annotations import Annotated, Faults
+from streamspot.datasets.store import write_arrays
 from streamspot.datasets.videos import Video
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
@@ -210,8 +211,8 @@ def fingerprint(video: Video, measures: Measures) -> str:
 
 def write_extracted(path: Path, extracted: Extracted, key: str) -> None:
     """Write a video's region motion to its file, whole or not at all."""
-    with write_atomically(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, key=np.array(key), **asdict(extracted))
+    with write_atomically(path) as part:
+        write_arrays(part, {"key": np.array(key), **asdict(extracted)})
 
 
 def read_extracted(path: Path, key: str) -> Extracted | None:

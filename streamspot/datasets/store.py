@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 import zlib
@@ -134,12 +135,24 @@ def save(
         write_atomically(folder / ANNOTATIONS) as annotations,
         write_atomically(folder / META) as about,
     ):
-        with features.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_arrays(features, arrays)
         write_annotations(annotations, videos)
         about.write_text(
             yaml.safe_dump({"layout": meta.layout, **declared}, sort_keys=False), encoding="utf-8"
         )
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as one compressed file.
+
+    It is made in memory first: on a full disk NumPy leaves an archive open, of which Python complains later.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    whole = io.BytesIO()
+    np.savez_compressed(whole, **arrays)
+    path.write_bytes(whole.getbuffer())
 
 
 def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]:

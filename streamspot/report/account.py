@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,12 @@ from streamspot.types import TICK_RATE, Event, FaceMotion, Motion, Session, Trou
 
 SUMMARY = "streamspot-run"
 """What the file begins with in which a batch says how a run went."""
+
+UNFINISHED = ""
+"""Stands there for how results were made while they are written."""
+
+_APART = 0.02
+"""How far the intensity of an event and its curve may be apart at the apex; both are rounded."""
 
 
 @dataclass(slots=True)
@@ -76,41 +83,76 @@ class Account:
         return sorted(found, key=lambda event: (event.onset.pts, event.face))
 
 
-def accounts_of(path: Path, weights: str, sensitivity: float) -> list[Account]:
+def summary_of(out: Path, name: str) -> dict[str, Any]:
+    """Return what a batch has said of the results of that name; nothing where it has made none."""
+    try:
+        said = json.loads((out / f"{name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
+
+
+def is_written(path: Path) -> bool:
+    """Tell whether a report shows events that a run wrote there, and not recordings that are analysed anew."""
+    return bool(_files_of(path)[0]) if path.is_dir() else not is_recording(path)
+
+
+def accounts_of(
+    path: Path, weights: str, sensitivity: float, tell: Callable[[str], object] = lambda _: None
+) -> list[Account]:
     """Return the accounts of a file of events, of a recording of region motion, or of a folder of either.
 
     Beside events ``clip.jsonl`` the curve ``clip.csv``, the recording ``clip.motion`` and a batch's ``clip.json`` are
-    read too. A recording is analysed anew; of a folder only if it holds no events.
+    read too. A recording is analysed anew; of a folder only if it holds no events. Results that a batch has
+    not finished are left out.
 
     Args:
         path: What to read.
         weights: What judges a recording.
         sensitivity: How much of a recording is reported, in [0, 1].
+        tell: Takes sentences on what is not used.
 
     Raises:
         StreamspotError: There is nothing of the kind, or it is damaged.
     """
     if not path.is_dir():
-        return [_replayed(path, weights, sensitivity)] if is_recording(path) else _written(path)
-    files = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
-    recordings = [one for one in files if is_recording(one)]
-    events = [one for one in files if one.suffix == ".jsonl" and one not in recordings]
+        return [_replayed(path, weights, sensitivity)] if is_recording(path) else _written(path, tell)
+    events, recordings, unfinished = _files_of(path)
+    if unfinished:
+        tell(
+            f"what {path} holds of {', '.join(unfinished)} is not finished and left out; the same run --out goes on "
+            "with it"
+        )
     if not events and not recordings:
         raise DataError(
-            f"{path} holds neither events (.jsonl) nor recordings; make some with streamspot run --out"
+            f"{path} holds neither events (.jsonl) nor recordings that are finished; make some with streamspot run "
+            "--out"
         )
     if events:
-        return [account for one in events for account in _written(one)]
+        return [account for one in events for account in _written(one, tell)]
     return [_replayed(one, weights, sensitivity) for one in recordings]
 
 
-def _written(path: Path) -> list[Account]:
+def _files_of(folder: Path) -> tuple[list[Path], list[Path], list[str]]:
+    """Return events and recordings in a folder, and the names of results that a batch has not finished."""
+    files = sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
+    unfinished = [
+        one.stem
+        for one in files
+        if one.suffix == ".json" and summary_of(folder, one.stem).get("how") == UNFINISHED
+    ]
+    files = [one for one in files if one.stem not in unfinished]
+    recordings = [one for one in files if is_recording(one)]
+    return [one for one in files if one.suffix == ".jsonl" and one not in recordings], recordings, unfinished
+
+
+def _written(path: Path, tell: Callable[[str], object]) -> list[Account]:
     """Return an account for each stream of a file of events."""
     events = read_events(path)
     lines = time_lines(events)
     if len(lines) < 2:
         account = Account(path.stem, events)
-        _read_beside(path, account)
+        _read_beside(path, account, tell)
         _describe(account)
         return [account]
     accounts = []
@@ -121,9 +163,9 @@ def _written(path: Path) -> list[Account]:
     return accounts
 
 
-def _read_beside(path: Path, account: Account) -> None:
-    """Complete an account from the files beside its events."""
-    curve, recording, summary = (path.with_suffix(ending) for ending in (".csv", ".motion", ".json"))
+def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) -> None:
+    """Complete an account from the files beside its events, if they are of the same run."""
+    curve, recording = path.with_suffix(".csv"), path.with_suffix(".motion")
     rows = curve.read_text(encoding="utf-8", errors="replace").splitlines() if curve.is_file() else []
     if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
         try:
@@ -131,20 +173,52 @@ def _read_beside(path: Path, account: Account) -> None:
         except ValueError:
             raise DataError(f"{curve} is damaged; remove it, or run again with --intensity") from None
         faces = values[:, 5] if values.shape[1] > 5 else np.full(len(values), _only_face(account.events))
-        account.curves = {int(face): values[faces == face, 1:3] for face in np.unique(faces)}
-        account.seconds = (values[:, 0].max() + 1) / TICK_RATE
+        heights = {(int(face), int(row[0])): float(row[2]) for face, row in zip(faces, values, strict=True)}
+        if _is_curve_of(account.events, heights):
+            account.curves = {int(face): values[faces == face, 1:3] for face in np.unique(faces)}
+            account.seconds = (values[:, 0].max() + 1) / TICK_RATE
+        else:
+            tell(f"{curve} is not the curve of the events in {path} and not used; move it elsewhere")
     if is_recording(recording):
         motion = MotionRecording(recording)
-        if not account.events or motion.stream == account.events[0].stream:
-            _look(account, motion.read())
-    if summary.is_file():
-        try:
-            said = json.loads(summary.read_text(encoding="utf-8"))
-        except ValueError:
-            said = None
-        if isinstance(said, dict) and said.get("format") == SUMMARY:
-            account.seconds = said["seconds"] or account.seconds
-            account.about |= {str(key): str(value) for key, value in said["about"].items()}
+        content = list(motion.read())
+        sessions = [motion.session, *(one for one in content if isinstance(one, Session))]
+        if not account.events or _is_recorded_in(sessions, account.events[0]):
+            _look(account, content)
+        else:
+            tell(
+                f"{recording} is the recording of another run than {path} and not used; move it elsewhere, or report "
+                "it by itself"
+            )
+    if said := summary_of(path.parent, path.stem):
+        account.seconds = said["seconds"] or account.seconds
+        account.about |= {str(key): str(value) for key, value in said["about"].items()}
+
+
+def _is_curve_of(events: Iterable[Event], heights: Mapping[tuple[int, int], float]) -> bool:
+    """Tell whether a curve, (face, tick) → intensity, may be that of events: it is as high at their apices.
+
+    Micro-expressions may have been found in a curve of their own.
+    """
+    apart = [
+        abs(heights[event.face, event.apex.tick] - event.intensity)
+        for event in events
+        if event.phase == "offset"
+        and event.kind == "macro"
+        and event.apex is not None
+        and (event.face, event.apex.tick) in heights
+    ]
+    return not apart or float(np.median(apart)) < _APART
+
+
+def _is_recorded_in(sessions: Sequence[Session], event: Event) -> bool:
+    """Tell whether an event is of the run of a recording, or of one that analysed the recording in its own way.
+
+    Such a run has a session of its own, but the wall-clock times of the recording.
+    """
+    return (event.session, event.stream) == (sessions[0].id, sessions[0].stream) or any(
+        event.onset == session.moment(event.onset.tick, event.onset.frame) for session in sessions
+    )
 
 
 def _only_face(events: Iterable[Event]) -> int:

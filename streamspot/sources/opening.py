@@ -73,7 +73,7 @@ def _local(name: str, options: str) -> Source:
     kind = kind_of(name)
     if kind == "folder":
         return ImageFolder(Path(name), **read_options(options, {"fps": float}, f"the folder {name}"))
-    if is_recording(Path(name)):
+    if is_recording(Path(name)) or (kind == "file" and Path(name).suffix == ".motion"):
         if options:
             raise SourceError(f"{name} is a recording of motion and takes no options; leave out ?{options}")
         return MotionRecording(Path(name))

@@ -60,7 +60,16 @@ def best(counts: dict[float, Counts]) -> float:
 
     With the few labels of a person F1 jumps from step to step, so a single one decides nothing. For the same reason
     a step away from the default has to bring something.
+
+    Raises:
+        DataError: None finds anything.
     """
+    if not any(one.tp for one in counts.values()):
+        labels = next(iter(counts.values())).fn
+        raise DataError(
+            f"no sensitivity finds any of the {labels} labelled expressions; are they on the right frames? "
+            "If so, teach the weights with streamspot train --from"
+        )
     steps = sorted(counts)
     around = {step: steps[max(at - 1, 0) : at + 2] for at, step in enumerate(steps)}
     worth = {

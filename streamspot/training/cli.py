@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.progress import Bars
 
@@ -76,6 +77,10 @@ def train_command(
 
     one_thread()  # as each fold of crossval; two that wait for each other on a busy machine take twenty times as long
     settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
+    if force and settings.start is None:
+        raise SettingsError(
+            "--force is for training that begins with other weights; add --from, or leave it out"
+        )
     console = Console(stderr=True)
     with Bars(None if no_ui else console) as bar:
         steps = settings.simulated.steps

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from streamspot.datasets.recording import Dataset
+from streamspot.datasets.store import write_arrays
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.files import make_private, write_atomically
@@ -180,5 +181,5 @@ def execute(fold: Fold, job: Job, advance: Callable[[float], object]) -> dict[st
 
 def keep(fold: Fold, job: Job, kept: dict[str, np.ndarray[Any, Any]]) -> None:
     """Write a fold's scores, whole or not at all."""
-    with write_atomically(job.file(fold)) as part, part.open("wb") as file:
-        np.savez_compressed(file, **kept)
+    with write_atomically(job.file(fold)) as part:
+        write_arrays(part, kept)
