@@ -30,7 +30,8 @@ def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
     """Return what is found and missed of a data set's expressions at each sensitivity, macro and micro together.
 
     Raises:
-        DataError: The data cannot be used, nothing is labelled, or the layout is another than the weights'.
+        DataError: The data cannot be used, nothing is labelled, nothing labelled is found at any, or the layout is
+            another than the weights'.
         ModelError: The weights cannot be used.
     """
     dataset = load(data)
@@ -39,7 +40,13 @@ def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
         raise DataError(
             f"{data} has no expression to calibrate by; label some with streamspot label or review"
         )
-    return at_each_step(dataset.recordings, judge(model, dataset), model.spotting)
+    counts = at_each_step(dataset.recordings, judge(model, dataset), model.spotting)
+    if not any(one.tp for one in counts.values()):
+        raise DataError(
+            f"no sensitivity finds any of the {counts[0.5].fn} labelled expressions; are they on the right frames? "
+            "If so, teach the weights with streamspot train --from"
+        )
+    return counts
 
 
 def at_each_step(
@@ -60,16 +67,7 @@ def best(counts: dict[float, Counts]) -> float:
 
     With the few labels of a person F1 jumps from step to step, so a single one decides nothing. For the same reason
     a step away from the default has to bring something.
-
-    Raises:
-        DataError: None finds anything.
     """
-    if not any(one.tp for one in counts.values()):
-        labels = next(iter(counts.values())).fn
-        raise DataError(
-            f"no sensitivity finds any of the {labels} labelled expressions; are they on the right frames? "
-            "If so, teach the weights with streamspot train --from"
-        )
     steps = sorted(counts)
     around = {step: steps[max(at - 1, 0) : at + 2] for at, step in enumerate(steps)}
     worth = {
