@@ -32,6 +32,17 @@ _REMEDIES = {
 Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def refuse_truth(value: Any, field: FieldInfo) -> Any:
+    """Return a value, unless it is true or false where a number or a word is asked for.
+
+    Raises:
+        PydanticCustomError: It is.
+    """
+    if isinstance(value, bool) and field.annotation is not bool:
+        raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
+    return value
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
@@ -39,9 +50,7 @@ class _Group(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``sensitivity: yes``: YAML reads yes, no, on and off as true and false, which would be 1 and 0."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
-        return value
+        return refuse_truth(value, cls.model_fields[info.field_name or ""])
 
 
 class CaptureSettings(_Group):

@@ -54,9 +54,17 @@ def test_a_password_in_the_address_is_refused_without_repeating_it():
 
 @pytest.mark.parametrize(
     "url",
-    ["http://host", "mqtt://", "mqtt://host:port", "mqtt://h?x=1", "mqtt://h?version=4", "mqtt://h?cafile=a"],
+    [
+        "http://host",
+        "mqtt://",
+        "mqtt://host:port",
+        "mqtt://h?x=1",
+        "mqtt://h?version=4",
+        "mqtt://h?cafile=a",
+        None,
+    ],
 )
-def test_an_impossible_address_is_one_sentence(url: str):
+def test_an_impossible_address_is_one_sentence(url: str | None):
     """Every wrong address names itself and the remedy."""
     with pytest.raises(SettingsError, match=";"):
         Broker.parse(url)

@@ -176,6 +176,7 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
         ("epoch: 3", "epoch"),
         ("loss: {smoooth: 1}", "loss.smoooth"),
         ("epochs: 0", "epochs"),
+        ("seed: yes", "seed.*write a number"),
         ("spotting: {threshold: 1}", "threshold"),
         ("spotting: {sensitivity: 0.7}", "a sensitivity is a setting of a run"),
         ("[1, 2]", "no keys"),

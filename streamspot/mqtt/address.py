@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from streamspot.credentials import MQTT_PASSWORD, has_password, password_of, redacted
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, cut
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _FILES = ("cafile", "certfile", "keyfile")
@@ -40,6 +40,8 @@ class Broker:
         Raises:
             SettingsError: The address makes no sense, or holds a password.
         """
+        if not isinstance(url, str):
+            raise SettingsError(f"{cut(url)} is no broker address; write mqtt://host:1883")
         url = url if "://" in url else f"mqtt://{url}"
         shown = redacted(url)
         if has_password(url):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.errors import SourceError
+from streamspot.errors import SourceError, cut
 from streamspot.sources.base import TOO_LARGE, Source, as_bgr, is_picture, is_too_large
 from streamspot.types import Frame
 
@@ -49,13 +49,14 @@ def as_frame(
             f"picture {index} is an array of shape {image.shape} and type {image.dtype}; "
             "give (height, width, 3) of uint8, BGR"
         )
+    given = pts
     try:
-        pts = float(pts)
+        pts = float(given)
     except (TypeError, ValueError, OverflowError):
         pts = math.nan
     if not abs(pts) < _FOREVER:
         raise SourceError(
-            f"the time of picture {index} is {str(pts)[:20]}; give a sensible number of seconds, increasing"
+            f"the time of picture {index} is {cut(given)}; give a sensible number of seconds, increasing"
         )
     if before is not None and pts <= before:
         raise SourceError(

@@ -8,11 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from streamspot.errors import SettingsError, cut
 from streamspot.layers import read_keys
 from streamspot.model.config import ModelConfig
+from streamspot.settings import refuse_truth
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
@@ -26,6 +35,12 @@ BEGUN = {"learning_rate": 1e-3, "epochs": 5}
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``epochs: yes``, which YAML reads as true and would be 1."""
+        return refuse_truth(value, cls.model_fields[info.field_name or ""])
 
 
 class NetworkSettings(_Settings):
