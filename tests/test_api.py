@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -177,8 +177,8 @@ def test_times_must_increase():
         spotter.push(picture, 1.0)
         with pytest.raises(SourceError, match="times must increase"):
             spotter.push(picture, 1.0)
-        with pytest.raises(SourceError, match=r"picture 1 is 2026-11-28 10:00:00; give a sensible number"):
-            spotter.push(picture, datetime(2026, 11, 28, 10))
+        with pytest.raises(SourceError, match=r"picture 1 is 2026-11-28 10:00:00\+00:00; give a sensible number"):
+            spotter.push(picture, datetime(2026, 11, 28, 10, tzinfo=UTC))
 
 
 def test_pictures_of_another_size_are_named():
