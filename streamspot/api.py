@@ -15,7 +15,7 @@ from streamspot.commands import Pause, Resume, Sensitivity
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
-from streamspot.settings import Analysis, Settings, build, nearest
+from streamspot.settings import AnalysisSettings, Settings, build, nearest
 from streamspot.sources.pushed import PushedFrames, as_frame, resized
 from streamspot.stats import Stats
 from streamspot.types import Controls, Update
@@ -31,7 +31,7 @@ _NOT_OPEN = (
 )
 
 
-def open(source: str | int | Path | Pictures = 0, **analysis: Unpack[Analysis]) -> Stream:  # noqa: A001 - streamspot.open
+def open(source: str | int | Path | Pictures = 0, **analysis: Unpack[AnalysisSettings]) -> Stream:  # noqa: A001 - streamspot.open
     """Return the stream of a source, to be iterated in a ``with`` or an ``async with`` block.
 
     Args:
@@ -170,7 +170,7 @@ class FrameSpotter:
         ...     last = spotter.finish()
     """
 
-    def __init__(self, **analysis: Unpack[Analysis]) -> None:
+    def __init__(self, **analysis: Unpack[AnalysisSettings]) -> None:
         for name in ("policy", "speed"):
             if name in analysis:
                 raise SettingsError(
@@ -243,13 +243,13 @@ class FrameSpotter:
         self.close()
 
 
-def _settings(analysis: Analysis, **more: str) -> Settings:
+def _settings(analysis: AnalysisSettings, **more: str) -> Settings:
     """Return the settings of a stream.
 
     Raises:
         SettingsError: A name is no setting of the analysis, or a value is impossible.
     """
-    known = Analysis.__optional_keys__
+    known = AnalysisSettings.__optional_keys__
     for name in analysis:
         if name not in known:
             raise SettingsError(

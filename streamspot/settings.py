@@ -189,7 +189,7 @@ class Settings(_Group):
     output: OutputSettings = OutputSettings()
 
 
-class Analysis(TypedDict, total=False):
+class AnalysisSettings(TypedDict, total=False):
     """The settings that concern the analysis, as keywords of the Python interface; see ``Settings`` for each."""
 
     policy: Policy | None

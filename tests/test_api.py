@@ -177,7 +177,9 @@ def test_times_must_increase():
         spotter.push(picture, 1.0)
         with pytest.raises(SourceError, match="times must increase"):
             spotter.push(picture, 1.0)
-        with pytest.raises(SourceError, match=r"picture 1 is 2026-11-28 10:00:00\+00:00; give a sensible number"):
+        with pytest.raises(
+            SourceError, match=r"picture 1 is 2026-11-28 10:00:00\+00:00; give a sensible number"
+        ):
             spotter.push(picture, datetime(2026, 11, 28, 10, tzinfo=UTC))
 
 

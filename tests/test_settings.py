@@ -11,7 +11,7 @@ import pytest
 from streamspot.cli.live import run
 from streamspot.errors import SettingsError
 from streamspot.layers import load_settings
-from streamspot.settings import Analysis, Settings, build, leaves
+from streamspot.settings import AnalysisSettings, Settings, build, leaves
 
 
 def test_settings_come_from_file_environment_and_flag_in_that_order(
@@ -97,7 +97,7 @@ def test_every_setting_has_a_flag_of_its_name_and_says_what_it_is():
 def test_keywords_of_python_are_settings_of_the_tree():
     """What ``streamspot.open`` takes has the names and, value by value, the choices of the tree."""
     known = {leaf for _, leaf, _ in leaves()}
-    hints = get_type_hints(Analysis)
+    hints = get_type_hints(AnalysisSettings)
     assert set(hints) <= known
     groups = {leaf: group for group, leaf, _ in leaves()}
     for name in ("policy", "flow", "device"):

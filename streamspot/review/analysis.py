@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import streamspot
 from streamspot.errors import StreamspotError
 from streamspot.motion.regions import LAYOUTS
-from streamspot.settings import Analysis as Settings
+from streamspot.settings import AnalysisSettings
 from streamspot.threads import one_thread
 from streamspot.types import TICK_RATE, Event, FaceMotion, Update
 
@@ -75,7 +75,7 @@ class Analysis:
         settings: Of the analysis.
     """
 
-    def __init__(self, source: str, settings: Settings) -> None:
+    def __init__(self, source: str, settings: AnalysisSettings) -> None:
         self.going = threading.Event()
         self._source, self._settings = source, settings
         self._lock = threading.Lock()

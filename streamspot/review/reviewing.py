@@ -13,7 +13,7 @@ from streamspot.review.files import ChangedElsewhereError, LabelFiles
 from streamspot.review.items import Facts, Item, facts_of
 from streamspot.review.labels import Change, History, Labels
 from streamspot.review.pictures import Pictures
-from streamspot.settings import Analysis as Settings
+from streamspot.settings import AnalysisSettings
 
 _UNFINISHED = 3
 """Analyses that may wait half-way; each holds a face model."""
@@ -102,7 +102,7 @@ class Reviewing:
         self,
         items: Sequence[Item],
         files: LabelFiles,
-        settings: Settings,
+        settings: AnalysisSettings,
         *,
         subject: str | None = None,
         hidden: bool = False,
