@@ -21,7 +21,7 @@ from streamspot.console import QuietStderr, suspendable, terminal_size, unless_i
 from streamspot.dashboard.curve import Span
 from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
-from streamspot.dashboard.text import Line, counted, summary
+from streamspot.dashboard.text import Line, summary
 from streamspot.dashboard.view import Shown, Views
 from streamspot.errors import SettingsError, StreamspotError
 from streamspot.keys import Keys
@@ -167,7 +167,7 @@ class Dashboard:
                     sum(len(spans) for spans, _ in tried.values()),
                     sum(before for _, before in tried.values()),
                 ]
-                said += f" · in the last minute {counted(found[0], 'expression')} instead of {found[1]}"
+                said += f" · last minute: {found[0]} found, {found[1]} before"
         marks = {face: spans for face, (spans, _) in tried.items()}
         self._look, self._said_at = replace(self._look, said=said, tried=marks), time.monotonic()
 

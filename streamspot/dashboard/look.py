@@ -88,7 +88,13 @@ def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Com
 
 
 def done(asked: Mapping[str, Command]) -> str:
-    """Return in a few words what commands have done, by the name of the stream where they differ."""
+    """Return in a few words what commands have done, by the name of the stream where they differ.
+
+    Of sensitivities the numbers alone, in the order of the streams: a line of 80 columns holds no more.
+    """
+    values = [f"{one.value:.2f}" for one in asked.values() if isinstance(one, Sensitivity)]
+    if values:
+        return f"sensitivity {' · '.join(values[:1] if len(set(values)) == 1 else values)}"
     said = {name: _done(one) for name, one in asked.items()}
     if len(set(said.values())) == 1:
         return next(iter(said.values()))
@@ -99,8 +105,6 @@ def _done(asked: Command) -> str:
     match asked:
         case Label(value, face):
             return f"labelled: {value}" if face is None else f"labelled: {value}, face {face}"
-        case Sensitivity(value):
-            return f"sensitivity {value:.2f}"
         case Undo():
             return "the last label is taken back"
     return "paused; space goes on" if isinstance(asked, Pause) else "going on"
