@@ -198,8 +198,6 @@ class FrameSpotter:
             SourceError: It is no picture, or its time does not increase.
             SettingsError: The spotter is closed, or at work in another thread.
         """
-        if self._closed:
-            raise SettingsError("the spotter is closed; make a new one")
         with self._one_at_a_time():
             frame = as_frame(self._count, image, time, self._pts)
             said = resized(frame, self._size)
@@ -213,7 +211,7 @@ class FrameSpotter:
         Pictures of later times may follow, as after a gap; a clip that begins anew is for a spotter of its own.
 
         Raises:
-            SettingsError: The spotter is at work in another thread.
+            SettingsError: The spotter is closed, or at work in another thread.
         """
         with self._one_at_a_time():
             last, advice = self._analyser.finish(), self._analyser.advice()
@@ -227,6 +225,8 @@ class FrameSpotter:
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
+        if self._closed:
+            raise SettingsError("the spotter is closed; make a new one")
         if not self._idle.acquire(blocking=False):
             raise SettingsError("the spotter is at work in another thread; use it from one thread at a time")
         try:

@@ -25,7 +25,7 @@ from streamspot.report.account import SUMMARY, UNFINISHED, summary_of
 from streamspot.run import StreamRun
 from streamspot.session import digest
 from streamspot.settings import Settings, build
-from streamspot.shipped import shipped
+from streamspot.shipped import weight_files
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sources.motion import is_recording
 from streamspot.threads import one_thread
@@ -128,8 +128,7 @@ def _how(settings: Settings) -> str:
             "face": {"face_model"},
         },
     )
-    weights = settings.model.weights
-    files = [shipped("models", ".safetensors").get(weights, Path(weights)), settings.face.face_model]
+    files = [*weight_files(settings.model.weights), settings.face.face_model]
     return digest(chosen, *(_content(file) for file in files if file is not None), __version__)
 
 

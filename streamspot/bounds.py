@@ -21,6 +21,10 @@ _NUMBERS = {"int": r"[-+]?(0|[1-9]\d*)$", "float": r"[-+]?(\d+\.\d*|\.\d+|\d+(?=
 may be names."""
 
 
+_DROPPED = {"timestamp", "value", "merge"}
+"""What else YAML 1.1 makes of plain text."""
+
+
 class _Loader(yaml.SafeLoader):
     """Takes no alias, for a few of them stand for billions of values, and no key twice, for one would be lost."""
 
@@ -40,7 +44,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag.rpartition(":")[2] not in {*_NUMBERS, "timestamp"}]
+    first: [(tag, form) for tag, form in resolvers if tag.rpartition(":")[2] not in {*_NUMBERS, *_DROPPED}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _kind, _form in _NUMBERS.items():

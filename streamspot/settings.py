@@ -32,14 +32,19 @@ _REMEDIES = {
 Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def refuse_truth(value: Any, field: FieldInfo) -> Any:
-    """Return a value, unless it is true or false where a number or a word is asked for.
+def refuse_other(value: Any, field: FieldInfo) -> Any:
+    """Return a value, unless YAML has made something else of it than was meant.
+
+    That is true or false where a number or a word is asked for, and a fraction where a name is: 1.10 would be 1.1.
 
     Raises:
-        PydanticCustomError: It is.
+        PydanticCustomError: It has.
     """
+    form = str(field.annotation)
     if isinstance(value, bool) and field.annotation is not bool:
         raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
+    if isinstance(value, float) and "str" in form and "float" not in form:
+        raise PydanticCustomError("fraction", "write it in quotation marks")
     return value
 
 
@@ -48,9 +53,9 @@ class _Group(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``sensitivity: yes``: YAML reads yes, no, on and off as true and false, which would be 1 and 0."""
-        return refuse_truth(value, cls.model_fields[info.field_name or ""])
+        return refuse_other(value, cls.model_fields[info.field_name or ""])
 
 
 class CaptureSettings(_Group):

@@ -25,6 +25,14 @@ def shipped(folder: str, suffix: str) -> dict[str, Path]:
     }
 
 
+def weight_files(name_or_path: str | Path) -> tuple[Path, ...]:
+    """Return the files that weights may come from: of a name those for every layout, of a path itself."""
+    known, name = shipped("models", ".safetensors"), str(name_or_path)
+    if name not in known:
+        return (Path(name),)
+    return tuple(file for one, file in sorted(known.items()) if one == name or one.startswith(f"{name}."))
+
+
 def settings_file(name_or_path: str | Path, folder: str = "configs") -> Path:
     """Return the path of a settings file, given by path or by the name of a shipped one.
 

@@ -170,6 +170,16 @@ def test_a_picture_that_is_suddenly_tiny_shows_nobody():
                 break
 
 
+def test_a_closed_spotter_says_so():
+    """Nothing is pushed into what is closed, and nothing comes out of it."""
+    spotter = streamspot.FrameSpotter()
+    spotter.push(np.zeros((48, 64, 3), np.uint8), 0.0)
+    spotter.close()
+    for use in (lambda: spotter.push(np.zeros((48, 64, 3), np.uint8), 1.0), spotter.finish):
+        with pytest.raises(SettingsError, match="the spotter is closed"):
+            use()
+
+
 def test_times_must_increase():
     """Frames that come in the wrong order are refused, not silently believed."""
     picture = np.zeros((48, 64, 3), np.uint8)

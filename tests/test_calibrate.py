@@ -28,7 +28,7 @@ def test_the_command_prints_the_flag_to_use(tmp_path: Path):
     write_other(data, subjects=2)
     done = CliRunner().invoke(app, ["calibrate", "--data", str(data)])
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[-1] == f"--sensitivity {best(calibrate(data, 'streamspot-base')):g}"
+    assert done.stdout.splitlines()[-1] == f"--sensitivity {best(calibrate(data, 'streamspot-base')[1]):g}"
 
 
 def test_without_labels_there_is_nothing_to_calibrate_by(tmp_path: Path):

@@ -23,7 +23,7 @@ from streamspot.model import Model, ModelConfig, ModelStream, Network, transform
 from streamspot.model.graph import GraphedStep
 from streamspot.model.step import CausalStep
 from streamspot.motion.regions import layout as regions_of
-from streamspot.shipped import shipped
+from streamspot.shipped import shipped, weight_files
 from streamspot.types import RegionMotion
 
 torch.set_num_threads(1)
@@ -309,6 +309,11 @@ def test_a_name_stands_for_the_weights_of_what_was_measured(layout, expected):
     assert model.config.name == expected
     assert Model.shared("streamspot-base", device="cpu", layout=layout).digest == model.digest
     path = shipped("models", ".safetensors")["streamspot-base"]
+    assert [file.stem for file in weight_files("streamspot-base")] == [
+        "streamspot-base",
+        "streamspot-base.paper10",
+    ]
+    assert weight_files(path) == (path,)
     assert Model.load(path, device="cpu", layout=layout).config.name == "streamspot-base"
 
 

@@ -13,8 +13,10 @@ import pytest
 from safetensors.torch import load_file
 from small_data import write_small
 
+from streamspot.datasets.store import load
 from streamspot.errors import SettingsError
 from streamspot.training.adapt import adapt
+from streamspot.training.resume import mark
 from streamspot.training.settings import TrainSettings, load_settings
 from streamspot.training.train import train
 
@@ -74,6 +76,20 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path: Path) 
     assert process.wait(60) == 0
     assert same(out, tmp_path / "whole.safetensors")
     assert not kept.exists()
+
+
+def test_other_weights_under_the_same_name_are_others(tmp_path: Path) -> None:
+    """What began from weights, or has them as its partner, does not go on when the file holds others."""
+    data = load(write_small(tmp_path / "data", subjects=2))
+    chosen = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    settings = TrainSettings(start=str(chosen[0]), partner=str(chosen[1]))
+    marks = []
+    for number in range(3):
+        for file in chosen[: number + 1]:
+            file.write_bytes(b"%d" % number)
+        marks.append(mark(data.recordings, settings, {}))
+    assert len(set(marks)) == 3
+    assert mark(data.recordings, settings, {}) == marks[-1]
 
 
 def test_it_goes_on_from_the_last_whole_epoch(tmp_path: Path) -> None:

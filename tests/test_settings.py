@@ -42,6 +42,7 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
         ("face: {faces: 1, faces: 2}\n", r"it has the key 'faces' twice"),
         ("source: [a.mp4, null]\n", "a source in the list of sources is empty"),
         ("source: [{source: '', face: {faces: 2}}]\n", "begin each with - source: NAME"),
+        ("name: {subject: 1.10}\n", r"subject = 1.1 .* is impossible: write it in quotation marks"),
         ("face: {faces: 0}\n", r"faces = 0 \(in .*live\.yaml\) is impossible: .* 1"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -198,15 +199,12 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
 def _is_curve_of(events: Iterable[Event], heights: Mapping[tuple[int, int], float]) -> bool:
     """Tell whether a curve, (face, tick) → intensity, may be that of events: it is as high at their apices.
 
-    Micro-expressions may have been found in a curve of their own.
+    Where it has no height the events are not its own. Micro-expressions may have been found in a curve of their own.
     """
     apart = [
-        abs(heights[event.face, event.apex.tick] - event.intensity)
+        abs(heights.get((event.face, event.apex.tick), math.inf) - event.intensity)
         for event in events
-        if event.phase == "offset"
-        and event.kind == "macro"
-        and event.apex is not None
-        and (event.face, event.apex.tick) in heights
+        if event.phase == "offset" and event.kind == "macro" and event.apex is not None
     ]
     return not apart or float(np.median(apart)) < _APART
 

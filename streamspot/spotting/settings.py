@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,60 @@ def on_grid(value: float) -> float:
 def _tuples(value: Any) -> Any:
     """Return a list, and the lists in it, as tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_whole, value))
+
+
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "thresholds": (lambda value: isinstance(value, tuple) and all(map(_number, value)), "a list of numbers"),
+    "usual": (
+        lambda value: (
+            value is None or (isinstance(value, tuple) and len(value) == 2 and all(map(_pair, value)))
+        ),
+        "two pairs of whole numbers",
+    ),
+    "micro_power": (lambda value: value is None or _number(value), "a number"),
+    "both_kinds": (lambda value: isinstance(value, bool), "true or false"),
+    **dict.fromkeys(("macro_ticks", "micro_ticks"), (_pair, "two whole numbers")),
+    **dict.fromkeys(
+        ("outer_ticks", "trough_window", "trough_ticks", "onset_ticks", "refractory"),
+        (_whole, "a whole number"),
+    ),
+    **dict.fromkeys(
+        (
+            *(
+                "power",
+                "micro_floor",
+                "class_floor",
+                "macro_score",
+                "micro_score",
+                "class_weight",
+                "outer_margin",
+            ),
+            *(
+                "soft_nms_sigma",
+                "overlap",
+                "trough_memory",
+                "trough_share",
+                "trough_depth",
+                "trough_allowance",
+            ),
+            *("onset_level", "apex_margin"),
+        ),
+        (_number, "a number"),
+    ),
+}
+"""Of each setting whether a value has the form it should have, and that form in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +185,7 @@ class SpotSettings:
         Raises:
             SettingsError: One is impossible.
         """
+        self._check_forms()
         levels = (0.0, *self.thresholds, 1.0)
         if not 3 <= len(levels) <= 102 or any(low >= high for low, high in itertools.pairwise(levels)):
             what = cut(self.thresholds)
@@ -156,6 +212,13 @@ class SpotSettings:
                     raise SettingsError(
                         f"{name} {cut(getattr(self, name))} must lie between {low:g} and {high:g}"
                     )
+
+    def _check_forms(self) -> None:
+        for name, (form, said) in _FORMS.items():
+            if not form(getattr(self, name)):
+                raise SettingsError(
+                    f"the spotting setting {name} is {cut(repr(getattr(self, name)))}; give {said}"
+                )
 
     def on_curve(self, value: float) -> float:
         """Return the intensity of the curve that is ``value`` to the power of ``power``, as it is decoded."""
@@ -186,12 +249,7 @@ class SpotSettings:
                 f"there is no spotting setting {cut(unknown[0])!r}; see SpotSettings for the names"
             )
         tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
-        try:
-            plain, less = cls(**tuples), 0.5 - sensitivity
-        except (TypeError, ValueError):
-            raise SettingsError(
-                f"the spotting settings {cut(overrides)} hold a value of another form than SpotSettings"
-            ) from None
+        plain, less = cls(**tuples), 0.5 - sensitivity
         level = round(plain.onset_level + 0.3 * less, 6)
         if plain.usual is not None:  # heights of peaks, of which some are small: they are halved or doubled
             macro, micro = (round(score * 4**less, 6) for score in (plain.macro_score, plain.micro_score))

@@ -26,8 +26,8 @@ _PULL = 0.05
 """F1 that a sensitivity must bring to be taken instead of one that is nearer to the default, for each 1 between."""
 
 
-def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
-    """Return what is found and missed of a data set's expressions at each sensitivity, macro and micro together.
+def calibrate(data: Path, weights: str | Path) -> tuple[str, dict[float, Counts]]:
+    """Return which weights judge a data set, and what they find and miss at each sensitivity, both kinds together.
 
     Raises:
         DataError: The data cannot be used, nothing is labelled, nothing labelled is found at any, or the layout is
@@ -46,7 +46,7 @@ def calibrate(data: Path, weights: str | Path) -> dict[float, Counts]:
             f"no sensitivity finds any of the {counts[0.5].fn} labelled expressions; are they on the right frames? "
             "If so, teach the weights with streamspot train --from"
         )
-    return counts
+    return model.config.name, counts
 
 
 def at_each_step(

@@ -252,12 +252,14 @@ def calibrate_command(
     """
     from streamspot.training.calibrate import best, calibrate  # noqa: PLC0415 - torch is slow to import
 
-    counts = calibrate(data, weights)
+    judging, counts = calibrate(data, weights)
     rows = [
         (f"{sensitivity:.2f}", str(one.tp), str(one.fp), str(one.fn), f"{one.f1:.3f}")
         for sensitivity, one in counts.items()
     ]
-    _print(f"{weights} on {data}", ("sensitivity", "TP", "FP", "FN", "F1"), rows, Console(stderr=True))
+    _print(f"{judging} on {data}", ("sensitivity", "TP", "FP", "FN", "F1"), rows, Console(stderr=True))
+    if judging.startswith(f"{weights}."):
+        typer.echo(f"of --weights {judging}, which a stream takes only if it is told to:", err=True)
     typer.echo(f"--sensitivity {best(counts):g}")
 
 

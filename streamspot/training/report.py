@@ -139,6 +139,9 @@ def _crossval_figures(results: Mapping[str, Any], data: Path, out: Path) -> Iter
             for epoch, scores in job.scores(fold)[0].items():
                 epochs[epoch] |= scores
     last = epochs[settings.epochs - 1]
+    lengths = {one.name: len(one.motion) for one in dataset.recordings}
+    if results["dataset"] != dataset.name or lengths != {name: len(one) for name, one in last.items()}:
+        raise DataError(f"{out} judged the data set {results['dataset']}, not {data}; give what it judged")
     decoders = {
         subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
         for subject, (macro, micro) in results["min_scores"].items()

@@ -15,6 +15,7 @@ from torch import Tensor
 from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
+from streamspot.shipped import weight_files
 from streamspot.training.settings import TrainSettings
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -24,10 +25,14 @@ State = tuple[dict[str, Tensor], dict[str, Any]]
 def mark(recordings: Sequence[Recording], settings: TrainSettings, how: Mapping[str, Any]) -> str:
     """Return what tells trainings apart: data, settings and whatever else ``how`` names.
 
-    Networks do not depend on how they are read, so the settings of the decoder do not count.
+    Networks do not depend on how they are read, so the settings of the decoder do not count. The weights that the
+    settings name do, and not their names alone.
     """
     digest = hashlib.sha256(settings.model_dump_json(exclude={"spotting", "micro_share"}).encode())
     digest.update(json.dumps(how, sort_keys=True).encode())
+    for name in filter(None, (settings.start, settings.partner)):
+        for file in weight_files(name):
+            digest.update(file.read_bytes() if file.is_file() else b"")
     for recording in recordings:
         digest.update(f"{recording.name} {recording.subject} {recording.instances}".encode())
         digest.update(recording.motion.tobytes())

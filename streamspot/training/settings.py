@@ -21,7 +21,7 @@ from pydantic import (
 from streamspot.errors import SettingsError, cut
 from streamspot.layers import read_keys
 from streamspot.model.config import ModelConfig
-from streamspot.settings import refuse_truth
+from streamspot.settings import refuse_other
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
@@ -38,9 +38,9 @@ class _Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``epochs: yes``, which YAML reads as true and would be 1."""
-        return refuse_truth(value, cls.model_fields[info.field_name or ""])
+        return refuse_other(value, cls.model_fields[info.field_name or ""])
 
 
 class NetworkSettings(_Settings):
