@@ -92,7 +92,7 @@ class Analyser:
         self.stats.model, self.stats.look_ahead = model.config.name, model.config.look_ahead
 
     def go_on(self, run: str, first: int) -> None:
-        """Go on with a run that ended elsewhere instead of beginning one; call it before ``start``.
+        """Go on with a run that ended elsewhere instead of beginning one; call it before anything is analysed.
 
         Args:
             run: Its id.

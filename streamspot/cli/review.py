@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from streamspot.console import QuietStderr
+from streamspot.dashboard.text import counted
 from streamspot.errors import DataError, SettingsError, StreamspotError
 from streamspot.loop import on_signals, run_to_end
 
@@ -131,8 +132,9 @@ def _agreement(items: Any, folder: Path) -> None:
             typer.echo(f"{names}: no video that both have labelled")
             continue
         kappa = "not defined (both use one category alone)" if found.kappa is None else f"{found.kappa:.3f}"
-        shared = "1 video" if found.videos == 1 else f"{found.videos} videos"
-        typer.echo(f"{names}, {shared} that both have labelled, {found.frames} frames:")
+        typer.echo(
+            f"{names}, {counted(found.videos, 'video')} that both have labelled, {found.frames} frames:"
+        )
         typer.echo(f"  Cohen's kappa of the frames (none, macro, micro)    {kappa}")
         typer.echo(
             f"  expressions of each                                 {found.expressions[0]}, {found.expressions[1]}"

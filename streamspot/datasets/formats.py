@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
-from streamspot.datasets.tables import FPS, records_of, sheet_rows_of, whole
+from streamspot.datasets.tables import FPS, no_frame, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
 from streamspot.sources.images import picture_files
@@ -203,11 +203,9 @@ def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
 
 def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
     """Return the frame in a cell, None if it is empty or negative."""
-    cell = row.get(key, "")
-    frame = whole(cell)
-    if frame is None and cell and not cell.startswith("-"):
+    if no_frame(cell := row.get(key, "")):
         faults.add(where, f"{key} is {cut(cell)!r}", "give a frame, from 0, or nothing")
-    return frame
+    return whole(cell)
 
 
 def _several(path: Path) -> bool:

@@ -101,6 +101,11 @@ def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
             yield number, dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
 
 
+def no_frame(cell: str) -> bool:
+    """Tell whether a cell holds text where a frame number belongs; empty, or negative, it says that there is none."""
+    return cell != "" and whole(cell) is None and not cell.startswith("-")
+
+
 def whole(value: Any) -> int | None:
     """Return a frame number: 566.4 (some copies hold such) → 566; empty, text and -1 → None."""
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -181,11 +182,8 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
         else:
             tell(f"{curve} is not the curve of the events in {path} and not used; move it elsewhere")
     if is_recording(recording):
-        motion = MotionRecording(recording)
-        content = list(motion.read())
-        sessions = [motion.session, *(one for one in content if isinstance(one, Session))]
-        if not account.events or _is_recorded_in(sessions, account.events[0]):
-            _look(account, content)
+        if not account.events or _is_recorded_in(MotionRecording(recording), account.events[0]):
+            _look(account, MotionRecording(recording).read())
         else:
             tell(
                 f"{recording} is the recording of another run than {path} and not used; move it elsewhere, or report "
@@ -209,13 +207,18 @@ def _is_curve_of(events: Iterable[Event], heights: Mapping[tuple[int, int], floa
     return not apart or float(np.median(apart)) < _APART
 
 
-def _is_recorded_in(sessions: Sequence[Session], event: Event) -> bool:
+def _is_recorded_in(recording: MotionRecording, event: Event) -> bool:
     """Tell whether an event is of the run of a recording, or of one that analysed the recording in its own way.
 
     Such a run has a session of its own, but the wall-clock times of the recording.
     """
-    return (event.session, event.stream) == (sessions[0].id, sessions[0].stream) or any(
-        event.onset == session.moment(event.onset.tick, event.onset.frame) for session in sessions
+    first = recording.session
+    if (event.session, event.stream) == (first.id, first.stream):
+        return True
+    later = (one for one in recording.read() if isinstance(one, Session))
+    return any(
+        event.onset == session.moment(event.onset.tick, event.onset.frame)
+        for session in chain([first], later)
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import records_of, whole
+from streamspot.datasets.tables import no_frame, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
@@ -79,7 +79,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
         if row.get("video", "") not in mine or said in NO_LABEL:
             continue
         marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
-        if wrong := [cell for cell in marks if cell and whole(cell) is None and not cell.startswith("-")]:
+        if wrong := list(filter(no_frame, marks)):
             raise DataError(
                 f"{path}, row {number}: {cut(wrong[0])!r} is no frame; write a whole number, or nothing"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from streamspot.errors import SettingsError, cut
 from streamspot.types import Kind
@@ -52,46 +52,26 @@ def _pair(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_whole, value))
 
 
-_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "thresholds": (lambda value: isinstance(value, tuple) and all(map(_number, value)), "a list of numbers"),
-    "usual": (
+_Pair = tuple[int, int]
+
+_FORMS: dict[object, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    float | None: (lambda value: value is None or _number(value), "a number"),
+    _Pair: (_pair, "two whole numbers"),
+    tuple[float, ...]: (
+        lambda value: isinstance(value, tuple) and all(map(_number, value)),
+        "a list of numbers",
+    ),
+    tuple[_Pair, _Pair] | None: (
         lambda value: (
             value is None or (isinstance(value, tuple) and len(value) == 2 and all(map(_pair, value)))
         ),
         "two pairs of whole numbers",
     ),
-    "micro_power": (lambda value: value is None or _number(value), "a number"),
-    "both_kinds": (lambda value: isinstance(value, bool), "true or false"),
-    **dict.fromkeys(("macro_ticks", "micro_ticks"), (_pair, "two whole numbers")),
-    **dict.fromkeys(
-        ("outer_ticks", "trough_window", "trough_ticks", "onset_ticks", "refractory"),
-        (_whole, "a whole number"),
-    ),
-    **dict.fromkeys(
-        (
-            *(
-                "power",
-                "micro_floor",
-                "class_floor",
-                "macro_score",
-                "micro_score",
-                "class_weight",
-                "outer_margin",
-            ),
-            *(
-                "soft_nms_sigma",
-                "overlap",
-                "trough_memory",
-                "trough_share",
-                "trough_depth",
-                "trough_allowance",
-            ),
-            *("onset_level", "apex_margin"),
-        ),
-        (_number, "a number"),
-    ),
 }
-"""Of each setting whether a value has the form it should have, and that form in words."""
+"""By the type of a setting, whether a value has that form, and the form in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +194,8 @@ class SpotSettings:
                     )
 
     def _check_forms(self) -> None:
-        for name, (form, said) in _FORMS.items():
+        for name, kind in _TYPES.items():
+            form, said = _FORMS[kind]
             if not form(getattr(self, name)):
                 raise SettingsError(
                     f"the spotting setting {name} is {cut(repr(getattr(self, name)))}; give {said}"
@@ -292,3 +273,6 @@ class SpotSettings:
         """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""
         lower = min(peak, now)
         return lower - valley >= max(self.trough_share * lower, self.trough_depth)
+
+
+_TYPES = get_type_hints(SpotSettings)
