@@ -209,6 +209,12 @@ def as_frames(pictures: Iterable[Picture], fps: float = FPS) -> Iterator[Frame]:
         yield Frame(number, number / fps, 0, picture)
 
 
+def playable(folder: Path) -> Path:
+    """Write a clip that every browser plays, alone in a folder below this one, and return its path."""
+    (folder / "videos").mkdir()
+    return write_video(folder / "videos" / "clip.mp4", numbered(40))
+
+
 def same(found: Sequence[Expression], wanted: Sequence[Expression], *, within: int = 1) -> bool:
     """Return whether two lists hold the same expressions, each onset and offset within so many frames."""
     return len(found) == len(wanted) and all(
