@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_data import REAL, write_small
 
-from streamspot.datasets.annotations import Faults, read_annotations, write_annotations
+from streamspot.datasets.annotations import Annotated, Faults, read_annotations, write_annotations
 from streamspot.datasets.recording import Instance, sample_point, to_tick, to_ticks
-from streamspot.datasets.store import load, read_meta
+from streamspot.datasets.store import Meta, load, read_meta, save
 from streamspot.errors import DataError
 
 HEAD = "video,subject,fps,frames,kind,onset,apex,offset,point\n"
@@ -33,6 +33,14 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert [(i.kind, i.onset, i.offset) for i in first.instances] == [("macro", 60, 88), ("micro", 180, 190)]
     assert all(i.point is not None and i.onset <= i.point <= i.offset for i in first.instances)
     assert data.notes == ()
+
+
+@pytest.mark.parametrize("name", ["file", "args", "allow_pickle", "Müller 3", "a/b.c"])
+def test_a_video_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """What a video is called has nothing to do with how arrays are stored."""
+    motion = np.full((40, 10, 2), 0.5, np.float32)
+    save(tmp_path, {name: motion}, [Annotated(name, "s0", 30.0, 40)], Meta())
+    assert load(tmp_path).recordings[0].name == name
 
 
 def test_motion_is_counted_from_the_tick_before(tmp_path: Path) -> None:

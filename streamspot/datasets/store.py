@@ -145,13 +145,17 @@ def save(
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays as one compressed file.
 
-    It is made in memory first: on a full disk NumPy leaves an archive open, of which Python complains later.
+    It is made in memory first: on a full disk an archive stays open, of which Python complains later. NumPy's own
+    function takes names as arguments, and a video may be called as one of those.
 
     Raises:
         OSError: It cannot be written.
     """
     whole = io.BytesIO()
-    np.savez_compressed(whole, **arrays)
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     path.write_bytes(whole.getbuffer())
 
 
