@@ -23,7 +23,8 @@ from streamspot.cli import data
 from streamspot.cli.data import terminated_in_order
 from streamspot.console import Line
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Points, Shown, label, play
+from streamspot.datasets.label import Shown, label, play
+from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.keys import Keys
 from streamspot.sources.motion import MotionWriter, is_recording
@@ -183,7 +184,7 @@ def _press(keys: dict[int, str]) -> Iterator[str]:
 
 def test_a_label_is_set_when_it_was_seen(tmp_path: Path) -> None:
     """The time a person needs to press a key is taken off, never before the first frame."""
-    points = Points(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
+    points = PointsFile(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
     keys = _press({4: "m", 80: "u"})
     assert label(_show(60), points, lambda: next(keys), lambda *_: None, reaction=0.3)
     assert [int(row["point"]) for row in points.given] == [0, 40 - 9]
@@ -193,7 +194,7 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     """Foreign rows and columns survive; earlier labels of the same video are there and can be undone."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,note\nb.mp4,bob,macro,7,keep\na.mp4,ann,micro,9,mine\n")
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
     points.add("macro", 30)
     assert [(row["video"], row["point"], row["note"]) for row in _rows(path)] == [
         ("b.mp4", "7", "keep"),
@@ -209,7 +210,7 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
 def test_seen_to_the_end_without_a_label_means_no_expression(tmp_path: Path) -> None:
     """A video seen whole counts as one without expressions; one broken off is not mentioned."""
     path, keys = tmp_path / "points.csv", _press({5: "q"})
-    points = Points(path, "a.mp4", "ann", 25.0)
+    points = PointsFile(path, "a.mp4", "ann", 25.0)
     assert not label(_show(9), points, lambda: next(keys), lambda *_: None, reaction=0)
     assert not path.exists()
     assert label(_show(9), points, lambda: "", lambda *_: None, reaction=0)
@@ -231,7 +232,7 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     path.write_text("name,age\nann,3\n")
     with pytest.raises(DataError, match="no column 'video'"):
-        Points(path, "a.mp4", "ann", None)
+        PointsFile(path, "a.mp4", "ann", None)
     assert path.read_text() == "name,age\nann,3\n"
 
 
@@ -239,7 +240,7 @@ def test_a_label_is_appended_and_costs_the_same_with_thousands_before_it(tmp_pat
     """A flood of labels rewrites nothing: what is there stays byte for byte, others may append meanwhile."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\n" + "b.mp4,bob,macro,7,\n" * 50_000)
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
     with path.open("a") as other:
         other.write("c.mp4,cid,micro,1,\n")
     begun, inode = time.monotonic(), path.stat().st_ino
@@ -256,7 +257,7 @@ def test_a_label_replaces_the_row_that_said_there_was_none(tmp_path: Path) -> No
     """A video seen before without an expression is listed once, and a table without a last line end is mended."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\na.mp4,ann,,,")
-    Points(path, "a.mp4", "ann", None).add("macro", 4)
+    PointsFile(path, "a.mp4", "ann", None).add("macro", 4)
     assert path.read_text() == "video,subject,kind,point,fps\na.mp4,ann,macro,4,\n"
 
 
@@ -264,12 +265,12 @@ def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch:
     """On a full disk the table stays whole, and the count tells what it holds."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\n")
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("streamspot.datasets.label.append_whole", full)
+    monkeypatch.setattr("streamspot.datasets.points.append_whole", full)
     with pytest.raises(DataError, match="cannot be written"):
         points.add("macro", 4)
     assert points.count("macro") == 0
@@ -279,7 +280,7 @@ def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch:
 def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
     """What one takes back, or adds a column for, costs the other nothing, and nothing comes back."""
     path = tmp_path / "points.csv"
-    one, other = (Points(path, name, "ann", None) for name in ("a.motion", "b.motion"))
+    one, other = (PointsFile(path, name, "ann", None) for name in ("a.motion", "b.motion"))
     one.add("macro", 1)
     other.add("micro", 2)
     one.add("macro", 3, face=1)

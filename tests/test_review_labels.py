@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamspot.datasets.annotations import Faults, read_annotations
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Points
+from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
@@ -103,7 +103,7 @@ def test_labels_are_in_the_form_that_extract_reads(tmp_path: Path) -> None:
     (video,) = read_format(tmp_path, "folder").videos
     found = [(i.kind, i.onset, i.apex, i.offset, i.point) for i in video.annotated.instances]
     assert found == [("macro", 30, 40, 62, 40), ("micro", 95, 100, 105, 100)]
-    assert Points(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
+    assert PointsFile(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
 
 
 def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def label(
       streamspot label 0 --subject ann
     """
     from streamspot.datasets import label as labelling  # noqa: PLC0415 - loads torch
+    from streamspot.datasets.points import PointsFile  # noqa: PLC0415
     from streamspot.destinations import check_writable  # noqa: PLC0415 - loads OpenCV
 
     out = labelling.beside(source) if out is None else out
@@ -149,7 +150,7 @@ def label(
         raise SettingsError(
             f"{out} is on another drive than {playing.video}; name one there with --out"
         ) from None
-    points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
+    points = PointsFile(out, name, subject or Path(name).stem, playing.fps)
     with (
         terminated_in_order(),
         Keys(gone="q") as keys,
