@@ -126,7 +126,7 @@ class Proxy:
         self.writers.clear()
 
 
-class Trial:
+class FaultTrial:
     """Publisher, proxy, broker and subscriber, and the faults."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
@@ -353,7 +353,7 @@ async def main() -> None:
     counts: collections.Counter[str] = collections.Counter()
     history: list[tuple[int, str]] = []  # how many had been reported when each fault began
     with tempfile.TemporaryDirectory() as name:
-        trial = Trial(Path(name), random.Random(options.seed))
+        trial = FaultTrial(Path(name), random.Random(options.seed))
         try:
             await trial.start()
             kinds = trial.faults()

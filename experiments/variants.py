@@ -37,7 +37,7 @@ from streamspot.model.network import Network, Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
-from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch, learn
+from streamspot.training.method import Given, Method, NetworkMethod, OnEpochScorer, Scorer, learn
 from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
 
@@ -85,9 +85,9 @@ class Variant(BaseModel):
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        on_epoch: OnEpoch,
+        on_epoch: OnEpochScorer,
         **given: Unpack[Given],
-    ) -> Judge:
+    ) -> Scorer:
         """Train the network, if any, and give what judges recordings by it."""
         if self.motion_rule:
             return MotionRule(recordings)

@@ -36,7 +36,7 @@ _COLUMNS = ("file", *EXPRESSIONS.columns)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch.
 
     Attributes:
@@ -52,7 +52,7 @@ class Outcome:
 
 def run_batch(
     settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int, int], None]
-) -> Outcome:
+) -> BatchOutcome:
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
     A file's results appear when they are whole. A file that has them, made in the same way, is not analysed again.
@@ -99,7 +99,7 @@ def run_batch(
         advance(0)
     good = [clip for clip in clips if clip.path not in broken]
     _write_together(out, good)
-    return Outcome(len(good), len(clips) - len(todo), broken)
+    return BatchOutcome(len(good), len(clips) - len(todo), broken)
 
 
 def _check(settings: Settings) -> None:

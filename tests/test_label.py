@@ -21,9 +21,9 @@ import pytest
 
 from streamspot.cli import data
 from streamspot.cli.data import terminated_in_order
-from streamspot.console import Line
+from streamspot.console import StatusLine
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Shown, label, play
+from streamspot.datasets.label import OnShow, label, play
 from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.keys import Keys
@@ -119,7 +119,7 @@ def test_no_number_on_the_screen_is_cut(terminal: Terminal, width: int) -> None:
     termios.tcsetwinsize(terminal.slave, (24, width))
     parts = ["▁" * 30, "00:42.5", "frame 1285", "macro 12 (m)", "micro 3 (u)", "unsure 0 (x)"]
     with os.fdopen(os.dup(terminal.slave), "w") as screen:
-        Line(screen)(parts, "macro at frame 1276")
+        StatusLine(screen)(parts, "macro at frame 1276")
     drawn = os.read(terminal.master, 4096).decode().removeprefix("\r").removesuffix("\x1b[K")
     assert len(drawn) < width
     assert drawn.endswith("1276")
@@ -171,9 +171,9 @@ def test_without_a_terminal_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
-def _show(count: int) -> Iterator[Shown | None]:
+def _show(count: int) -> Iterator[OnShow | None]:
     for number in range(count):
-        yield Shown(number, number / 30)
+        yield OnShow(number, number / 30)
         yield None
 
 

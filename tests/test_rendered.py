@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.shipped.actors import FIRST_SEED, Actor
-from experiments.shipped.heads import SIZE, Clip, HeadModel
+from experiments.shipped.heads import SIZE, HeadModel, RenderedPerson
 from experiments.shipped.rasterise import _at_once, _one_by_one, rasterise
 from experiments.strangers.people import FIRST_SEED as STRANGERS
 from experiments.strangers.people import Notes, Stranger
@@ -75,7 +75,7 @@ def test_what_is_known_of_a_stranger_is_kept(model: HeadModel, tmp_path: Path) -
 
 def test_a_seed_is_a_clip(model: HeadModel) -> None:
     """Test that a seed gives the same person, expressions and pictures again, and another seed another."""
-    one, same, other = (Clip(model, seed) for seed in (3, 3, 4))
+    one, same, other = (RenderedPerson(model, seed) for seed in (3, 3, 4))
     first, again, different = (next(clip.frames()).image for clip in (one, same, other))
     assert one.instances == same.instances
     assert (first == again).all()
@@ -103,7 +103,7 @@ def test_an_actor_moves_as_the_truth_says(model: HeadModel) -> None:
 @pytest.mark.parametrize(("axis", "degrees", "turned"), [(0, 20, False), (0, -48, True), (1, 18, False)])
 def test_a_turned_head_is_said(model: HeadModel, axis: int, degrees: float, turned: bool) -> None:
     """Test that a head is called turned where it truly is by more than 35 degrees, and not where by 20."""
-    clip = Clip(model, 5, seconds=2)
+    clip = RenderedPerson(model, 5, seconds=2)
     clip._pose[:] = (0, 0, 0, 0, 0, 1)
     clip._pose[:, axis] = np.radians(np.minimum(np.arange(60) * 2, abs(degrees)) * np.sign(degrees))
     tracker, sight = FaceTracker(make_detector(1), 1), Sight()

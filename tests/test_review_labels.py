@@ -16,7 +16,7 @@ from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
-from streamspot.review.labels import Change, History, Label, Labels, changed, merged
+from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
 
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
@@ -55,7 +55,7 @@ _CHANGE = st.one_of(
 @given(st.lists(_CHANGE, max_size=40))
 def test_any_changes_undone_and_done_again_are_the_fold_of_those_that_hold(changes: list[Change]) -> None:
     """What stands is what the changes that were not taken back lead to, one after the other."""
-    history, done, undone = History(Labels()), list[Change](), list[Change]()
+    history, done, undone = UndoHistory(Labels()), list[Change](), list[Change]()
     for change in changes:
         history.take(change)
         if change.op == "undo" and done:
@@ -82,7 +82,7 @@ def test_the_file_says_what_the_labels_say_after_every_change(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
 ) -> None:
     """At any moment the program may be killed: what is read again is what was on the page."""
-    files, history = LabelFiles(tmp_path_factory.mktemp("review")), History(Labels())
+    files, history = LabelFiles(tmp_path_factory.mktemp("review")), UndoHistory(Labels())
     for change in changes:
         _write(files, "clip.mp4", history.take(change))
         again = files.read("clip.mp4", "clip")
@@ -201,7 +201,7 @@ def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) 
 def test_two_programs_on_one_folder_lose_no_label(tmp_path: Path) -> None:
     """What another program wrote meanwhile is said and nothing is written; whoever takes it in writes both."""
     one, other = LabelFiles(tmp_path), LabelFiles(tmp_path)
-    mine, theirs = (History(files.read("clip.mp4", "clip")) for files in (one, other))
+    mine, theirs = (UndoHistory(files.read("clip.mp4", "clip")) for files in (one, other))
     _write(one, "clip.mp4", mine.take(Change(op="put", label=_label("a", "macro", 40))))
     theirs.take(Change(op="put", label=_label("b", "micro", 90)))
     with pytest.raises(ChangedElsewhereError) as changed_there:

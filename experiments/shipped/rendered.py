@@ -19,7 +19,7 @@ from typing import Any
 
 from experiments.observing import events_of_recording, record
 from experiments.runs import RESULTS
-from experiments.shipped.heads import Clip, HeadModel
+from experiments.shipped.heads import HeadModel, RenderedPerson
 from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
 from streamspot.model import Model
@@ -92,7 +92,7 @@ def main() -> None:
     model = Model.load(options.weights)
     rows: list[dict[str, Any]] = []
     for number in range(options.clips):
-        clip = Clip(heads, options.first + number, options.seconds)
+        clip = RenderedPerson(heads, options.first + number, options.seconds)
         path = options.motion / f"{number:03}.motion"
         if not path.exists():
             record(clip.frames(), path)

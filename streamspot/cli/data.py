@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from streamspot.cluster import workers
-from streamspot.console import Line, QuietStderr
+from streamspot.console import QuietStderr, StatusLine
 from streamspot.dashboard.text import counted
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
@@ -159,7 +159,7 @@ def label(
     ):
         screen = quiet.console.file
         try:
-            whole = labelling.label(shown, points, keys, Line(screen), reaction=reaction * playing.pace)
+            whole = labelling.label(shown, points, keys, StatusLine(screen), reaction=reaction * playing.pace)
         finally:
             screen.write("\n")
     counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())

@@ -18,7 +18,7 @@ from rich.segment import Segment, Segments
 
 from streamspot.commands import Command, Label, Sensitivity, Undo
 from streamspot.console import QuietStderr, suspendable, terminal_size, unless_it_hangs
-from streamspot.dashboard.curve import Span
+from streamspot.dashboard.curve import TickSpan
 from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.text import Line, summary
@@ -39,8 +39,8 @@ _LOOK_S, _SAID_S = 0.04, 5.0
 """Seconds between two looks for keys, and for which what a key did is shown."""
 
 Obey = Callable[[str, Command], None]
-Decoder = Callable[[str, float], SpotSettings]
-Tried = dict[tuple[str, int], tuple[list[Span], int]]
+DecoderAt = Callable[[str, float], SpotSettings]
+Tried = dict[tuple[str, int], tuple[list[TickSpan], int]]
 
 
 class Dashboard:
@@ -69,7 +69,7 @@ class Dashboard:
         self._views = Views(stats, delivery)
         self._look, self._said_at = Look(), 0.0
         self._obey: Obey | None = None
-        self._decoder: Decoder | None = None
+        self._decoder: DecoderAt | None = None
         self._keys = Keys()
         self._ending = "Ctrl-C ends the run"
         self._stop = threading.Event()
@@ -110,7 +110,7 @@ class Dashboard:
         self._stats = [*(one for one in self._stats if one.stream not in {"", stats.stream}), stats]
         self._views.add(stats)
 
-    def control(self, obey: Obey, decoder: Decoder | None = None) -> None:
+    def control(self, obey: Obey, decoder: DecoderAt | None = None) -> None:
         """Let keys command the streams from now on.
 
         Args:

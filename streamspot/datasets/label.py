@@ -42,7 +42,7 @@ _FULL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class OnShow:
     """What is on show now.
 
     Attributes:
@@ -56,7 +56,7 @@ class Shown:
     motion: float | None = None
 
 
-class Recent(deque[Shown]):
+class Recent(deque[OnShow]):
     """The frames that were on show lately."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Recent(deque[Shown]):
 
 
 def label(
-    shown: Iterable[Shown | None],
+    shown: Iterable[OnShow | None],
     points: PointsFile,
     keys: Callable[[], list[str]],
     draw: Callable[[Sequence[str], str], None],
@@ -107,7 +107,7 @@ def label(
     return True
 
 
-def _parts(recent: deque[Shown], points: PointsFile) -> list[str]:
+def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     """Return where we are and what was given, what matters most last."""
     minutes, seconds = divmod(recent[-1].pts, 60)
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
@@ -116,7 +116,7 @@ def _parts(recent: deque[Shown], points: PointsFile) -> list[str]:
     return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
 
 
-def _meter(recent: deque[Shown], width: int = 30) -> str:
+def _meter(recent: deque[OnShow], width: int = 30) -> str:
     """Draw the motion of the last seconds as a row of bars."""
     now = recent[-1].pts
     highest = [0.0] * width
@@ -141,7 +141,7 @@ class Playing:
     video: Path
     fps: float | None
     pace: float
-    shown: Generator[Shown | None]
+    shown: Generator[OnShow | None]
 
 
 def beside(spec: str) -> Path:
@@ -165,7 +165,7 @@ def play(spec: str, folder: Path, speed: float) -> Playing:
     return Playing(path, None, 1.0 if source.live else speed, _play(source, speed, path))
 
 
-def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown | None]:
+def _play(source: Source, speed: float, record: Path | None) -> Generator[OnShow | None]:
     """Yield frames, or ticks, as they come, and None when there is none for 50 ms; record the motion in frames."""
     with ExitStack() as stack:
         measure = None if record is None else _Measuring(record, source.stream, stack)
@@ -174,11 +174,11 @@ def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown 
         while True:
             item = feed.get(0.05)
             if isinstance(item, FaceMotion):
-                yield Shown(item.motion.frame, item.motion.pts, _strength(item.motion))
+                yield OnShow(item.motion.frame, item.motion.pts, _strength(item.motion))
             elif not isinstance(item, Frame):
                 yield None
             else:
-                yield Shown(item.index, item.pts, None if measure is None else measure(item))
+                yield OnShow(item.index, item.pts, None if measure is None else measure(item))
 
 
 class _Measuring:

@@ -24,7 +24,7 @@ Array = Any
 """An array of NumPy or a tensor of PyTorch: what a step computes with."""
 
 
-class State(Protocol):
+class StepState(Protocol):
     """What a step remembers of S streams; its size never changes."""
 
     def parts(self) -> list[Array]:

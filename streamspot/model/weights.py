@@ -26,7 +26,7 @@ from streamspot.model.config import ModelConfig
 from streamspot.model.graph import GraphedStep, fused
 from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
-from streamspot.model.step import CausalStep, State, Step, WindowStep
+from streamspot.model.step import CausalStep, Step, StepState, WindowStep
 from streamspot.shipped import shipped
 from streamspot.types import DeviceName
 
@@ -198,9 +198,9 @@ class Model:
         """The streams of this model that are judged together, see ``ModelStream``."""
         return Judge(self.new_state, self.step)
 
-    def new_state(self, streams: int = 1) -> State:
+    def new_state(self, streams: int = 1) -> StepState:
         """Return the state of so many streams that have seen nothing; its first part counts their steps."""
-        state: State = self._step.new_state(streams)
+        state: StepState = self._step.new_state(streams)
         return state
 
     def step(

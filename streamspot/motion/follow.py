@@ -42,7 +42,7 @@ _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FlowStep:
     """What flow says of the next frame.
 
     Attributes:
@@ -117,7 +117,7 @@ class Follower:
             self._at = placed
             self._take_template()
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame) -> FlowStep:
         """Return where the points are in the next frame; ``go`` goes there."""
         crop = self._cutter(frame.image)
         eyes = np.float32(CROP_EYES)
@@ -131,7 +131,7 @@ class Follower:
         moved, turned = (flow - head)[len(RIGID) :], head[len(RIGID) :]
         quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
         far = max(float(np.abs(moved).max()), float(np.abs(head).max())) > _ALIKE
-        return Step(
+        return FlowStep(
             crop,
             at,
             moved,
@@ -144,13 +144,13 @@ class Follower:
             fresh=far or quality < SURE or bool(lost.any()),
         )
 
-    def leap(self, frame: Frame, quality: float) -> Step:
+    def leap(self, frame: Frame, quality: float) -> FlowStep:
         """Return the step across a gap, of which flow says nothing."""
         still = self._still
         crop = self._cutter(frame.image)
-        return Step(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
+        return FlowStep(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
 
-    def go(self, step: Step) -> None:
+    def go(self, step: FlowStep) -> None:
         """Go where flow says."""
         self._crop, self._at, self._moved, self._turned = step.crop, step.at, step.moved, step.turned
         if step.fresh:

@@ -15,7 +15,7 @@ from streamspot.datasets.tables import no_frame, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
-from streamspot.report.figures import Span
+from streamspot.report.figures import FigureSpan
 from streamspot.sources.base import stream_name
 from streamspot.types import TICK_RATE, Detection, Event, Kind
 
@@ -40,8 +40,8 @@ class Comparison:
     by_point: int
     counts: dict[Kind, Counts]
     hits: frozenset[str]
-    spans: tuple[Span, ...]
-    missed: tuple[Span, ...]
+    spans: tuple[FigureSpan, ...]
+    missed: tuple[FigureSpan, ...]
     apart: float | None
 
 
@@ -71,7 +71,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
             instances.append(_instance(account, path, number, row, rate))
             faces.append(whole(row.get("face", "")))
     spans = [
-        Span(
+        FigureSpan(
             i.onset / rate, i.offset / rate, "labelled", f"labelled {i.kind}, frame {i.stamp}",
             (i.apex if i.bounded else i.stamp) / rate,
         )
@@ -160,7 +160,7 @@ def _compared(
     account: Account,
     others: Sequence[Instance],
     faces: Sequence[int | None],
-    spans: Sequence[Span],
+    spans: Sequence[FigureSpan],
     *,
     what: tuple[str, str],
     frames: bool,
@@ -194,12 +194,12 @@ def _compared(
     )
 
 
-def span_of(event: Event, name: str) -> Span:
+def span_of(event: Event, name: str) -> FigureSpan:
     """Return a finished expression as it is drawn."""
     assert event.offset is not None  # noqa: S101 - it is finished
     apex = event.apex or event.onset
     text = f"{event.kind}, {event.onset.pts:.2f} to {event.offset.pts:.2f} s, peak {event.intensity:.2f}"
-    return Span(event.onset.pts, event.offset.pts, name, text, apex.pts)
+    return FigureSpan(event.onset.pts, event.offset.pts, name, text, apex.pts)
 
 
 def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:

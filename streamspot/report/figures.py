@@ -30,8 +30,8 @@ _LOOK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Something that lasts, in seconds.
+class FigureSpan:
+    """An expression, or a label, as a figure shows it; times in seconds.
 
     Attributes:
         start: Its beginning.
@@ -61,7 +61,7 @@ class Panel:
 
     title: str
     curve: NDArray[np.float64] | None
-    rows: Sequence[Sequence[Span]]
+    rows: Sequence[Sequence[FigureSpan]]
     lines: Mapping[str, NDArray[np.float64]]
 
 
@@ -154,7 +154,7 @@ def _traces(panel: Panel) -> Iterator[dict[str, Any]]:
                 yield _shade(name, mine)
 
 
-def _row(name: str, spans: Sequence[Span], at: float) -> Iterator[dict[str, Any]]:
+def _row(name: str, spans: Sequence[FigureSpan], at: float) -> Iterator[dict[str, Any]]:
     """Yield bars at a height, and a mark on each."""
     colour, lasting = COLOURS[name], any(span.end > span.start for span in spans)
     if lasting:
@@ -173,7 +173,7 @@ def _row(name: str, spans: Sequence[Span], at: float) -> Iterator[dict[str, Any]
     }
 
 
-def _shade(name: str, spans: Sequence[Span]) -> dict[str, Any]:
+def _shade(name: str, spans: Sequence[FigureSpan]) -> dict[str, Any]:
     """Return the shading of the curve's panel while spans last."""
     x = _milliseconds(t for span in spans for t in (span.start, span.start, span.end, span.end, None))
     look = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": f"{COLOURS[name]}33"}

@@ -124,7 +124,7 @@ def merged(before: Labels, mine: Labels, theirs: Labels) -> Labels:
     return Labels(tuple(sorted(given.values(), key=order)), seen)
 
 
-class History:
+class UndoHistory:
     """All states of the labels of a video since it was opened; undo and redo walk among them.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import time_courses, units
-from streamspot.simulation.person import Free
+from streamspot.simulation.person import FreeMovement
 from streamspot.simulation.scenario import Scenario
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.types import Kind
@@ -27,7 +27,7 @@ _JAW_FLOOR = 0.12
 """An opening mouth alone is speech unless it opens this wide."""
 
 
-class Shown(Protocol):
+class Performer(Protocol):
     """Somebody who shows expressions: a simulated ``Person`` or a rendered actor."""
 
     @property
@@ -37,7 +37,7 @@ class Shown(Protocol):
     def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
         """Draw what action units do at their strongest: displacements (R, 2), or weights of shapes (S, 1)."""
 
-    def free(self, rng: Rng) -> Free:
+    def free(self, rng: Rng) -> FreeMovement:
         """Draw any muscles that contract together."""
 
     def reach(self, face: Array) -> float:
@@ -45,7 +45,7 @@ class Shown(Protocol):
 
 
 def expressions(
-    rng: Rng, person: Shown, scenario: Scenario, position: Array, mouth: NDArray[np.bool_]
+    rng: Rng, person: Performer, scenario: Scenario, position: Array, mouth: NDArray[np.bool_]
 ) -> list[tuple[Instance, Array]]:
     """Add chance expressions to positions.
 
@@ -112,7 +112,7 @@ def expressions(
     return out
 
 
-def _free(rng: Rng, person: Shown, scenario: Scenario, kind: Kind, talking: bool) -> Free | None:
+def _free(rng: Rng, person: Performer, scenario: Scenario, kind: Kind, talking: bool) -> FreeMovement | None:
     """Draw muscles that move freely, None where known units are to be shown."""
     if not scenario.free or rng.random() >= scenario.free:
         return None
@@ -160,7 +160,7 @@ def _brief(rng: Rng) -> Array:
     return time_courses.expression(rng, rise, int(rng.integers(3, 12)), fall)
 
 
-def _second(rng: Rng, person: Shown, position: Array, combinations: units.Combinations) -> None:
+def _second(rng: Rng, person: Performer, position: Array, combinations: units.Combinations) -> None:
     """Let further units come and go within an expression, as part of it."""
     rise, fall = int(rng.integers(5, 12)), int(rng.integers(5, 14))
     room = len(position) - rise - fall

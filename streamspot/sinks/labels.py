@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamspot.datasets.label import REACTION, Recent, Shown
+from streamspot.datasets.label import REACTION, OnShow, Recent
 from streamspot.datasets.points import PointsFile
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
@@ -45,7 +45,7 @@ class LiveLabels:
         """Remember which frame was shown when, and which faces are in view."""
         recent, self._faces = self._recent, tuple(update.faces)
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
-            recent.append(Shown(update.frame, update.pts))
+            recent.append(OnShow(update.frame, update.pts))
 
     def undo(self) -> None:
         """Take the last label of this run back.
