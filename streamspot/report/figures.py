@@ -72,10 +72,6 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
     """
     data: list[dict[str, Any]] = []
     share = 1 / len(panels)
-    times = [time for panel in panels if panel.curve is not None for time in panel.curve[[0, -1], 0].tolist()]
-    times += [
-        time for panel in panels for row in panel.rows for span in row for time in (span.start, span.end)
-    ]
     layout: dict[str, Any] = {
         **_LOOK,
         "height": 75 + 175 * len(panels),
@@ -84,20 +80,7 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
         "hovermode": "closest",
         "dragmode": "zoom",
         "annotations": [],
-        "xaxis": {
-            "type": "date",
-            "range": _milliseconds((min(times), max(times) + 1 / TICK_RATE)),
-            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
-            "hoverformat": "%H:%M:%S.%L",
-            "ticks": "outside",
-            "automargin": True,
-            "tickformat": "%H:%M:%S",
-            "tickformatstops": [
-                {"dtickrange": [None, 99], "value": "%M:%S.%2f"},
-                {"dtickrange": [100, 999], "value": "%M:%S.%1f"},
-                {"dtickrange": [1000, 600_000], "value": "%M:%S"},
-            ],
-        },
+        "xaxis": _time_axis(panels),
     }
     for number, panel in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
@@ -121,6 +104,28 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
         trace |= {"legendgroup": name, "showlegend": name not in shown, "name": words.get(name, name)}
         shown.add(name)
     return {"data": data, "layout": layout}
+
+
+def _time_axis(panels: Sequence[Panel]) -> dict[str, Any]:
+    """Return the one axis of time, below the last panel, long enough for all that is drawn."""
+    times = [time for panel in panels if panel.curve is not None for time in panel.curve[[0, -1], 0].tolist()]
+    times += [
+        time for panel in panels for row in panel.rows for span in row for time in (span.start, span.end)
+    ]
+    return {
+        "type": "date",
+        "range": _milliseconds((min(times), max(times) + 1 / TICK_RATE)),
+        "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
+        "hoverformat": "%H:%M:%S.%L",
+        "ticks": "outside",
+        "automargin": True,
+        "tickformat": "%H:%M:%S",
+        "tickformatstops": [
+            {"dtickrange": [None, 99], "value": "%M:%S.%2f"},
+            {"dtickrange": [100, 999], "value": "%M:%S.%1f"},
+            {"dtickrange": [1000, 600_000], "value": "%M:%S"},
+        ],
+    }
 
 
 def _traces(panel: Panel) -> Iterator[dict[str, Any]]:
