@@ -34,7 +34,7 @@ _LABELS: Mapping[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is looked at.
+    """What the person before the dashboard looks at: the page, the stretch of time, the face.
 
     Attributes:
         page: Graphs, all events, or the keys.

@@ -35,7 +35,7 @@ _DECAY = 0.9
 
 @dataclass(slots=True)
 class FaceShown:
-    """One face.
+    """One face as the dashboard shows it.
 
     Attributes:
         track: Its number.

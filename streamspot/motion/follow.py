@@ -118,7 +118,7 @@ class Follower:
             self._take_template()
 
     def step(self, frame: Frame) -> FlowStep:
-        """Return where the points are in the next frame; ``go`` goes there."""
+        """Return where flow has the points in the next frame; ``go`` takes that step."""
         crop = self._cutter(frame.image)
         eyes = np.float32(CROP_EYES)
         flow = self._flow(self._template, crop, self._from[:, :2], self._at[:, :2]) / eyes  # (26 + R, 2)
@@ -151,7 +151,7 @@ class Follower:
         return FlowStep(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
 
     def go(self, step: FlowStep) -> None:
-        """Go where flow says."""
+        """Take a step: from here on the points are where it has them."""
         self._crop, self._at, self._moved, self._turned = step.crop, step.at, step.moved, step.turned
         if step.fresh:
             self._take_template()

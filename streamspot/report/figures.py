@@ -224,14 +224,14 @@ def thinned(curve: NDArray[np.float64]) -> tuple[list[float | None], list[float 
     x: list[float | None] = []
     y: list[float | None] = []
     for piece in np.split(curve, np.flatnonzero(np.diff(curve[:, 0]) > 0.1) + 1):
-        kept = _doors(piece)
+        kept = _swinging_door(piece)
         x += [*piece[kept, 0].tolist(), None]
         y += [*(round(value, 4) for value in piece[kept, 1].tolist()), None]
     return x[:-1], y[:-1]
 
 
-def _doors(piece: NDArray[np.float64]) -> list[int]:
-    """Return the places of the points that are kept of a curve without a gap."""
+def _swinging_door(piece: NDArray[np.float64]) -> list[int]:
+    """Return the places of the points that the swinging door keeps of a curve without a gap."""
     times, values = piece.T.tolist()
     kept, last, low, high = [0], 0, -np.inf, np.inf
     for n in range(1, len(times)):

@@ -35,7 +35,7 @@ class Label(BaseModel):
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What it says, whatever it is called."""
+        """What it says, its id aside: two labels of one content are one."""
         return self.kind, self.point, self.onset, self.offset, self.face
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ _UPPER = ("outer", "mid", "inner")
 
 @dataclass(frozen=True, slots=True)
 class FreeMovement:
-    """Muscles that contract together, whatever they are.
+    """Muscles that contract together in any combination, not as one of the known action units.
 
     Attributes:
         face: What they do at their strongest, as of ``Performer.face``.
