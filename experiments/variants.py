@@ -96,9 +96,8 @@ class Variant(BaseModel):
             if self.second_stage is None:
                 return predict(network, unseen)
             stage = InstanceStage if self.second_stage == "hrpro" else CentreStage
-            with torch.random.fork_rng(
-                devices=[]
-            ):  # the network's own training goes on as if nothing had been drawn
+            # the network's own training goes on as if nothing had been drawn
+            with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(settings.seed)
                 return stage(network, recordings, settings)(unseen)
 

@@ -94,9 +94,8 @@ class Database:
             self._sync = stack.enter_context(contextlib.closing(_connect(path)))
             self._rows.execute("PRAGMA wal_autocheckpoint = 0")
             self._rows.execute(f"PRAGMA journal_size_limit = {_LONG * 4096}")
-            self._rows.execute(
-                "PRAGMA synchronous = OFF"
-            )  # or the first row after each ``sync`` waits for the disk
+            # or the first row after each ``sync`` waits for the disk
+            self._rows.execute("PRAGMA synchronous = OFF")
             query = "SELECT coalesce(min(id), 1), coalesce(max(id), 0), coalesce(sum(length(payload)), 0) FROM event"
             self._last: int
             first, self._last, self._bytes = self._one(query)
@@ -264,10 +263,8 @@ def read(path: Path, since: float, newest: int | None = None) -> Iterator[bytes]
     query = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100"
     last: int | None = None if newest else 0
     while True:
-        with (
-            _SAYING,
-            contextlib.closing(_connect(path)) as rows,
-        ):  # closed soon: whoever begins waits for it
+        # closed soon: whoever begins waits for it
+        with _SAYING, contextlib.closing(_connect(path)) as rows:
             if not _is_ours(rows):
                 raise SettingsError(f"{path} is the database of something else; name a journal")
             if last is None:
@@ -323,9 +320,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
     rows = sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
     rows.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-    rows.execute(
-        "PRAGMA cache_size = 50"
-    )  # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    rows.execute("PRAGMA cache_size = 50")
     return rows
 
 

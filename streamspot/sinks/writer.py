@@ -295,8 +295,7 @@ class LineTarget:
             time.sleep(0.02)
             return 0
         except OSError as error:
-            if (
-                error.errno == errno.EINVAL and sys.platform == "win32"
-            ):  # its word for a pipe that nobody reads
+            # Windows' word for a pipe that nobody reads
+            if error.errno == errno.EINVAL and sys.platform == "win32":
                 raise BrokenPipeError from None
             raise
