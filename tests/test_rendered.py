@@ -9,7 +9,7 @@ import pytest
 
 from experiments.shipped.actors import FIRST_SEED, Actor
 from experiments.shipped.heads import SIZE, HeadModel, RenderedPerson
-from experiments.shipped.rasterise import _at_once, _one_by_one, rasterise
+from experiments.shipped.rasterise import at_once, one_by_one, rasterise
 from experiments.strangers.people import FIRST_SEED as STRANGERS
 from experiments.strangers.people import Notes, Stranger
 from streamspot.face.detectors import make_detector
@@ -56,7 +56,7 @@ def test_compiled_code_draws_the_same() -> None:
     points[2::3] = points[::3] + rng.uniform(-5, 5, (10, 3))
     points[:, :2] = points[:, :2].clip(1, 62)
     triangles, colour = np.arange(30).reshape(-1, 3), rng.uniform(0, 1, (30, 2)).astype(np.float32)
-    (one, first), (two, second) = (draw(points, triangles, colour, 64) for draw in (_at_once, _one_by_one))
+    (one, first), (two, second) = (draw(points, triangles, colour, 64) for draw in (at_once, one_by_one))
     assert one.any()
     assert (one == two).mean() > 0.999
     assert (np.abs(first - second).max(-1) < 1e-3).mean() > 0.995
