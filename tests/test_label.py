@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from small_data import csv_rows
 
 from streamspot.cli import data
 from streamspot.cli.data import terminated_in_order
@@ -70,11 +70,6 @@ def _recording(path: Path, ticks: int) -> Path:
     return path
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _label(path: Path, out: Path, **options: float) -> None:
     data.label(str(path), out=out, subject="ann", **{"speed": 1.0, "reaction": 0.0, **options})
 
@@ -84,7 +79,7 @@ def test_keys_become_labels_on_a_recording(tmp_path: Path, terminal: Terminal) -
     before, out = terminal.state(), tmp_path / "points.csv"
     terminal.press((0.3, "m"), (0.4, "u"), (0.1, "u"), (0.1, "\x7f"))
     _label(_recording(tmp_path / "a.motion", 45), out)
-    rows = _rows(out)
+    rows = csv_rows(out)
     assert [(row["video"], row["subject"], row["kind"]) for row in rows] == [
         ("a.motion", "ann", "macro"),
         ("a.motion", "ann", "micro"),
@@ -108,7 +103,7 @@ def test_pictures_play_in_their_own_time(tmp_path: Path, terminal: Terminal) -> 
     began = time.monotonic()
     _label(Path(f"{folder}?fps=20"), tmp_path / "points.csv")
     assert time.monotonic() - began < 1.9
-    (row,) = _rows(tmp_path / "points.csv")
+    (row,) = csv_rows(tmp_path / "points.csv")
     assert (row["video"], row["kind"], row["fps"]) == ("clip", "macro", "20")
     assert 4 <= int(row["point"]) <= 20
 
@@ -196,7 +191,7 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     path.write_text("video,subject,kind,point,note\nb.mp4,bob,macro,7,keep\na.mp4,ann,micro,9,mine\n")
     points = PointsFile(path, "a.mp4", "ann", None)
     points.add("macro", 30)
-    assert [(row["video"], row["point"], row["note"]) for row in _rows(path)] == [
+    assert [(row["video"], row["point"], row["note"]) for row in csv_rows(path)] == [
         ("b.mp4", "7", "keep"),
         ("a.mp4", "9", "mine"),
         ("a.mp4", "30", ""),
@@ -204,7 +199,7 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     assert points.undo() == {"video": "a.mp4", "subject": "ann", "fps": "", "kind": "macro", "point": "30"}
     points.undo()
     assert points.undo() is None
-    assert [row["video"] for row in _rows(path)] == ["b.mp4"]
+    assert [row["video"] for row in csv_rows(path)] == ["b.mp4"]
 
 
 def test_seen_to_the_end_without_a_label_means_no_expression(tmp_path: Path) -> None:
@@ -214,7 +209,7 @@ def test_seen_to_the_end_without_a_label_means_no_expression(tmp_path: Path) -> 
     assert not label(_show(9), points, lambda: next(keys), lambda *_: None, reaction=0)
     assert not path.exists()
     assert label(_show(9), points, lambda: "", lambda *_: None, reaction=0)
-    assert [(row["video"], row["kind"], row["fps"]) for row in _rows(path)] == [("a.mp4", "", "25")]
+    assert [(row["video"], row["kind"], row["fps"]) for row in csv_rows(path)] == [("a.mp4", "", "25")]
 
 
 def test_what_cannot_be_read_again_is_recorded(tmp_path: Path) -> None:
@@ -248,7 +243,7 @@ def test_a_label_is_appended_and_costs_the_same_with_thousands_before_it(tmp_pat
         points.add("micro", frame)
     assert time.monotonic() - begun < 0.5
     assert path.stat().st_ino == inode
-    rows = _rows(path)
+    rows = csv_rows(path)
     assert len(rows) == 50_000 + 1 + 200
     assert [int(row["point"]) for row in rows[-200:]] == list(range(200))
 
@@ -287,7 +282,7 @@ def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
     other.add("micro", 4)
     other.add("micro", 5, face=0)
     one.undo()
-    assert [(row["video"], row["point"], row["face"] or "") for row in _rows(path)] == [
+    assert [(row["video"], row["point"], row["face"] or "") for row in csv_rows(path)] == [
         ("b.motion", "2", ""),
         ("b.motion", "4", ""),
         ("b.motion", "5", "0"),
@@ -296,7 +291,7 @@ def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
     one.undo()
     other.undo()
     one.watched()
-    assert [(row["video"], row["point"]) for row in _rows(path)] == [
+    assert [(row["video"], row["point"]) for row in csv_rows(path)] == [
         ("b.motion", "2"),
         ("b.motion", "4"),
         ("a.motion", ""),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_data import csv_rows
 
 from streamspot.datasets.annotations import Faults, read_annotations
 from streamspot.datasets.formats import read_format
@@ -21,11 +21,6 @@ from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
     return Label(id=name, kind=kind, point=point, onset=onset, offset=offset)  # type: ignore[arg-type]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _write(files: LabelFiles, video: str, labels: Labels) -> None:
@@ -119,7 +114,7 @@ def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_pa
     ]
     assert (read.fps, read.frames, read.subject) == (30.0, 900, "ann")
     _write(files, "clip.mp4", Labels((_label("b", "micro", 100),)))
-    assert _rows(path) == []
+    assert csv_rows(path) == []
 
 
 def test_a_video_seen_to_its_end_without_a_label_has_no_expression(tmp_path: Path) -> None:
@@ -128,7 +123,7 @@ def test_a_video_seen_to_its_end_without_a_label_has_no_expression(tmp_path: Pat
     _write(files, "clip.mp4", Labels())
     assert not list(tmp_path.iterdir())
     _write(files, "clip.mp4", Labels(seen=True))
-    assert [(row["video"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")] == [
+    assert [(row["video"], row["kind"], row["point"]) for row in csv_rows(tmp_path / "points.csv")] == [
         ("clip.mp4", "", "")
     ]
     assert read_annotations(tmp_path / "annotations.csv", Faults())["clip"].instances == []
@@ -142,7 +137,7 @@ def test_other_videos_and_foreign_columns_are_kept(tmp_path: Path) -> None:
     before = files.read("clip.mp4", "clip")
     assert _same(before) == [("micro", 9, 0, 0)]
     _write(files, "clip.mp4", Labels((*before.given, _label("new", "macro", 80, 70, 99))))
-    rows = _rows(path)
+    rows = csv_rows(path)
     assert rows[0]["note"] == "windy"
     assert [(row["subject"], row["point"], row["offset"] or "") for row in rows[1:]] == [
         ("cat", "9", ""),
@@ -193,7 +188,7 @@ def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) 
     assert ends + ends.join(others) + ends + "clip.mp4,ann,macro,80," in text
     (again,) = LabelFiles(tmp_path).read("clip.mp4", "clip").given
     assert (again.point, again.onset, again.offset) == (80, 70, 99)
-    (row,) = (row for row in _rows(path) if "clip.mp4" in row.values())
+    (row,) = (row for row in csv_rows(path) if "clip.mp4" in row.values())
     assert (row["subject"], row["note"]) == ("ann", "")
     assert LabelFiles(tmp_path).points.of("old.mp4")[0].cells.get("onset", "") == ""
 
@@ -206,17 +201,17 @@ def test_two_programs_on_one_folder_lose_no_label(tmp_path: Path) -> None:
     theirs.take(Change(op="put", label=_label("b", "micro", 90)))
     with pytest.raises(ChangedElsewhereError) as changed_there:
         _write(other, "clip.mp4", theirs.now)
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"]
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40"]
     theirs.take_in(changed_there.value.before, changed_there.value.theirs)
     _write(other, "clip.mp4", theirs.now)
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40", "90"]
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40", "90"]
     _write(other, "clip.mp4", theirs.take(Change(op="undo")))
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"], (
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40"], (
         "an undo takes back its own alone"
     )
     _write(other, "b.mp4", Labels((_label("c", "macro", 7),)))
     _write(one, "clip.mp4", mine.now)
-    assert {row["video"] for row in _rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
+    assert {row["video"] for row in csv_rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
 
 
 @pytest.mark.parametrize("gone", [["points.csv"], ["annotations.csv"], ["points.csv", "annotations.csv"]])
@@ -236,7 +231,7 @@ def test_labels_outlive_their_file(tmp_path: Path, gone: list[str]) -> None:
     _write(files, "b.mp4", Labels((_label("c", "micro", 7),), seen=True))
     _write(files, "clip.mp4", Labels((stretch, _label("b", "micro", 90, 80, 95))))
     points = {
-        (row["video"], row["subject"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")
+        (row["video"], row["subject"], row["kind"], row["point"]) for row in csv_rows(tmp_path / "points.csv")
     }
     assert points == {
         ("clip.mp4", "ann", "macro", "40"),
@@ -245,7 +240,7 @@ def test_labels_outlive_their_file(tmp_path: Path, gone: list[str]) -> None:
         ("b.mp4", "ann", "", ""),
         ("old.mp4", "eve", "macro", "3"),
     }
-    assert [row["onset"] for row in _rows(tmp_path / "annotations.csv")] == ["30", "80"]
+    assert [row["onset"] for row in csv_rows(tmp_path / "annotations.csv")] == ["30", "80"]
 
 
 @given(st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=4))
@@ -280,8 +275,8 @@ def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_pa
     found = files.read("clip.mp4", "clip")
     assert _same(found) == [("macro", 21, 10, 30)]
     _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("b", "micro", 100, 99, 105))))
-    assert len(_rows(tmp_path / "annotations.csv")) == 2
-    assert len(_rows(tmp_path / "points.csv")) == 2
+    assert len(csv_rows(tmp_path / "annotations.csv")) == 2
+    assert len(csv_rows(tmp_path / "points.csv")) == 2
 
 
 def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> None:
