@@ -78,15 +78,11 @@ def expressions(
         while not _possible(chosen, kind, talking):
             chosen = _units(rng, scenario.combinations)
         face = free.face if free else person.face(rng, chosen)
-        peak = max(person.reach(face), 1e-6)
         opening = free.opening if free else set(chosen) <= units.JAW
         floor = _JAW_FLOOR if kind == "macro" and opening else scenario.floor(kind)
         floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
-        least = floor / peak
-        usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
-        if free:
-            usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
-        strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
+        least = floor / max(person.reach(face), 1e-6)
+        strength = _strength(rng, kind, least, free=free is not None, faint=faint)
         for _ in range(int(rng.integers(2, 6)) if train else 1):
             course = (
                 _brief(rng)
@@ -110,6 +106,14 @@ def expressions(
         pause = int(rng.integers(-2, 4)) if touching else int(6 + rng.exponential(1800 / rate))
         start = max(end + pause, (instance.offset + 4) if instance else end)
     return out
+
+
+def _strength(rng: Rng, kind: Kind, least: float, *, free: bool, faint: bool) -> float:
+    """Draw the share of its strongest at which an expression is shown; only a faint one stays under the least."""
+    usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
+    if free:
+        usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
+    return float(least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8)))
 
 
 def _free(rng: Rng, person: Performer, scenario: Scenario, kind: Kind, talking: bool) -> FreeMovement | None:
