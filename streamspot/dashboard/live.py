@@ -39,8 +39,11 @@ _LOOK_S, _SAID_S = 0.04, 5.0
 """Seconds between two looks for keys, and for which what a key did is shown."""
 
 Obey = Callable[[str, Command], None]
+"""Takes a command for the stream of a name; a StreamspotError says why it cannot be obeyed."""
 DecoderAt = Callable[[str, float], SpotSettings]
+"""Returns how the curve of the stream of a name is decoded at a sensitivity."""
 Tried = dict[tuple[str, int], tuple[list[TickSpan], int]]
+"""Stream and face → what another sensitivity finds in the last minute, and how many the present one does."""
 
 
 class Dashboard:

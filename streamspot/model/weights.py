@@ -31,7 +31,9 @@ from streamspot.shipped import shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
+"""What a file of weights says of itself; others are refused."""
 DEFAULT = "streamspot-base"
+"""The weights that are taken where none are named."""
 
 _LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _LOADING = threading.Lock()
