@@ -34,7 +34,7 @@ from pathlib import Path
 from delivery_chain import DeliveryChain
 
 
-class Faults:
+class DeliveryFaults:
     """Every fault that may happen to a delivery.
 
     Args:
@@ -152,7 +152,7 @@ class Faults:
         return found
 
 
-async def inject(chain: DeliveryChain, faults: Faults, count: int) -> list[tuple[int, str]]:
+async def inject(chain: DeliveryChain, faults: DeliveryFaults, count: int) -> list[tuple[int, str]]:
     """Let so many faults happen, each kind in turn, then wait until what was reported has arrived.
 
     Returns:
@@ -198,7 +198,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         chain = DeliveryChain(Path(name))
         try:
-            history = await inject(chain, Faults(chain, random.Random(options.seed)), options.faults)
+            history = await inject(chain, DeliveryFaults(chain, random.Random(options.seed)), options.faults)
         finally:
             chain.end()
     print(json.dumps(collections.Counter(kind for _, kind in history), indent=1))
