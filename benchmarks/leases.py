@@ -55,7 +55,7 @@ class Outcome:
     grants: int = 0
 
 
-class Simulation:
+class FleetSimulation:
     """Virtual time; what happens is a queue of moments and what is to be done then."""
 
     def __init__(self, sources: int, nodes: int, seed: int, *, even: bool = False) -> None:
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--even", action="store_true", help="Nodes of one size; else 1 : 1.5 : 2.")
     given = parser.parse_args()
     started = time.perf_counter()
-    simulation = Simulation(given.sources, given.nodes, given.seed, even=given.even)
+    simulation = FleetSimulation(given.sources, given.nodes, given.seed, even=given.even)
     simulation.run(given.hours * 3600)
     seen = simulation.outcome
     print(f"{given.sources} sources, {given.nodes} nodes, {given.hours:g} h, seed {given.seed}")

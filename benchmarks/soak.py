@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -134,49 +135,11 @@ def soak_sinks(minutes: float, sources: int, port: int) -> None:
             subprocess.Popen([mosquitto, "-p", str(port)], stderr=subprocess.DEVNULL)  # noqa: S603
         )
         stack.callback(broker.terminate)
-        files = {
-            "record": "{stream}.motion",
-            "events": "e.jsonl",
-            "intensity": "{stream}.csv",
-            "log": "l.csv",
-        }
-        files |= {"expressions": "x.parquet"}
-        clip = f"synthetic:seconds={minutes * 60:g},expressions={minutes * 10:.0f},seed="
-        settings = {
-            "source": [
-                {
-                    "source": f"{clip}{n}",
-                    "name": {"stream": f"s{n}"},
-                    "output": {"osc": f"vmc://127.0.0.1:{39540 + n}"},
-                }
-                for n in range(sources)
-            ],
-            "capture": {"speed": 1},
-            "mqtt": {
-                "broker": f"mqtt://127.0.0.1:{port}",
-                "ros": True,
-                "homeassistant": True,
-                "journal": str(folder / "journal"),
-            },
-            "output": {"metrics": port + 1} | {name: str(folder / file) for name, file in files.items()},
-        }
+        settings = _every_output(folder, minutes, sources, port)
         (folder / "soak.yaml").write_text(json.dumps(settings))  # YAML holds JSON
         run = stack.enter_context(_streamspot("--config", str(folder / "soak.yaml")))
         stack.callback(run.terminate)
-        process, began, rows = psutil.Process(run.pid), time.monotonic(), []
-        while run.poll() is None:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/metrics") as answer:
-                answer.read()
-            with suppress(psutil.Error):  # it has just ended
-                memory = process.memory_info().rss / 1e6
-                row = (time.monotonic() - began) / 3600, memory, process.num_fds(), process.num_threads()
-                rows.append(row)
-            if len(rows) % 12 == 0:
-                print(
-                    f"{60 * row[0]:.1f} min: {memory:.2f} MB, {row[2]} descriptors, {row[3]} threads",
-                    flush=True,
-                )
-            time.sleep(5)
+        rows = _watched(run, port + 1)
         replayed = {f"s{n}": _replays(folder, f"s{n}") for n in range(sources)}
     hours, memory, *counts = np.array(rows[len(rows) // 2 : -6]).T  # without the half minute of the end
     figures: dict[str, object] = {
@@ -190,6 +153,56 @@ def soak_sinks(minutes: float, sources: int, port: int) -> None:
         for name, count in zip(("descriptors", "threads"), counts, strict=True)
     }
     print("sinks", json.dumps(figures | {"events_that_replay": replayed}), flush=True)
+
+
+def _every_output(folder: Path, minutes: float, sources: int, port: int) -> dict[str, Any]:
+    """Return the settings of a run over clips at their own pace, with every output in a folder or at a port."""
+    files = {
+        "record": "{stream}.motion",
+        "events": "e.jsonl",
+        "intensity": "{stream}.csv",
+        "log": "l.csv",
+        "expressions": "x.parquet",
+    }
+    clip = f"synthetic:seconds={minutes * 60:g},expressions={minutes * 10:.0f},seed="
+    return {
+        "source": [
+            {
+                "source": f"{clip}{n}",
+                "name": {"stream": f"s{n}"},
+                "output": {"osc": f"vmc://127.0.0.1:{39540 + n}"},
+            }
+            for n in range(sources)
+        ],
+        "capture": {"speed": 1},
+        "mqtt": {
+            "broker": f"mqtt://127.0.0.1:{port}",
+            "ros": True,
+            "homeassistant": True,
+            "journal": str(folder / "journal"),
+        },
+        "output": {"metrics": port + 1} | {name: str(folder / file) for name, file in files.items()},
+    }
+
+
+def _watched(run: subprocess.Popen[bytes], port: int) -> list[tuple[float, float, int, int]]:
+    """Fetch the metrics at a port until a run ends; return hours, memory (MB), descriptors, threads every 5 s."""
+    process, began = psutil.Process(run.pid), time.monotonic()
+    rows: list[tuple[float, float, int, int]] = []
+    while run.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            answer.read()
+        with suppress(psutil.Error):  # it has just ended
+            memory = process.memory_info().rss / 1e6
+            row = (time.monotonic() - began) / 3600, memory, process.num_fds(), process.num_threads()
+            rows.append(row)
+        if len(rows) % 12 == 0:
+            print(
+                f"{60 * row[0]:.1f} min: {memory:.2f} MB, {row[2]} descriptors, {row[3]} threads",
+                flush=True,
+            )
+        time.sleep(5)
+    return rows
 
 
 def _streamspot(*words: str) -> subprocess.Popen[bytes]:

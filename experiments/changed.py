@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClipChange:
     """What is done to a clip.
 
     Attributes:
@@ -79,22 +79,24 @@ def _brightened(gamma: float) -> Callable[[Picture], Picture]:
 
 
 CHANGES = {
-    "as it is": Change(),
-    "mirrored": Change(lambda image: image[:, ::-1]),
-    "turned by 10 degrees": Change(_turned(10)),
-    "turned by -10 degrees": Change(_turned(-10)),
-    "nearer, 1.25 times": Change(_turned(0, 1.25)),
-    "farther, 0.7 times": Change(_turned(0, 0.7)),
-    "twice the size": Change(_sized(2, 2)),
-    "1.2 times as wide": Change(_sized(1.2, 1)),
-    "1.15 times as high": Change(_sized(1, 1.15)),
-    "brighter, gamma 0.5": Change(_brightened(0.5)),
-    "darker, gamma 2": Change(_brightened(2.0)),
-    "without colours": Change(lambda image: np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)),
-    "every second picture": Change(every=2),
-    "3/4 of the speed": Change(speed=0.75),
-    "4/3 of the speed": Change(speed=4 / 3),
-    "backwards": Change(backwards=True),
+    "as it is": ClipChange(),
+    "mirrored": ClipChange(lambda image: image[:, ::-1]),
+    "turned by 10 degrees": ClipChange(_turned(10)),
+    "turned by -10 degrees": ClipChange(_turned(-10)),
+    "nearer, 1.25 times": ClipChange(_turned(0, 1.25)),
+    "farther, 0.7 times": ClipChange(_turned(0, 0.7)),
+    "twice the size": ClipChange(_sized(2, 2)),
+    "1.2 times as wide": ClipChange(_sized(1.2, 1)),
+    "1.15 times as high": ClipChange(_sized(1, 1.15)),
+    "brighter, gamma 0.5": ClipChange(_brightened(0.5)),
+    "darker, gamma 2": ClipChange(_brightened(2.0)),
+    "without colours": ClipChange(
+        lambda image: np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+    ),
+    "every second picture": ClipChange(every=2),
+    "3/4 of the speed": ClipChange(speed=0.75),
+    "4/3 of the speed": ClipChange(speed=4 / 3),
+    "backwards": ClipChange(backwards=True),
 }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from experiments.shipped.heads import SIZE, Array, Clip, HeadModel
+from experiments.shipped.heads import SIZE, Array, HeadModel, RenderedPerson
 from experiments.shipped.rasterise import rasterise
 from streamspot.face.align import CROP, CROP_EYES, Eyes, to_crop
 from streamspot.face.detectors import FaceMesh
@@ -44,7 +44,7 @@ SHOWN = {
 REGIONS = np.array(LAYOUTS["face17"].vertices)
 
 
-class Still(Clip):
+class Still(RenderedPerson):
     """A person who shows one expression and does nothing else."""
 
     def show(self, names: tuple[str, ...]) -> list[Frame]:

@@ -37,7 +37,7 @@ from streamspot.model.network import Network, Output
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
-from streamspot.training.method import Given, Judge, Method, NetworkMethod, OnEpoch, learn
+from streamspot.training.method import Given, Method, NetworkMethod, OnEpochScorer, Scorer, learn
 from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
 
@@ -85,9 +85,9 @@ class Variant(BaseModel):
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        on_epoch: OnEpoch,
+        on_epoch: OnEpochScorer,
         **given: Unpack[Given],
-    ) -> Judge:
+    ) -> Scorer:
         """Train the network, if any, and give what judges recordings by it."""
         if self.motion_rule:
             return MotionRule(recordings)
@@ -96,9 +96,8 @@ class Variant(BaseModel):
             if self.second_stage is None:
                 return predict(network, unseen)
             stage = InstanceStage if self.second_stage == "hrpro" else CentreStage
-            with torch.random.fork_rng(
-                devices=[]
-            ):  # the network's own training goes on as if nothing had been drawn
+            # the network's own training goes on as if nothing had been drawn
+            with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(settings.seed)
                 return stage(network, recordings, settings)(unseen)
 

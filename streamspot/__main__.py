@@ -15,9 +15,7 @@ def program() -> None:
     try:  # whatever takes time is imported in here: Ctrl-C may come meanwhile
         import signal  # noqa: PLC0415
 
-        before = signal.getsignal(
-            signal.SIGINT
-        )  # ignored (``nohup``) or handled by somebody else, it stays so
+        before = signal.getsignal(signal.SIGINT)  # ignored (``nohup``), or somebody else's, it stays so
         if before is signal.default_int_handler:  # numpy's native modules make an ImportError of it
             signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         from streamspot.cli import main  # noqa: PLC0415

@@ -43,7 +43,7 @@ TROUBLES: dict[Trouble, str] = {
 
 
 class Advice:
-    """Watches one run.
+    """Watches the pictures and faces of one run, and says each thing the user should know once.
 
     Example:
         >>> advice = Advice()

@@ -35,7 +35,10 @@ class Arrivals:
         self._pace: deque[float] = deque(maxlen=4096)
 
     def found(self) -> float | None:
-        """Note that a picture has come; return for how many seconds the source was lost, None if that is known."""
+        """Note that a picture has come; return for how many seconds the source was lost before it.
+
+        None if it was not lost, or has said so itself.
+        """
         self._newest, before = time.monotonic(), self._stats.no_picture_since
         self.lost_since = self._stats.no_picture_since = None
         return None if before is None or self._told else self._newest - before
@@ -56,7 +59,7 @@ class Arrivals:
         return True
 
     def rest(self) -> None:
-        """Wait for nothing until the next picture."""
+        """Count no silence until the next picture: the run is paused."""
         self._newest = None
 
     def analysed(self) -> None:
@@ -65,7 +68,7 @@ class Arrivals:
         self.measure()
 
     def measure(self) -> None:
-        """Take the rate of the last two seconds, whether or not a picture has just come."""
+        """Measure the rate over the last two seconds, whether or not a picture has just come."""
         now, pace = time.perf_counter(), self._pace
         while pace and now - pace[0] > _RATE_OVER_S:
             pace.popleft()

@@ -28,6 +28,7 @@ from streamspot.settings import Settings, build
 from streamspot.shipped import weight_files
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sources.motion import is_recording
+from streamspot.stats import Stats
 from streamspot.threads import one_thread
 
 _HERE = Processes()
@@ -36,7 +37,7 @@ _COLUMNS = ("file", *EXPRESSIONS.columns)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch.
 
     Attributes:
@@ -52,7 +53,7 @@ class Outcome:
 
 def run_batch(
     settings: Settings, out: Path, *, workers: Workers = _HERE, progress: Callable[[int, int, int, int], None]
-) -> Outcome:
+) -> BatchOutcome:
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
     A file's results appear when they are whole. A file that has them, made in the same way, is not analysed again.
@@ -99,7 +100,7 @@ def run_batch(
         advance(0)
     good = [clip for clip in clips if clip.path not in broken]
     _write_together(out, good)
-    return Outcome(len(good), len(clips) - len(todo), broken)
+    return BatchOutcome(len(good), len(clips) - len(todo), broken)
 
 
 def _check(settings: Settings) -> None:
@@ -180,7 +181,8 @@ def _analyse(settings: Settings, clip: Clip, advance: Advance) -> dict[str, byte
     one_thread()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            summary = _analysed(settings, clip, Path(folder), advance)
+            stats, seconds, said = _run(settings, clip, Path(folder), advance)
+            summary = _summary(settings, clip, stats, seconds, said)
             results = {ending: Path(folder, f"{clip.name}{ending}").read_bytes() for ending in ENDINGS}
         return results | {".json": f"{json.dumps(summary, indent=1)}\n".encode()}
     except (StreamspotError, OSError) as error:
@@ -207,8 +209,8 @@ def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
     return ""
 
 
-def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) -> dict[str, object]:
-    """Analyse a file into a folder; return how it went."""
+def _run(settings: Settings, clip: Clip, folder: Path, advance: Advance) -> tuple[Stats, float, list[str]]:
+    """Analyse a file into a folder; return the run's statistics, how many seconds it saw, and what it said."""
     events, curve, recording = (folder / f"{clip.name}{ending}" for ending in ENDINGS)
     values = {
         leaf: value
@@ -243,7 +245,13 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
     run_to_end(follow())
     if is_recording(clip.path):
         shutil.copyfile(clip.path, recording)
-    stats = run.stats
+    return run.stats, run.stats.pts - first, said
+
+
+def _summary(
+    settings: Settings, clip: Clip, stats: Stats, seconds: float, said: Sequence[str]
+) -> dict[str, object]:
+    """Return how the analysis of a file went, for the report of its results."""
     pictures = (
         f"{stats.frames}, {stats.faceless} of them without a face"
         if stats.frames
@@ -253,7 +261,7 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
         "format": SUMMARY,
         "place": clip.place,
         "how": clip.how,
-        "seconds": round(stats.pts - first, 3),
+        "seconds": round(seconds, 3),
         "about": {
             "Source": clip.path.name,
             "Pictures": pictures,

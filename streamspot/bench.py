@@ -45,6 +45,7 @@ _WARM_UP = 30
 _STAGES = ("decoding", "face", "flow", "model", "spotting")
 
 SIZE = (640, 480)
+"""Width and height of the pictures that are measured."""
 
 Spent = NDArray[np.float64]
 """(frames, 2), seconds of wall-clock time and of processor time."""

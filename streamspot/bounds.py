@@ -73,7 +73,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_archive(path: Path, free: int) -> None:
-    """See, before it is unpacked, that a zip file does not burst.
+    """Refuse, before it is unpacked, a zip file that would unpack to far more than such files do.
 
     Args:
         path: The file.

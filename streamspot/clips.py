@@ -32,7 +32,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One of the files.
+    """One file of a batch.
 
     Attributes:
         path: Where it is.
@@ -55,12 +55,12 @@ def clips_of(source: str) -> list[Path]:
     """
     place = Path(source).expanduser()
     if kind_of(place) == "folder":
-        inside = (one for one in place.iterdir() if _counts(one) and not one.name.startswith("."))
+        inside = (one for one in place.iterdir() if _is_clip(one) and not one.name.startswith("."))
         found = [one for one in inside if one.suffix.lower() in _LOOKED_AT or is_recording(one)]
     elif kind_of(place) == "file":
         found = [place]
     else:
-        found = [one for one in _matching(place) if _counts(one)]
+        found = [one for one in _matching(place) if _is_clip(one)]
     if not found:
         raise SettingsError(
             f"there is no video at {source!r}; give a folder of videos, or a pattern in quotation marks: "
@@ -103,8 +103,8 @@ def _folders(tops: Iterable[Path]) -> Iterator[Path]:
                     (waiting.append if one.is_symlink() else waiting.appendleft)(one)
 
 
-def _counts(path: Path) -> bool:
-    """Tell whether it is a file, or a link whose file has gone, which is told and not passed over."""
+def _is_clip(path: Path) -> bool:
+    """Tell whether a path is a file, or a link to one that is gone: that is reported, not passed over."""
     return path.is_file() or _leads_nowhere(path)
 
 

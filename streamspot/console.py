@@ -179,7 +179,7 @@ def _fitting(parts: Sequence[str], width: int) -> str:
     return ""
 
 
-class Line:
+class StatusLine:
     """One line of a terminal, drawn over and over; nothing where there is none."""
 
     def __init__(self, screen: IO[str]) -> None:

@@ -96,7 +96,7 @@ def _not_ours(path: Path, flag: str, streams: Collection[str]) -> str:
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:
-    """See, before the work, that a file can be written there.
+    """Check, before the work, that a file can be written there.
 
     Raises:
         SettingsError: Its folder does not exist or takes no file, or the path is a folder.
@@ -113,7 +113,7 @@ def check_writable(path: Path, flag: str = "--out") -> None:
 
 
 def check_not_read(path: Path, inputs: Iterable[Path | None]) -> None:
-    """See that what a command writes is none of what it reads, which is kept even by force.
+    """Check that what a command writes is none of what it reads, which is kept even by force.
 
     Raises:
         SettingsError: It is.
@@ -128,7 +128,7 @@ _ANOTHER_PAGE = "name another with --out, or add --force to replace it"
 def check_page(
     path: Path, inputs: Iterable[Path | None], *, force: bool = False, remedy: str = _ANOTHER_PAGE
 ) -> None:
-    """See, before the work, that a report can be written, and that it replaces nothing but a report.
+    """Check, before the work, that a report can be written, and that it replaces nothing but a report.
 
     Args:
         path: The page.
@@ -150,7 +150,7 @@ def check_page(
 
 
 def check_result(path: Path, ending: str, flag: str = "--out") -> None:
-    """See, before the work, that a result can be written, and by its ending that no other file is replaced.
+    """Check, before the work, that a result can be written, and by its ending that no other file is replaced.
 
     Raises:
         SettingsError: It cannot, or it has another ending.
@@ -161,7 +161,7 @@ def check_result(path: Path, ending: str, flag: str = "--out") -> None:
 
 
 def check_data_set(out: Path, folder: Path) -> None:
-    """See, before the work, that a data set can be written, and that it replaces no labels but its own.
+    """Check, before the work, that a data set can be written, and that it replaces no labels but its own.
 
     Args:
         out: Its folder, which is made.
@@ -180,7 +180,7 @@ def check_data_set(out: Path, folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder of ``--out`` before the work, and see that it takes files.
+    """Make the folder of ``--out`` before the work, and check that files can be written there.
 
     Raises:
         SettingsError: It cannot be made, or takes none.

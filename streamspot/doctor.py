@@ -26,16 +26,16 @@ from streamspot.sources.cameras import list_cameras
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import TICK_RATE, Frame
 
-Verdict = Literal["ok", "warning", "failure"]
+Severity = Literal["ok", "warning", "failure"]
 """A run is possible in spite of a warning."""
 
 
-def examine(screen: Console, weights: str, broker: str | None = None) -> Iterator[tuple[str, Verdict, str]]:
+def examine(screen: Console, weights: str, broker: str | None = None) -> Iterator[tuple[str, Severity, str]]:
     """Yield, for everything that a run needs, what it is, how it is, and what was found, with the remedy.
 
     ``screen`` is where a dashboard would be drawn; a broker is tried only if its address is given.
     """
-    checks: dict[str, Callable[[], tuple[Verdict, str]]] = {
+    checks: dict[str, Callable[[], tuple[Severity, str]]] = {
         "Python": lambda: ("ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         "packages": _packages,
         "face mesh": _face,
@@ -56,7 +56,7 @@ def examine(screen: Console, weights: str, broker: str | None = None) -> Iterato
             yield what, "failure", f"{type(error).__name__}: {error}"
 
 
-def _packages() -> tuple[Verdict, str]:
+def _packages() -> tuple[Severity, str]:
     """Compare what is installed with what streamspot's own metadata asks for on this machine."""
     installed = {canonicalize_name(d.name): d.version for d in importlib.metadata.distributions()}
     if "opencv-python" in installed and "opencv-contrib-python" in installed:
@@ -82,7 +82,7 @@ def _packages() -> tuple[Verdict, str]:
     return ("failure", f"{', '.join(bad)}; pip install streamspot again") if bad else ("ok", ", ".join(good))
 
 
-def _face() -> tuple[Verdict, str]:
+def _face() -> tuple[Severity, str]:
     with closing(make_detector(1)) as detector:
         found = detector(Frame(0, 0.0, 0, Synthetic(noise=0).picture(0)))
     mesh = f"{detector.name} of mediapipe {importlib.metadata.version('mediapipe')}"
@@ -91,7 +91,7 @@ def _face() -> tuple[Verdict, str]:
     return "ok", f"{mesh} finds the face of a portrait"
 
 
-def _weights(name: str) -> tuple[Verdict, str]:
+def _weights(name: str) -> tuple[Severity, str]:
     from streamspot.model import Model  # noqa: PLC0415
 
     model = Model.load(name, device="cpu")
@@ -102,7 +102,7 @@ def _weights(name: str) -> tuple[Verdict, str]:
     )
 
 
-def _device() -> tuple[Verdict, str]:
+def _device() -> tuple[Severity, str]:
     import torch  # noqa: PLC0415
 
     if torch.cuda.is_available():
@@ -110,14 +110,14 @@ def _device() -> tuple[Verdict, str]:
     return "ok", f"CPU with {os.cpu_count()} cores; one stream needs no more"
 
 
-def _camera() -> tuple[Verdict, str]:
+def _camera() -> tuple[Severity, str]:
     cameras = list_cameras()
     if not cameras:
         return "warning", "none found; plug one in, or stream a file with --source clip.mp4"
     return "ok", ", ".join(f"{camera.index}: {camera.name}" for camera in cameras)
 
 
-def _state() -> tuple[Verdict, str]:
+def _state() -> tuple[Severity, str]:
     folder = state_folder()
     try:
         make_private(folder)
@@ -133,14 +133,14 @@ def _state() -> tuple[Verdict, str]:
     return "ok", f"{folder}, {free >> 30} GiB free"
 
 
-def _terminal(screen: Console) -> tuple[Verdict, str]:
+def _terminal(screen: Console) -> tuple[Severity, str]:
     if can_draw(screen):
         columns, rows = terminal_size(screen)
         return "ok", f"{columns} x {rows}, the dashboard can be drawn"
     return "warning", "no UTF-8 terminal here; events come as plain lines"
 
 
-def _broker(url: str) -> tuple[Verdict, str]:
+def _broker(url: str) -> tuple[Severity, str]:
     from streamspot.mqtt.address import Broker  # noqa: PLC0415
     from streamspot.mqtt.connection import Dialler  # noqa: PLC0415
 

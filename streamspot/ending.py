@@ -46,5 +46,5 @@ class Ending:
 
     @property
     def come(self) -> bool:
-        """Whether it has."""
+        """Whether the end has come."""
         return self._come.locked()

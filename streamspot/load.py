@@ -28,7 +28,9 @@ from streamspot.sources import open_source
 from streamspot.types import Frame
 
 SIZES = (SIZE, (1280, 720))
+"""Width and height of the pictures of the cameras."""
 CAMERAS = (1, 2, 4, 8)
+"""How many cameras are tried at once."""
 _FPS = 30
 _WITHIN = 0.04
 """Seconds after a picture within which what it decides has to be known."""

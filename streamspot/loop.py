@@ -19,7 +19,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_signals(act: Callable[[], object]) -> None:
-    """Do so at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
+    """Call ``act`` at Ctrl-C, SIGTERM and, unless that is ignored (``nohup``), at the end of the terminal."""
     loop = asyncio.get_running_loop()
 
     def told(*_: object) -> None:

@@ -85,9 +85,8 @@ class Outputs:
             # all are made before one is opened, which empties what an earlier run wrote
             shared = list(self._files(node))
             own = {name: list(self._files_of(run, node)) for name, run in self._runs.items()}
-            if (
-                self._settings.mqtt.broker is not None
-            ):  # the first: what other sinks are told is in the journal
+            # the first: what other sinks are told is in the journal
+            if self._settings.mqtt.broker is not None:
                 self._publisher = await self._publish(self._settings.mqtt.broker, node, stack)
             self._shared = [await stack.enter_async_context(sink) for sink in shared]
             for name, sinks in own.items():

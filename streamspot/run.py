@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from streamspot.analysis import Analyser
 from streamspot.arrivals import SILENT_S
@@ -17,9 +16,6 @@ from streamspot.errors import SettingsError
 from streamspot.settings import Settings
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.types import Controls, Session, Update
-
-if TYPE_CHECKING:
-    pass
 
 _AHEAD = 256
 """Updates the analysis may be ahead of the consumer; then a recording waits and a camera drops frames."""

@@ -15,23 +15,31 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Phase = Literal["onset", "apex", "offset", "cancelled"]
+"""What is announced of an expression: that it began, that it was strongest, that it is over, or that it was none."""
 Kind = Literal["macro", "micro"]
+"""A macro-expression lasts half a second or longer, a micro-expression at most about half a second."""
 Mark = Literal["macro", "micro", "unsure"]
 """What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
 State = Literal["neutral", "macro", "micro"]
+"""What a face does: nothing, or an expression of a kind."""
 Status = Literal["online", "stopped", "offline"]
 """Of a node or a stream: it runs, has ended, or has failed; the broker says the last of a node that vanishes."""
 Trouble = Literal["small", "outside", "turned", "dark", "seldom", "covered", "unclear"]
 """What stands in the way of judging a face: its eyes are under 32 pixels apart, part of it is out of the picture, it
 is turned away, it is dark, few frames show it, a hand covers its mouth, or what moves is no head (blur, noise)."""
 Policy = Literal["every", "latest"]
+"""How a source is read: no frame is lost, or old ones are dropped where the analysis is behind."""
 FlowName = Literal["lk", "dis", "farneback", "tvl1"]
+"""Which optical flow measures motion, see ``motion.flow``; lk is Lucas-Kanade."""
 DeviceName = Literal["auto", "cpu", "cuda"]
+"""Where the network runs; auto takes a GPU where there is one."""
 Choice = Literal["first", "largest", "middle"]
 """Whom to follow if there are more faces than are to be followed."""
 
 STREAM_NAME = r"[a-z0-9_-]{1,40}"
+"""Pattern of the name of a stream or a node, which is a level of topics."""
 SESSION_NAME = r"[A-Za-z0-9_.-]{1,64}"
+"""Pattern of the name of a session."""
 
 TICK_RATE = 30.0
 """Ticks a second; the model and everything after it live on this grid, whatever the camera's frame rate."""
@@ -178,7 +186,9 @@ DECIMALS = 6
 
 _ROUND = AfterValidator(lambda value: round(value, DECIMALS) + 0.0)  # + 0.0: never -0.0
 Rounded = Annotated[float, _ROUND]
+"""A number as it goes over the wire."""
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12), _ROUND]
+"""A time of a source as it goes over the wire."""
 
 
 class Moment(BaseModel):

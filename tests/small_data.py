@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,3 +73,15 @@ def write_other(folder: Path, *, subjects: int = 30, frames: int = 833, fps: flo
     with (folder / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[*COLUMNS, "action_units"], *rows])
     return written
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file by the names of its columns."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def timeless_results(folder: Path) -> dict[str, Any]:
+    """Return what ``results.json`` says, but for how long it took."""
+    results = json.loads((folder / "results.json").read_text())
+    return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}

@@ -1,4 +1,4 @@
-"""Small untrained networks of each kind, and motion of no meaning."""
+"""Small untrained networks of each kind, motion of no meaning, and points to learn from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from streamspot.model import Model, ModelConfig, Network
+from streamspot.training.batches import PointLabels
 
 CONFIGS = {
     "causal": ModelConfig(width=24, dilations=(1, 2, 4, 8, 16)),
@@ -37,3 +38,11 @@ def whole(model: Model, motion: np.ndarray) -> np.ndarray:
     """(B, T, R, 2) → (B, T, 3) at once."""
     out = model.forward(motion)
     return torch.cat((out.intensity[..., None], out.classes), -1).numpy()
+
+
+def point_labels(*points: tuple[int, int, int]) -> PointLabels:
+    """Return points given as (crop, tick, kind), each in an expression from 10 ticks before it to 12 after."""
+    table = torch.tensor([(crop, tick, kind, tick - 10, tick + 12) for crop, tick, kind in points]).view(
+        -1, 5
+    )
+    return PointLabels(*table.unbind(1))

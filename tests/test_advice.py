@@ -85,9 +85,8 @@ def test_a_face_too_small_is_said(tmp_path: Path):
     updates = asyncio.run(updates_of(clip))
     assert "small" in {face.trouble for update in updates for face in update.faces.values()}
     said = [message for update in updates for message in update.messages]
-    assert (
-        sum("too small (eyes under 32 pixels apart)" in message for message in said) == 2
-    )  # then, and at the end
+    # then, and at the end
+    assert sum("too small (eyes under 32 pixels apart)" in message for message in said) == 2
 
 
 def test_short_troubles_that_add_up_are_not_worth_a_word():

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from small_networks import point_labels
 
 from experiments.baselines.intervals import complete_interval, contrast, similar_interval
 from experiments.baselines.lac import best_sequence, completeness_loss
@@ -24,16 +25,11 @@ from streamspot.training.settings import LabelSettings
 PAPER = LabelSettings(kind="gim", clamp=None)
 
 
-def _points(*rows: tuple[int, int, int]) -> PointLabels:
-    table = torch.tensor([(b, t, k, t - 10, t + 12) for b, t, k in rows]).view(-1, 5)
-    return PointLabels(*table.unbind(1))
-
-
 def test_lac_takes_the_interval_of_highest_contrast() -> None:
     """LAC completes an instance to where intensity inside and outside differ most."""
     a = torch.full((1, 200), 0.1)
     a[0, 92:118] = 0.9
-    first, last = complete_interval(a, _points((0, 100, 0)), PAPER)
+    first, last = complete_interval(a, point_labels((0, 100, 0)), PAPER)
     assert (first.tolist(), last.tolist()) == ([92], [117])
 
 
@@ -76,7 +72,7 @@ def test_hrpro_takes_what_resembles_the_class() -> None:
     x[..., 0] = 1
     x[0, 94:105] = torch.tensor([0.0, 1.0])
     centres = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    points = _points((0, 100, 0), (0, 150, 1))
+    points = point_labels((0, 100, 0), (0, 150, 1))
     first, last = similar_interval(x, points, centres, PAPER)
     assert (first.tolist(), last.tolist()) == ([94, 142], [105, 158])
 
@@ -122,7 +118,7 @@ def test_labels_are_intervals_from_stage_three_on():
         Variant(labels="lac").labeller()(
             a,
             features,
-            _points((0, 100, 0)),
+            point_labels((0, 100, 0)),
             epoch=epoch,
             settings=chosen,
             generator=torch.Generator(),

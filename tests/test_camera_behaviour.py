@@ -9,6 +9,7 @@ from itertools import count, pairwise
 
 import numpy as np
 import pytest
+from scripted_cameras import ScriptedCamera
 from small_pictures import small_picture
 
 from streamspot.errors import SourceError
@@ -18,26 +19,6 @@ from streamspot.types import Frame
 
 Life = Iterator[object]
 """What one opened camera does: a picture, one with its stamp, None (the read fails), a number (it hangs so long)."""
-
-
-class _Camera:
-    """A camera that does what its life says, and fails when that is over."""
-
-    greeting = ""
-
-    def __init__(self, life: Life, fps: float | None) -> None:
-        self.fps = fps
-        self._life = life
-
-    def read(self) -> tuple[float, object] | None:
-        step = next(self._life, None)
-        while isinstance(step, float):
-            time.sleep(step)
-            step = next(self._life, None)
-        return step if step is None or isinstance(step, tuple) else (np.nan, step)
-
-    def release(self) -> None:
-        """Nothing to give back."""
 
 
 class _Bench:
@@ -51,13 +32,13 @@ class _Bench:
         self._lives, self._fps = lives, fps
         self.source = LiveSource("eye", "eye", self._open, stall=stall, slow="more light helps")
 
-    def _open(self) -> _Camera:
+    def _open(self) -> ScriptedCamera:
         life = self._lives[min(self.openings, len(self._lives) - 1)]
         self.openings += 1
         self.opened.append(time.monotonic())
         if isinstance(life, SourceError):
             raise life
-        return _Camera(life(), self._fps)
+        return ScriptedCamera(life(), self._fps)
 
     def take(self, wanted: int, timeout: float = 20.0) -> list[Frame]:
         frames: list[Frame] = []

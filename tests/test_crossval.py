@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from small_data import write_small
+from small_data import timeless_results, write_small
 
 from experiments.variants import Variant
 from streamspot.datasets.store import load
@@ -36,11 +36,6 @@ TINY: dict[str, Any] = {
     "network": {"width": 8, "dilations": [1, 4]},
 }
 SIMULATED = {"steps": 3, "beside": 1, "recordings": 3}
-
-
-def _timeless(path: Path) -> dict[str, Any]:
-    results = json.loads((path / "results.json").read_text())
-    return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}
 
 
 def _whole(folds: Path) -> list[Path]:
@@ -94,7 +89,7 @@ def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None
         kept = {path: path.stat().st_mtime_ns for path in _whole(out / "folds")}
     crossval(data, out, load_settings(settings))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert _timeless(out) == _timeless(tmp_path / "whole")
+    assert timeless_results(out) == timeless_results(tmp_path / "whole")
 
 
 def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
@@ -103,7 +98,7 @@ def test_jobs_do_not_change_the_results(tmp_path: Path) -> None:
     settings = TrainSettings.model_validate(TINY)
     crossval(data, tmp_path / "one", settings)
     results = crossval(data, tmp_path / "two", settings, workers=Processes(2))
-    assert _timeless(tmp_path / "one") == _timeless(tmp_path / "two")
+    assert timeless_results(tmp_path / "one") == timeless_results(tmp_path / "two")
     for protocol in ("strict", "paper"):
         for kind in ("macro", "micro", "overall"):
             assert {"tp", "fp", "fn", "precision", "recall", "f1", "apex_error"} <= set(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from rich.cells import cell_len
 
-from streamspot.dashboard.curve import Span, Window, braille, mark_row, threshold_dots, time_axis
+from streamspot.dashboard.curve import TickSpan, Window, braille, mark_row, threshold_dots, time_axis
 from streamspot.dashboard.history import History
 from streamspot.dashboard.text import bar, clock, elide
 from streamspot.types import Score
@@ -90,10 +90,10 @@ def test_marks_tell_macro_from_micro_without_colour():
     """Onset, apex and offset stand in order; micro is hollow; an open expression reaches the edge."""
     window = Window(399, 100)
     found = [
-        Span(100, "macro", apex=130, offset=190),
-        Span(220, "micro", offset=240, cancelled=True),
-        Span(250, "micro", apex=257, offset=264),
-        Span(350, "macro"),
+        TickSpan(100, "macro", apex=130, offset=190),
+        TickSpan(220, "micro", offset=240, cancelled=True),
+        TickSpan(250, "micro", apex=257, offset=264),
+        TickSpan(350, "macro"),
     ]
     row, owner = mark_row(found, window)
     assert "".join(c for c in row if c not in "━┄╌ ") == "▲◆▼△✕△◇▽▲"

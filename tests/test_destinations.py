@@ -16,8 +16,8 @@ from streamspot.cli import app
 from streamspot.commands import Label
 from streamspot.datasets.extract import extract
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Points
 from streamspot.datasets.measure import Measures
+from streamspot.datasets.points import PointsFile
 from streamspot.destinations import check_outputs, check_writable
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
@@ -167,7 +167,7 @@ def test_nobody_else_reads_what_extract_and_label_write(tmp_path: Path):
     videos.mkdir(0o700)
     recording = write_recording(videos / "v.motion")
     assert open_to_others(videos) == []
-    points = Points(videos / "points.csv", recording.name, "ann", None)
+    points = PointsFile(videos / "points.csv", recording.name, "ann", None)
     points.add("macro", 60)
     points.add("macro", 90)
     points.undo()

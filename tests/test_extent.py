@@ -28,9 +28,8 @@ def test_the_length_lies_between_the_run_and_the_usual_one(length: int) -> None:
     [(onset, offset)] = _found(bump(length, 0.9))
     run = int((bump(length, 0.9) > 0.45).sum())
     assert min(run, 41) - 1 <= offset - onset + 1 <= max(run, 41) + 1
-    assert abs((offset - onset + 1) ** 2 - run * 41) <= 6 * (
-        offset - onset + 1
-    )  # the mean of nine ticks widens a run
+    # the mean of nine ticks widens a run
+    assert abs((offset - onset + 1) ** 2 - run * 41) <= 6 * (offset - onset + 1)
 
 
 @pytest.mark.parametrize("seconds", [5, 20, 59])

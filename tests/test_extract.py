@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from streamspot.cli import app
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations
-from streamspot.datasets.extract import Outcome, extract
+from streamspot.datasets.extract import ExtractOutcome, extract
 from streamspot.datasets.formats import read_format
 from streamspot.datasets.measure import Extracted, Measures, fingerprint, measure, on_ticks, read_extracted
 from streamspot.datasets.recording import Instance
@@ -30,7 +30,7 @@ from streamspot.types import FaceMotion, RegionMotion, Session
 POINTS = "video,subject,kind,point,fps\nann,ann,macro,20,60\nbob.avi,bob,micro,12,\n"
 
 
-def _run(folder: Path, out: Path, **options: object) -> Outcome:
+def _run(folder: Path, out: Path, **options: object) -> ExtractOutcome:
     jobs = int(str(options.get("jobs", 1)))
     return extract(
         read_format(folder, "folder"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_networks import point_labels
 
 from experiments.variants import Variant
 from streamspot.training.batches import PointLabels
@@ -15,11 +16,6 @@ from streamspot.training.pseudo import find_apex, gaussians, half_length, theta
 from streamspot.training.settings import LabelSettings
 
 PAPER = LabelSettings(stretch=1.2, clamp=None, theta=(0.8, 0.5), theta_epochs=30, stages=(1, 4))
-
-
-def _points(*rows: tuple[int, int, int]) -> PointLabels:
-    table = torch.tensor([(b, t, k, t - 10, t + 12) for b, t, k in rows]).view(-1, 5)
-    return PointLabels(*table.unbind(1))
 
 
 def _bump(ticks: int, at: int, width: float = 6.0) -> torch.Tensor:
@@ -48,16 +44,16 @@ def test_the_apex_is_the_highest_intensity_nearby() -> None:
     """The pseudo-apex is the strongest tick within k_c/4 = 8 (macro) or 4 (micro) of the point, not farther."""
     a = _bump(200, 107, 20.0)
     a[0, 120] = 5.0
-    assert find_apex(a, _points((0, 100, 0)), PAPER).tolist() == [107]
-    assert find_apex(a, _points((0, 100, 1)), PAPER).tolist() == [104]
-    assert find_apex(a, _points((0, 1, 0)), PAPER).tolist() == [9]
+    assert find_apex(a, point_labels((0, 100, 0)), PAPER).tolist() == [107]
+    assert find_apex(a, point_labels((0, 100, 1)), PAPER).tolist() == [104]
+    assert find_apex(a, point_labels((0, 1, 0)), PAPER).tolist() == [9]
 
 
 def test_the_length_is_the_stretched_count_above_theta() -> None:
     """δL/2 with L the ticks above θ within k_c/2 of the apex (Eq. 3); the clamps bound it as the official code."""
     a = torch.zeros(1, 200)
     a[0, 90:111] = 0.9  # 21 ticks
-    points, apex = _points((0, 100, 0)), torch.tensor([100])
+    points, apex = point_labels((0, 100, 0)), torch.tensor([100])
     assert half_length(a, points, apex, 0.5, PAPER).tolist() == [math.floor(1.2 * 21 / 2)]
     assert half_length(a * 0.1, points, apex, 0.5, PAPER).tolist() == [0]
     clamped = LabelSettings(kind="gim", clamp=((16, 36), (8, 16)))
@@ -84,7 +80,7 @@ def test_labels_stay_in_range_and_near_their_points(seed: int, kind: str, epoch:
     generator = torch.Generator().manual_seed(seed)
     a = torch.rand(2, 150, generator=generator, requires_grad=True)
     x = torch.randn(2, 150, 4, generator=generator)
-    points = _points((0, 3, 0), (0, 60, 1), (1, 149, 0), (1, 140, 1))
+    points = point_labels((0, 3, 0), (0, 60, 1), (1, 149, 0), (1, 140, 1))
     variant = {"labels": "cosine"} if kind == "cosine" else {}
     chosen = LabelSettings.model_validate({"kind": "gim" if variant else kind})
     labels = _label(a, x, points, epoch, chosen, **variant)
@@ -99,7 +95,7 @@ def test_labels_stay_in_range_and_near_their_points(seed: int, kind: str, epoch:
 def test_stages_widen_from_hard_to_soft() -> None:
     """Stage 1 labels 1 within k_s1, stage 2 Gaussians within k_s2, both inclusive, stage 3 the whole instance."""
     a, x = _bump(200, 100, 12.0), torch.randn(1, 200, 4)
-    points = _points((0, 100, 0))
+    points = point_labels((0, 100, 0))
     first, second, third = (_label(a, x, points, epoch, PAPER) for epoch in (0, 1, 5))
     assert (first == 1).sum() == 11
     assert (second > 0).sum() == 9
@@ -115,9 +111,9 @@ def test_two_of_one_class_that_meet(overlap: str | None, expected: str) -> None:
     a = torch.maximum(_bump(200, 100), _bump(200, 112))
     x = torch.randn(1, 200, 4, generator=torch.Generator().manual_seed(1))
     chosen = LabelSettings(kind="gim", stages=(0, 0))
-    one = _label(a, x, _points((0, 100, 0)), 5, chosen)[0, 0]
-    two = _label(a, x, _points((0, 112, 0)), 5, chosen)[0, 0]
-    both = _label(a, x, _points((0, 100, 0), (0, 112, 0)), 5, chosen, overlap=overlap)[0, 0]
+    one = _label(a, x, point_labels((0, 100, 0)), 5, chosen)[0, 0]
+    two = _label(a, x, point_labels((0, 112, 0)), 5, chosen)[0, 0]
+    both = _label(a, x, point_labels((0, 100, 0), (0, 112, 0)), 5, chosen, overlap=overlap)[0, 0]
     shared = (one > 0) & (two > 0)
     assert shared.any()
     options = {"max": torch.maximum(one, two), "min": torch.minimum(one, two), "second": two}
@@ -132,14 +128,14 @@ def test_two_of_one_class_that_meet(overlap: str | None, expected: str) -> None:
 def test_two_classes_keep_their_own_labels() -> None:
     """A macro- and a micro-expression at the same ticks both keep their labels (appendix A.1)."""
     a, x = _bump(200, 100), torch.randn(1, 200, 4)
-    both = _label(a, x, _points((0, 100, 0), (0, 102, 1)), 5, PAPER)
-    assert torch.equal(both[0, 0], _label(a, x, _points((0, 100, 0)), 5, PAPER)[0, 0])
-    assert torch.equal(both[0, 1], _label(a, x, _points((0, 102, 1)), 5, PAPER)[0, 1])
+    both = _label(a, x, point_labels((0, 100, 0), (0, 102, 1)), 5, PAPER)
+    assert torch.equal(both[0, 0], _label(a, x, point_labels((0, 100, 0)), 5, PAPER)[0, 0])
+    assert torch.equal(both[0, 1], _label(a, x, point_labels((0, 102, 1)), 5, PAPER)[0, 1])
 
 
 def test_full_supervision_labels_the_annotated_interval() -> None:
     """With full supervision every tick from onset to offset is 1, and nothing else."""
     labels = _label(
-        torch.zeros(1, 200), torch.zeros(1, 200, 2), _points((0, 100, 0)), 0, LabelSettings(kind="full")
+        torch.zeros(1, 200), torch.zeros(1, 200, 2), point_labels((0, 100, 0)), 0, LabelSettings(kind="full")
     )
     assert labels[0, 0].nonzero().flatten().tolist() == list(range(90, 113))

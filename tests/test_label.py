@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import re
@@ -18,12 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from small_data import csv_rows
 
 from streamspot.cli import data
 from streamspot.cli.data import terminated_in_order
-from streamspot.console import Line
+from streamspot.console import StatusLine
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Points, Shown, label, play
+from streamspot.datasets.label import OnShow, label, play
+from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.keys import Keys
 from streamspot.sources.motion import MotionWriter, is_recording
@@ -69,11 +70,6 @@ def _recording(path: Path, ticks: int) -> Path:
     return path
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _label(path: Path, out: Path, **options: float) -> None:
     data.label(str(path), out=out, subject="ann", **{"speed": 1.0, "reaction": 0.0, **options})
 
@@ -83,7 +79,7 @@ def test_keys_become_labels_on_a_recording(tmp_path: Path, terminal: Terminal) -
     before, out = terminal.state(), tmp_path / "points.csv"
     terminal.press((0.3, "m"), (0.4, "u"), (0.1, "u"), (0.1, "\x7f"))
     _label(_recording(tmp_path / "a.motion", 45), out)
-    rows = _rows(out)
+    rows = csv_rows(out)
     assert [(row["video"], row["subject"], row["kind"]) for row in rows] == [
         ("a.motion", "ann", "macro"),
         ("a.motion", "ann", "micro"),
@@ -107,7 +103,7 @@ def test_pictures_play_in_their_own_time(tmp_path: Path, terminal: Terminal) -> 
     began = time.monotonic()
     _label(Path(f"{folder}?fps=20"), tmp_path / "points.csv")
     assert time.monotonic() - began < 1.9
-    (row,) = _rows(tmp_path / "points.csv")
+    (row,) = csv_rows(tmp_path / "points.csv")
     assert (row["video"], row["kind"], row["fps"]) == ("clip", "macro", "20")
     assert 4 <= int(row["point"]) <= 20
 
@@ -118,7 +114,7 @@ def test_no_number_on_the_screen_is_cut(terminal: Terminal, width: int) -> None:
     termios.tcsetwinsize(terminal.slave, (24, width))
     parts = ["▁" * 30, "00:42.5", "frame 1285", "macro 12 (m)", "micro 3 (u)", "unsure 0 (x)"]
     with os.fdopen(os.dup(terminal.slave), "w") as screen:
-        Line(screen)(parts, "macro at frame 1276")
+        StatusLine(screen)(parts, "macro at frame 1276")
     drawn = os.read(terminal.master, 4096).decode().removeprefix("\r").removesuffix("\x1b[K")
     assert len(drawn) < width
     assert drawn.endswith("1276")
@@ -170,9 +166,9 @@ def test_without_a_terminal_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
-def _show(count: int) -> Iterator[Shown | None]:
+def _show(count: int) -> Iterator[OnShow | None]:
     for number in range(count):
-        yield Shown(number, number / 30)
+        yield OnShow(number, number / 30)
         yield None
 
 
@@ -183,7 +179,7 @@ def _press(keys: dict[int, str]) -> Iterator[str]:
 
 def test_a_label_is_set_when_it_was_seen(tmp_path: Path) -> None:
     """The time a person needs to press a key is taken off, never before the first frame."""
-    points = Points(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
+    points = PointsFile(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
     keys = _press({4: "m", 80: "u"})
     assert label(_show(60), points, lambda: next(keys), lambda *_: None, reaction=0.3)
     assert [int(row["point"]) for row in points.given] == [0, 40 - 9]
@@ -193,9 +189,9 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     """Foreign rows and columns survive; earlier labels of the same video are there and can be undone."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,note\nb.mp4,bob,macro,7,keep\na.mp4,ann,micro,9,mine\n")
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
     points.add("macro", 30)
-    assert [(row["video"], row["point"], row["note"]) for row in _rows(path)] == [
+    assert [(row["video"], row["point"], row["note"]) for row in csv_rows(path)] == [
         ("b.mp4", "7", "keep"),
         ("a.mp4", "9", "mine"),
         ("a.mp4", "30", ""),
@@ -203,17 +199,17 @@ def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     assert points.undo() == {"video": "a.mp4", "subject": "ann", "fps": "", "kind": "macro", "point": "30"}
     points.undo()
     assert points.undo() is None
-    assert [row["video"] for row in _rows(path)] == ["b.mp4"]
+    assert [row["video"] for row in csv_rows(path)] == ["b.mp4"]
 
 
 def test_seen_to_the_end_without_a_label_means_no_expression(tmp_path: Path) -> None:
     """A video seen whole counts as one without expressions; one broken off is not mentioned."""
     path, keys = tmp_path / "points.csv", _press({5: "q"})
-    points = Points(path, "a.mp4", "ann", 25.0)
+    points = PointsFile(path, "a.mp4", "ann", 25.0)
     assert not label(_show(9), points, lambda: next(keys), lambda *_: None, reaction=0)
     assert not path.exists()
     assert label(_show(9), points, lambda: "", lambda *_: None, reaction=0)
-    assert [(row["video"], row["kind"], row["fps"]) for row in _rows(path)] == [("a.mp4", "", "25")]
+    assert [(row["video"], row["kind"], row["fps"]) for row in csv_rows(path)] == [("a.mp4", "", "25")]
 
 
 def test_what_cannot_be_read_again_is_recorded(tmp_path: Path) -> None:
@@ -231,7 +227,7 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     path.write_text("name,age\nann,3\n")
     with pytest.raises(DataError, match="no column 'video'"):
-        Points(path, "a.mp4", "ann", None)
+        PointsFile(path, "a.mp4", "ann", None)
     assert path.read_text() == "name,age\nann,3\n"
 
 
@@ -239,7 +235,7 @@ def test_a_label_is_appended_and_costs_the_same_with_thousands_before_it(tmp_pat
     """A flood of labels rewrites nothing: what is there stays byte for byte, others may append meanwhile."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\n" + "b.mp4,bob,macro,7,\n" * 50_000)
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
     with path.open("a") as other:
         other.write("c.mp4,cid,micro,1,\n")
     begun, inode = time.monotonic(), path.stat().st_ino
@@ -247,7 +243,7 @@ def test_a_label_is_appended_and_costs_the_same_with_thousands_before_it(tmp_pat
         points.add("micro", frame)
     assert time.monotonic() - begun < 0.5
     assert path.stat().st_ino == inode
-    rows = _rows(path)
+    rows = csv_rows(path)
     assert len(rows) == 50_000 + 1 + 200
     assert [int(row["point"]) for row in rows[-200:]] == list(range(200))
 
@@ -256,7 +252,7 @@ def test_a_label_replaces_the_row_that_said_there_was_none(tmp_path: Path) -> No
     """A video seen before without an expression is listed once, and a table without a last line end is mended."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\na.mp4,ann,,,")
-    Points(path, "a.mp4", "ann", None).add("macro", 4)
+    PointsFile(path, "a.mp4", "ann", None).add("macro", 4)
     assert path.read_text() == "video,subject,kind,point,fps\na.mp4,ann,macro,4,\n"
 
 
@@ -264,12 +260,12 @@ def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch:
     """On a full disk the table stays whole, and the count tells what it holds."""
     path = tmp_path / "points.csv"
     path.write_text("video,subject,kind,point,fps\n")
-    points = Points(path, "a.mp4", "ann", None)
+    points = PointsFile(path, "a.mp4", "ann", None)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("streamspot.datasets.label.append_whole", full)
+    monkeypatch.setattr("streamspot.datasets.points.append_whole", full)
     with pytest.raises(DataError, match="cannot be written"):
         points.add("macro", 4)
     assert points.count("macro") == 0
@@ -279,14 +275,14 @@ def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch:
 def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
     """What one takes back, or adds a column for, costs the other nothing, and nothing comes back."""
     path = tmp_path / "points.csv"
-    one, other = (Points(path, name, "ann", None) for name in ("a.motion", "b.motion"))
+    one, other = (PointsFile(path, name, "ann", None) for name in ("a.motion", "b.motion"))
     one.add("macro", 1)
     other.add("micro", 2)
     one.add("macro", 3, face=1)
     other.add("micro", 4)
     other.add("micro", 5, face=0)
     one.undo()
-    assert [(row["video"], row["point"], row["face"] or "") for row in _rows(path)] == [
+    assert [(row["video"], row["point"], row["face"] or "") for row in csv_rows(path)] == [
         ("b.motion", "2", ""),
         ("b.motion", "4", ""),
         ("b.motion", "5", "0"),
@@ -295,7 +291,7 @@ def test_two_streams_label_into_one_table(tmp_path: Path) -> None:
     one.undo()
     other.undo()
     one.watched()
-    assert [(row["video"], row["point"]) for row in _rows(path)] == [
+    assert [(row["video"], row["point"]) for row in csv_rows(path)] == [
         ("b.motion", "2"),
         ("b.motion", "4"),
         ("a.motion", ""),

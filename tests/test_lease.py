@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from benchmarks.leases import Simulation
-from streamspot.fleet.lease import Ending, Lease, Orders, Question, Tenancy
+from benchmarks.leases import FleetSimulation
+from streamspot.fleet.lease import Lease, LeaseEnding, Orders, Question, Tenancy
 from streamspot.fleet.leases import Leases
 
 NODES = ["n1", "n2", "n3"]
@@ -90,7 +90,7 @@ class Fleet(RuleBasedStateMachine):
             assert lease.epoch >= self.epochs.get(lease.source, 0), "an old grant was taken after a newer one"
             self.epochs[lease.source] = lease.epoch
             if failing:
-                tenancy.end(lease, Ending("it does not open"))
+                tenancy.end(lease, LeaseEnding("it does not open"))
             else:
                 tenancy.report(lease)
 
@@ -198,14 +198,14 @@ def test_a_source_that_fails_is_tried_again_ever_more_seldom() -> None:
     leases, now, waits = _granted({"n1": 4.0}, 1), 0.0, []
     for number in range(1, 9):
         lease = Lease("s0", leases.sources["s0"].epoch, "v1")
-        leases.answer(Question("n1#1", number, ended=((lease, Ending("no such camera")),)), now)
+        leases.answer(Question("n1#1", number, ended=((lease, LeaseEnding("no such camera")),)), now)
         waits.append(leases.sources["s0"].retry - now)
         now = leases.sources["s0"].retry
         leases.answer(Question("n1#1", number), now)
         leases.tick(now)
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300]
     lease = Lease("s0", leases.sources["s0"].epoch, "v1")
-    leases.answer(Question("n1#1", 9, ended=((lease, Ending("no such camera")),)), now)
+    leases.answer(Question("n1#1", 9, ended=((lease, LeaseEnding("no such camera")),)), now)
     leases.declare({"s0": (1.0, "v2")})
     leases.tick(now)
     assert leases.sources["s0"].engine
@@ -214,7 +214,7 @@ def test_a_source_that_fails_is_tried_again_ever_more_seldom() -> None:
 @pytest.mark.parametrize("even", [True, False])
 def test_a_thousand_sources_outlive_a_node_a_minute(even: bool) -> None:
     """Half an hour in virtual time of what benchmarks/leases.py runs for a day."""
-    simulation = Simulation(1000, 32, seed=3, even=even)
+    simulation = FleetSimulation(1000, 32, seed=3, even=even)
     simulation.run(1800.0)
     seen = simulation.outcome
     assert seen.losses >= 28

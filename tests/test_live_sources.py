@@ -11,6 +11,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from scripted_cameras import ScriptedCamera
 from small_pictures import encoded, small_picture, write_clip
 
 from streamspot.errors import SourceError
@@ -38,27 +39,9 @@ def test_missing_camera_names_those_there_are(tmp_path):
     assert time.monotonic() - started < 20
 
 
-class _Camera:
-    """A camera that plays a script: a picture, None (read fails), a number (read hangs for seconds)."""
-
-    greeting = "fake gives 64x48"
-
-    def __init__(self, script, stamps=None, fps=30.0) -> None:
-        self._script = iter(script)
-        self._stamps = iter(stamps or [])
-        self.fps = fps
-        self.released = threading.Event()
-
-    def read(self):
-        step = next(self._script, None)
-        if isinstance(step, float):
-            time.sleep(step)
-            step = next(self._script, None)
-        time.sleep(0.002)
-        return None if step is None else (next(self._stamps, 0.0), step)
-
-    def release(self) -> None:
-        self.released.set()
+def _camera(script) -> ScriptedCamera:
+    """A camera that plays a script, five hundred pictures a second."""
+    return ScriptedCamera(script, greeting="fake gives 64x48", pace=0.002)
 
 
 def _live(*lives, stall=0.15) -> LiveSource:
@@ -89,7 +72,7 @@ def _take(source: Source, count: int) -> list[Frame]:
 def test_camera_that_goes_away_is_opened_again(trouble):
     """A camera unplugged, absent for a while and plugged in again goes on; the user is told of both."""
     pictures = [small_picture(number) for number in range(5)]
-    source = _live(_Camera(pictures + trouble), SourceError("gone; x"), _Camera(pictures))
+    source = _live(_camera(pictures + trouble), SourceError("gone; x"), _camera(pictures))
     frames = _take(source, 10)
     assert [frame.index for frame in frames] == list(range(10))
     pts = [frame.pts for frame in frames]
@@ -110,7 +93,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
     def opening():
         opened.append(1)
-        return _Camera([small_picture(0)] * (len(opened) == 1) + [60.0])
+        return _camera([small_picture(0)] * (len(opened) == 1) + [60.0])
 
     source = LiveSource("fake", "fake", opening, stall=0.05)
     before = threading.active_count()
@@ -124,7 +107,7 @@ def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
 
 def test_camera_is_given_back():
     """Closing the feed of a working camera releases the device."""
-    camera = _Camera([small_picture(0)] * 500)
+    camera = _camera([small_picture(0)] * 500)
     with Feed(_live(camera)) as feed:
         assert feed.get(2) is not None
     assert camera.released.wait(1)
@@ -135,7 +118,7 @@ def test_first_failure_is_an_error():
     with pytest.raises(SourceError, match="plug it in"):
         next(_live().read())
     with pytest.raises(SourceError, match="gives no picture"):
-        next(_live(_Camera([])).read())
+        next(_live(_camera([])).read())
 
 
 def test_strange_pictures_are_carried_on():
@@ -146,7 +129,7 @@ def test_strange_pictures_are_carried_on():
         small_picture(2, 32, 24),
         cv2.cvtColor(small_picture(3), cv2.COLOR_BGR2BGRA),
     ]
-    source = _live(_Camera(script))
+    source = _live(_camera(script))
     frames = _take(source, 4)
     assert [frame.image.shape for frame in frames] == [(48, 64, 3), (48, 64, 3), (24, 32, 3), (48, 64, 3)]
     assert "fake: the picture is now 32x24" in source.messages
@@ -155,7 +138,8 @@ def test_strange_pictures_are_carried_on():
 def test_stamps_that_jump_back_do_not_turn_time():
     """A driver whose clock jumps back or stands still does not."""
     stamps = [1.0, 1.033, 1.066, 0.5, 0.5, 0.533, 0.0]
-    pts = [frame.pts for frame in _take(_live(_Camera([small_picture(0)] * 7, stamps)), 7)]
+    script = [(stamp, small_picture(0)) for stamp in stamps]
+    pts = [frame.pts for frame in _take(_live(_camera(script)), 7)]
     assert all(b > a for a, b in pairwise(pts))
     assert pts[-1] < 1.0
 
@@ -163,7 +147,7 @@ def test_stamps_that_jump_back_do_not_turn_time():
 def test_troubles_are_told_once_with_their_remedy():
     """Half the promised rate, darkness and a frozen picture are each told once while they last."""
     dark = np.zeros((48, 64, 3), np.uint8)
-    source = _live(_Camera([dark] * 200))
+    source = _live(_camera([dark] * 200))
     clock = iter(range(10**6))  # one second passes with every ten pictures
     real = time.monotonic_ns
     with pytest.MonkeyPatch.context() as patch:

@@ -23,7 +23,7 @@ from streamspot.stats import Stats
 from streamspot.types import Frame, Update
 
 
-class _Camera(Source):
+class _SilentCamera(Source):
     """Shows 30 pictures, the second once the first has been analysed, nothing for 2.6 s, and 20 more."""
 
     live = True
@@ -44,7 +44,7 @@ class _Camera(Source):
 
 def test_a_silent_camera_looks_lost():
     """No face is in view, the rate falls to nothing, and the retained state says since when."""
-    camera = _Camera()
+    camera = _SilentCamera()
     run = StreamRun(load_settings({"source": "synthetic"}), camera)
     run.load()
     got: list[tuple[datetime, Update, float]] = []

@@ -103,9 +103,8 @@ def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path):
         open_source(str(tmp_path / "bomb.png"))
     with pytest.raises(SourceError, match="holds no"):
         list(StandardInput(fps=10, read=_pipe(data)).read())
-    assert (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
-    )  # KiB; one would take 144 to 432 MB
+    # KiB; one would take 144 to 432 MB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
 @given(st.lists(st.text(max_size=8), max_size=8))

@@ -34,7 +34,7 @@ from streamspot.training.crossval import crossval
 from streamspot.training.settings import TrainSettings
 from tests.brokers import Mosquitto
 from tests.running import delivered
-from tests.small_data import write_small
+from tests.small_data import timeless_results, write_small
 from tests.small_recordings import write_recording
 from tests.test_crossval import TINY
 
@@ -62,11 +62,6 @@ def nodes(cluster: TwoNodes) -> TwoNodes:
     return cluster
 
 
-def _timeless(out: Path) -> dict[str, Any]:
-    results = json.loads((out / "results.json").read_text())
-    return {key: value for key, value in results.items() if key not in {"wall_s", "compute_s"}}
-
-
 @pytest.mark.slow
 def test_a_cluster_gives_the_local_results_though_a_node_is_lost(nodes: TwoNodes, tmp_path: Path) -> None:
     """A node is killed while its fold is trained: the fold is trained again, and the results are the local ones."""
@@ -88,7 +83,7 @@ def test_a_cluster_gives_the_local_results_though_a_node_is_lost(nodes: TwoNodes
     threading.Thread(target=lose_a_node, daemon=True).start()
     crossval(data, out, settings, workers=workers(1, nodes.address))
     assert lost.is_set(), "the node was lost too late to prove anything"
-    assert _timeless(out) == _timeless(tmp_path / "local")
+    assert timeless_results(out) == timeless_results(tmp_path / "local")
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from brokers import Mosquitto, overhear, until
+from small_data import csv_rows
 from small_recordings import write_recording
 
 from streamspot.engine import Engine
@@ -113,12 +113,6 @@ async def test_two_runs_over_one_recording_are_both_heard(tmp_path: Path, record
     assert [one.model_dump(exclude=mine) for one in first] == [one.model_dump(exclude=mine) for one in second]
 
 
-def points(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of labels."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 async def label_at(seconds: float, url: str, folder: Path, source: str | Path, **settings: Any) -> None:
     """Label what is shown so many seconds into the source; go on when the label is written."""
     asked = False
@@ -135,7 +129,7 @@ async def test_a_label_belongs_to_the_recording_being_made(tmp_path: Path):
     with Mosquitto(tmp_path) as broker:
         flags = {"record": tmp_path / "new.motion", "subject": "anna", "stream": "lab"}
         await label_at(1.5, broker.url, tmp_path, CLIP, **flags)
-    (row,) = points(tmp_path / "points.csv")
+    (row,) = csv_rows(tmp_path / "points.csv")
     assert (row["video"], row["subject"], row["kind"]) == ("new.motion", "anna", "micro")
     assert int(row["point"]) == pytest.approx(30 * (1.5 - 0.3), abs=1)
     assert (tmp_path / "new.motion").is_file()
@@ -146,7 +140,7 @@ async def test_a_label_belongs_to_the_recording_that_is_replayed(tmp_path: Path)
     played = write_recording(tmp_path / "again.motion", ticks=60)
     with Mosquitto(tmp_path) as broker:
         await label_at(1.0, broker.url, tmp_path, played, speed=1)
-    (row,) = points(tmp_path / "points.csv")
+    (row,) = csv_rows(tmp_path / "points.csv")
     assert (row["video"], row["subject"], row["kind"]) == ("again.motion", "simulated", "micro")
     assert int(row["point"]) == pytest.approx(30 * (1.0 - 0.3), abs=1)
 

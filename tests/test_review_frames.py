@@ -12,7 +12,7 @@ from made_clips import copy_streams, number_in, numbered, write_video
 from review_browser import opened, program, rows
 
 from streamspot.review.items import facts_of, find_items
-from streamspot.review.pictures import Pictures
+from streamspot.review.pictures import VideoPictures
 from streamspot.sources import open_source
 
 NUMBER = """() => {
@@ -118,7 +118,7 @@ def test_the_picture_of_a_frame_is_that_frame(tmp_path: Path, name: str, codec: 
             cv2.imwrite(str(path / f"{number}.png"), picture)
     times = {frame.index: frame.pts for frame in open_source(str(path)).read()}
     assert len(times) == 400
-    shown = Pictures(str(path))
+    shown = VideoPictures(str(path))
     for number in (0, 1, 2, 350, 349, 351, 20, 399, 200, 380):
         jpeg = np.frombuffer(shown.jpeg(number, times[number]), np.uint8)
         assert number_in(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) == number

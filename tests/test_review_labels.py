@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_data import csv_rows
 
 from streamspot.datasets.annotations import Faults, read_annotations
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.label import Points
+from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
-from streamspot.review.labels import Change, History, Label, Labels, changed, merged
+from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
 
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
     return Label(id=name, kind=kind, point=point, onset=onset, offset=offset)  # type: ignore[arg-type]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _write(files: LabelFiles, video: str, labels: Labels) -> None:
@@ -55,7 +50,7 @@ _CHANGE = st.one_of(
 @given(st.lists(_CHANGE, max_size=40))
 def test_any_changes_undone_and_done_again_are_the_fold_of_those_that_hold(changes: list[Change]) -> None:
     """What stands is what the changes that were not taken back lead to, one after the other."""
-    history, done, undone = History(Labels()), list[Change](), list[Change]()
+    history, done, undone = UndoHistory(Labels()), list[Change](), list[Change]()
     for change in changes:
         history.take(change)
         if change.op == "undo" and done:
@@ -82,7 +77,7 @@ def test_the_file_says_what_the_labels_say_after_every_change(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
 ) -> None:
     """At any moment the program may be killed: what is read again is what was on the page."""
-    files, history = LabelFiles(tmp_path_factory.mktemp("review")), History(Labels())
+    files, history = LabelFiles(tmp_path_factory.mktemp("review")), UndoHistory(Labels())
     for change in changes:
         _write(files, "clip.mp4", history.take(change))
         again = files.read("clip.mp4", "clip")
@@ -103,7 +98,7 @@ def test_labels_are_in_the_form_that_extract_reads(tmp_path: Path) -> None:
     (video,) = read_format(tmp_path, "folder").videos
     found = [(i.kind, i.onset, i.apex, i.offset, i.point) for i in video.annotated.instances]
     assert found == [("macro", 30, 40, 62, 40), ("micro", 95, 100, 105, 100)]
-    assert Points(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
+    assert PointsFile(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
 
 
 def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_path: Path) -> None:
@@ -119,7 +114,7 @@ def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_pa
     ]
     assert (read.fps, read.frames, read.subject) == (30.0, 900, "ann")
     _write(files, "clip.mp4", Labels((_label("b", "micro", 100),)))
-    assert _rows(path) == []
+    assert csv_rows(path) == []
 
 
 def test_a_video_seen_to_its_end_without_a_label_has_no_expression(tmp_path: Path) -> None:
@@ -128,7 +123,7 @@ def test_a_video_seen_to_its_end_without_a_label_has_no_expression(tmp_path: Pat
     _write(files, "clip.mp4", Labels())
     assert not list(tmp_path.iterdir())
     _write(files, "clip.mp4", Labels(seen=True))
-    assert [(row["video"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")] == [
+    assert [(row["video"], row["kind"], row["point"]) for row in csv_rows(tmp_path / "points.csv")] == [
         ("clip.mp4", "", "")
     ]
     assert read_annotations(tmp_path / "annotations.csv", Faults())["clip"].instances == []
@@ -142,7 +137,7 @@ def test_other_videos_and_foreign_columns_are_kept(tmp_path: Path) -> None:
     before = files.read("clip.mp4", "clip")
     assert _same(before) == [("micro", 9, 0, 0)]
     _write(files, "clip.mp4", Labels((*before.given, _label("new", "macro", 80, 70, 99))))
-    rows = _rows(path)
+    rows = csv_rows(path)
     assert rows[0]["note"] == "windy"
     assert [(row["subject"], row["point"], row["offset"] or "") for row in rows[1:]] == [
         ("cat", "9", ""),
@@ -193,7 +188,7 @@ def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) 
     assert ends + ends.join(others) + ends + "clip.mp4,ann,macro,80," in text
     (again,) = LabelFiles(tmp_path).read("clip.mp4", "clip").given
     assert (again.point, again.onset, again.offset) == (80, 70, 99)
-    (row,) = (row for row in _rows(path) if "clip.mp4" in row.values())
+    (row,) = (row for row in csv_rows(path) if "clip.mp4" in row.values())
     assert (row["subject"], row["note"]) == ("ann", "")
     assert LabelFiles(tmp_path).points.of("old.mp4")[0].cells.get("onset", "") == ""
 
@@ -201,22 +196,22 @@ def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) 
 def test_two_programs_on_one_folder_lose_no_label(tmp_path: Path) -> None:
     """What another program wrote meanwhile is said and nothing is written; whoever takes it in writes both."""
     one, other = LabelFiles(tmp_path), LabelFiles(tmp_path)
-    mine, theirs = (History(files.read("clip.mp4", "clip")) for files in (one, other))
+    mine, theirs = (UndoHistory(files.read("clip.mp4", "clip")) for files in (one, other))
     _write(one, "clip.mp4", mine.take(Change(op="put", label=_label("a", "macro", 40))))
     theirs.take(Change(op="put", label=_label("b", "micro", 90)))
     with pytest.raises(ChangedElsewhereError) as changed_there:
         _write(other, "clip.mp4", theirs.now)
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"]
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40"]
     theirs.take_in(changed_there.value.before, changed_there.value.theirs)
     _write(other, "clip.mp4", theirs.now)
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40", "90"]
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40", "90"]
     _write(other, "clip.mp4", theirs.take(Change(op="undo")))
-    assert [row["point"] for row in _rows(tmp_path / "points.csv")] == ["40"], (
+    assert [row["point"] for row in csv_rows(tmp_path / "points.csv")] == ["40"], (
         "an undo takes back its own alone"
     )
     _write(other, "b.mp4", Labels((_label("c", "macro", 7),)))
     _write(one, "clip.mp4", mine.now)
-    assert {row["video"] for row in _rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
+    assert {row["video"] for row in csv_rows(tmp_path / "points.csv")} == {"clip.mp4", "b.mp4"}
 
 
 @pytest.mark.parametrize("gone", [["points.csv"], ["annotations.csv"], ["points.csv", "annotations.csv"]])
@@ -236,7 +231,7 @@ def test_labels_outlive_their_file(tmp_path: Path, gone: list[str]) -> None:
     _write(files, "b.mp4", Labels((_label("c", "micro", 7),), seen=True))
     _write(files, "clip.mp4", Labels((stretch, _label("b", "micro", 90, 80, 95))))
     points = {
-        (row["video"], row["subject"], row["kind"], row["point"]) for row in _rows(tmp_path / "points.csv")
+        (row["video"], row["subject"], row["kind"], row["point"]) for row in csv_rows(tmp_path / "points.csv")
     }
     assert points == {
         ("clip.mp4", "ann", "macro", "40"),
@@ -245,7 +240,7 @@ def test_labels_outlive_their_file(tmp_path: Path, gone: list[str]) -> None:
         ("b.mp4", "ann", "", ""),
         ("old.mp4", "eve", "macro", "3"),
     }
-    assert [row["onset"] for row in _rows(tmp_path / "annotations.csv")] == ["30", "80"]
+    assert [row["onset"] for row in csv_rows(tmp_path / "annotations.csv")] == ["30", "80"]
 
 
 @given(st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=4))
@@ -280,8 +275,8 @@ def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_pa
     found = files.read("clip.mp4", "clip")
     assert _same(found) == [("macro", 21, 10, 30)]
     _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("b", "micro", 100, 99, 105))))
-    assert len(_rows(tmp_path / "annotations.csv")) == 2
-    assert len(_rows(tmp_path / "points.csv")) == 2
+    assert len(csv_rows(tmp_path / "annotations.csv")) == 2
+    assert len(csv_rows(tmp_path / "points.csv")) == 2
 
 
 def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> None:

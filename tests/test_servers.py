@@ -38,7 +38,7 @@ def _has_gstreamer() -> bool:
         return False
 
 
-class _Camera:
+class _CameraServer:
     """A server in a process of its own."""
 
     def __init__(self, kind: str, port: int, clip: Path) -> None:
@@ -81,7 +81,7 @@ class _Story:
 
     def _tell(self, kind: str, folder: Path) -> None:
         clip, port = folder / {"rtsp": "clip.h264", "http": "clip.mov", "udp": "clip.ts"}[kind], _free_port()
-        camera = _Camera(kind, port, clip)
+        camera = _CameraServer(kind, port, clip)
         address = {
             "rtsp": "rtsp://127.0.0.1:{}/live",
             "http": "http://127.0.0.1:{}/live",

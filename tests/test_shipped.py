@@ -10,7 +10,7 @@ import torch
 from experiments.shipped.acted import Acted
 from experiments.shipped.alone import blinking, learn_alone, pools, slower, unreturned
 from experiments.shipped.held_out import HELD_OUT, held_out_figures, runs
-from experiments.shipped.muscles import MUSCLES, movement
+from experiments.shipped.muscles import MUSCLES, contraction
 from experiments.shipped.train import Pool, Recipe, make_weights, without_beginning, without_unseen
 from experiments.shipped.turned import turned
 from streamspot.evaluation.matching import count
@@ -159,11 +159,11 @@ def test_muscles_move_on_one_side_or_both():
     """A wink is never on both sides; every other muscle that can moves alone on a side half of the time."""
     rng = np.random.default_rng(0)
     for name, muscle in MUSCLES.items():
-        drawn = [movement(rng, (name,)) for _ in range(60)]
+        drawn = [contraction(rng, (name,)) for _ in range(60)]
         sides = {one.side for one in drawn}
         assert sides == ({"L", "R"} if name == "wink" else {"L", "R", "both"} if muscle.sided else {"both"})
         assert all(max(one.shapes.values()) > 0 for one in drawn)
-    several = [movement(rng) for _ in range(100)]
+    several = [contraction(rng) for _ in range(100)]
     assert {len(one.muscles) for one in several} == {1, 2, 3}
 
 

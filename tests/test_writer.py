@@ -20,9 +20,10 @@ from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.sinks.columns import PHASES
-from streamspot.sinks.json import JsonLines, LineFile
+from streamspot.sinks.json import JsonLines
+from streamspot.sinks.lines import LineFile, LineTarget
 from streamspot.sinks.table import EventTable
-from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
+from streamspot.sinks.writer import BackgroundWriter, Host
 from streamspot.types import Event
 
 

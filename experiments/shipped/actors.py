@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.shipped.heads import FPS, SIZE, Array, Clip, HeadModel, Rng
-from experiments.shipped.muscles import CLEAR, MOUTH, OPENING, movement
+from experiments.shipped.heads import FPS, SIZE, Array, HeadModel, RenderedPerson, Rng
+from experiments.shipped.muscles import CLEAR, MOUTH, OPENING, contraction
 from experiments.shipped.paint import SKIN, beard
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import Scenario
 from streamspot.simulation.expressions import expressions
-from streamspot.simulation.person import Free
+from streamspot.simulation.person import FreeMovement
 from streamspot.simulation.time_courses import ease, knots, nod, speech, swing
 from streamspot.simulation.units import COMBINATIONS
 from streamspot.types import Frame
@@ -103,7 +103,7 @@ class Hand:
     size: float
 
 
-class Actor(Clip):
+class Actor(RenderedPerson):
     """One rendered person who acts for a while; the same seed gives the same pictures.
 
     Args:
@@ -149,14 +149,14 @@ class Actor(Clip):
                     out[number] += weight * gain * (weaker if shape == f"{name}_{weak}" else 1)
         return out
 
-    def free(self, rng: Rng) -> Free:
+    def free(self, rng: Rng) -> FreeMovement:
         """Draw any muscles that contract together, and what speech has in common with them.
 
         Seven in ten of what may be one-sided are: half as much moves then, so they are harder to learn.
         """
-        drawn = movement(rng, side=str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
+        drawn = contraction(rng, side=str(rng.choice(("L", "R", ""), p=(0.2, 0.2, 0.6))))
         names = set(drawn.muscles)
-        return Free(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
+        return FreeMovement(self._weights_of(drawn.shapes), names <= MOUTH - CLEAR, names <= OPENING)
 
     def _weights_of(self, shapes: dict[str, float]) -> Array:
         """Return the weights (S, 1) of all shapes; a name without a side means both."""
@@ -209,7 +209,7 @@ class Actor(Clip):
         if rng.random() >= 0.15:
             return np.zeros((1, 1, 1), np.float32)
         held = 1 + 0.1 * knots(rng, self._count, 60, 1)
-        return held[:, None] * self._weights_of(movement(rng).shapes) * np.float32(rng.uniform(0.2, 0.8))
+        return held[:, None] * self._weights_of(contraction(rng).shapes) * np.float32(rng.uniform(0.2, 0.8))
 
     def _talk(self, rng: Rng, names: list[str]) -> None:
         """Add speech and chewing to the weights."""

@@ -97,7 +97,7 @@ class Conditions:
     talking: bool
 
 
-class Clip:
+class RenderedPerson:
     """One rendered person; the same seed gives the same pictures.
 
     Args:

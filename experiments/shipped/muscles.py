@@ -70,7 +70,7 @@ CLEAR = {"smile", "smile and cheek", "corner down"}
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class Contraction:
     """Muscles that contract together.
 
     Attributes:
@@ -92,7 +92,7 @@ def drawn_muscle(rng: Rng) -> str:
     return mine[rng.integers(len(mine))]
 
 
-def movement(rng: Rng, names: tuple[str, ...] = (), side: str = "") -> Movement:
+def contraction(rng: Rng, names: tuple[str, ...] = (), side: str = "") -> Contraction:
     """Draw one to three muscles and what they do at their strongest.
 
     Half of what may contract on one side does. A wink is always one-sided: both lids together are a blink.
@@ -122,4 +122,4 @@ def movement(rng: Rng, names: tuple[str, ...] = (), side: str = "") -> Movement:
                     share = other
                 full = f"{shape}_{eye}"
                 shapes[full] = shapes.get(full, 0.0) + weight * gain * share
-    return Movement(names, shapes, side if any(MUSCLES[name].sided for name in names) else "both")
+    return Contraction(names, shapes, side if any(MUSCLES[name].sided for name in names) else "both")

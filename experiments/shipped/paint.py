@@ -14,6 +14,7 @@ SOCKET, GUMS, TEETH, EYES, LASHES = 11248, 14062, 17039, 21451, 24591
 SKIN = {"light": (168, 190, 228), "medium": (112, 147, 196), "dark": (52, 72, 108)}  # BGR
 _PAINT = 30  # pixels of paint per unit
 _WIDTH, _TOP, _HEIGHT = 28, 16, 38  # units covered by the paint
+_EYE = (14 * _PAINT, 4 * _PAINT)  # middle of the eye in the strip below the skin
 
 
 def painted(
@@ -31,12 +32,8 @@ def painted(
     Returns:
         The paint ``(h, w, 3)`` float32 BGR, and where each vertex lies in it ``(V, 2)``, pixels.
     """
-
-    def place(xy: Array) -> Array:
-        return np.asarray((xy[..., :2] * (1, -1) + (_WIDTH / 2, _TOP)) * _PAINT, np.float32)
-
     height, width = _HEIGHT * _PAINT, _WIDTH * _PAINT
-    marks = place(person[landmarks])
+    marks = _place(person[landmarks])
     base = np.array(SKIN[skin], np.float32) * rng.uniform(0.9, 1.1)
     grain = np.zeros((height, width), np.float32)
     for cells, strength in ((12, 0.03), (40, 0.025), (110, 0.03), (300, 0.04)):
@@ -78,23 +75,38 @@ def painted(
     bow = top + ((columns - width / 2) / _PAINT) ** 2 * 0.055 * _PAINT
     lay((rows < bow).astype(np.float32), hair, 0.97, 8)
 
-    # Below the skin: teeth, the inside of the mouth, and one picture for both eyes.
-    strip = np.empty((8 * _PAINT, width, 3), np.float32)
+    strip = _below_the_skin(rng, base, skin)
+    return np.concatenate((paint, strip)), _laid(person, part)
+
+
+def _place(xy: Array) -> Array:
+    """Return where points of the head (…, 2 or more) lie in the paint, pixels (…, 2)."""
+    return np.asarray((xy[..., :2] * (1, -1) + (_WIDTH / 2, _TOP)) * _PAINT, np.float32)
+
+
+def _below_the_skin(rng: Rng, base: Array, skin: str) -> Array:
+    """Paint the strip below the skin: teeth, the inside of the mouth, and one picture for both eyes."""
+    strip = np.empty((8 * _PAINT, _WIDTH * _PAINT, 3), np.float32)
     strip[:, : 5 * _PAINT] = (185, 205, 215)
     strip[:, 5 * _PAINT : 10 * _PAINT] = base * np.array((0.18, 0.16, 0.3), np.float32)
     strip[:, 10 * _PAINT :] = (205, 212, 220) if skin != "dark" else (175, 185, 195)
-    middle = (14 * _PAINT, 4 * _PAINT)
     iris = tuple(float(v) for v in rng.uniform(0.4, 1.0) * np.array((50, 70, 95)))
-    cv2.circle(strip, middle, round(0.6 * _PAINT), iris, -1, cv2.LINE_AA)
-    cv2.circle(strip, middle, round(0.27 * _PAINT), (8, 8, 8), -1, cv2.LINE_AA)
-    uv = place(person)
+    cv2.circle(strip, _EYE, round(0.6 * _PAINT), iris, -1, cv2.LINE_AA)
+    cv2.circle(strip, _EYE, round(0.27 * _PAINT), (8, 8, 8), -1, cv2.LINE_AA)
+    return strip
+
+
+def _laid(person: Array, part: NDArray[np.int64]) -> Array:
+    """Return where each vertex lies in the paint, pixels (V, 2): teeth, mouth and eyes lie in the strip below."""
+    height = _HEIGHT * _PAINT
+    uv = _place(person)
     uv[(part >= TEETH) & (part < EYES)] = (2 * _PAINT, height + 4 * _PAINT)
     uv[(part >= SOCKET) & (part < GUMS)] = (7 * _PAINT, height + 4 * _PAINT)
     for first in (EYES, EYES + 1570):
         ball = (part >= first) & (part < first + 1570)
         centre = (person[ball, :2].min(0) + person[ball, :2].max(0)) / 2
-        uv[ball] = (person[ball, :2] - centre) * (_PAINT, -_PAINT) + (middle[0], height + middle[1])
-    return np.concatenate((paint, strip)), np.asarray(uv, np.float32)
+        uv[ball] = (person[ball, :2] - centre) * (_PAINT, -_PAINT) + (_EYE[0], height + _EYE[1])
+    return np.asarray(uv, np.float32)
 
 
 def beard(rng: Rng, paint: Array, marks: Array) -> None:

@@ -27,7 +27,7 @@ def rasterise(
     return _draw(points, triangles, attributes, size)
 
 
-def _one_by_one(  # noqa: C901 - compiled, so in one piece
+def one_by_one(  # noqa: C901 - compiled, so in one piece
     points: Array, triangles: NDArray[np.int64], attributes: Array, size: int
 ) -> tuple[NDArray[np.bool_], Array]:
     """Draw each triangle after the other; slow where it is not compiled."""
@@ -68,7 +68,7 @@ def _one_by_one(  # noqa: C901 - compiled, so in one piece
     return shown >= 0, values
 
 
-def _at_once(
+def at_once(
     points: Array, triangles: NDArray[np.int64], attributes: Array, size: int
 ) -> tuple[NDArray[np.bool_], Array]:
     """Draw all triangles of a size at once."""
@@ -113,11 +113,11 @@ def _at_once(
     return covered.reshape(size, size), values.reshape(size, size, -1)
 
 
-_draw = _at_once
+_draw = at_once
 if importlib.util.find_spec("numba"):
     import numba
 
-    _draw = numba.njit(cache=True)(_one_by_one)
+    _draw = numba.njit(cache=True)(one_by_one)
 
 
 def normals(points: Array, triangles: NDArray[np.int64]) -> Array:

@@ -12,14 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from experiments.observing import events_of_recording, record
 from experiments.runs import RESULTS
-from experiments.shipped.heads import Clip, HeadModel
+from experiments.shipped.heads import HeadModel, RenderedPerson
 from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
 from streamspot.model import Model
@@ -75,6 +75,24 @@ def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     return {"all": figures(rows), **{name: figures(groups[name]) for name in sorted(groups)}}
 
 
+def compared(clip: RenderedPerson, found: Sequence[Detection]) -> dict[str, Any]:
+    """Return what a clip shows, what was found in it, how many of both agree, and what overlaps no expression."""
+    counts = count(found, clip.instances)
+    spans = [(i.onset, i.offset) for i in clip.instances]
+    false = [
+        (d.kind, d.onset, d.offset)
+        for d in found
+        if d.offset is not None and not any(d.onset <= end and d.offset >= begin for begin, end in spans)
+    ]
+    return {
+        "truth": [(i.kind, i.onset, i.apex, i.offset) for i in clip.instances],
+        "shown": clip.shown,
+        "found": [(d.kind, d.onset, d.apex, d.offset, round(d.score, 3)) for d in found],
+        "counts": {kind: (c.tp, c.fp, c.fn) for kind, c in counts.items()},
+        "false": false,
+    }
+
+
 def main() -> None:
     """Run the clips and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -92,32 +110,14 @@ def main() -> None:
     model = Model.load(options.weights)
     rows: list[dict[str, Any]] = []
     for number in range(options.clips):
-        clip = Clip(heads, options.first + number, options.seconds)
+        clip = RenderedPerson(heads, options.first + number, options.seconds)
         path = options.motion / f"{number:03}.motion"
         if not path.exists():
             record(clip.frames(), path)
             print(path, flush=True)
         events, measured = events_of_recording(path, model)
-        found = detections_of(events)
-        counts = count(found, clip.instances)
-        spans = [(i.onset, i.offset) for i in clip.instances]
-        false = [
-            (d.kind, d.onset, d.offset)
-            for d in found
-            if d.offset is not None and not any(d.onset <= end and d.offset >= begin for begin, end in spans)
-        ]
-        rows.append(
-            {
-                "seed": options.first + number,
-                **asdict(clip.conditions),
-                "measured": measured,
-                "truth": [(i.kind, i.onset, i.apex, i.offset) for i in clip.instances],
-                "shown": clip.shown,
-                "found": [(d.kind, d.onset, d.apex, d.offset, round(d.score, 3)) for d in found],
-                "counts": {kind: (c.tp, c.fp, c.fn) for kind, c in counts.items()},
-                "false": false,
-            }
-        )
+        row = {"seed": options.first + number, **asdict(clip.conditions), "measured": measured}
+        rows.append(row | compared(clip, detections_of(events)))
     report = {
         "weights": model.config.name,
         "protocol": "strict: IoU >= 0.5 with both ends inclusive, one to one, kind must agree",

@@ -79,7 +79,7 @@ MEASURED = (
 """The same for what flow alone has measured of an actor: it has errors of its own, so fewer are added."""
 
 
-Change = Callable[[Rng, Example], Example]
+Augmentation = Callable[[Rng, Example], Example]
 """Changes a recording by chance."""
 
 
@@ -142,7 +142,7 @@ class Pool:
             one = without_beginning(rng, one)
         return vary(rng, one, across, flow_alone_share=0.0)
 
-    def by_flow(self, rng: Rng, across: Sequence[int], change: Change | None = None) -> Example:
+    def by_flow(self, rng: Rng, across: Sequence[int], change: Augmentation | None = None) -> Example:
         """Draw one that looks like a recording by flow alone; ``change`` is made before it does."""
         one = vary(rng, self.flow[rng.integers(len(self.flow))], across, flow_alone_share=0.0)
         if change is not None:

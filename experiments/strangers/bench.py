@@ -22,12 +22,12 @@ from experiments.observing import events_of_recording, record
 from experiments.runs import RESULTS
 from experiments.shipped.heads import HeadModel
 from experiments.shipped.rendered import detections_of
-from experiments.strangers.people import FIRST_SEED, Notes, Shown, Stranger
+from experiments.strangers.people import FIRST_SEED, Notes, ShownExpression, Stranger
 from streamspot.evaluation.matching import Counts, count, match
 from streamspot.model import Model
 
 
-def strata(person: Notes, shown: Shown) -> Iterator[str]:
+def strata(person: Notes, shown: ShownExpression) -> Iterator[str]:
     """Yield the names of all groups that an expression belongs to."""
     yield "all"
     for group in shown.groups:

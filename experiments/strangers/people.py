@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.shipped.actors import Actor
 from experiments.shipped.heads import FPS, Array, HeadModel, Rng
-from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, drawn_muscle, movement
+from experiments.shipped.muscles import CLEAR, MOUTH, MUSCLES, OPENING, contraction, drawn_muscle
 from streamspot.datasets.recording import Instance
 from streamspot.simulation.expressions import instance_of
 from streamspot.simulation.time_courses import expression
@@ -36,7 +36,7 @@ SIZES = {"small": (0.05, 0.09), "large": (0.12, 0.35)}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownExpression:
     """One expression of a stranger.
 
     Attributes:
@@ -66,7 +66,7 @@ class Notes:
     """
 
     context: str
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownExpression, ...]
     seconds: float
     about: dict[str, str]
 
@@ -82,7 +82,9 @@ class Notes:
             one | {"instance": Instance(**one["instance"]), "groups": tuple(one["groups"])}
             for one in table["shown"]
         ]
-        return cls(table["context"], tuple(Shown(**row) for row in rows), table["seconds"], table["about"])
+        return cls(
+            table["context"], tuple(ShownExpression(**row) for row in rows), table["seconds"], table["about"]
+        )
 
 
 class Stranger(Actor):
@@ -96,7 +98,7 @@ class Stranger(Actor):
 
     def __init__(self, model: HeadModel, seed: int, seconds: float = 8.0) -> None:
         self.context = str(np.random.default_rng([seed, 79]).choice(CONTEXTS))
-        self.expressions: list[Shown] = []
+        self.expressions: list[ShownExpression] = []
         super().__init__(model, seed, seconds)
 
     def notes(self) -> Notes:
@@ -132,9 +134,9 @@ class Stranger(Actor):
             if self.context == "speaking" and muscle in MOUTH - CLEAR:
                 continue
             drawn = (
-                movement(rng, (muscle,))
+                contraction(rng, (muscle,))
                 if rng.random() < 0.7
-                else movement(rng, (muscle, *movement(rng).muscles))
+                else contraction(rng, (muscle, *contraction(rng).muscles))
             )
             face = self._weights_of(drawn.shapes)
             size = "large" if set(drawn.muscles) <= OPENING else list(SIZES)[rng.integers(len(SIZES))]
@@ -155,7 +157,7 @@ class Stranger(Actor):
                 self.position[at : at + len(course)] += course[:, None, None] * weights
                 names = tuple(sorted({MUSCLES[name].group for name in drawn.muscles}))
                 side = {"L": "left", "R": "right"}.get(drawn.side, "both")
-                self.expressions.append(Shown(instance, names, side, speed, size))
+                self.expressions.append(ShownExpression(instance, names, side, speed, size))
             at += len(course) + int(rng.integers(20, 45))
 
     def _sway(self, rng: Rng) -> Array:

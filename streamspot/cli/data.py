@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from streamspot.cluster import workers
-from streamspot.console import Line, QuietStderr
+from streamspot.console import QuietStderr, StatusLine
 from streamspot.dashboard.text import counted
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
@@ -138,6 +138,7 @@ def label(
       streamspot label 0 --subject ann
     """
     from streamspot.datasets import label as labelling  # noqa: PLC0415 - loads torch
+    from streamspot.datasets.points import PointsFile  # noqa: PLC0415
     from streamspot.destinations import check_writable  # noqa: PLC0415 - loads OpenCV
 
     out = labelling.beside(source) if out is None else out
@@ -149,7 +150,7 @@ def label(
         raise SettingsError(
             f"{out} is on another drive than {playing.video}; name one there with --out"
         ) from None
-    points = labelling.Points(out, name, subject or Path(name).stem, playing.fps)
+    points = PointsFile(out, name, subject or Path(name).stem, playing.fps)
     with (
         terminated_in_order(),
         Keys(gone="q") as keys,
@@ -158,7 +159,7 @@ def label(
     ):
         screen = quiet.console.file
         try:
-            whole = labelling.label(shown, points, keys, Line(screen), reaction=reaction * playing.pace)
+            whole = labelling.label(shown, points, keys, StatusLine(screen), reaction=reaction * playing.pace)
         finally:
             screen.write("\n")
     counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamspot.dashboard.text import counted
 from streamspot.destinations import check_page
 from streamspot.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from streamspot.report.account import Account
+    from streamspot.report.comparison import Comparison
 
 app = typer.Typer()
 
@@ -55,17 +59,11 @@ def report(
       streamspot report clip.motion --sensitivity 0.7
       streamspot report results
     """
-    from streamspot.report.account import accounts_of, is_written  # noqa: PLC0415 - so that the help is fast
-    from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
-    from streamspot.report.run import write_report  # noqa: PLC0415
-
     if labels is not None and compare is not None:
         raise SettingsError("--labels and --compare are two reports; write one after the other")
     page = out or (path / "report.html" if path.is_dir() else path.with_suffix(".html"))
     check_page(page, (path, labels, compare), force=force)
     if (path / "results.json").is_file():
-        from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
-
         _refuse(
             "changes nothing in the report of a cross-validation; leave it out",
             labels=labels,
@@ -73,10 +71,34 @@ def report(
             weights=weights,
             sensitivity=sensitivity,
         )
-        write_crossval(page, path, data)
-        typer.echo(f"{page}")
-        return
-    _refuse("is for a folder of crossval alone; leave it out", data=data)
+        _report_crossval(page, path, data)
+    else:
+        _refuse("is for a folder of crossval alone; leave it out", data=data)
+        _report_runs(page, path, labels, compare, weights=weights, sensitivity=sensitivity)
+
+
+def _report_crossval(page: Path, folder: Path, data: Path | None) -> None:
+    """Write the report of a cross-validation, with the curves if its data set is given."""
+    from streamspot.training.report import write_crossval  # noqa: PLC0415 - torch is slow to import
+
+    write_crossval(page, folder, data)
+    typer.echo(f"{page}")
+
+
+def _report_runs(
+    page: Path,
+    path: Path,
+    labels: Path | None,
+    compare: Path | None,
+    *,
+    weights: str | None,
+    sensitivity: float | None,
+) -> None:
+    """Write the report of the runs in ``path``, perhaps compared with labels or with the runs in ``compare``."""
+    from streamspot.report.account import accounts_of, is_written  # noqa: PLC0415 - so that the help is fast
+    from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
+    from streamspot.report.run import write_report  # noqa: PLC0415
+
     judge = weights or "streamspot-base"
     how_much = 0.5 if sensitivity is None else sensitivity
     accounts = accounts_of(path, judge, how_much, _warn)
@@ -88,29 +110,31 @@ def report(
             weights=weights,
             sensitivity=sensitivity,
         )
+    comparisons: list[Comparison | None] = [None] * len(accounts)
+    if labels is not None:
+        comparisons = [with_labels(account, labels, alone=len(accounts) == 1) for account in accounts]
+        if not any(comparisons):
+            raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")
+    elif compare is not None:
+        _check_same(path, accounts, compare, others)
+        comparisons = [with_run(one, other) for one, other in zip(accounts, others, strict=True)]
+    write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
+    count = sum(len(account.final) for account in accounts)
+    typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
+
+
+def _check_same(path: Path, accounts: list[Account], compare: Path, others: list[Account]) -> None:
+    """Refuse two folders of different recordings; warn where two runs seem to be over different sources."""
     names, other_names = ([one.name for one in ones] for ones in (accounts, others))
-    if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
+    if len(others) != len(accounts) or (len(accounts) > 1 and names != other_names):
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
-    for one, other in zip(accounts, others, strict=False):
+    for one, other in zip(accounts, others, strict=True):
         if one.stream and other.stream and one.stream != other.stream:
             _warn(
                 f"{path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
                 "give two runs over the same"
             )
             break
-    comparisons = [
-        with_labels(account, labels, alone=len(accounts) == 1)
-        if labels is not None
-        else with_run(account, others[n])
-        if compare is not None
-        else None
-        for n, account in enumerate(accounts)
-    ]
-    if labels is not None and not any(comparisons):
-        raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")
-    write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
-    count = sum(len(account.final) for account in accounts)
-    typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
 
 
 def _refuse(why: str, **given: object) -> None:

@@ -78,7 +78,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TickSpan:
     """One announced expression as far as it is known, in ticks; cancelled ones end where they were cancelled."""
 
     onset: int
@@ -94,13 +94,13 @@ MARKS: dict[Kind, dict[Phase, str]] = {
 }
 
 
-def mark_row(found: Iterable[Span], window: Window) -> tuple[str, list[Span | None]]:
+def mark_row(found: Iterable[TickSpan], window: Window) -> tuple[str, list[TickSpan | None]]:
     """Draw expressions as brackets: ``▲━━◆━━━▼`` macro, ``△┄◇┄▽`` micro, an open one to the right edge.
 
     With the ``window.width`` characters it returns for each of them the expression it belongs to.
     """
     row = [" "] * window.width
-    owner: list[Span | None] = [None] * window.width
+    owner: list[TickSpan | None] = [None] * window.width
     for span in found:
         first = window.cell(span.onset)
         last = window.width - 1 if span.offset is None else window.cell(span.offset)

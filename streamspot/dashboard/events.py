@@ -25,28 +25,8 @@ def event_lines(events: Sequence[Event], width: int, height: int) -> list[Line]:
 
     Why an expression was cancelled stands in place of the phase, or in a line of its own where that is too narrow.
     """
-    streams = max(len(event.stream) for event in events)
-    columns = {
-        "time": 9,
-        "stream": min(streams, 12),
-        "face": 4,
-        "kind": 5,
-        "phase": 8,
-        "lasted": 6,
-        "peak": 4,
-        "decided": 7,
-        "moved": 22,
-    }
-    if len({event.stream for event in events}) < 2:
-        del columns["stream"]
-    alone = len({event.face for event in events}) < 2
-    for name in (*["face"] * alone, "moved", "peak", "decided", "lasted", "face", "stream"):
-        if sum(columns.values()) + len(columns) + 1 > width:
-            columns.pop(name, None)
+    columns = _columns(events, width)
     spare = width - sum(columns.values()) - len(columns) - 1
-    if "stream" in columns:
-        wider = min(streams - columns["stream"], spare)
-        columns["stream"], spare = columns["stream"] + wider, spare - wider
     gap = " " * max(1, min(1 + spare // len(columns), 3))
     room = width - 1 - sum(columns.values()) - len(columns) * len(gap) + columns.get("moved", 0)
     lines: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size in columns.items()), DIM)]]
@@ -79,6 +59,32 @@ def event_lines(events: Sequence[Event], width: int, height: int) -> list[Line]:
             if not beside:
                 lines.append([run(f"   {reason}", DIM)])
     return lines[:height]
+
+
+def _columns(events: Sequence[Event], width: int) -> dict[str, int]:
+    """Return the widths of the columns that fit; a stream, and a face, that is the only one needs none."""
+    streams = max(len(event.stream) for event in events)
+    columns = {
+        "time": 9,
+        "stream": min(streams, 12),
+        "face": 4,
+        "kind": 5,
+        "phase": 8,
+        "lasted": 6,
+        "peak": 4,
+        "decided": 7,
+        "moved": 22,
+    }
+    if len({event.stream for event in events}) < 2:
+        del columns["stream"]
+    alone = len({event.face for event in events}) < 2
+    for name in (*["face"] * alone, "moved", "peak", "decided", "lasted", "face", "stream"):
+        if sum(columns.values()) + len(columns) + 1 > width:
+            columns.pop(name, None)
+    if "stream" in columns:
+        spare = width - sum(columns.values()) - len(columns) - 1
+        columns["stream"] += min(streams - columns["stream"], spare)
+    return columns
 
 
 def _that_fits(moved: Sequence[Moved], width: int) -> str:

@@ -18,7 +18,7 @@ from rich.segment import Segment, Segments
 
 from streamspot.commands import Command, Label, Sensitivity, Undo
 from streamspot.console import QuietStderr, suspendable, terminal_size, unless_it_hangs
-from streamspot.dashboard.curve import Span
+from streamspot.dashboard.curve import TickSpan
 from streamspot.dashboard.look import Look, command, done, moved
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.text import Line, summary
@@ -39,8 +39,11 @@ _LOOK_S, _SAID_S = 0.04, 5.0
 """Seconds between two looks for keys, and for which what a key did is shown."""
 
 Obey = Callable[[str, Command], None]
-Decoder = Callable[[str, float], SpotSettings]
-Tried = dict[tuple[str, int], tuple[list[Span], int]]
+"""Takes a command for the stream of a name; a StreamspotError says why it cannot be obeyed."""
+DecoderAt = Callable[[str, float], SpotSettings]
+"""Returns how the curve of the stream of a name is decoded at a sensitivity."""
+Tried = dict[tuple[str, int], tuple[list[TickSpan], int]]
+"""Stream and face → what another sensitivity finds in the last minute, and how many the present one does."""
 
 
 class Dashboard:
@@ -69,7 +72,7 @@ class Dashboard:
         self._views = Views(stats, delivery)
         self._look, self._said_at = Look(), 0.0
         self._obey: Obey | None = None
-        self._decoder: Decoder | None = None
+        self._decoder: DecoderAt | None = None
         self._keys = Keys()
         self._ending = "Ctrl-C ends the run"
         self._stop = threading.Event()
@@ -110,7 +113,7 @@ class Dashboard:
         self._stats = [*(one for one in self._stats if one.stream not in {"", stats.stream}), stats]
         self._views.add(stats)
 
-    def control(self, obey: Obey, decoder: Decoder | None = None) -> None:
+    def control(self, obey: Obey, decoder: DecoderAt | None = None) -> None:
         """Let keys command the streams from now on.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo
-from streamspot.dashboard.curve import Span
+from streamspot.dashboard.curve import TickSpan
 from streamspot.dashboard.view import Shown
 from streamspot.types import TICK_RATE, Mark
 
@@ -34,7 +34,7 @@ _LABELS: Mapping[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is looked at.
+    """What the person before the dashboard looks at: the page, the stretch of time, the face.
 
     Attributes:
         page: Graphs, all events, or the keys.
@@ -50,7 +50,7 @@ class Look:
     edges: Mapping[str, int] = field(default_factory=dict)
     only: tuple[str, int] | None = None
     said: str = ""
-    tried: Mapping[tuple[str, int], list[Span]] = field(default_factory=dict)
+    tried: Mapping[tuple[str, int], list[TickSpan]] = field(default_factory=dict)
 
 
 def moved(look: Look, key: str, shown: Shown) -> Look:

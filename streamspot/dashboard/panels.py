@@ -43,7 +43,7 @@ GUTTER = 5
 """Cells left of a graph for the labels of its vertical axis."""
 _ROOM_FOR_WIRE = 90
 """A face is drawn beside graphs in panels of at least so many cells."""
-TROUBLES: dict[Trouble, str] = {
+_TROUBLES: dict[Trouble, str] = {
     "small": "too small",
     "outside": "partly out of the picture",
     "turned": "turned away",
@@ -52,6 +52,7 @@ TROUBLES: dict[Trouble, str] = {
     "covered": "a hand on the mouth",
     "unclear": "hidden or blurred",
 }
+"""What stands in the way of judging a face, in the few words that a title has room for."""
 _BROKER = {
     "connecting": ("◌", PLAIN),
     "online": ("●", CALM),
@@ -137,7 +138,7 @@ def doing(face: FaceShown, *, finished: bool) -> tuple[str, Style]:
         text, style = (
             ("· neutral", DIM) if kind == "neutral" else (f"{MARKS[kind]['apex']} {kind}", KIND[kind])
         )
-        return (text, style) if trouble is None else (f"{text} · {TROUBLES[trouble]}", ALARM)
+        return (text, style) if trouble is None else (f"{text} · {_TROUBLES[trouble]}", ALARM)
     if face.reason in {None, "stopped", "paused"}:
         return "· paused" if face.reason == "paused" else "· ended", DIM
     ago = f" {face.silent:.0f} s ago" if face.silent >= 1 and not finished else ""

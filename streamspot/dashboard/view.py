@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.commands import Command, obeyed
-from streamspot.dashboard.curve import Span
+from streamspot.dashboard.curve import TickSpan
 from streamspot.dashboard.history import KEPT, History
 from streamspot.spotting import SpotSettings, decode
 from streamspot.stats import Delivery, Stats
@@ -35,7 +35,7 @@ _DECAY = 0.9
 
 @dataclass(slots=True)
 class FaceShown:
-    """One face.
+    """One face as the dashboard shows it.
 
     Attributes:
         track: Its number.
@@ -50,7 +50,7 @@ class FaceShown:
     track: int
     state: FaceState | None = None
     history: History = field(default_factory=History)
-    spans: dict[str, Span] = field(default_factory=dict)
+    spans: dict[str, TickSpan] = field(default_factory=dict)
     moved: NDArray[np.float32] | None = None
     silent: float = 0.0
     reason: str | None = None
@@ -61,14 +61,14 @@ class FaceShown:
         newest = self.history.newest
         return 0 if newest is None else newest.tick + round(self.silent * TICK_RATE)
 
-    def respotted(self, settings: SpotSettings) -> list[Span]:
+    def respotted(self, settings: SpotSettings) -> list[TickSpan]:
         """Return the expressions that these settings find in the last minute of the curve."""
         newest = self.history.newest
         if newest is None:
             return []
         scores = self.history.segments(max(newest.tick - _MINUTE + 1, 0), _MINUTE)
         found = [one for segment in scores for one in decode(segment, settings)]
-        return [Span(one.onset, one.kind, one.apex, one.offset) for one in found]
+        return [TickSpan(one.onset, one.kind, one.apex, one.offset) for one in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class View:
         if cancelled:  # it ends with the newest score that was known
             newest = face.history.newest or event.decided_at
             offset = min(event.decided_at.tick, newest.tick)
-        face.spans[event.expression] = Span(event.onset.tick, event.kind, apex, offset, cancelled)
+        face.spans[event.expression] = TickSpan(event.onset.tick, event.kind, apex, offset, cancelled)
         while len(face.spans) > _SPANS:
             del face.spans[next(iter(face.spans))]
 

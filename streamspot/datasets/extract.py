@@ -42,7 +42,7 @@ _HERE = Processes()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExtractOutcome:
     """What became of a data set.
 
     Attributes:
@@ -65,7 +65,7 @@ def extract(
     *,
     workers: Workers = _HERE,
     progress: Callable[[int, int], None],
-) -> Outcome:
+) -> ExtractOutcome:
     """Measure every video of a data set and write it in the form that ``load`` takes.
 
     Videos already measured in the same way are not measured again. A broken video is left out and reported.
@@ -126,7 +126,9 @@ def _keep(out: Path, video: Video, measures: Measures, extracted: Extracted) -> 
     return ""
 
 
-def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dict[str, str]) -> Outcome:
+def _join(
+    found: Found, out: Path, measures: Measures, resumed: int, broken: dict[str, str]
+) -> ExtractOutcome:
     """Write the data set from the files of its videos, whole or not at all."""
     arrays: dict[str, NDArray[np.float32]] = {}
     annotated, notes = [], list(found.notes)
@@ -145,7 +147,7 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
         notes += [f"{name}: {remark}" for remark in extracted.remarks]
     if arrays:
         save(out, arrays, annotated, Meta(layout=measures.layout, fps=TICK_RATE))
-    return Outcome(len(arrays), resumed, broken, notes)
+    return ExtractOutcome(len(arrays), resumed, broken, notes)
 
 
 def _place(out: Path, video: Video) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
@@ -162,33 +162,43 @@ def read_folder(folder: Path) -> Found:
                 faults.add(where, what, "give the number of its face, as other rows of this video do")
             continue
         if (name, face) not in videos:
-            rate = _rate(row, where, faults)
-            shots, file = (picture_files(place), None) if place.is_dir() else ((), place)
-            title = Path(name).stem + ("" if face is None else f"-face{face}")
-            videos[name, face] = Video(Annotated(title, row["subject"], rate), shots, file, face)
+            videos[name, face] = _video(folder, name, face, row["subject"], _rate(row, where, faults))
         elif videos[name, face].annotated.subject != row["subject"]:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
             continue
-        point = whole(row["point"])
         if kind in NO_LABEL:
             continue
+        point = whole(row["point"])
         if point is None:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
-        around = AROUND.get(kind, 0)
-        likely = {"onset": max(0, point - around), "apex": point, "offset": point + around}
-        given = {key: _frame(row, key, where, faults) for key in likely}
-        content = (name, face, kind, point, *given.values())
+        given = [_frame(row, key, where, faults) for key in ("onset", "apex", "offset")]
+        content = (name, face, kind, point, *given)
         if content in known:
             faults.assume(where, "a label that stands there twice, taken once")
             continue
         known.add(content)
-        alone = all(frame is None for frame in given.values())
-        frames = [likely[key] if frame is None and not alone else frame for key, frame in given.items()]
+        frames = _completed(given, kind, point)
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
+
+
+def _video(folder: Path, name: str, face: int | None, subject: str, fps: float | None) -> Video:
+    """Return a video of a folder, a file or a folder of pictures itself, or one of several faces in it."""
+    place, title = folder / name, Path(name).stem + ("" if face is None else f"-face{face}")
+    shots, file = (picture_files(place), None) if place.is_dir() else ((), place)
+    return Video(Annotated(title, subject, fps), shots, file, face)
+
+
+def _completed(given: Sequence[int | None], kind: str, point: int) -> list[int | None]:
+    """Return onset, apex and offset, those not given as far from the point as is usual; with none given, none."""
+    if all(frame is None for frame in given):
+        return list(given)
+    around = AROUND.get(kind, 0)
+    likely = (max(0, point - around), point, point + around)
+    return [usual if frame is None else frame for frame, usual in zip(given, likely, strict=True)]
 
 
 def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:

@@ -1,24 +1,19 @@
 """Point labels by hand: one key an expression, while a recording plays or a camera runs.
 
-Labels stand in the ``points.csv`` of a plain folder of videos, the layout ``folder`` of ``streamspot extract``. What
-is no file of that folder (a camera, an address) is recorded there as region motion, without a picture.
+They are written to a ``points.csv`` (see ``points.py``). What is no file of its folder (a camera, an address) is
+recorded there as region motion, without a picture.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamspot.datasets.video_table import Rewritten, VideoTable
-from streamspot.errors import DataError
-from streamspot.files import alone_in, append_whole
+from streamspot.datasets.points import PointsFile
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
@@ -28,10 +23,6 @@ from streamspot.types import FaceMotion, Frame, Mark, RegionMotion, Session
 
 KEYS: dict[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 UNDO, QUIT = "backspace", "q"
-
-_HEAD = ("video", "subject", "kind", "point", "fps")
-_LONGEST_HEAD = 1 << 16
-"""Bytes of a head that a label is appended below without reading the whole file."""
 
 _REMEMBERED = 1024
 """Frames in which the one that was on show when the expression was seen is looked for."""
@@ -51,7 +42,7 @@ _FULL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class OnShow:
     """What is on show now.
 
     Attributes:
@@ -65,109 +56,7 @@ class Shown:
     motion: float | None = None
 
 
-class Points:
-    """The labels of one video in a ``points.csv``; whatever others write there, before or meanwhile, is kept.
-
-    A label is appended at once, any other change rewrites the rows of this video, so that a label that was given is
-    never lost. The video is named as seen from the file's folder.
-
-    Raises:
-        DataError: The file is no table with the columns video, subject, kind and point.
-    """
-
-    def __init__(self, path: Path, video: str, subject: str, fps: float | None) -> None:
-        self._table = VideoTable(path, _HEAD, _HEAD[:4])
-        rows = self._table.of(video)
-        self.given = [dict(row.cells) for row in rows if row.cells.get("kind")]
-        """The labels of this video, oldest first."""
-        rate = "" if fps is None else f"{fps:g}"
-        self._empty = {"video": video, "subject": subject, "fps": rate}
-        self._watched = len(rows) > len(self.given)
-        self._head = b"" if self._watched else self._first_line()
-        """Of a file in which no row stands that a label would replace."""
-
-    def add(self, kind: Mark, frame: int, face: int | None = None) -> None:
-        """Label a frame, of the face of that number where it is known."""
-        row = {**self._empty, "kind": kind, "point": str(frame)}
-        if face is not None:
-            row["face"] = str(face)
-        with self._writing():
-            if not self._append(row):
-                self._rewrite([*self._labelled(), (None, row)])
-        self.given.append(row)
-
-    def undo(self) -> dict[str, str] | None:
-        """Take the last label back; return it, None if there is none."""
-        if not self.given:
-            return None
-        last = self.given[-1]
-        with self._writing():
-            rows = self._labelled()
-            mine = [place for place, (row, _) in enumerate(rows) if row and _same(row.cells, last)]
-            self._rewrite([row for place, row in enumerate(rows) if place not in mine[-1:]])
-        return self.given.pop()
-
-    def watched(self) -> None:
-        """Note that the video was seen to its end, so that no label means no expression."""
-        self._watched = True
-        with self._writing():
-            self._rewrite(self._labelled())
-
-    def count(self, kind: Mark) -> int:
-        """Return how many labels of a kind there are."""
-        return sum(row["kind"] == kind for row in self.given)
-
-    def _labelled(self) -> list[Rewritten]:
-        """Return the rows of this video's labels as they are now."""
-        return [(row, {}) for row in self._table.of(self._empty["video"]) if row.cells.get("kind")]
-
-    def _rewrite(self, rows: list[Rewritten]) -> None:
-        if any("face" in cells for _, cells in rows):
-            self._table.columns = (*_HEAD, "face")
-        seen = [(None, self._empty)] if self._watched and not rows else []
-        self._table.replace(self._empty["video"], [*rows, *seen])
-        self._head = b"" if seen else self._first_line()
-
-    def _append(self, row: dict[str, str]) -> bool:
-        """Append a row if nothing else has to change: the head is known, has its columns, and a line has ended."""
-        head = next(csv.reader([self._head.decode("utf-8-sig")]), [])
-        names = [cell.strip().lower() for cell in head]
-        if not row.keys() <= set(names) or self._first_line() != self._head or not self._line_has_ended():
-            return False
-        text = io.StringIO()
-        csv.DictWriter(text, names, restval="", lineterminator="\n").writerow(row)
-        append_whole(self._table.path, text.getvalue().encode())
-        return True
-
-    def _first_line(self) -> bytes:
-        try:
-            with self._table.path.open("rb") as file:
-                return file.readline(_LONGEST_HEAD)
-        except FileNotFoundError:
-            return b""
-
-    def _line_has_ended(self) -> bool:
-        with self._table.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            with alone_in(self._table.path.parent):
-                yield
-        except OSError as error:
-            raise DataError(
-                f"{self._table.path} cannot be written ({error.strerror}); name another with --out"
-            ) from None
-
-
-def _same(cells: Mapping[str, str], label: Mapping[str, str]) -> bool:
-    """Tell whether a row says what a label says."""
-    return all(cells.get(name, "") == label.get(name, "") for name in ("kind", "point", "face"))
-
-
-class Recent(deque[Shown]):
+class Recent(deque[OnShow]):
     """The frames that were on show lately."""
 
     def __init__(self) -> None:
@@ -182,8 +71,8 @@ class Recent(deque[Shown]):
 
 
 def label(
-    shown: Iterable[Shown | None],
-    points: Points,
+    shown: Iterable[OnShow | None],
+    points: PointsFile,
     keys: Callable[[], list[str]],
     draw: Callable[[Sequence[str], str], None],
     *,
@@ -218,7 +107,7 @@ def label(
     return True
 
 
-def _parts(recent: deque[Shown], points: Points) -> list[str]:
+def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     """Return where we are and what was given, what matters most last."""
     minutes, seconds = divmod(recent[-1].pts, 60)
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
@@ -227,7 +116,7 @@ def _parts(recent: deque[Shown], points: Points) -> list[str]:
     return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
 
 
-def _meter(recent: deque[Shown], width: int = 30) -> str:
+def _meter(recent: deque[OnShow], width: int = 30) -> str:
     """Draw the motion of the last seconds as a row of bars."""
     now = recent[-1].pts
     highest = [0.0] * width
@@ -252,7 +141,7 @@ class Playing:
     video: Path
     fps: float | None
     pace: float
-    shown: Generator[Shown | None]
+    shown: Generator[OnShow | None]
 
 
 def beside(spec: str) -> Path:
@@ -276,7 +165,7 @@ def play(spec: str, folder: Path, speed: float) -> Playing:
     return Playing(path, None, 1.0 if source.live else speed, _play(source, speed, path))
 
 
-def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown | None]:
+def _play(source: Source, speed: float, record: Path | None) -> Generator[OnShow | None]:
     """Yield frames, or ticks, as they come, and None when there is none for 50 ms; record the motion in frames."""
     with ExitStack() as stack:
         measure = None if record is None else _Measuring(record, source.stream, stack)
@@ -285,11 +174,11 @@ def _play(source: Source, speed: float, record: Path | None) -> Generator[Shown 
         while True:
             item = feed.get(0.05)
             if isinstance(item, FaceMotion):
-                yield Shown(item.motion.frame, item.motion.pts, _strength(item.motion))
+                yield OnShow(item.motion.frame, item.motion.pts, _strength(item.motion))
             elif not isinstance(item, Frame):
                 yield None
             else:
-                yield Shown(item.index, item.pts, None if measure is None else measure(item))
+                yield OnShow(item.index, item.pts, None if measure is None else measure(item))
 
 
 class _Measuring:

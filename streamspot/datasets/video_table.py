@@ -160,9 +160,8 @@ def _line(cells: Sequence[object], end: str) -> str:
 def _text(there: _Content, names: Sequence[str], row: Row | None, changes: Mapping[str, object]) -> str:
     """Return the text, in columns of these names, of a row with some cells changed or of a new one."""
     cells = [] if row is None else next(csv.reader(io.StringIO(row.text, newline="")))
-    if (
-        row is not None and dict(zip(there.names, cells, strict=False)) != row.cells
-    ):  # it stood under another head
+    # a row that stood under another head
+    if row is not None and dict(zip(there.names, cells, strict=False)) != row.cells:
         cells = [row.cells.get(name, "") for name in there.names]
     elif row is not None and not changes:
         return row.text

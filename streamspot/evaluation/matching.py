@@ -11,6 +11,7 @@ from streamspot.spotting.overlap import iou
 from streamspot.types import Detection, Kind
 
 Protocol = Literal["strict", "paper"]
+"""How hits are counted, see ``overlap`` and ``match``."""
 
 CLASSES: Mapping[str, tuple[Kind, ...]] = {"macro": ("macro",), "micro": ("micro",), "overall": KINDS}
 """The rows of every table of results, and the kinds that each counts."""

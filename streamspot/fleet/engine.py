@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from streamspot.engine import Engine
 from streamspot.errors import StreamspotError
-from streamspot.fleet.lease import Ending, Lease, Orders, Question, Tenancy
+from streamspot.fleet.lease import Lease, LeaseEnding, Orders, Question, Tenancy
 from streamspot.fleet.plan import Plan
 from streamspot.fleet.remains import claim, gone_on, hand_over, journal_of, left, past_of, superseded
 from streamspot.mqtt.tasks import cancel_all
@@ -153,19 +153,19 @@ class FleetEngine:
 
     async def _hold(self, tenancy: Tenancy, lease: Lease, held: _Held) -> None:
         """Run a source under a lease, to its end or until it is asked to end."""
-        ending = Ending()
+        ending = LeaseEnding()
         try:
             plan = await self._keeper.plan_of(lease)
             if plan is not None:
                 await self._run(tenancy, lease, held, plan)
-            ending = Ending(finished=held.asked is None and plan is not None)
+            ending = LeaseEnding(finished=held.asked is None and plan is not None)
         except (StreamspotError, ConnectionError) as error:
-            ending = Ending(str(error))
+            ending = LeaseEnding(str(error))
         except asyncio.CancelledError:
             if held.asked is None:
                 raise
         except Exception as error:  # noqa: BLE001 - one source's fault must not end the others
-            ending = Ending(f"unexpected {type(error).__name__}: {error}")
+            ending = LeaseEnding(f"unexpected {type(error).__name__}: {error}")
         finally:
             if (delivery := self._deliveries.pop(lease, None)) is not None:
                 self._past.acknowledged += delivery.acknowledged

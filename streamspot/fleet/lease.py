@@ -32,7 +32,7 @@ class Lease(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class LeaseEnding:
     """How a lease ended.
 
     Attributes:
@@ -58,7 +58,7 @@ class Question:
     engine: str
     number: int
     reporting: frozenset[Lease] = frozenset()
-    ended: tuple[tuple[Lease, Ending], ...] = ()
+    ended: tuple[tuple[Lease, LeaseEnding], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Tenancy:
     term: float = TERM
     running: set[Lease] = field(default_factory=set)
     _reporting: set[Lease] = field(default_factory=set)
-    _ended: dict[Lease, Ending] = field(default_factory=dict)
+    _ended: dict[Lease, LeaseEnding] = field(default_factory=dict)
     _told: tuple[Lease, ...] = ()  # endings that the open question tells of
     _wanted: set[Lease] = field(default_factory=set)
     _number: int = 0
@@ -118,7 +118,9 @@ class Tenancy:
         self._told = ()
         self._wanted = set(orders.leases) - self._ended.keys()
         self._ended |= {
-            lease: Ending() for lease in orders.recalled if lease not in self.running | self._ended.keys()
+            lease: LeaseEnding()
+            for lease in orders.recalled
+            if lease not in self.running | self._ended.keys()
         }
         self._until = self._asked + self.term
 
@@ -150,7 +152,7 @@ class Tenancy:
         if lease in self.running:
             self._reporting.add(lease)
 
-    def end(self, lease: Lease, ending: Ending = Ending()) -> None:
+    def end(self, lease: Lease, ending: LeaseEnding = LeaseEnding()) -> None:
         """Note that nothing of a lease runs any more."""
         self.running.discard(lease)
         self._reporting.discard(lease)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streamspot.fleet.lease import MARGIN, TERM, Ending, Lease, Orders, Question
+from streamspot.fleet.lease import MARGIN, TERM, Lease, LeaseEnding, Orders, Question
 
 _SLOW = 60.0
 """Seconds after which a source that has been granted and gives no results holds up nothing else any more."""
@@ -175,7 +175,7 @@ class Leases:
         row = self.sources.get(lease.source)
         return row if row is not None and (row.engine, row.epoch) == (engine, lease.epoch) else None
 
-    def _end(self, name: str, row: SourceRow, ending: Ending, now: float) -> None:
+    def _end(self, name: str, row: SourceRow, ending: LeaseEnding, now: float) -> None:
         if ending.failure:
             self._fail(row, now, ending.failure)
         elif ending.finished and row.granted == row.version:

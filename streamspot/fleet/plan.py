@@ -17,7 +17,7 @@ from streamspot.types import STREAM_NAME
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A fleet.
+    """What a fleet is to run.
 
     Attributes:
         name: Of the fleet.

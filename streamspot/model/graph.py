@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from streamspot.model.network import Network
-from streamspot.model.step import State, Step
+from streamspot.model.step import Step, StepState
 
 _LOG = logging.getLogger(__name__)
 SIZES = (1, 8, 64, 256, 1024, 4096)
@@ -42,7 +42,7 @@ def fused(network: Network, device: torch.device) -> Step | None:
 class _Padded:
     """The step of one number of streams, captured on its first run."""
 
-    def __init__(self, step: Step, state: State, size: int) -> None:
+    def __init__(self, step: Step, state: StepState, size: int) -> None:
         ticks, motion, *_ = state.parts()
         self._step, self._state, self._idle = step, state, len(ticks) - 1
         self._motion = torch.zeros(size, motion.shape[-1], device=ticks.device)
@@ -80,7 +80,7 @@ class _Padded:
 class GraphedState:
     """What a step remembers of its streams, with one idle row more, and the captured steps that work on it."""
 
-    whole: State
+    whole: StepState
     steps: dict[int, _Padded] = field(default_factory=dict)
 
     def parts(self) -> list[Any]:

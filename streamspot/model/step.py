@@ -24,7 +24,7 @@ Array = Any
 """An array of NumPy or a tensor of PyTorch: what a step computes with."""
 
 
-class State(Protocol):
+class StepState(Protocol):
     """What a step remembers of S streams; its size never changes."""
 
     def parts(self) -> list[Array]:
@@ -158,9 +158,8 @@ class CausalStep:
         self._decay = how.array(encoder.decay[:, None])
         self._intermediate = how.array(between[0])  # (members, d, d)
         self._intermediate_bias = how.array(network.intermediate.bias.detach().view(count, 1, -1))
-        heads = torch.zeros(
-            2 * self._width, 3
-        )  # of the features and of what is between: intensity, macro, micro
+        # of the features and of what is between: intensity, macro, micro
+        heads = torch.zeros(2 * self._width, 3)
         heads[self._width :, 0], heads[: self._width, 1:] = (
             network.intensity.weight[0],
             network.classes.weight.T,

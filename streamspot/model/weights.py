@@ -26,12 +26,14 @@ from streamspot.model.config import ModelConfig
 from streamspot.model.graph import GraphedStep, fused
 from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
-from streamspot.model.step import CausalStep, State, Step, WindowStep
+from streamspot.model.step import CausalStep, Step, StepState, WindowStep
 from streamspot.shipped import shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
+"""What a file of weights says of itself; others are refused."""
 DEFAULT = "streamspot-base"
+"""The weights that are taken where none are named."""
 
 _LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _LOADING = threading.Lock()
@@ -198,9 +200,9 @@ class Model:
         """The streams of this model that are judged together, see ``ModelStream``."""
         return Judge(self.new_state, self.step)
 
-    def new_state(self, streams: int = 1) -> State:
+    def new_state(self, streams: int = 1) -> StepState:
         """Return the state of so many streams that have seen nothing; its first part counts their steps."""
-        state: State = self._step.new_state(streams)
+        state: StepState = self._step.new_state(streams)
         return state
 
     def step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,15 @@ from streamspot.face.tracker import LOST_AFTER, FaceTracker
 from streamspot.motion.fuse import MotionFusion
 from streamspot.motion.regions import Layout
 from streamspot.types import Face, FaceMotion, FlowName, Frame, Motion, SegmentEnd
+
+
+@dataclass(slots=True)
+class _Followed:
+    """What belongs to one face that is followed: what measures its motion, and what may stand in the way of that."""
+
+    fusion: MotionFusion
+    cover: Cover
+    sight: Sight = field(default_factory=Sight)
 
 
 class MotionEstimator:
@@ -33,9 +43,7 @@ class MotionEstimator:
         self._hands = hand_finder()
         self._layout = layout
         self._flow: FlowName = flow
-        self._faces: dict[int, MotionFusion] = {}
-        self._sights: dict[int, Sight] = {}
-        self._covers: dict[int, Cover] = {}
+        self._faces: dict[int, _Followed] = {}
         self._pts: float | None = None
         self.origin: float | None = None
         self.visible = 0
@@ -59,31 +67,30 @@ class MotionEstimator:
             self.origin = frame.pts
         before, self._pts = self._pts, frame.pts
         gap = before is not None and frame.pts - before > LOST_AFTER
-        lost = sorted(track for track, face in self._faces.items() if frame.pts - face.seen > LOST_AFTER)
+        lost = sorted(n for n, one in self._faces.items() if frame.pts - one.fusion.seen > LOST_AFTER)
         found = self._end(lost, "gap in the source" if gap else "face lost")
-        needed = [face.follow(frame) or face.seen != before for face in self._faces.values()]
-        looked = any(needed) or not needed
+        fusions = [one.fusion for one in self._faces.values()]
+        needed = [fusion.follow(frame) or fusion.seen != before for fusion in fusions]
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
-        if looked:
+        if any(needed) or not needed:
             faces = {face.track: face for face in self._tracker.track(frame)}
             for track in self._faces.keys() - faces:
-                self._sights[track].look(frame, None, 0.0)
+                self._faces[track].sight.look(frame, None, 0.0)
         for track, face in faces.items():
             if track not in self._faces:
-                self._faces[track] = self._fusion()
-                self._sights[track] = Sight()
-                self._covers[track] = Cover(self._hands)
-            cover, sight, fusion = self._covers[track], self._sights[track], self._faces[track]
+                self._faces[track] = _Followed(self._fusion(), Cover(self._hands))
+            followed = self._faces[track]
+            cover, sight = followed.cover, followed.sight
             if cover.there:
-                fusion.settle()
-            motion = fusion.push(frame, face)
+                followed.fusion.settle()
+            motion = followed.fusion.push(frame, face)
             found += [FaceMotion(track, one, "covered" if cover.there else sight.trouble) for one in motion]
             if face is None:
                 continue
             sight.look(frame, face, motion[-1].quality if motion and not cover.there else 1.0)
             if cover.look(frame, face):
                 found.append(SegmentEnd(track, "face covered"))
-                self._faces[track] = self._fusion(frame.pts)
+                followed.fusion = self._fusion(frame.pts)
         self.visible = len(faces)
         return found
 
@@ -93,7 +100,7 @@ class MotionEstimator:
 
     def _end(self, faces: list[int], reason: str | None) -> list[Motion]:
         for face in faces:
-            del self._faces[face], self._sights[face], self._covers[face]
+            del self._faces[face]
         return [SegmentEnd(face, reason) for face in faces]
 
     def finish(self, reason: str | None = None) -> list[Motion]:

@@ -42,7 +42,7 @@ _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FlowStep:
     """What flow says of the next frame.
 
     Attributes:
@@ -117,8 +117,8 @@ class Follower:
             self._at = placed
             self._take_template()
 
-    def step(self, frame: Frame) -> Step:
-        """Return where the points are in the next frame; ``go`` goes there."""
+    def step(self, frame: Frame) -> FlowStep:
+        """Return where flow has the points in the next frame; ``go`` takes that step."""
         crop = self._cutter(frame.image)
         eyes = np.float32(CROP_EYES)
         flow = self._flow(self._template, crop, self._from[:, :2], self._at[:, :2]) / eyes  # (26 + R, 2)
@@ -131,7 +131,7 @@ class Follower:
         moved, turned = (flow - head)[len(RIGID) :], head[len(RIGID) :]
         quality = 1.0 / (1.0 + (spread / _NOISY) ** 2)
         far = max(float(np.abs(moved).max()), float(np.abs(head).max())) > _ALIKE
-        return Step(
+        return FlowStep(
             crop,
             at,
             moved,
@@ -144,14 +144,14 @@ class Follower:
             fresh=far or quality < SURE or bool(lost.any()),
         )
 
-    def leap(self, frame: Frame, quality: float) -> Step:
+    def leap(self, frame: Frame, quality: float) -> FlowStep:
         """Return the step across a gap, of which flow says nothing."""
         still = self._still
         crop = self._cutter(frame.image)
-        return Step(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
+        return FlowStep(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
 
-    def go(self, step: Step) -> None:
-        """Go where flow says."""
+    def go(self, step: FlowStep) -> None:
+        """Take a step: from here on the points are where it has them."""
         self._crop, self._at, self._moved, self._turned = step.crop, step.at, step.moved, step.turned
         if step.fresh:
             self._take_template()

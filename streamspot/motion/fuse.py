@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from streamspot.face.align import CROP_EYES, to_crop
-from streamspot.motion.follow import SURE, Follower, Step
+from streamspot.motion.follow import SURE, FlowStep, Follower
 from streamspot.motion.grid import TickGrid
 from streamspot.motion.head import RIGID, PoseNormaliser
 from streamspot.motion.position import Positions
@@ -70,7 +70,7 @@ class MotionFusion:
         self._quality = 0.0
         self._carried = np.zeros_like(self._neutral)
         self._looked = -math.inf
-        self._ahead: Step | None = None
+        self._ahead: FlowStep | None = None
 
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""

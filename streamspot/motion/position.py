@@ -61,7 +61,7 @@ class Positions:
         self._flown = self._moved = self._turned = np.zeros_like(self.at)
 
     def carry(self, own: Array, head: Array, spread: float, *, fresh: bool) -> None:
-        """Go where the flow of a frame says.
+        """Move the positions as flow did from the frame before to this one (the prediction of the filter).
 
         Args:
             own: ``(R, 2)``, the regions' own motion.
@@ -78,7 +78,7 @@ class Positions:
             self._rest(self._variance)
 
     def see(self, seen: Array, seconds: float) -> None:
-        """Learn from landmarks how far off the positions are.
+        """Learn from landmarks how far off the positions are (the measurement of the filter).
 
         Args:
             seen: ``(R, 2)``, where landmarks have them.

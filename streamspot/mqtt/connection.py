@@ -65,12 +65,10 @@ class Connection:
 
     client: aiomqtt.Client
     v5: bool
-    _senders: dict[int, object] = field(
-        default_factory=dict
-    )  # number of a message in flight → the task that waits
-    _refusals: dict[object, str] = field(
-        default_factory=dict
-    )  # that task → why the broker dropped the message
+    _senders: dict[int, object] = field(default_factory=dict)
+    """Number of a message in flight → the task that waits for its acknowledgement."""
+    _refusals: dict[object, str] = field(default_factory=dict)
+    """That task → why the broker dropped the message."""
 
     async def publish(
         self,

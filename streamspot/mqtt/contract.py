@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,9 +129,6 @@ def asyncapi() -> dict[str, Any]:
         schema_generator=_Published,
     )
 
-    def each(make: Callable[[str, _Topic], dict[str, Any]]) -> dict[str, Any]:
-        return {name: make(name, topic) for name, topic in _TOPICS.items()}
-
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -142,49 +138,53 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {
-            protocol: {
-                "host": "{host}:{port}",
-                **({"pathname": "/mqtt"} if protocol.startswith("ws") else {}),
-                "protocol": protocol,
-                "protocolVersion": "3.1.1",
-                "description": f"Your broker. {text} MQTT 5 is spoken on request.",
-                "variables": {
-                    "host": {"default": "127.0.0.1", "description": "Where the broker is."},
-                    "port": {"default": str(port), "description": "Its port."},
-                },
-            }
-            for protocol, (port, text) in _SERVERS.items()
-        },
-        "channels": each(
-            lambda name, topic: {
-                "address": topic.address,
-                "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-                "parameters": {
-                    key: {"description": text}
-                    for key, text in _PARAMETERS.items()
-                    if f"{{{key}}}" in topic.address
-                },
-            }
-        ),
-        "operations": each(
-            lambda name, topic: {
-                "action": "receive" if name == "set" else "send",
-                "channel": {"$ref": f"#/channels/{name}"},
-                "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retain}},
-            }
-        ),
+        "servers": {protocol: _server(protocol, *about) for protocol, about in _SERVERS.items()},
+        "channels": {name: _channel(name, topic) for name, topic in _TOPICS.items()},
+        "operations": {name: _operation(name, topic) for name, topic in _TOPICS.items()},
         "components": {
-            "messages": each(
-                lambda name, topic: {
+            "messages": {
+                name: {
                     "name": name,
                     "summary": topic.summary,
                     "contentType": topic.content,
                     "payload": payloads[name, "serialization"],
                 }
-            ),
+                for name, topic in _TOPICS.items()
+            },
             "schemas": definitions["$defs"],
         },
+    }
+
+
+def _server(protocol: str, port: int, about: str) -> dict[str, Any]:
+    return {
+        "host": "{host}:{port}",
+        **({"pathname": "/mqtt"} if protocol.startswith("ws") else {}),
+        "protocol": protocol,
+        "protocolVersion": "3.1.1",
+        "description": f"Your broker. {about} MQTT 5 is spoken on request.",
+        "variables": {
+            "host": {"default": "127.0.0.1", "description": "Where the broker is."},
+            "port": {"default": str(port), "description": "Its port."},
+        },
+    }
+
+
+def _channel(name: str, topic: _Topic) -> dict[str, Any]:
+    return {
+        "address": topic.address,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "parameters": {
+            key: {"description": text} for key, text in _PARAMETERS.items() if f"{{{key}}}" in topic.address
+        },
+    }
+
+
+def _operation(name: str, topic: _Topic) -> dict[str, Any]:
+    return {
+        "action": "receive" if name == "set" else "send",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retain}},
     }
 
 

@@ -8,6 +8,7 @@ for that, and the system lets go of it however a process ends.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -53,12 +54,13 @@ class DatabaseError(Exception):
     Attributes:
         damage: Whether the file is damaged.
         full: Whether there is no room.
+        busy: Whether another program uses the file just now.
     """
 
     def __init__(self, error: sqlite3.Error | OSError) -> None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         self.damage = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-        self.full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == 28
+        self.full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
         self.busy = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
         words = error.strerror if isinstance(error, OSError) else str(error)
         super().__init__("No space left on device" if self.full else words)
@@ -86,7 +88,7 @@ class Database:
         self._durable = durable
         self._syncing = threading.Lock()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_SAYING)
+            stack.enter_context(_TRANSLATED)
             make_private(path.parent)
             path.touch(0o600)  # the log beside it gets the same mode
             self._rows = stack.enter_context(contextlib.closing(_connect(path)))
@@ -94,9 +96,8 @@ class Database:
             self._sync = stack.enter_context(contextlib.closing(_connect(path)))
             self._rows.execute("PRAGMA wal_autocheckpoint = 0")
             self._rows.execute(f"PRAGMA journal_size_limit = {_LONG * 4096}")
-            self._rows.execute(
-                "PRAGMA synchronous = OFF"
-            )  # or the first row after each ``sync`` waits for the disk
+            # or the first row after each ``sync`` waits for the disk
+            self._rows.execute("PRAGMA synchronous = OFF")
             query = "SELECT coalesce(min(id), 1), coalesce(max(id), 0), coalesce(sum(length(payload)), 0) FROM event"
             self._last: int
             first, self._last, self._bytes = self._one(query)
@@ -113,7 +114,7 @@ class Database:
             DatabaseError: That is impossible now; every method may raise it.
         """
         row = self._last + 1, time, payload
-        with _SAYING:
+        with _TRANSLATED:
             if self._durable:
                 self._rows.execute("PRAGMA synchronous = FULL")
             if self._noted == self.delivered:
@@ -133,7 +134,7 @@ class Database:
         lost = 0
         if self._bytes <= most:
             return lost
-        with _SAYING:
+        with _TRANSLATED:
             while self._bytes > most:
                 number, size = self._one("SELECT id, length(payload) FROM event ORDER BY id LIMIT 1")
                 if number == self._last:
@@ -149,7 +150,7 @@ class Database:
         """Return number and payload of the oldest undelivered row, None if there is none."""
         found: tuple[int, bytes] | None = None
         if self.delivered < self._last:
-            with _SAYING:
+            with _TRANSLATED:
                 query = "SELECT id, payload FROM event WHERE id > ? ORDER BY id LIMIT 1"
                 found = self._one(query, self.delivered)
         return found
@@ -163,7 +164,7 @@ class Database:
     def note(self) -> None:
         """Write down what is delivered; the system may forget that in a power failure."""
         if self._noted < self.delivered:
-            with _SAYING:
+            with _TRANSLATED:
                 if self._durable:
                     self._rows.execute("PRAGMA synchronous = OFF")
                 self._rows.execute(_NOTE, (self._noted + 1, self.delivered))
@@ -255,7 +256,7 @@ def read(path: Path, since: float, newest: int | None = None) -> Iterator[bytes]
     """
     if path.exists() and not os.access(path.parent, os.W_OK):  # where it cannot write SQLite does not read
         with tempfile.TemporaryDirectory() as folder:
-            with _SAYING:
+            with _TRANSLATED:
                 for one in (path, path.with_name(f"{path.name}-wal")):
                     if one.exists():
                         shutil.copyfile(one, Path(folder, one.name))
@@ -264,10 +265,8 @@ def read(path: Path, since: float, newest: int | None = None) -> Iterator[bytes]
     query = "SELECT id, payload FROM event WHERE id > ? AND time >= ? ORDER BY id LIMIT 100"
     last: int | None = None if newest else 0
     while True:
-        with (
-            _SAYING,
-            contextlib.closing(_connect(path)) as rows,
-        ):  # closed soon: whoever begins waits for it
+        # closed soon: whoever begins waits for it
+        with _TRANSLATED, contextlib.closing(_connect(path)) as rows:
             if not _is_ours(rows):
                 raise SettingsError(f"{path} is the database of something else; name a journal")
             if last is None:
@@ -323,14 +322,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
     rows = sqlite3.connect(address, _BUSY, isolation_level=None, check_same_thread=False, uri=True)
     rows.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-    rows.execute(
-        "PRAGMA cache_size = 50"
-    )  # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    # pages: by itself it keeps 2 MB, which is memory that grows for an hour
+    rows.execute("PRAGMA cache_size = 50")
     return rows
 
 
-class _Saying:
-    """Turns what SQLite and the system raise into DatabaseError."""
+class _Translated:
+    """A block in which errors of SQLite and of the system become a DatabaseError; one object serves all blocks."""
 
     def __enter__(self) -> None:
         pass
@@ -340,4 +338,4 @@ class _Saying:
             raise DatabaseError(error) from None
 
 
-_SAYING = _Saying()
+_TRANSLATED = _Translated()

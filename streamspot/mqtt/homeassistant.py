@@ -52,13 +52,35 @@ class HomeAssistant:
 
     def announce(self) -> list[Message]:
         """Return the discovery message; it is retained, so a restarted Home Assistant finds it."""
-        state = f"{self._stream}/state"
-        command = {"command_topic": f"{self._stream}/set", "state_topic": state}
-        components = {
+        config = {
+            "device": {
+                "identifiers": [self._stream],
+                "name": self._title,
+                "manufacturer": "streamspot",
+                "model": "facial-expression spotter",
+                "sw_version": __version__,
+            },
+            "origin": {"name": "streamspot", "sw_version": __version__},
+            "availability": [
+                {"topic": f"{place}/status", "value_template": _ALIVE} for place in (self._node, self._stream)
+            ],
+            "availability_mode": "all",
+            "qos": 1,
+            "components": self._sensors() | (self._controls() if self._commands else {}),
+        }
+        return [Message(self._topic, dumps(config), retain=True)]
+
+    def update(self, update: Update) -> list[Message]:  # noqa: ARG002
+        """Return nothing: Home Assistant reads the topics that every consumer reads."""
+        return []
+
+    def _sensors(self) -> dict[str, Any]:
+        """Return what the device shows: the state, the intensity and the events."""
+        return {
             "state": self._part(
                 "sensor",
                 "Expression",
-                state_topic=state,
+                state_topic=f"{self._stream}/state",
                 device_class="enum",
                 options=list(get_args(State)),
                 value_template=f"{{{{ ({_FACE} | default({{}})).state | default('neutral') }}}}",
@@ -81,11 +103,15 @@ class HomeAssistant:
                 "'face': value_json.data.face, 'intensity': value_json.data.intensity} | tojson }}",
             ),
         }
-        controls = {
+
+    def _controls(self) -> dict[str, Any]:
+        """Return what the device lets its user change: whether the stream is active, and its sensitivity."""
+        topics = {"command_topic": f"{self._stream}/set", "state_topic": f"{self._stream}/state"}
+        return {
             "active": self._part(
                 "switch",
                 "Active",
-                **command,
+                **topics,
                 payload_on='{"command":"resume"}',
                 payload_off='{"command":"pause"}',
                 state_on="on",
@@ -95,7 +121,7 @@ class HomeAssistant:
             "sensitivity": self._part(
                 "number",
                 "Sensitivity",
-                **command,
+                **topics,
                 min=0,
                 max=1,
                 step=0.05,
@@ -103,29 +129,9 @@ class HomeAssistant:
                 command_template='{"command":"sensitivity","value":{{ value }}}',
             ),
         }
-        config = {
-            "device": {
-                "identifiers": [self._stream],
-                "name": self._title,
-                "manufacturer": "streamspot",
-                "model": "facial-expression spotter",
-                "sw_version": __version__,
-            },
-            "origin": {"name": "streamspot", "sw_version": __version__},
-            "availability": [
-                {"topic": f"{place}/status", "value_template": _ALIVE} for place in (self._node, self._stream)
-            ],
-            "availability_mode": "all",
-            "qos": 1,
-            "components": components | (controls if self._commands else {}),
-        }
-        return [Message(self._topic, dumps(config), retain=True)]
-
-    def update(self, update: Update) -> list[Message]:  # noqa: ARG002
-        """Return nothing: Home Assistant reads the topics that every consumer reads."""
-        return []
 
     def _part(self, platform: str, name: str, **settings: Any) -> dict[str, Any]:
+        """Return one entity of the device: a sensor, an event, a switch or a number."""
         return {
             "platform": platform,
             "name": name,

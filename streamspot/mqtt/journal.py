@@ -241,9 +241,8 @@ class Journal:
     def _begin_anew(self, file: Database, *, damaged: bool) -> None:
         """Give the file up and take what is undelivered in it into memory; ``_flush`` makes another."""
         known = self.queued - len(self._memory)
-        rescued = (
-            file.undelivered() if damaged or file.replaced() else None
-        )  # None: it will be found there again
+        # None: it will be found there again
+        rescued = file.undelivered() if damaged or file.replaced() else None
         file.close()
         self._file, self._head, self._tried = None, None, 0.0
         if rescued is not None:

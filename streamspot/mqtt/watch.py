@@ -95,7 +95,7 @@ class Watch(Incoming[Followed]):
 
 
 def _understand(one: Followed, last: str, payload: bytes) -> bool:
-    """Take what a message says; return whether it is one for the eye."""
+    """Take what a message says; return whether the dashboard shows anything of it."""
     update = one.update
     match last:
         case "status":

@@ -30,7 +30,7 @@ _APART = 0.02
 
 
 @dataclass(slots=True)
-class Sight:
+class SightCounts:
     """How well a face could be seen, in ticks of 1/30 s.
 
     Attributes:
@@ -68,7 +68,7 @@ class Account:
     name: str
     events: list[Event]
     curves: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    sight: dict[int, Sight] = field(default_factory=dict)
+    sight: dict[int, SightCounts] = field(default_factory=dict)
     seconds: float | None = None
     about: dict[str, str] = field(default_factory=dict)
     stream: str = ""
@@ -231,7 +231,7 @@ def _look(account: Account, motion: Iterable[Motion | Session]) -> None:
     last = -1
     for one in motion:
         if isinstance(one, FaceMotion):
-            account.sight.setdefault(one.face, Sight()).take(one)
+            account.sight.setdefault(one.face, SightCounts()).take(one)
             last = max(last, one.motion.tick)
     account.seconds = max(account.seconds or 0.0, (last + 1) / TICK_RATE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from streamspot.datasets.tables import no_frame, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
-from streamspot.report.figures import Span
+from streamspot.report.figures import FigureSpan
 from streamspot.sources.base import stream_name
 from streamspot.types import TICK_RATE, Detection, Event, Kind
 
@@ -40,8 +40,8 @@ class Comparison:
     by_point: int
     counts: dict[Kind, Counts]
     hits: frozenset[str]
-    spans: tuple[Span, ...]
-    missed: tuple[Span, ...]
+    spans: tuple[FigureSpan, ...]
+    missed: tuple[FigureSpan, ...]
     apart: float | None
 
 
@@ -61,46 +61,17 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     Raises:
         DataError: It is no such table, or has no row of this only source.
     """
-    rows = list(records_of(path, ("kind",)))
-    videos = dict.fromkeys(row.get("video", "") for _, row in rows)
-    exact = [video for video in videos if account.name in {Path(video).stem, video}]
-    named = exact or [video for video in videos if _is_of(video, account)]
-    mine = [""] if alone and list(videos) == [""] else named
-    if not mine and not alone:
+    rows = _rows_of(account, path, alone=alone)
+    if not rows:
         return None
-    if not mine:
-        listed = ", ".join(list(videos)[:4]) or "no video"
-        raise DataError(
-            f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
-        )
-    instances, faces, rate = [], [], _rate(account)
+    rate = _rate(account)
+    instances, faces = [], []
     for number, row in rows:
-        said = row["kind"].lower()
-        if row.get("video", "") not in mine or said in NO_LABEL:
-            continue
-        marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
-        if wrong := list(filter(no_frame, marks)):
-            raise DataError(
-                f"{path}, row {number}: {cut(wrong[0])!r} is no frame; write a whole number, or nothing"
-            )
-        onset, apex, offset, point = map(whole, marks)
-        bounded = onset is not None and offset is not None
-        at = next((frame for frame in (point, apex, onset) if frame is not None), None)
-        if said not in KINDS or at is None:
-            raise DataError(
-                f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
-            )
-        if account.seconds is not None and at > account.seconds * rate + 1:
-            raise DataError(
-                f"{path}, row {number}: frame {at} lies behind the end of {account.name}, which has about "
-                f"{account.seconds * rate:.0f}; correct or remove it"
-            )
-        kind: Kind = "macro" if said == "macro" else "micro"
-        begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
-        instances.append(Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded))
-        faces.append(whole(row.get("face", "")))
+        if row["kind"].lower() not in NO_LABEL:
+            instances.append(_instance(account, path, number, row, rate))
+            faces.append(whole(row.get("face", "")))
     spans = [
-        Span(
+        FigureSpan(
             i.onset / rate, i.offset / rate, "labelled", f"labelled {i.kind}, frame {i.stamp}",
             (i.apex if i.bounded else i.stamp) / rate,
         )
@@ -115,6 +86,61 @@ def _is_of(video: str, account: Account) -> bool:
     title, _, _ = account.stream.rpartition("-")  # what follows stands for its place
     called = stream_name(Path(video).stem, "").rpartition("-")[0]
     return video != "" and title == called
+
+
+def _rows_of(account: Account, path: Path, *, alone: bool) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a table that are about a run's source, with their numbers; arguments as in ``with_labels``.
+
+    Raises:
+        DataError: There is none, and it is the only run that is reported.
+    """
+    rows = list(records_of(path, ("kind",)))
+    videos = dict.fromkeys(row.get("video", "") for _, row in rows)
+    exact = [video for video in videos if account.name in {Path(video).stem, video}]
+    named = exact or [video for video in videos if _is_of(video, account)]
+    mine = [""] if alone and list(videos) == [""] else named
+    if alone and not mine:
+        listed = ", ".join(list(videos)[:4]) or "no video"
+        raise DataError(
+            f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
+        )
+    return [(number, row) for number, row in rows if row.get("video", "") in mine]
+
+
+def _instance(account: Account, path: Path, number: int, row: Mapping[str, str], rate: float) -> Instance:
+    """Return the expression that a row of labels tells of.
+
+    Args:
+        account: The run.
+        path: The table, for the error.
+        number: Of the row, for the error.
+        row: Its cells by the names of their columns.
+        rate: Frames a second of the source.
+
+    Raises:
+        DataError: A frame is no number or lies behind the end of the run, or the row lacks a kind or a frame.
+    """
+    marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
+    if wrong := list(filter(no_frame, marks)):
+        raise DataError(
+            f"{path}, row {number}: {cut(wrong[0])!r} is no frame; write a whole number, or nothing"
+        )
+    onset, apex, offset, point = map(whole, marks)
+    said = row["kind"].lower()
+    at = next((frame for frame in (point, apex, onset) if frame is not None), None)
+    if said not in KINDS or at is None:
+        raise DataError(
+            f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
+        )
+    if account.seconds is not None and at > account.seconds * rate + 1:
+        raise DataError(
+            f"{path}, row {number}: frame {at} lies behind the end of {account.name}, which has about "
+            f"{account.seconds * rate:.0f}; correct or remove it"
+        )
+    kind: Kind = "macro" if said == "macro" else "micro"
+    bounded = onset is not None and offset is not None
+    begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
+    return Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded)
 
 
 def with_run(account: Account, other: Account) -> Comparison:
@@ -134,7 +160,7 @@ def _compared(
     account: Account,
     others: Sequence[Instance],
     faces: Sequence[int | None],
-    spans: Sequence[Span],
+    spans: Sequence[FigureSpan],
     *,
     what: tuple[str, str],
     frames: bool,
@@ -168,12 +194,12 @@ def _compared(
     )
 
 
-def span_of(event: Event, name: str) -> Span:
+def span_of(event: Event, name: str) -> FigureSpan:
     """Return a finished expression as it is drawn."""
     assert event.offset is not None  # noqa: S101 - it is finished
     apex = event.apex or event.onset
     text = f"{event.kind}, {event.onset.pts:.2f} to {event.offset.pts:.2f} s, peak {event.intensity:.2f}"
-    return Span(event.onset.pts, event.offset.pts, name, text, apex.pts)
+    return FigureSpan(event.onset.pts, event.offset.pts, name, text, apex.pts)
 
 
 def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:

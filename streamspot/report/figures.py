@@ -30,8 +30,8 @@ _LOOK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Something that lasts, in seconds.
+class FigureSpan:
+    """An expression, or a label, as a figure shows it; times in seconds.
 
     Attributes:
         start: Its beginning.
@@ -61,7 +61,7 @@ class Panel:
 
     title: str
     curve: NDArray[np.float64] | None
-    rows: Sequence[Sequence[Span]]
+    rows: Sequence[Sequence[FigureSpan]]
     lines: Mapping[str, NDArray[np.float64]]
 
 
@@ -72,10 +72,6 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
     """
     data: list[dict[str, Any]] = []
     share = 1 / len(panels)
-    times = [time for panel in panels if panel.curve is not None for time in panel.curve[[0, -1], 0].tolist()]
-    times += [
-        time for panel in panels for row in panel.rows for span in row for time in (span.start, span.end)
-    ]
     layout: dict[str, Any] = {
         **_LOOK,
         "height": 75 + 175 * len(panels),
@@ -84,20 +80,7 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
         "hovermode": "closest",
         "dragmode": "zoom",
         "annotations": [],
-        "xaxis": {
-            "type": "date",
-            "range": _milliseconds((min(times), max(times) + 1 / TICK_RATE)),
-            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
-            "hoverformat": "%H:%M:%S.%L",
-            "ticks": "outside",
-            "automargin": True,
-            "tickformat": "%H:%M:%S",
-            "tickformatstops": [
-                {"dtickrange": [None, 99], "value": "%M:%S.%2f"},
-                {"dtickrange": [100, 999], "value": "%M:%S.%1f"},
-                {"dtickrange": [1000, 600_000], "value": "%M:%S"},
-            ],
-        },
+        "xaxis": _time_axis(panels),
     }
     for number, panel in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
@@ -121,6 +104,28 @@ def curves(panels: Sequence[Panel], words: Mapping[str, str]) -> Figure:
         trace |= {"legendgroup": name, "showlegend": name not in shown, "name": words.get(name, name)}
         shown.add(name)
     return {"data": data, "layout": layout}
+
+
+def _time_axis(panels: Sequence[Panel]) -> dict[str, Any]:
+    """Return the one axis of time, below the last panel, long enough for all that is drawn."""
+    times = [time for panel in panels if panel.curve is not None for time in panel.curve[[0, -1], 0].tolist()]
+    times += [
+        time for panel in panels for row in panel.rows for span in row for time in (span.start, span.end)
+    ]
+    return {
+        "type": "date",
+        "range": _milliseconds((min(times), max(times) + 1 / TICK_RATE)),
+        "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
+        "hoverformat": "%H:%M:%S.%L",
+        "ticks": "outside",
+        "automargin": True,
+        "tickformat": "%H:%M:%S",
+        "tickformatstops": [
+            {"dtickrange": [None, 99], "value": "%M:%S.%2f"},
+            {"dtickrange": [100, 999], "value": "%M:%S.%1f"},
+            {"dtickrange": [1000, 600_000], "value": "%M:%S"},
+        ],
+    }
 
 
 def _traces(panel: Panel) -> Iterator[dict[str, Any]]:
@@ -154,7 +159,7 @@ def _traces(panel: Panel) -> Iterator[dict[str, Any]]:
                 yield _shade(name, mine)
 
 
-def _row(name: str, spans: Sequence[Span], at: float) -> Iterator[dict[str, Any]]:
+def _row(name: str, spans: Sequence[FigureSpan], at: float) -> Iterator[dict[str, Any]]:
     """Yield bars at a height, and a mark on each."""
     colour, lasting = COLOURS[name], any(span.end > span.start for span in spans)
     if lasting:
@@ -173,7 +178,7 @@ def _row(name: str, spans: Sequence[Span], at: float) -> Iterator[dict[str, Any]
     }
 
 
-def _shade(name: str, spans: Sequence[Span]) -> dict[str, Any]:
+def _shade(name: str, spans: Sequence[FigureSpan]) -> dict[str, Any]:
     """Return the shading of the curve's panel while spans last."""
     x = _milliseconds(t for span in spans for t in (span.start, span.start, span.end, span.end, None))
     look = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": f"{COLOURS[name]}33"}
@@ -219,14 +224,14 @@ def thinned(curve: NDArray[np.float64]) -> tuple[list[float | None], list[float 
     x: list[float | None] = []
     y: list[float | None] = []
     for piece in np.split(curve, np.flatnonzero(np.diff(curve[:, 0]) > 0.1) + 1):
-        kept = _doors(piece)
+        kept = _swinging_door(piece)
         x += [*piece[kept, 0].tolist(), None]
         y += [*(round(value, 4) for value in piece[kept, 1].tolist()), None]
     return x[:-1], y[:-1]
 
 
-def _doors(piece: NDArray[np.float64]) -> list[int]:
-    """Return the places of the points that are kept of a curve without a gap."""
+def _swinging_door(piece: NDArray[np.float64]) -> list[int]:
+    """Return the places of the points that the swinging door keeps of a curve without a gap."""
     times, values = piece.T.tolist()
     kept, last, low, high = [0], 0, -np.inf, np.inf
     for n in range(1, len(times)):

@@ -195,7 +195,7 @@ def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:
 
 
 def _contents(labels: Labels) -> tuple[object, ...]:
-    """Return what labels say, whatever they are called."""
+    """Return what labels say, their ids aside."""
     return labels.seen, Counter(one.content for one in labels.given)
 
 

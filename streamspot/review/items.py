@@ -23,7 +23,7 @@ _BROWSERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ReviewItem:
     """One thing to look at.
 
     Attributes:
@@ -63,7 +63,7 @@ class Facts:
     plays: str | None
 
 
-def find_items(source: str, folder: Path | None) -> tuple[list[Item], Path]:
+def find_items(source: str, folder: Path | None) -> tuple[list[ReviewItem], Path]:
     """Return what is to be reviewed, in natural order of the names, and the folder of the label files.
 
     Args:
@@ -93,7 +93,7 @@ def find_items(source: str, folder: Path | None) -> tuple[list[Item], Path]:
     folder = folder or found[0].parent
     stems = Counter(one.stem for one in found)
     return [
-        Item(
+        ReviewItem(
             one,
             f"?{options}" if options and one == path else "",
             os.path.relpath(one, folder),
@@ -117,7 +117,7 @@ def _holds_pictures(folder: Path) -> bool:
         return False
 
 
-def facts_of(item: Item) -> Facts:
+def facts_of(item: ReviewItem) -> Facts:
     """Look at an item without analysing it.
 
     Raises:

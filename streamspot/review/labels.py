@@ -35,7 +35,7 @@ class Label(BaseModel):
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What it says, whatever it is called."""
+        """What it says, its id aside: two labels of one content are one."""
         return self.kind, self.point, self.onset, self.offset, self.face
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ def merged(before: Labels, mine: Labels, theirs: Labels) -> Labels:
     return Labels(tuple(sorted(given.values(), key=order)), seen)
 
 
-class History:
+class UndoHistory:
     """All states of the labels of a video since it was opened; undo and redo walk among them.
 
     Args:

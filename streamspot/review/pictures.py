@@ -32,7 +32,7 @@ _INDEXED = frozenset({"avi", "matroska", "mp4"})
 """Formats that say exactly where each picture is; in others stamps are guessed after a jump."""
 
 
-class Pictures:
+class VideoPictures:
     """The pictures of one video, read by the project's own reader; nothing is written.
 
     A picture far from the one before is sought by its time, if the container's stamps are those of the source's time

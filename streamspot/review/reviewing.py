@@ -10,9 +10,9 @@ from typing import Any
 from streamspot.errors import DataError, StreamspotError
 from streamspot.review.analysis import Analysis, Progress
 from streamspot.review.files import ChangedElsewhereError, LabelFiles
-from streamspot.review.items import Facts, Item, facts_of
-from streamspot.review.labels import Change, History, Labels
-from streamspot.review.pictures import Pictures
+from streamspot.review.items import Facts, ReviewItem, facts_of
+from streamspot.review.labels import Change, Labels, UndoHistory
+from streamspot.review.pictures import VideoPictures
 from streamspot.settings import AnalysisSettings
 
 _UNFINISHED = 3
@@ -35,14 +35,14 @@ class Reviewed:
         StreamspotError: It cannot be read, or its labels cannot.
     """
 
-    def __init__(self, item: Item, files: LabelFiles, subject: str | None) -> None:
+    def __init__(self, item: ReviewItem, files: LabelFiles, subject: str | None) -> None:
         self.item = item
         self.facts: Facts = facts_of(item)
-        self.history = History(files.read(item.video, item.title))
+        self.history = UndoHistory(files.read(item.video, item.title))
         self.version = 0
         self.unsaved = ""
         self.analysis: Analysis | None = None
-        self.pictures = Pictures(item.source)
+        self.pictures = VideoPictures(item.source)
         self._files, self._subject = files, subject or item.path.stem
         self._writing = asyncio.Lock()
 
@@ -100,7 +100,7 @@ class Reviewing:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[ReviewItem],
         files: LabelFiles,
         settings: AnalysisSettings,
         *,
@@ -131,7 +131,7 @@ class Reviewing:
             return [self._line(number, item, written) for number, item in enumerate(self.items)]
         return [self._line(number, item, {}) for number, item in enumerate(self.items)]
 
-    def _line(self, number: int, item: Item, written: dict[str, Labels]) -> dict[str, Any]:
+    def _line(self, number: int, item: ReviewItem, written: dict[str, Labels]) -> dict[str, Any]:
         opened = self._opened.get(number)
         labels = written.get(item.video, Labels()) if opened is None else opened.history.now
         known = Progress() if opened is None else opened.progress

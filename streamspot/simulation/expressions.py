@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.recording import Instance
 from streamspot.simulation import time_courses, units
-from streamspot.simulation.person import Free
+from streamspot.simulation.person import FreeMovement
 from streamspot.simulation.scenario import Scenario
 from streamspot.simulation.time_courses import Array, Rng
 from streamspot.types import Kind
@@ -27,7 +27,7 @@ _JAW_FLOOR = 0.12
 """An opening mouth alone is speech unless it opens this wide."""
 
 
-class Shown(Protocol):
+class Performer(Protocol):
     """Somebody who shows expressions: a simulated ``Person`` or a rendered actor."""
 
     @property
@@ -37,7 +37,7 @@ class Shown(Protocol):
     def face(self, rng: Rng, chosen: tuple[int, ...]) -> Array:
         """Draw what action units do at their strongest: displacements (R, 2), or weights of shapes (S, 1)."""
 
-    def free(self, rng: Rng) -> Free:
+    def free(self, rng: Rng) -> FreeMovement:
         """Draw any muscles that contract together."""
 
     def reach(self, face: Array) -> float:
@@ -45,7 +45,7 @@ class Shown(Protocol):
 
 
 def expressions(
-    rng: Rng, person: Shown, scenario: Scenario, position: Array, mouth: NDArray[np.bool_]
+    rng: Rng, person: Performer, scenario: Scenario, position: Array, mouth: NDArray[np.bool_]
 ) -> list[tuple[Instance, Array]]:
     """Add chance expressions to positions.
 
@@ -78,15 +78,11 @@ def expressions(
         while not _possible(chosen, kind, talking):
             chosen = _units(rng, scenario.combinations)
         face = free.face if free else person.face(rng, chosen)
-        peak = max(person.reach(face), 1e-6)
         opening = free.opening if free else set(chosen) <= units.JAW
         floor = _JAW_FLOOR if kind == "macro" and opening else scenario.floor(kind)
         floor = max(floor, _ABOVE_NOISE[kind] * person.level) * (1.5 if talking else 1.0)
-        least = floor / peak
-        usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
-        if free:
-            usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
-        strength = least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8))
+        least = floor / max(person.reach(face), 1e-6)
+        strength = _strength(rng, kind, least, free=free is not None, faint=faint)
         for _ in range(int(rng.integers(2, 6)) if train else 1):
             course = (
                 _brief(rng)
@@ -112,7 +108,15 @@ def expressions(
     return out
 
 
-def _free(rng: Rng, person: Shown, scenario: Scenario, kind: Kind, talking: bool) -> Free | None:
+def _strength(rng: Rng, kind: Kind, least: float, *, free: bool, faint: bool) -> float:
+    """Draw the share of its strongest at which an expression is shown; only a faint one stays under the least."""
+    usual = rng.uniform(0.12, 0.5) if kind == "micro" else min(np.exp(rng.normal(-0.45, 0.4)), 1.3)
+    if free:
+        usual = float(np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
+    return float(least * rng.uniform(0.1, 0.6) if faint else max(usual, least * rng.uniform(1, 1.8)))
+
+
+def _free(rng: Rng, person: Performer, scenario: Scenario, kind: Kind, talking: bool) -> FreeMovement | None:
     """Draw muscles that move freely, None where known units are to be shown."""
     if not scenario.free or rng.random() >= scenario.free:
         return None
@@ -160,7 +164,7 @@ def _brief(rng: Rng) -> Array:
     return time_courses.expression(rng, rise, int(rng.integers(3, 12)), fall)
 
 
-def _second(rng: Rng, person: Shown, position: Array, combinations: units.Combinations) -> None:
+def _second(rng: Rng, person: Performer, position: Array, combinations: units.Combinations) -> None:
     """Let further units come and go within an expression, as part of it."""
     rise, fall = int(rng.integers(5, 12)), int(rng.integers(5, 14))
     room = len(position) - rise - fall

@@ -17,11 +17,11 @@ _UPPER = ("outer", "mid", "inner")
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
-    """Muscles that contract together, whatever they are.
+class FreeMovement:
+    """Muscles that contract together in any combination, not as one of the known action units.
 
     Attributes:
-        face: What they do at their strongest, as of ``Shown.face``.
+        face: What they do at their strongest, as of ``Performer.face``.
         spoken: Whether it cannot be told from speech in a mouth that speaks.
         opening: Whether it is an opening mouth alone, which is speech unless it opens wide.
     """
@@ -87,7 +87,7 @@ class Person:
             total[self.sides == 0] *= np.float32(0.7)
         return self.shape(total)
 
-    def free(self, rng: Rng) -> Free:
+    def free(self, rng: Rng) -> FreeMovement:
         """Draw one to three movements that come together, half of them on one side."""
         total = np.zeros((len(self.layout), 2), np.float32)
         spoken, opening, one_sided = True, True, rng.random() < 0.5
@@ -108,7 +108,7 @@ class Person:
             corners = np.array([part == "corner" for part in self.parts])
             total[self.sides == 0] *= np.float32(0.7)  # what is in the middle is pulled there
             total[self.sides == 0, 0] += np.float32(rng.uniform(0, 0.5)) * total[corners, 0].sum()
-        return Free(self.shape(total), spoken, opening)
+        return FreeMovement(self.shape(total), spoken, opening)
 
     def _any_mouth(self, rng: Rng) -> Array:
         """Draw the displacement (R, 2) of a mouth that is pulled aside, up or down, made wide, narrow, oblique, open.

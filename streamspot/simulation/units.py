@@ -80,6 +80,7 @@ UNITS: dict[int, dict[str, tuple[float, float]]] = {
 _LID = {"lid": (0.0, 0.09)}
 _SCREWED_UP = {"cheek": (0.01, -0.025), "mid": (0.0, 0.015), "outer": (0.0, 0.015), "corner": (0.012, -0.015)}
 Combinations = tuple[tuple[float, tuple[int, ...]], ...]
+"""Action units that occur together, each combination behind how often it does."""
 
 COMBINATIONS: Combinations = (
     (2.0, (12,)),

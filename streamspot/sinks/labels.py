@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamspot.datasets.label import REACTION, Points, Recent, Shown
+from streamspot.datasets.label import REACTION, OnShow, Recent
+from streamspot.datasets.points import PointsFile
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
 from streamspot.sources import MotionRecording
@@ -29,7 +30,7 @@ class LiveLabels:
         self._run = run
         self._recent = Recent()
         self._faces: tuple[int, ...] = ()  # in view
-        self._points: Points | None = None
+        self._points: PointsFile | None = None
         self._given: deque[float] = deque(maxlen=_MOST)
 
     async def __aenter__(self) -> Self:
@@ -44,7 +45,7 @@ class LiveLabels:
         """Remember which frame was shown when, and which faces are in view."""
         recent, self._faces = self._recent, tuple(update.faces)
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
-            recent.append(Shown(update.frame, update.pts))
+            recent.append(OnShow(update.frame, update.pts))
 
     def undo(self) -> None:
         """Take the last label of this run back.
@@ -82,7 +83,7 @@ class LiveLabels:
             raise SettingsError(f"face {face} is not in view; label one that is: {self._faces}")
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
-            self._points = Points(video.with_name("points.csv"), video.name, subject, None)
+            self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
         self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
         self._given.append(now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamspot.run import StreamRun
-from streamspot.sinks.json import LineFile
+from streamspot.sinks.lines import LineFile
 from streamspot.sinks.writer import Host
 from streamspot.sources.motion import MotionLines
 from streamspot.types import Motion, SegmentEnd, Update

@@ -14,8 +14,8 @@ from typing import Any, Self
 from streamspot.errors import SettingsError
 from streamspot.files import make_private, write_atomically
 from streamspot.sinks.columns import Table
-from streamspot.sinks.json import LineFile
-from streamspot.sinks.writer import BackgroundWriter, Host, LineTarget
+from streamspot.sinks.lines import LineFile, LineTarget
+from streamspot.sinks.writer import BackgroundWriter, Host
 from streamspot.types import Update
 
 _PART = 500  # rows, or

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import math
-import os
-import stat
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from streamspot.errors import SettingsError, StreamspotError
-from streamspot.files import claim
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -212,91 +205,3 @@ class BackgroundWriter(Generic[T]):
             self._host.tell(f"{self._name} is written again{lacks}")
             self._trouble = ""
         return True
-
-
-class LineTarget:
-    """A file, or standard output; every piece is written whole and is with the operating system then.
-
-    Args:
-        path: File, or ``-`` for standard output.
-        append: Go on behind what the file holds; otherwise it begins empty.
-    """
-
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
-        self._path = path
-        self._append = append
-        self._fd = -1
-        self._file: Any = None  # standard output where it is no file of the system's
-        self._rest = b""  # what a pipe has not taken yet of the piece that is being written
-        self.name = "the standard output" if str(path) == "-" else str(path)
-
-    def open(self) -> None:
-        """Open it.
-
-        Raises:
-            SettingsError: It cannot be written, or another program is writing it from its beginning.
-        """
-        try:
-            if str(self._path) != "-":
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._fd = os.open(self._path, flags, 0o600)
-                if not self._append and stat.S_ISREG(os.fstat(self._fd).st_mode):
-                    self._begin()
-            elif sys.stdout is None:
-                raise SettingsError("the standard output is closed; open it, or name a file instead of -")
-            else:
-                self._file = sys.stdout.buffer
-                with contextlib.suppress(OSError):
-                    self._fd = sys.stdout.fileno()
-        except OSError as error:
-            raise SettingsError(
-                f"{self._path} is not writable ({error.strerror}); name another place"
-            ) from None
-
-    def _begin(self) -> None:
-        """Begin the file anew, unless another program is writing it."""
-        if not claim(self._fd):
-            os.close(self._fd)
-            raise SettingsError(f"{self._path} is being written by another run; name another place")
-        os.ftruncate(self._fd, 0)
-
-    def empty(self) -> bool:
-        """Tell whether the file holds nothing."""
-        return os.fstat(self._fd).st_size == 0
-
-    def write(self, piece: bytes) -> None:
-        """Write a piece; what a full disk took only a part of is cut back."""
-        if self._fd < 0:
-            self._file.write(piece)
-            self._file.flush()
-            return
-        ours = self._file is None and stat.S_ISREG(os.fstat(self._fd).st_mode)
-        size = os.fstat(self._fd).st_size
-        self._rest = self._rest or piece
-        try:
-            while self._rest:
-                self._rest = self._rest[self._take(self._rest) :]
-        except OSError:
-            if ours:
-                os.ftruncate(self._fd, size)
-                self._rest = b""
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is None:
-            os.close(self._fd)
-
-    def _take(self, piece: bytes) -> int:
-        """Write some of a piece; return how many bytes."""
-        try:
-            return os.write(self._fd, piece)
-        except BlockingIOError:  # whoever gave us the pipe made it so
-            time.sleep(0.02)
-            return 0
-        except OSError as error:
-            if (
-                error.errno == errno.EINVAL and sys.platform == "win32"
-            ):  # its word for a pipe that nobody reads
-                raise BrokenPipeError from None
-            raise

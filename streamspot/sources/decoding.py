@@ -37,7 +37,7 @@ _MOST_BROKEN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedPicture:
     """One decoded picture.
 
     Attributes:
@@ -102,7 +102,7 @@ class Decoder:
         self._target = (0, 0)
         self._size: tuple[int, int] | None = None
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedPicture]:
         """Yield every picture that can be decoded; what cannot is counted."""
         base = float(self._stream.time_base or 1)
         for packet in self._packets():
@@ -116,7 +116,7 @@ class Decoder:
                     self.damaged += 1
                     continue
                 stamp = frame.dts if frame.pts is None or self._unordered else frame.pts
-                yield Picture(
+                yield DecodedPicture(
                     None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
                 )
 

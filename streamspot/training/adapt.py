@@ -82,18 +82,12 @@ def adapt(
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
-    card_at = out.with_suffix(".md")
-    if card_at.exists() and f"\n\n{_BEGUN}" not in card_at.read_text(encoding="utf-8", errors="replace"):
-        raise SettingsError(
-            f"{card_at} is no card of weights and would be replaced by theirs; name another --out"
-        )
+    _check_card(out)
     assert settings.start is not None  # noqa: S101 - what makes it an adaptation
     dataset = load(data, seed=settings.seed)
     learned, held = held_back(dataset.recordings)
     before = _table(Model.load(settings.start, layout=dataset.layout), dataset, held)
-
     about = described(dataset, settings) | {"start": settings.start}
-
     places = [
         Unfinished(out.with_suffix(ending), mark(recordings, settings, {"device": device}))
         for ending, recordings in ((".compared", learned), (".unfinished", dataset.recordings))
@@ -117,13 +111,26 @@ def adapt(
             f"{settings.start} (F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is "
             "not written; label more, or say --force"
         )
-    held_figures = {"held_back": {"before": before, "after": after, "labels": adapted.labels}}
-    Model(
-        adapted.model.network, {**adapted.model.provenance, **held_figures}, spotting=settings.spotting
-    ).save(out)
-    with write_atomically(card_at) as part:
-        part.write_text(card(adapted, dataset, settings), encoding="utf-8")
+    _write(out, adapted, dataset, settings)
     return adapted
+
+
+def _check_card(out: Path) -> None:
+    """Refuse weights whose card would replace a file that is none."""
+    card_at = out.with_suffix(".md")
+    if card_at.exists() and f"\n\n{_BEGUN}" not in card_at.read_text(encoding="utf-8", errors="replace"):
+        raise SettingsError(
+            f"{card_at} is no card of weights and would be replaced by theirs; name another --out"
+        )
+
+
+def _write(out: Path, adapted: Adapted, dataset: Dataset, settings: TrainSettings) -> None:
+    """Write the weights, with how what was held back is judged before and after, and their card."""
+    held_back = {"before": adapted.before, "after": adapted.after, "labels": adapted.labels}
+    provenance = {**adapted.model.provenance, "held_back": held_back}
+    Model(adapted.model.network, provenance, spotting=settings.spotting).save(out)
+    with write_atomically(out.with_suffix(".md")) as part:
+        part.write_text(card(adapted, dataset, settings), encoding="utf-8")
 
 
 def held_back(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:

@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.progress import Bars
+
+if TYPE_CHECKING:
+    from streamspot.training.adapt import Adapted
 
 app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
 
@@ -92,7 +95,11 @@ def train_command(
             known = "" if math.isnan(loss) else f", loss {loss:.4f}"
             bar.update(task, advance=share, description=f"training{known}")
 
-        if settings.start is None:
+        adapted = None
+        if settings.start is not None:
+            adapted = adapt(data, out, settings, device=device, force=force, on_step=show)
+            model = adapted.model
+        else:
             model = train(
                 data,
                 out,
@@ -101,28 +108,10 @@ def train_command(
                 on_simulated=lambda _step, _loss: bar.advance(first),
                 on_step=show,
             )
-        else:
-            adapted = adapt(data, out, settings, device=device, force=force, on_step=show)
-            model = adapted.model
-    if settings.start is not None:
-        from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - as above
-
-        _print(
-            f"expressions held back: {adapted.labels[1]}",
-            RESULT_HEADS,
-            [
-                (name, *row[1:])
-                for name, table in (("before", adapted.before), ("after", adapted.after))
-                for row in results_table({"": table["overall"]})
-            ],
-            console,
-        )
+    if adapted is not None:
+        _show_adapted(adapted, console)
     console.print(f"{out}: {model.parameters} weights, look-ahead {model.config.look_ahead} ticks")
-    console.print(
-        f"use it with: streamspot run --source 0 --weights {shlex.quote(str(out))}",
-        markup=False,
-        soft_wrap=True,
-    )
+    _suggest("use it with", f"streamspot run --source 0 --weights {shlex.quote(str(out))}", console)
 
 
 @app.command("crossval")
@@ -183,11 +172,8 @@ def crossval_command(
         console.print("for a page with curves: the same again with --report, nothing is trained again")
     given = {"--config": config, "--from": begin, "--seed": seed, "--epochs": epochs}
     same = "".join(f" {flag} {shlex.quote(str(one))}" for flag, one in given.items() if one is not None)
-    console.print(
-        f"train on everybody: streamspot train --data {shlex.quote(str(data[0]))}{same} --out mine.safetensors",
-        markup=False,
-        soft_wrap=True,
-    )
+    again = f"streamspot train --data {shlex.quote(str(data[0]))}{same} --out mine.safetensors"
+    _suggest("train on everybody", again, console)
 
 
 @app.command("evaluate")
@@ -270,6 +256,23 @@ def _print(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], cons
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _suggest(what: str, command: str, console: Console) -> None:
+    """Print a command that can be copied as it stands: unwrapped, and its brackets taken for nothing else."""
+    console.print(f"{what}: {command}", markup=False, soft_wrap=True)
+
+
+def _show_adapted(adapted: Adapted, console: Console) -> None:
+    """Print how what was held back is judged before and after an adaptation."""
+    from streamspot.evaluation.results import RESULT_HEADS, results_table  # noqa: PLC0415 - NumPy is slow to import
+
+    rows = [
+        (name, *row[1:])
+        for name, table in (("before", adapted.before), ("after", adapted.after))
+        for row in results_table({"": table["overall"]})
+    ]
+    _print(f"expressions held back: {adapted.labels[1]}", RESULT_HEADS, rows, console)
 
 
 def _show(results: dict[str, Any], console: Console) -> None:

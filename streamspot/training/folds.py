@@ -27,7 +27,7 @@ from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.files import make_private, write_atomically
 from streamspot.training.labelled import OnStep
-from streamspot.training.method import Judge, Method
+from streamspot.training.method import Method, Scorer
 from streamspot.training.resume import mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights, start
@@ -160,7 +160,7 @@ def execute(fold: Fold, job: Job, advance: Callable[[float], object]) -> dict[st
         told += share
         advance(share)
 
-    def look(epoch: int, judge: Judge) -> None:
+    def look(epoch: int, judge: Scorer) -> None:
         due = settings.epochs <= ALL_JUDGED or (epoch + 1) % 10 == 0
         if fold.outer and due and FIRST_JUDGED <= epoch < settings.epochs - 1:
             kept.update({f"epoch{epoch}/{n}": s.astype(np.float16) for n, s in judge(unseen).items()})

@@ -20,7 +20,7 @@ from streamspot.training.join import beside, join, known, partner_of
 from streamspot.training.labelled import descend, labelled_loss, running_mean, share_of_rate, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
-from streamspot.training.resume import State
+from streamspot.training.resume import TrainingState
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import SimulationPool, Weights
 
@@ -134,7 +134,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):  # training goes on as if nothing had been drawn
             return join([network, self.partner], SHARES).to(self.device)
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Return what it needs to go on after this epoch, and then to end as if it had never stopped."""
         tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"kept/{name}": value for name, value in self.kept.state_dict().items()}
@@ -146,7 +146,7 @@ class Trainer:
         draws = [one.bit_generator.state for one in self._draws()]
         return tensors, {"epoch": self._epoch, "steps": self._steps, "draws": draws}
 
-    def go_on(self, state: State) -> None:
+    def go_on(self, state: TrainingState) -> None:
         """Go on from such a state of a training with the same recordings and settings."""
         parts: dict[str, dict[str, Tensor]] = {}
         for name, value in state[0].items():

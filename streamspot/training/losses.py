@@ -12,6 +12,7 @@ from streamspot.training.batches import PointLabels
 from streamspot.training.settings import LossSettings
 
 SMALL = 1e-6
+"""How near to 0 and 1 a probability may come before its logarithm is taken."""
 RELIABLE = 0.5
 """Labels above this make a tick a reliable expression tick."""
 

@@ -13,10 +13,10 @@ from streamspot.training.loop import OnShare, Trainer, predict
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import Weights
 
-Judge = Callable[[Sequence[Recording]], dict[str, Scores]]
+Scorer = Callable[[Sequence[Recording]], dict[str, Scores]]
 """Returns the scores ``(T, 3)`` of recordings, by name."""
 
-OnEpoch = Callable[[int, Judge], None]
+OnEpochScorer = Callable[[int, Scorer], None]
 """Called after each epoch with its number and what would judge recordings if training ended there."""
 
 
@@ -43,9 +43,9 @@ class Method(Protocol):
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        on_epoch: OnEpoch,
+        on_epoch: OnEpochScorer,
         **given: Unpack[Given],
-    ) -> Judge:
+    ) -> Scorer:
         """Learn from the recordings of the training subjects, beginning with the weights given, if any."""
 
 
@@ -62,18 +62,18 @@ class NetworkMethod:
         self,
         recordings: Sequence[Recording],
         settings: TrainSettings,
-        on_epoch: OnEpoch,
+        on_epoch: OnEpochScorer,
         **given: Unpack[Given],
-    ) -> Judge:
+    ) -> Scorer:
         """Train the network."""
         return learn(Trainer(recordings, settings, **given), on_epoch)
 
 
 def learn(
     trainer: Trainer,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpochScorer,
     judge: Callable[[Network, Sequence[Recording]], dict[str, Scores]] = predict,
-) -> Judge:
+) -> Scorer:
     """Train a network and return what judges recordings by it, as ``judge`` says."""
     network = trainer.run(lambda epoch, kept, _: on_epoch(epoch, partial(judge, kept)))
     return partial(judge, network)

@@ -22,7 +22,7 @@ from streamspot.evaluation.matching import Counts
 from streamspot.evaluation.results import RESULT_HEADS, count_subjects, results_table
 from streamspot.evaluation.search import Scores
 from streamspot.model.weights import Model
-from streamspot.report.figures import Figure, Panel, Span, bars, curves, lines
+from streamspot.report.figures import Figure, FigureSpan, Panel, bars, curves, lines
 from streamspot.report.page import drawn, heading, note, pre, table, write_page
 from streamspot.report.words import WORDS
 from streamspot.spotting.settings import SpotSettings
@@ -228,15 +228,15 @@ def _trace(
     yield drawn(curves([Panel("", curve, rows, pseudo)], _WORDS))
 
 
-def _found(one: Detection) -> Span:
+def _found(one: Detection) -> FigureSpan:
     end, apex = one.onset if one.offset is None else one.offset, one.onset if one.apex is None else one.apex
     times = one.onset / TICK_RATE, end / TICK_RATE
-    return Span(*times, one.kind, f"{one.kind}, {times[0]:.2f} to {times[1]:.2f} s", apex / TICK_RATE)
+    return FigureSpan(*times, one.kind, f"{one.kind}, {times[0]:.2f} to {times[1]:.2f} s", apex / TICK_RATE)
 
 
-def _annotated(recording: Recording) -> Sequence[Span]:
+def _annotated(recording: Recording) -> Sequence[FigureSpan]:
     return [
-        Span(
+        FigureSpan(
             (i.onset if i.bounded else i.stamp) / TICK_RATE,
             (i.offset if i.bounded else i.stamp) / TICK_RATE,
             "labelled",

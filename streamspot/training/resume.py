@@ -18,7 +18,7 @@ from streamspot.files import write_atomically
 from streamspot.shipped import weight_files
 from streamspot.training.settings import TrainSettings
 
-State = tuple[dict[str, Tensor], dict[str, Any]]
+TrainingState = tuple[dict[str, Tensor], dict[str, Any]]
 """All that a training needs to go on: its tensors, and what can be said in JSON."""
 
 
@@ -50,7 +50,7 @@ class Unfinished:
     def __init__(self, path: Path, mark: str) -> None:
         self._path, self._mark = path, mark
 
-    def read(self) -> State | None:
+    def read(self) -> TrainingState | None:
         """Return where the training stopped, None where it begins.
 
         Raises:
@@ -71,7 +71,7 @@ class Unfinished:
             )
         return tensors, json.loads(about["facts"])
 
-    def write(self, state: State) -> None:
+    def write(self, state: TrainingState) -> None:
         """Keep where the training is.
 
         Raises:

@@ -23,7 +23,9 @@ from streamspot.training.settings import TrainSettings
 Weights = Mapping[str, Tensor]
 
 TICKS = 600
+"""Length of a simulated recording, in ticks."""
 BATCH = 15
+"""Simulated recordings in a step of the training on simulation alone."""
 
 FLOW_ALONE_SHARE = 0.3
 """Share of the recordings that are made to look like recordings by flow alone; see ``flow_alone``."""

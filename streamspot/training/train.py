@@ -22,7 +22,7 @@ from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
 from streamspot.training.loop import OnShare, Trainer
 from streamspot.training.provenance import commit
-from streamspot.training.resume import State, Unfinished, mark
+from streamspot.training.resume import TrainingState, Unfinished, mark
 from streamspot.training.settings import TrainSettings
 from streamspot.training.simulated import start
 
@@ -74,7 +74,7 @@ def train(
     return model
 
 
-def trained(trainer: Trainer, unfinished: Unfinished, done: State | None) -> Network:
+def trained(trainer: Trainer, unfinished: Unfinished, done: TrainingState | None) -> Network:
     """Train, perhaps going on from what is done, and keep each epoch; return the network."""
     if done is None:
         unfinished.write(trainer.state())
