@@ -31,12 +31,15 @@ from streamspot.destinations import check_folder
 from streamspot.errors import DataError, SourceError, StreamspotError
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, Processes, Workers
+from streamspot.session import digest
 from streamspot.sources.video import VideoFile
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
 """Folder of the result with a file for each video, from which an interrupted extraction goes on."""
 
+_LONGEST = 200
+"""Letters of the name of such a file: a quoted letter takes up to twelve, and a file's name 255 at most."""
 
 _HERE = Processes()
 
@@ -149,7 +152,10 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
 
 
 def _place(out: Path, video: Video) -> Path:
-    return out / VIDEOS / f"{quote(video.annotated.name, safe=' ()')}.npz"
+    name = quote(video.annotated.name, safe=" ()")
+    if len(name) > _LONGEST:
+        name = f"{name[:40]}-{digest(name)}"
+    return out / VIDEOS / f"{name}.npz"
 
 
 def _length(video: Video) -> int:
