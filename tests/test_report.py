@@ -188,6 +188,10 @@ def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
     table.write_text("video,kind,point\nclips/Another.mp4,micro,3\n")
     assert with_labels(named, table) is not None
     assert with_labels(named, table, alone=False) is not None
+    recorded = Account("results", account.events, stream="door")
+    for video, of_it in (("door.motion", True), ("戸.mp4", False)):
+        table.write_text(f"video,kind,point\n{video},micro,3\n")
+        assert (with_labels(recorded, table, alone=False) is not None) == of_it
 
 
 def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_path: Path):
@@ -242,6 +246,24 @@ def test_runs_over_different_sources_are_compared_with_a_warning(visit: Path, tm
     assert "is of simulated and" in warned(other)
     assert warned(other).count("\n") == 1
     assert warned(visit.with_suffix(".motion")) == ""
+
+
+def test_two_runs_over_several_sources_are_compared_source_by_source(visit: Path, tmp_path: Path):
+    """Each stream is held against itself, in whichever order; one without an event there is named."""
+    lines = visit.read_text().splitlines(keepends=True)
+    door = [line.replace('"stream":"simulated"', '"stream":"door"') for line in lines]
+    later = [line.replace(read_events(visit)[0].run, "0a1b2c3d4e5f") for line in (*door[3:], *lines)]
+    mine, theirs, less = (tmp_path / f"{name}.jsonl" for name in ("mine", "theirs", "less"))
+    for path, written in ((mine, [*lines, *door]), (theirs, later), (less, later[: len(door) - 3])):
+        path.write_text("".join(written))
+    page = said(page_of(mine, "--compare", theirs))
+    assert "2 recordings compared with the other run" in page
+    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(less)])
+    assert done.exit_code == 0
+    assert "has no event of simulated" in done.stderr
+    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(visit.with_suffix(".motion"))])
+    assert done.exit_code == 0
+    assert "has no event of door" in done.stderr
 
 
 def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):

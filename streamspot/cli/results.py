@@ -56,7 +56,7 @@ def report(
       streamspot report results
     """
     from streamspot.report.account import accounts_of, is_written  # noqa: PLC0415 - so that the help is fast
-    from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
+    from streamspot.report.comparison import counterparts, with_labels, with_run  # noqa: PLC0415
     from streamspot.report.run import write_report  # noqa: PLC0415
 
     if labels is not None and compare is not None:
@@ -88,11 +88,13 @@ def report(
             weights=weights,
             sensitivity=sensitivity,
         )
-    names, other_names = ([one.name for one in ones] for ones in (accounts, others))
-    if compare is not None and (len(others) != len(accounts) or (len(accounts) > 1 and names != other_names)):
+    pairs = counterparts(accounts, others) if compare is not None else [None] * len(accounts)
+    if not pairs:
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
-    for one, other in zip(accounts, others, strict=False):
-        if one.stream and other.stream and one.stream != other.stream:
+    for one, other in zip(accounts, pairs, strict=True):
+        if other is None and compare is not None:
+            _warn(f"{compare} has no event of {one.stream}, which is compared with nothing")
+        elif other is not None and one.stream and other.stream and one.stream != other.stream:
             _warn(
                 f"{path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
                 "give two runs over the same"
@@ -101,10 +103,10 @@ def report(
     comparisons = [
         with_labels(account, labels, alone=len(accounts) == 1)
         if labels is not None
-        else with_run(account, others[n])
-        if compare is not None
+        else with_run(account, other)
+        if other is not None
         else None
-        for n, account in enumerate(accounts)
+        for account, other in zip(accounts, pairs, strict=True)
     ]
     if labels is not None and not any(comparisons):
         raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")

@@ -111,10 +111,27 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
 
 
 def _is_of(video: str, account: Account) -> bool:
-    """Tell whether a video that labels name is the source of a run, by the name of its stream."""
+    """Tell whether a video that labels name is the source of a run, by the name of its stream.
+
+    A recording may be called after its stream: ``--record {stream}.motion``.
+    """
     title, _, _ = account.stream.rpartition("-")  # what follows stands for its place
     called = stream_name(Path(video).stem, "").rpartition("-")[0]
-    return video != "" and title == called
+    return bool(title and title == called) or bool(video and Path(video).stem == account.stream)
+
+
+def counterparts(accounts: Sequence[Account], others: Sequence[Account]) -> list[Account | None]:
+    """Return of each run the other one over its source: the only one, that of its name, or that of its stream.
+
+    A stream without an event stands in no file of events, so one may lack its counterpart. Nothing is returned where
+    the others are over other sources.
+    """
+    if len(accounts) == len(others) == 1 or [one.name for one in accounts] == [one.name for one in others]:
+        return list(others)
+    known = {one.stream: one for one in others}
+    found = [known.get(one.stream) if one.stream else None for one in accounts]
+    alone = all(len({one.stream for one in ones}) == len(ones) for ones in (accounts, others))
+    return found if alone and any(found) else []
 
 
 def with_run(account: Account, other: Account) -> Comparison:
