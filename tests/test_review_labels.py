@@ -323,6 +323,24 @@ def test_kappa_is_that_of_scikit_learn_and_of_cohens_hand() -> None:
     assert kappa(one, other) == pytest.approx(metrics.cohen_kappa_score(one, other))
 
 
+def test_coders_who_mark_different_faces_do_not_agree() -> None:
+    """Of several faces each is compared by itself; where one face alone is named it is the only one."""
+
+    def labelled(*faces: int | None) -> dict[str, Labels]:
+        given = (_label(f"{n}", "macro", 15, 10, 19) for n in range(len(faces)))
+        of = [one.model_copy(update={"face": face}) for one, face in zip(given, faces, strict=True)]
+        return {"a": Labels(tuple(of))}
+
+    apart = compare(labelled(0), labelled(1), {"a": 100})
+    assert (apart.videos, apart.frames, apart.expressions) == (1, 200, (1, 1))
+    assert (apart.matched, apart.shared) == (0, 0.0)
+    assert apart.kappa is not None
+    assert apart.kappa < 0
+    same = compare(labelled(0, 1), labelled(1, 0), {"a": 100})
+    assert (same.kappa, same.matched, same.shared) == (1.0, 2, 1.0)
+    assert compare(labelled(0), labelled(None), {"a": 100}).kappa == 1.0
+
+
 def test_two_coders_are_compared_on_what_both_have_seen() -> None:
     """Frames of which one is unsure do not count; expressions are paired one-to-one, the closest first."""
     first = {
