@@ -188,9 +188,9 @@ def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
     table.write_text("video,kind,point\nclips/Another.mp4,micro,3\n")
     assert with_labels(named, table) is not None
     assert with_labels(named, table, alone=False) is not None
-    recorded = Account("results", account.events, stream="door")
-    for video, of_it in (("door.motion", True), ("戸.mp4", False)):
-        table.write_text(f"video,kind,point\n{video},micro,3\n")
+    recorded = Account("re\u0301sultats", account.events, stream="door")  # as macOS writes an accent
+    for video, of_it in (("door.motion", True), ("戸.mp4", False), ("résultats.mp4", True)):
+        table.write_text(f"video,kind,point\n{video},micro,3\n", encoding="utf-8")
         assert (with_labels(recorded, table, alone=False) is not None) == of_it
 
 

@@ -16,6 +16,7 @@ from streamspot.datasets.label import Points
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
+from streamspot.review.items import find_items
 from streamspot.review.labels import Change, History, Label, Labels, changed, merged
 
 
@@ -282,6 +283,20 @@ def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_pa
     _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("b", "micro", 100, 99, 105))))
     assert len(_rows(tmp_path / "annotations.csv")) == 2
     assert len(_rows(tmp_path / "points.csv")) == 2
+
+
+def test_labels_belong_to_their_video_however_a_system_writes_its_accents(tmp_path: Path) -> None:
+    """A folder that was labelled on a Mac and copied elsewhere shows its labels, and each once."""
+    apart, whole = "U\u0308bung.mp4", "Übung.mp4"
+    (tmp_path / whole).touch()
+    table = tmp_path / "points.csv"
+    table.write_text(f"video,subject,kind,point\n{apart},ann,macro,20\n", encoding="utf-8")
+    (item,), folder = find_items(str(tmp_path / whole), None)
+    files = LabelFiles(folder)
+    assert [one.point for one in files.all()[item.video].given] == [20]
+    found = files.read(item.video, item.title)
+    _write(files, item.video, changed(found, Change(op="put", label=_label("b", "micro", 100))))
+    assert [row["point"] for row in _rows(table)] == ["20", "100"]
 
 
 def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -99,6 +100,11 @@ def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
     for number, cells in enumerate(body, start=2):
         if any(cells):
             yield number, dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
+
+
+def one_form(name: str) -> str:
+    """Return the name of a file as it is compared: macOS takes an ü apart into u and dots, other systems do not."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def no_frame(cell: str) -> bool:

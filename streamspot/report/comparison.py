@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import no_frame, records_of, whole
+from streamspot.datasets.tables import no_frame, one_form, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
@@ -63,7 +63,7 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     """
     rows = list(records_of(path, ("kind",)))
     videos = dict.fromkeys(row.get("video", "") for _, row in rows)
-    exact = [video for video in videos if account.name in {Path(video).stem, video}]
+    exact = [video for video in videos if one_form(account.name) in map(one_form, (Path(video).stem, video))]
     named = exact or [video for video in videos if _is_of(video, account)]
     mine = [""] if alone and list(videos) == [""] else named
     if not mine and not alone:
