@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -29,17 +28,15 @@ from streamspot.datasets.store import Meta, save
 from streamspot.datasets.videos import Found, Video
 from streamspot.destinations import check_folder
 from streamspot.errors import DataError, SourceError, StreamspotError
+from streamspot.files import as_file_name
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, Processes, Workers
-from streamspot.session import digest
 from streamspot.sources.video import VideoFile
 from streamspot.types import TICK_RATE
 
 VIDEOS = "videos"
 """Folder of the result with a file for each video, from which an interrupted extraction goes on."""
 
-_LONGEST = 200
-"""Letters of the name of such a file: a quoted letter takes up to twelve, and a file's name 255 at most."""
 
 _HERE = Processes()
 
@@ -152,10 +149,7 @@ def _join(found: Found, out: Path, measures: Measures, resumed: int, broken: dic
 
 
 def _place(out: Path, video: Video) -> Path:
-    name = quote(video.annotated.name, safe=" ()")
-    if len(name) > _LONGEST:
-        name = f"{name[:40]}-{digest(name)}"
-    return out / VIDEOS / f"{name}.npz"
+    return out / VIDEOS / f"{as_file_name(video.annotated.name, safe=' ()')}.npz"
 
 
 def _length(video: Video) -> int:
