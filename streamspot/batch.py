@@ -255,7 +255,7 @@ def _analysed(settings: Settings, clip: Clip, folder: Path, advance: Advance) ->
         "how": clip.how,
         "seconds": round(stats.pts - first, 3),
         "about": {
-            "Source": clip.path.name,
+            "Source": clip.file,
             "Pictures": pictures,
             "Weights": stats.model,
             "Sensitivity": f"{settings.spotting.sensitivity:g}",
@@ -277,4 +277,4 @@ def _write_together(out: Path, clips: Sequence[Clip]) -> None:
         for clip in sorted(clips, key=lambda one: one.name):
             for event in read_events(out / f"{clip.name}.jsonl"):
                 if (row := EXPRESSIONS.row(event)) is not None:
-                    writer.writerow({"file": clip.path.name, **row})
+                    writer.writerow({"file": clip.file, **row})

@@ -101,7 +101,7 @@ def report(
             )
             break
     comparisons = [
-        with_labels(account, labels, alone=len(accounts) == 1)
+        with_labels(account, labels, accounts)
         if labels is not None
         else with_run(account, other)
         if other is not None
