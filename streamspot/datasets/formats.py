@@ -174,7 +174,7 @@ def read_folder(folder: Path) -> Found:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
             continue
-        point = whole(row["point"])
+        point = None if no_frame(row["point"]) else whole(row["point"])
         if kind in NO_LABEL:
             continue
         if point is None:

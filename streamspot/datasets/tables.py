@@ -108,8 +108,10 @@ def one_form(name: str) -> str:
 
 
 def no_frame(cell: str) -> bool:
-    """Tell whether a cell holds text where a frame number belongs; empty, or negative, it says that there is none."""
-    return cell != "" and whole(cell) is None and not cell.startswith("-")
+    """Tell whether a cell holds text, or seconds, where a frame number belongs; empty, or negative, it says none."""
+    if cell == "" or cell.startswith("-"):
+        return False
+    return whole(cell) is None or not float(cell).is_integer()
 
 
 def whole(value: Any) -> int | None:
