@@ -108,9 +108,10 @@ def _check(settings: Settings) -> None:
         | settings.mqtt.model_dump(exclude_defaults=True).keys()
     )
     if given:
-        flag = min(given).replace("_", "-")
+        name = min(given)
         raise SettingsError(
-            f"with --out the results of each file go to that folder; --{flag} would be one for all, so leave it out"
+            f"with --out the results of each file go to that folder; the setting {name} (--{name.replace('_', '-')}, "
+            "or in a settings file) would be one for all, so leave it out"
         )
     if settings.name.stream is not None:
         raise SettingsError("with --out each stream is called after its file; leave --stream out")

@@ -387,8 +387,8 @@ def test_a_pattern_without_quotation_marks_is_told_to_have_some(
 def test_what_would_be_one_for_all_is_refused(videos: Path, tmp_path: Path):
     """Outputs and names of a single run, and the videos' own folder, are answered with the remedy."""
     for flags, said in (
-        ({"events": "all.jsonl"}, "--events would be one for all"),
-        ({"broker": "mqtt://localhost"}, "--broker would be one for all"),
+        ({"events": "all.jsonl"}, r"--events, or in a settings file\) would be one for all"),
+        ({"broker": "mqtt://localhost"}, r"the setting broker \(--broker, .* leave it out"),
         ({"stream": "cam"}, "leave --stream out"),
     ):
         with pytest.raises(SettingsError, match=said):
