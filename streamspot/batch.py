@@ -109,9 +109,10 @@ def _check(settings: Settings) -> None:
         | settings.mqtt.model_dump(exclude_defaults=True).keys()
     )
     if given:
-        flag = min(given).replace("_", "-")
+        name = min(given)
         raise SettingsError(
-            f"with --out the results of each file go to that folder; --{flag} would be one for all, so leave it out"
+            f"with --out the results of each file go to that folder; the setting {name} (--{name.replace('_', '-')}, "
+            "or in a settings file) would be one for all, so leave it out"
         )
     if settings.name.stream is not None:
         raise SettingsError("with --out each stream is called after its file; leave --stream out")
@@ -263,7 +264,7 @@ def _summary(
         "how": clip.how,
         "seconds": round(seconds, 3),
         "about": {
-            "Source": clip.path.name,
+            "Source": clip.file,
             "Pictures": pictures,
             "Weights": stats.model,
             "Sensitivity": f"{settings.spotting.sensitivity:g}",
@@ -285,4 +286,4 @@ def _write_together(out: Path, clips: Sequence[Clip]) -> None:
         for clip in sorted(clips, key=lambda one: one.name):
             for event in read_events(out / f"{clip.name}.jsonl"):
                 if (row := EXPRESSIONS.row(event)) is not None:
-                    writer.writerow({"file": clip.path.name, **row})
+                    writer.writerow({"file": clip.file, **row})

@@ -38,12 +38,14 @@ class Clip:
         path: Where it is.
         place: Stands for where it is.
         name: What its results are called.
+        file: What it is called in them: its path, as seen from the folder that holds all.
         how: Stands for its content and for how it is analysed.
     """
 
     path: Path
     place: str
     name: str
+    file: str
     how: str
 
 
@@ -115,9 +117,11 @@ def _leads_nowhere(path: Path) -> bool:
 def named_clips(paths: Sequence[Path], out: Path, how: str, broken: dict[Path, str]) -> list[Clip]:
     """Return the files under their names; what cannot be read is added to ``broken``."""
     clips = []
+    whole = os.path.commonpath([path.parent for path in paths])
     for path, name in _named(paths, out).items():
         try:
-            clips.append(Clip(path, _place(path), name, digest(file_identity(path), how)))
+            file = path.relative_to(whole).as_posix()
+            clips.append(Clip(path, _place(path), name, file, digest(file_identity(path), how)))
         except OSError as error:
             broken[path] = (
                 f"{path} is a link to a file that is not there; mend the link, or remove it"
@@ -150,9 +154,10 @@ def _named(paths: Sequence[Path], out: Path) -> dict[Path, str]:
 
 
 def _possible(path: Path) -> list[str]:
-    """Return what a file's results may be called: its name without the ending, with it, or with its place."""
-    place = _place(path)
-    names = [path.stem, path.name, *(f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12))]
+    """Return what a file's results may be called: its name without the ending, with it, its folder's or its place."""
+    place, folder = _place(path), path.parent.name
+    names = [path.stem, path.name, *([f"{folder}-{path.stem}"] if folder else [])]
+    names += [f"{path.stem[:40]}-{place[:digits]}" for digits in (6, 12)]
     return [name for name in names if len(os.fsencode(name)) <= _LONGEST]
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from streamspot.errors import SettingsError, cut
 from streamspot.files import make_private
+from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
 
 _OURS: dict[str, bytes] = {
     "events": b'{"specversion":"1.0"',
     "intensity": b"tick,pts,intensity,macro,micro",
-    "log": b"run,session,stream,face,expression,phase,",
-    "expressions": b"run,session,stream,face,expression,kind,",
+    "log": ",".join(PHASES.columns).encode(),
+    "expressions": ",".join(EXPRESSIONS.columns).encode(),
 }
 """How the files begin that an output may replace, or append to: those that a run has written before."""
 
@@ -82,7 +83,7 @@ def _same(one: Path, other: Path) -> bool:
 def _not_ours(path: Path, flag: str, streams: Collection[str]) -> str:
     """Return what forbids that a file is replaced, empty if it is empty or such an output of these streams."""
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(max(map(len, _OURS.values())))
         if head and not (flag in _OURS and head.startswith(_OURS[flag])):
             return "is a recording" if is_recording(path) else "is a file of another program"
         if flag == "events":

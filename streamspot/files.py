@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -10,11 +11,29 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+_LONGEST = 200
+"""Letters of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
+
+
+def as_file_name(text: str, safe: str = "") -> str:
+    """Return what a file may be called that belongs to a text: quoted, since every system knows other letters.
+
+    A quoted letter takes up to twelve, so that what becomes too long is cut and told apart by a hash.
+
+    Args:
+        text: Whose file it is.
+        safe: Marks that are not quoted.
+    """
+    name = quote(text, safe=safe)
+    return name if len(name) <= _LONGEST else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def make_private(folder: Path) -> None:

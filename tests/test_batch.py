@@ -117,12 +117,18 @@ def test_a_pattern_a_folder_or_a_file_names_files_in_natural_order(videos: Path)
 
 
 def test_files_of_one_name_have_results_of_their_own(tmp_path: Path):
-    """Two folders may both hold a ``visit``."""
-    for seed, folder in enumerate(("ann", "ben"), 1):
-        (tmp_path / folder).mkdir()
-        write_recording(tmp_path / folder / "visit.motion", seed, ticks=60)
-    batch(f"{tmp_path}/*/visit.motion", tmp_path / "out")
-    assert len(list((tmp_path / "out").glob("visit-*.json"))) == 2
+    """Two folders may both hold a ``visit``; names, and the table of all, say which is which."""
+    places = ("ann/visit.motion", "ben/visit.motion", "ann/more/visit.motion", "ben/more/visit.motion")
+    for seed, place in enumerate(places, 1):
+        (tmp_path / place).parent.mkdir(parents=True)
+        write_recording(tmp_path / place, seed)
+    out = tmp_path / "out"
+    batch(f"{tmp_path}/[ab]*/**/visit.motion", out)
+    names = {one.stem for one in out.glob("*.jsonl")}
+    assert {"ann-visit", "ben-visit"} < names
+    assert len(names) == 4
+    assert {"ann/visit.motion", "ann/more/visit.motion"} <= set(expressions_of(out)) <= set(places)
+    assert {json.loads(one.read_text())["about"]["Source"] for one in out.glob("*.json")} == set(places)
 
 
 def expressions_of(out: Path) -> Counter[str]:
@@ -165,7 +171,7 @@ def test_links_of_one_name_to_one_file_have_results_of_their_own(tmp_path: Path)
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "visit.motion").symlink_to(real)
     batch(f"{tmp_path}/*/visit.motion", tmp_path / "out")
-    assert len(list((tmp_path / "out").glob("visit-*.json"))) == 2
+    assert len(list((tmp_path / "out").glob("*-visit.json"))) == 2
 
 
 def test_a_link_that_leads_nowhere_is_named(videos: Path, tmp_path: Path):
@@ -381,8 +387,8 @@ def test_a_pattern_without_quotation_marks_is_told_to_have_some(
 def test_what_would_be_one_for_all_is_refused(videos: Path, tmp_path: Path):
     """Outputs and names of a single run, and the videos' own folder, are answered with the remedy."""
     for flags, said in (
-        ({"events": "all.jsonl"}, "--events would be one for all"),
-        ({"broker": "mqtt://localhost"}, "--broker would be one for all"),
+        ({"events": "all.jsonl"}, r"--events, or in a settings file\) would be one for all"),
+        ({"broker": "mqtt://localhost"}, r"the setting broker \(--broker, .* leave it out"),
         ({"stream": "cam"}, "leave --stream out"),
     ):
         with pytest.raises(SettingsError, match=said):

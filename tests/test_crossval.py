@@ -156,6 +156,23 @@ def test_several_data_sets_end_in_one_table(tmp_path: Path, capsys: pytest.Captu
     assert all(folder.name in table for folder in folders)
 
 
+def test_two_data_sets_of_one_name_are_refused_before_the_work(tmp_path: Path) -> None:
+    """The second would be refused hours later, since the results of the first lie in its folder."""
+    given = [part for name in "ab" for part in ("--data", str(tmp_path / name / "motion"))]
+    with pytest.raises(SettingsError, match="two have one name; rename one"):
+        app(["crossval", *given, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_subjects_with_long_names_have_files(tmp_path: Path) -> None:
+    """A subject is called after a video if nobody says otherwise; a name in another script is long when quoted."""
+    names = [f"{'表情' * 30}{letter}" for letter in "甲乙丙丁"]
+    keys = [fold.key for fold in plan(names, TrainSettings()) if fold.outer]
+    assert len(set(keys)) == 4
+    for key in keys:
+        (tmp_path / f"{key}.npz").touch()
+
+
 def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
     """Impossible requests end in one sentence."""
     data = write_small(tmp_path / "data", subjects=2, frames=200)

@@ -58,6 +58,34 @@ async def test_a_table_takes_rows_of_its_own_kind_only(tmp_path: Path):
             check_outputs({flag: tmp_path / name}, "0")
 
 
+async def test_rows_are_glued_to_nothing_that_an_editor_has_saved(tmp_path: Path):
+    """A table whose last line lost its end, or that has a column of the user's own, grows by whole rows."""
+    path = tmp_path / "expressions.csv"
+    await two_runs(path, EXPRESSIONS)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join((f"{head},remark", *(f"{row},good" for row in rows))))
+    check_outputs({"expressions": path}, "0")
+    await two_runs(path, EXPRESSIONS)
+    with path.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["run"] for row in found] == ["r1", "r2"] * 2
+    assert [row["remark"] for row in found] == ["good"] * 2 + [None] * 2
+
+
+async def test_by_force_a_table_takes_the_place_of_a_file_with_other_columns(tmp_path: Path):
+    """No row is written below the columns of another program; a column that was taken out is one, too."""
+    path = tmp_path / "expressions.csv"
+    columns = list(EXPRESSIONS.columns)
+    for head in ("name,age", ",".join(columns[:7] + columns[8:]), ",".join(columns[:-1])):
+        path.write_text(f"{head}\nann,3\n")
+        with pytest.raises(SettingsError, match="--force"):
+            check_outputs({"expressions": path}, "0")
+        check_outputs({"expressions": path}, "0", force=True)
+        await two_runs(path, EXPRESSIONS)
+        with path.open(newline="") as file:
+            assert [list(row) for row in csv.DictReader(file)] == [columns] * 2
+
+
 async def test_parquet_is_typed(tmp_path: Path):
     """Times are time stamps in UTC, numbers numbers, what is unknown null; the folder is one table."""
     parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)

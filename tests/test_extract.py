@@ -211,6 +211,22 @@ def test_recordings_of_region_motion_are_videos_too(tmp_path: Path) -> None:
     assert (one / "features.npz").read_bytes() == (two / "features.npz").read_bytes()
 
 
+def test_long_names_in_any_script_are_extracted_and_resumed(tmp_path: Path) -> None:
+    """A name that the file system takes is no obstacle, and two that begin alike stay apart."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    names = [f"{'表情' * 38}{letter}" for letter in "甲乙"]
+    for ticks, name in zip((40, 50), names, strict=True):
+        _recording(folder / f"{name}.motion", ticks)
+    rows = [f"{name}.motion,s,macro,30" for name in names]
+    (folder / "points.csv").write_text("\n".join(("video,subject,kind,point", *rows)), encoding="utf-8")
+    assert _run(folder, out).broken == {}
+    assert _run(folder, out).resumed == 2
+    assert {one.name: len(one.motion) for one in load(out).recordings} == dict(
+        zip(names, (40, 50), strict=True)
+    )
+
+
 def test_each_labelled_face_of_a_video_is_measured_for_itself(tmp_path: Path) -> None:
     """Labels of two faces of a video make two videos, each with its own motion; a missing flag is named."""
     source = Synthetic.parse("synthetic:expressions=1,noise=0,fps=30")

@@ -178,6 +178,17 @@ def test_a_label_that_stands_there_twice_is_one_expression(tmp_path: Path) -> No
     assert any("row 4: a label that stands there twice" in note for note in found.notes)
 
 
+def test_a_name_is_found_however_a_system_writes_its_accents(tmp_path: Path) -> None:
+    """A folder that was labelled on a Mac and copied, or whose table was typed elsewhere, is one and the same."""
+    apart, whole = "U\u0308bung.mp4", "Übung.mp4"
+    (tmp_path / apart).touch()
+    rows = f"{whole},ann,macro,45\n{apart},ann,micro,90\n"
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{rows}", encoding="utf-8")
+    (video,) = read_format(tmp_path, "folder").videos
+    assert video.file == tmp_path / apart
+    assert [i.kind for i in video.annotated.instances] == ["macro", "micro"]
+
+
 def test_pictures_are_the_frames_that_a_stream_reads(tmp_path: Path) -> None:
     """A label's frame is that of ``run`` and ``review``: the same pictures in the same order."""
     names = [f"frame_{n}_cam1.jpg" for n in (10, 9, 1)] + ["frame_2_cam1.webp"]
@@ -209,6 +220,8 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
     [
         ("none.mp4,ann,macro,5", "row 2: there is no video 'none.mp4'"),
         ("one.mp4,ann,macro,", "row 2: point is ''"),
+        ("one.mp4,ann,macro,12.34", "row 2: point is '12.34'; give the frame"),
+        ("one.mp4,ann,macro,50,1.5,60", "row 2: onset is '1.5'; give a frame"),
         ("one.mp4,ann,smile,5", "row 2: kind is 'smile'"),
         ("one.mp4,,macro,5", "row 2: there is no video 'one.mp4', or no subject"),
         ("one.mp4,ann,macro,50\none.mp4,bob,macro,90", "row 3: one.mp4 has another subject"),

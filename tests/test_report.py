@@ -27,6 +27,7 @@ from streamspot.report.account import SUMMARY, Account, accounts_of
 from streamspot.report.comparison import with_labels, with_run
 from streamspot.report.figures import thinned
 from streamspot.report.words import WORDS
+from streamspot.sources.base import stream_name
 
 pytest.importorskip("plotly")
 
@@ -187,7 +188,38 @@ def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
     named = Account("results", account.events, stream="another-0a1b2c")
     table.write_text("video,kind,point\nclips/Another.mp4,micro,3\n")
     assert with_labels(named, table) is not None
-    assert with_labels(named, table, alone=False) is not None
+    others = [Account(name, [], stream=name) for name in ("door", "hall")]
+    assert with_labels(named, table, [named, *others]) is not None
+    recorded = Account("re\u0301sultats", account.events, stream="door")  # as macOS writes an accent
+    for video, of_it in (("door.motion", True), ("戸.mp4", False), ("résultats.mp4", True)):
+        table.write_text(f"video,kind,point\n{video},micro,3\n", encoding="utf-8")
+        assert (with_labels(recorded, table, [recorded, named]) is not None) == of_it
+
+
+def test_labels_of_videos_that_are_called_alike_are_told_apart(visit: Path, tmp_path: Path):
+    """By their folders, which a batch names, or which lie below the table; otherwise nothing is guessed."""
+    events, table = read_events(visit), tmp_path / "points.csv"
+    place = stream_name("neutral", str(tmp_path / "P02" / "neutral.mp4"))
+    batch = [Account(f"P0{n}-neutral", events, stream="s", source=f"P0{n}/neutral.mp4") for n in (1, 2)]
+    streams = [Account("one", events, stream="neutral-000000"), Account("two", events, stream=place)]
+
+    def found(*videos: str, among: list[Account]) -> list[int | None]:
+        rows = "".join(f"{video},macro,{n}\n" for n, video in enumerate(videos))
+        table.write_text(f"video,kind,point\n{rows}")
+        compared = [with_labels(one, table, among) for one in among]
+        return [None if one is None else len(one.spans) for one in compared]
+
+    both = "P01/neutral.mp4", "P02/neutral.mp4"
+    assert found(*both, among=batch) == [1, 1]
+    assert found("P02/neutral.mp4", "P02/neutral.mp4", among=batch) == [None, 2]
+    assert found(*both, among=streams) == [1, 1]
+    assert found("P02/neutral.mp4", among=streams) == [None, 1]
+    with pytest.raises(DataError, match=r"whether neutral\.mp4 is P01-neutral or P02-neutral"):
+        found("neutral.mp4", among=batch)
+    with pytest.raises(
+        DataError, match=r"whether one is P01/neutral\.mp4 or P03/neutral\.mp4; leave the rows of one"
+    ):
+        found("P01/neutral.mp4", "P03/neutral.mp4", among=streams[:1])
 
 
 def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_path: Path):
@@ -242,6 +274,24 @@ def test_runs_over_different_sources_are_compared_with_a_warning(visit: Path, tm
     assert "is of simulated and" in warned(other)
     assert warned(other).count("\n") == 1
     assert warned(visit.with_suffix(".motion")) == ""
+
+
+def test_two_runs_over_several_sources_are_compared_source_by_source(visit: Path, tmp_path: Path):
+    """Each stream is held against itself, in whichever order; one without an event there is named."""
+    lines = visit.read_text().splitlines(keepends=True)
+    door = [line.replace('"stream":"simulated"', '"stream":"door"') for line in lines]
+    later = [line.replace(read_events(visit)[0].run, "0a1b2c3d4e5f") for line in (*door[3:], *lines)]
+    mine, theirs, less = (tmp_path / f"{name}.jsonl" for name in ("mine", "theirs", "less"))
+    for path, written in ((mine, [*lines, *door]), (theirs, later), (less, later[: len(door) - 3])):
+        path.write_text("".join(written))
+    page = said(page_of(mine, "--compare", theirs))
+    assert "2 recordings compared with the other run" in page
+    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(less)])
+    assert done.exit_code == 0
+    assert "has no event of simulated" in done.stderr
+    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(visit.with_suffix(".motion"))])
+    assert done.exit_code == 0
+    assert "has no event of door" in done.stderr
 
 
 def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):

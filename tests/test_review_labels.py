@@ -16,6 +16,7 @@ from streamspot.datasets.points import PointsFile
 from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
+from streamspot.review.items import find_items
 from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
 
 
@@ -279,6 +280,20 @@ def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_pa
     assert len(csv_rows(tmp_path / "points.csv")) == 2
 
 
+def test_labels_belong_to_their_video_however_a_system_writes_its_accents(tmp_path: Path) -> None:
+    """A folder that was labelled on a Mac and copied elsewhere shows its labels, and each once."""
+    apart, whole = "U\u0308bung.mp4", "Übung.mp4"
+    (tmp_path / whole).touch()
+    table = tmp_path / "points.csv"
+    table.write_text(f"video,subject,kind,point\n{apart},ann,macro,20\n", encoding="utf-8")
+    (item,), folder = find_items(str(tmp_path / whole), None)
+    files = LabelFiles(folder)
+    assert [one.point for one in files.all()[item.video].given] == [20]
+    found = files.read(item.video, item.title)
+    _write(files, item.video, changed(found, Change(op="put", label=_label("b", "micro", 100))))
+    assert [row["point"] for row in csv_rows(table)] == ["20", "100"]
+
+
 def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> None:
     """A row that is wrong ends in one sentence with file, video and place."""
     path = tmp_path / "points.csv"
@@ -316,6 +331,24 @@ def test_kappa_is_that_of_scikit_learn_and_of_cohens_hand() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 3, (2, 500))
     assert kappa(one, other) == pytest.approx(metrics.cohen_kappa_score(one, other))
+
+
+def test_coders_who_mark_different_faces_do_not_agree() -> None:
+    """Of several faces each is compared by itself; where one face alone is named it is the only one."""
+
+    def labelled(*faces: int | None) -> dict[str, Labels]:
+        given = (_label(f"{n}", "macro", 15, 10, 19) for n in range(len(faces)))
+        of = [one.model_copy(update={"face": face}) for one, face in zip(given, faces, strict=True)]
+        return {"a": Labels(tuple(of))}
+
+    apart = compare(labelled(0), labelled(1), {"a": 100})
+    assert (apart.videos, apart.frames, apart.expressions) == (1, 200, (1, 1))
+    assert (apart.matched, apart.shared) == (0, 0.0)
+    assert apart.kappa is not None
+    assert apart.kappa < 0
+    same = compare(labelled(0, 1), labelled(1, 0), {"a": 100})
+    assert (same.kappa, same.matched, same.shared) == (1.0, 2, 1.0)
+    assert compare(labelled(0), labelled(None), {"a": 100}).kappa == 1.0
 
 
 def test_two_coders_are_compared_on_what_both_have_seen() -> None:

@@ -12,8 +12,9 @@ from streamspot.destinations import check_page
 from streamspot.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamspot.report.account import Account
-    from streamspot.report.comparison import Comparison
 
 app = typer.Typer()
 
@@ -110,31 +111,47 @@ def _report_runs(
             weights=weights,
             sensitivity=sensitivity,
         )
-    comparisons: list[Comparison | None] = [None] * len(accounts)
-    if labels is not None:
-        comparisons = [with_labels(account, labels, alone=len(accounts) == 1) for account in accounts]
-        if not any(comparisons):
-            raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")
-    elif compare is not None:
-        _check_same(path, accounts, compare, others)
-        comparisons = [with_run(one, other) for one, other in zip(accounts, others, strict=True)]
+    pairs = _counterparts(path, accounts, compare, others)
+    comparisons = [
+        with_labels(account, labels, accounts)
+        if labels is not None
+        else with_run(account, other)
+        if other is not None
+        else None
+        for account, other in zip(accounts, pairs, strict=True)
+    ]
+    if labels is not None and not any(comparisons):
+        raise DataError(f"{labels} names none of the recordings in {path}; give the labels of these")
     write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
     count = sum(len(account.final) for account in accounts)
     typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
 
 
-def _check_same(path: Path, accounts: list[Account], compare: Path, others: list[Account]) -> None:
-    """Refuse two folders of different recordings; warn where two runs seem to be over different sources."""
-    names, other_names = ([one.name for one in ones] for ones in (accounts, others))
-    if len(others) != len(accounts) or (len(accounts) > 1 and names != other_names):
+def _counterparts(
+    path: Path, accounts: list[Account], compare: Path | None, others: list[Account]
+) -> Sequence[Account | None]:
+    """Return of each run the one to compare it with; warn where two seem to be over different sources.
+
+    Raises:
+        SettingsError: The runs in ``compare`` are over other recordings.
+    """
+    if compare is None:
+        return [None] * len(accounts)
+    from streamspot.report.comparison import counterparts  # noqa: PLC0415 - so that the help is fast
+
+    pairs = counterparts(accounts, others)
+    if not pairs:
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
-    for one, other in zip(accounts, others, strict=True):
-        if one.stream and other.stream and one.stream != other.stream:
+    for one, other in zip(accounts, pairs, strict=True):
+        if other is None:
+            _warn(f"{compare} has no event of {one.stream}, which is compared with nothing")
+        elif one.stream and other.stream and one.stream != other.stream:
             _warn(
                 f"{path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "
                 "give two runs over the same"
             )
             break
+    return pairs
 
 
 def _refuse(why: str, **given: object) -> None:

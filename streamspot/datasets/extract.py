@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -29,6 +28,7 @@ from streamspot.datasets.store import Meta, save
 from streamspot.datasets.videos import Found, Video
 from streamspot.destinations import check_folder
 from streamspot.errors import DataError, SourceError, StreamspotError
+from streamspot.files import as_file_name
 from streamspot.motion.regions import layout
 from streamspot.processes import Advance, Processes, Workers
 from streamspot.sources.video import VideoFile
@@ -151,7 +151,7 @@ def _join(
 
 
 def _place(out: Path, video: Video) -> Path:
-    return out / VIDEOS / f"{quote(video.annotated.name, safe=' ()')}.npz"
+    return out / VIDEOS / f"{as_file_name(video.annotated.name, safe=' ()')}.npz"
 
 
 def _length(video: Video) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
-from streamspot.datasets.tables import FPS, no_frame, records_of, sheet_rows_of, whole
+from streamspot.datasets.tables import FPS, no_frame, one_form, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
 from streamspot.sources.images import picture_files
@@ -144,7 +144,11 @@ def read_folder(folder: Path) -> Found:
     path = folder / "points.csv"
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
     known: set[tuple[object, ...]] = set()
-    rows = list(records_of(path, ("video", "subject", "kind", "point")))
+    there = {one_form(one.name): one.name for one in folder.iterdir()}
+    rows = [
+        (number, row | {"video": there.get(one_form(row["video"]), row["video"])})
+        for number, row in records_of(path, ("video", "subject", "kind", "point"))
+    ]
     several = {
         name for name in {row["video"] for _, row in rows if row.get("face")} if _several(folder / name)
     }
@@ -167,9 +171,9 @@ def read_folder(folder: Path) -> Found:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
             continue
+        point = None if no_frame(row["point"]) else whole(row["point"])
         if kind in NO_LABEL:
             continue
-        point = whole(row["point"])
         if point is None:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")

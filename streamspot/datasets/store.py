@@ -25,6 +25,7 @@ from streamspot.files import make_private, write_atomically
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
+_npy: Any = np.lib.format  # without type stubs
 _AGAIN = "write it again with `streamspot extract`"
 
 
@@ -155,7 +156,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                _npy.write_array(member, np.asarray(array), allow_pickle=False)
     path.write_bytes(whole.getbuffer())
 
 
@@ -188,10 +189,9 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
 
 def _array(file: Any, name: str) -> NDArray[np.float32]:
     """Read an array; one whose header says that it is larger than its bytes is refused before it is made."""
-    header: Any = np.lib.format
     with file.zip.open(f"{name}.npy") as member:
-        first = header.read_magic(member) == (1, 0)
-        shape, _, kind = (header.read_array_header_1_0 if first else header.read_array_header_2_0)(member)
+        first = _npy.read_magic(member) == (1, 0)
+        shape, _, kind = (_npy.read_array_header_1_0 if first else _npy.read_array_header_2_0)(member)
     size = file.zip.getinfo(f"{name}.npy").file_size
     if kind.kind not in "fiu" or not 0 <= math.prod(shape) * kind.itemsize <= size:
         raise ValueError(name)

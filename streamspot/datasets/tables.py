@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -101,9 +102,16 @@ def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
             yield number, dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
 
 
+def one_form(name: str) -> str:
+    """Return the name of a file as it is compared: macOS takes an ü apart into u and dots, other systems do not."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
 def no_frame(cell: str) -> bool:
-    """Tell whether a cell holds text where a frame number belongs; empty, or negative, it says that there is none."""
-    return cell != "" and whole(cell) is None and not cell.startswith("-")
+    """Tell whether a cell holds text, or seconds, where a frame number belongs; empty, or negative, it says none."""
+    if cell == "" or cell.startswith("-"):
+        return False
+    return whole(cell) is None or not float(cell).is_integer()
 
 
 def whole(value: Any) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamspot.datasets.tables import csv_lines_of
+from streamspot.datasets.tables import csv_lines_of, one_form
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 
@@ -24,6 +24,10 @@ class Row:
 
     text: str
     cells: Mapping[str, str]
+
+    def is_of(self, video: str) -> bool:
+        """Tell whether it is about a video of that name."""
+        return one_form(self.cells.get("video", "")) == one_form(video)
 
 
 Rewritten = tuple[Row | None, Mapping[str, object]]
@@ -74,7 +78,7 @@ class VideoTable:
 
     def of(self, video: str) -> list[Row]:
         """Return the rows of one video."""
-        return [row for row in self.rows() if row.cells.get("video") == video]
+        return [row for row in self.rows() if row.is_of(video)]
 
     def replace(self, video: str, rows: Sequence[Rewritten]) -> None:
         """Let the rows of a video be these; the file is written whole or not at all, and not if nothing changes.
@@ -88,13 +92,13 @@ class VideoTable:
         """
         there = self._read()
         names = [*there.names, *self._missing(there, [cells for _, cells in rows])]
-        mine = [row.text for row in there.rows if row.cells.get("video") == video]
+        mine = [row.text for row in there.rows if row.is_of(video)]
         after = [_text(there, names, row, cells) for row, cells in rows]
         if after == mine:
             return
         end, more = _end(there.head), names[len(there.names) :]
         head = there.head.rstrip("\r\n") + "," + _line(more, end) if more else there.head
-        others = [row.text for row in there.rows if row.cells.get("video") != video]
+        others = [row.text for row in there.rows if not row.is_of(video)]
         content = "".join(
             text if text.endswith(("\n", "\r")) else text + end for text in (head, *others, *after)
         )

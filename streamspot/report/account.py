@@ -63,6 +63,7 @@ class Account:
         seconds: Length of what was analysed.
         about: How it was made: what → how, in words.
         stream: Name of the source.
+        source: Its file, as a batch names it.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Account:
     seconds: float | None = None
     about: dict[str, str] = field(default_factory=dict)
     stream: str = ""
+    source: str = ""
 
     @property
     def faces(self) -> list[int]:
@@ -192,6 +194,7 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
     if said := summary_of(path.parent, path.stem):
         account.seconds = said["seconds"] or account.seconds
         account.about |= {str(key): str(value) for key, value in said["about"].items()}
+        account.source = account.about.get("Source", "")
 
 
 def _is_curve_of(events: Iterable[Event], heights: Mapping[tuple[int, int], float]) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import no_frame, records_of, whole
+from streamspot.datasets.tables import no_frame, one_form, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
@@ -45,7 +45,7 @@ class Comparison:
     apart: float | None
 
 
-def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparison | None:
+def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> Comparison | None:
     """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
 
     Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
@@ -55,13 +55,13 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     Args:
         account: The run.
         path: The table.
-        alone: Whether it is the only run that is reported. A table that names no video is then taken to be about it;
-            of several runs, one that the table does not name is compared with nothing.
+        among: All runs that are reported. Of several, one that the table does not name is compared with nothing. A
+            table that names no video is taken to be about the only one.
 
     Raises:
-        DataError: It is no such table, or has no row of this only source.
+        DataError: It is no such table, has no row of this only source, or does not tell of which video a row is.
     """
-    rows = _rows_of(account, path, alone=alone)
+    rows = _rows_of(account, path, among)
     if not rows:
         return None
     rate = _rate(account)
@@ -81,26 +81,87 @@ def with_labels(account: Account, path: Path, *, alone: bool = True) -> Comparis
     return _compared(account, instances, faces, spans, what=what, frames=True, rate=rate)
 
 
-def _is_of(video: str, account: Account) -> bool:
-    """Tell whether a video that labels name is the source of a run, by the name of its stream."""
+def _videos_of(account: Account, videos: Sequence[str], path: Path, among: Sequence[Account]) -> list[str]:
+    """Return how a table of labels names the source of a run; nothing where it does not.
+
+    A video that lies, as seen from the table, where the source of a run lay is that source for sure: the name of its
+    stream says so.
+
+    Raises:
+        DataError: It may mean several videos, or another run's.
+    """
+    streams = {
+        video: stream_name(Path(video).stem, str((path.parent / video).absolute()))
+        for video in videos
+        if video
+    }
+    if sure := [video for video, stream in streams.items() if stream == account.stream]:
+        return sure
+    others = [one for one in among if (one.stream, one.name) != (account.stream, account.name)]
+    taken = {one.stream for one in others} & set(streams.values())
+    free = [video for video, stream in streams.items() if stream not in taken]
+    found = _likely(account, free)
+    for other in others:
+        if other.stream not in taken and _likely(other, found) and set(_likely(other, free)) & set(found):
+            raise DataError(
+                f"{path} does not tell whether {found[0]} is {account.name} or {other.name}; let each row name its "
+                "video with its folder"
+            )
+    if len(set(map(one_form, found))) > 1:
+        raise DataError(
+            f"{path} does not tell whether {account.name} is {found[0]} or {found[1]}; leave the rows of one"
+        )
+    return found
+
+
+def _likely(account: Account, videos: Sequence[str]) -> list[str]:
+    """Return the videos that are called like the source of a run, or like its stream, or like the run."""
+    if account.source and (found := [one for one in videos if _ends_alike(one, account.source)]):
+        return found
+    exact = [one for one in videos if one_form(account.name) in map(one_form, (Path(one).stem, one))]
+    if exact or account.source:
+        return exact
     title, _, _ = account.stream.rpartition("-")  # what follows stands for its place
-    called = stream_name(Path(video).stem, "").rpartition("-")[0]
-    return video != "" and title == called
+    return [
+        one
+        for one in videos
+        if Path(one).stem == account.stream  # a recording: --record {stream}.motion
+        or (title and title == stream_name(Path(one).stem, "").rpartition("-")[0])
+    ]
 
 
-def _rows_of(account: Account, path: Path, *, alone: bool) -> list[tuple[int, dict[str, str]]]:
+def _ends_alike(one: str, other: str) -> bool:
+    """Tell whether two paths may lead to one file, seen from different folders."""
+    parts = Path(one_form(one)).parts, Path(one_form(other)).parts
+    return all(a == b for a, b in zip(*map(reversed, parts), strict=False))
+
+
+def counterparts(accounts: Sequence[Account], others: Sequence[Account]) -> list[Account | None]:
+    """Return of each run the other one over its source: the only one, that of its name, or that of its stream.
+
+    A stream without an event stands in no file of events, so one may lack its counterpart. Nothing is returned where
+    the others are over other sources.
+    """
+    if len(accounts) == len(others) == 1 or [one.name for one in accounts] == [one.name for one in others]:
+        return list(others)
+    known = {one.stream: one for one in others}
+    found = [known.get(one.stream) if one.stream else None for one in accounts]
+    alone = all(len({one.stream for one in ones}) == len(ones) for ones in (accounts, others))
+    return found if alone and any(found) else []
+
+
+def _rows_of(account: Account, path: Path, among: Sequence[Account]) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a table that are about a run's source, with their numbers; arguments as in ``with_labels``.
 
     Raises:
-        DataError: There is none, and it is the only run that is reported.
+        DataError: There is none, and it is the only run that is reported; or whose they are is not told.
     """
     rows = list(records_of(path, ("kind",)))
-    videos = dict.fromkeys(row.get("video", "") for _, row in rows)
-    exact = [video for video in videos if account.name in {Path(video).stem, video}]
-    named = exact or [video for video in videos if _is_of(video, account)]
-    mine = [""] if alone and list(videos) == [""] else named
+    videos = list(dict.fromkeys(row.get("video", "") for _, row in rows))
+    alone = len(among) < 2
+    mine = videos if alone and videos == [""] else _videos_of(account, videos, path, among)
     if alone and not mine:
-        listed = ", ".join(list(videos)[:4]) or "no video"
+        listed = ", ".join(videos[:4]) or "no video"
         raise DataError(
             f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
         )

@@ -23,7 +23,7 @@ class Agreement:
 
     Attributes:
         videos: How many these are.
-        frames: Frames in them of which neither is unsure.
+        frames: Frames in them of which neither is unsure; of several faces, those of each.
         kappa: Cohen's kappa of the frames' categories (none, macro, micro); None where both use one category alone.
         expressions: How many the first and the second coder marked.
         matched: Pairs that overlap by at least half, one-to-one, the closest first.
@@ -58,7 +58,7 @@ def kappa(one: Sequence[int] | NDArray[np.int_], other: Sequence[int] | NDArray[
 
 
 def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapping[str, int]) -> Agreement:
-    """Compare two coders.
+    """Compare two coders; in a video of several labelled faces each face by itself, as if it were a video.
 
     Args:
         one: The first one's labels, by video.
@@ -68,11 +68,12 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
     videos = sorted(one.keys() & other.keys() & frames.keys())
     kept, pairs, counts = [], list[tuple[Label, Label, float]](), [0, 0]
     for video in videos:
-        tracks = np.stack([_track(labels[video].given, frames[video]) for labels in (one, other)])
-        kept.append(tracks[:, (tracks != _UNSURE).all(0)])
-        sides = [[label for label in labels[video].given if label.kind in COUNTED] for labels in (one, other)]
-        counts = [count + len(side) for count, side in zip(counts, sides, strict=True)]
-        pairs += _pairs(*sides)
+        for both in _by_face(one[video].given, other[video].given):
+            tracks = np.stack([_track(labels, frames[video]) for labels in both])
+            kept.append(tracks[:, (tracks != _UNSURE).all(0)])
+            sides = [[label for label in labels if label.kind in COUNTED] for labels in both]
+            counts = [count + len(side) for count, side in zip(counts, sides, strict=True)]
+            pairs += _pairs(*sides)
     first, second = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), int)
     either = np.count_nonzero((first > 0) | (second > 0))
     return Agreement(
@@ -85,6 +86,14 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
         overlap=float(np.mean([common for *_, common in pairs])) if pairs else 0.0,
         shared=float(np.count_nonzero((first > 0) & (second > 0)) / either) if either else 0.0,
     )
+
+
+def _by_face(*both: Sequence[Label]) -> list[list[Sequence[Label]]]:
+    """Return the labels of each coder, face by face where they name several; those that name none by themselves."""
+    faces = {label.face for labels in both for label in labels}
+    if len(faces - {None}) < 2:
+        return [list(both)]
+    return [[[label for label in labels if label.face == face] for labels in both] for face in faces]
 
 
 def _span(label: Label) -> Span:

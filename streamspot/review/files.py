@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from streamspot.datasets.annotations import COLUMNS
-from streamspot.datasets.tables import whole
+from streamspot.datasets.tables import one_form, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import alone_in
@@ -83,7 +83,7 @@ class LabelFiles:
         """Return the labels of every video in ``points.csv``, by its name there."""
         videos: dict[str, list[Row]] = {}
         for row in self.points.rows():
-            videos.setdefault(row.cells.get("video", ""), []).append(row)
+            videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
         return {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
 
     def write(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 
+from streamspot.datasets.tables import one_form
 from streamspot.errors import SourceError
 from streamspot.sources import MotionRecording, open_source
 from streamspot.sources.base import VIDEOS, kind_of
@@ -96,8 +97,8 @@ def find_items(source: str, folder: Path | None) -> tuple[list[ReviewItem], Path
         ReviewItem(
             one,
             f"?{options}" if options and one == path else "",
-            os.path.relpath(one, folder),
-            one.stem if stems[one.stem] == 1 else one.name,
+            one_form(os.path.relpath(one, folder)),
+            one_form(one.stem if stems[one.stem] == 1 else one.name),
             is_recording(one),
         )
         for one in found

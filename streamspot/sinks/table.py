@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -90,18 +91,30 @@ class _CsvRows:
     part, age = 1, 0.0
 
     def __init__(self, path: Path, table: Table) -> None:
+        self._path = path
         self._columns = list(table.columns)
-        self._lines = LineTarget(path, append=True)
-        self.close = self._lines.close
+        self._lines: LineTarget
 
     def check(self) -> None:
         """Need nothing."""
 
     def open(self) -> None:
-        """Open it; a table without a row has the names of its columns all the same."""
+        """Open it: below its last row, on a line of its own; what is no such table is begun anew.
+
+        A table without a row has the names of its columns all the same.
+        """
+        names = ",".join(self._columns).encode()
+        head, last = _ends(self._path, len(names))
+        self._lines = LineTarget(self._path, append=head in {b"", names})
         self._lines.open()
         with contextlib.suppress(OSError):  # then they are written with the first rows
+            if head == names and last != b"\n":  # an editor has saved it so
+                self._lines.write(b"\n")
             self.write([])
+
+    def close(self) -> None:
+        """Close it."""
+        self._lines.close()
 
     def write(self, rows: list[Row]) -> None:
         """Append rows, below the names of the columns if they are the first."""
@@ -111,6 +124,17 @@ class _CsvRows:
             writer.writeheader()
         writer.writerows(rows)
         self._lines.write(text.getvalue().encode())
+
+
+def _ends(path: Path, count: int) -> tuple[bytes, bytes]:
+    """Return the first bytes of a file and its last one; nothing of one that is not there, or is none."""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(count)
+                file.seek(-1 if head else 0, os.SEEK_END)
+                return head, file.read()
+    return b"", b""
 
 
 def write_parquet(rows: list[Row], table: Table, path: Path) -> None:

@@ -153,8 +153,12 @@ def crossval_command(
     settings = load_settings(config, start=begin, seed=seed, epochs=epochs)
     hands = workers(jobs, ray, gpus=0.25 if device == "cuda" else 0.0)
     strict: dict[str, Any] = {}
-    for folder in data:
-        place = out if len(data) == 1 else out / folder.name
+    places = {folder: out if len(data) == 1 else out / folder.resolve().name for folder in data}
+    if len(set(places.values())) < len(data):
+        raise SettingsError(
+            "the results of each data set go into a folder of its name, and two have one name; rename one"
+        )
+    for folder, place in places.items():
         results = crossval(
             folder, place, settings, workers=hands, device=device, console=None if no_ui else console
         )

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import write_arrays
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
-from streamspot.files import make_private, write_atomically
+from streamspot.files import as_file_name, make_private, write_atomically
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Method, Scorer
 from streamspot.training.resume import mark
@@ -102,7 +101,7 @@ def plan(subjects: Sequence[str], settings: TrainSettings) -> list[Fold]:
         dealt = deal(subjects, settings.folds)
         outer = [Fold(f"fold-{i}", held_out, outer=True) for i, held_out in enumerate(dealt)]
     else:
-        outer = [Fold(f"subject-{quote(subject, safe='')}", (subject,), outer=True) for subject in subjects]
+        outer = [Fold(f"subject-{as_file_name(subject)}", (subject,), outer=True) for subject in subjects]
     if settings.choice == "pooled":
         return outer
     groups = deal(subjects, settings.groups)
