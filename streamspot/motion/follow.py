@@ -38,10 +38,6 @@ _OFF = 2.0
 _STRAY = 3.0
 """Crop pixels the aligned face may drift before the crop is laid anew."""
 
-_AROUND, _CONTRAST = (25, 25), 2
-"""A crop holds by how many times two grey levels a pixel is brighter than what lies around it, of two such means: a
-lamp, a camera that sets its exposure, or shade on a turning head brighten a patch, which flow takes for motion."""
-
 _MIDDLE = np.array([CROP / 2, CROP / 2, 0.0], np.float32)
 
 
@@ -168,7 +164,7 @@ class Follower:
 
 
 class _Cutter:
-    """Cuts the ``(160, 160)`` crop of one transform; a larger face is averaged over pixels, not sampled."""
+    """Cuts the grey ``(160, 160)`` crop of one transform; a larger face is averaged over pixels, not sampled."""
 
     def __init__(self, size: tuple[int, ...], transform: NDArray[np.float32]) -> None:
         self.transform = transform
@@ -187,16 +183,14 @@ class _Cutter:
         self._warp = np.concatenate([turn * by, shift[:, None]], axis=1)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the crop of a picture, as far as it differs from the brightness around."""
+        """Return the crop of a picture."""
         if image.shape[:2] != self._size:  # the source changed its mode
             return _Cutter(image.shape[:2], self.transform)(image)
         part = cv2.cvtColor(image[self._part], cv2.COLOR_BGR2GRAY)
         if self._by > 1:
             size = part.shape[1] // self._by, part.shape[0] // self._by
             part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        crop = cv2.warpAffine(part, self._warp, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE)
-        around = cv2.blur(cv2.blur(crop, _AROUND), _AROUND)
-        return np.asarray(cv2.addWeighted(crop, _CONTRAST, around, -_CONTRAST, 128))
+        return np.asarray(cv2.warpAffine(part, self._warp, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE))
 
 
 _CORNERS = np.array([[0, 0, 1], [CROP, 0, 1], [0, CROP, 1], [CROP, CROP, 1]], np.float32)

@@ -64,7 +64,7 @@ class MotionFusion:
         self._follower = Follower(len(layout), flow)
         self._began: float | None = None
         self._pose: PoseNormaliser | None = None
-        self._regions = Positions(layout)
+        self._regions = Positions(len(layout))
         self._neutral = self._ticked = self._regions.at
         self._pts = -math.inf
         self._quality = 0.0

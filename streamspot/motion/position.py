@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.motion.head import median
-from streamspot.motion.regions import Layout
 
 Array = NDArray[np.float32]
 
@@ -19,51 +18,41 @@ that turns fast is followed by its landmarks."""
 _FLOW = 3e-4
 """Least error of a frame's flow, inter-ocular distances (standard deviation in x and in y, as all here)."""
 
-_OWN, _SLIDING, _HEAD = 0.05, 0.2, 0.6
-"""How far flow may err as a share of what it says: of a region's own motion, the same where skin slides, and of what
-the head moves it by."""
+_SHARE = 0.6
+"""How far flow may err as a share of what it says: of a region's own motion, and of the head's at that region."""
 
 _LANDMARKS = 0.003
-"""Least that a brow's landmark jitters by, inter-ocular distances; in dim, grainy or small pictures it is up to ten
-times that."""
-
-_LASTING = 5.0
-"""How many times as far as they jitter landmarks are off: for seconds they err alike, and of what brows, lids and
-nostrils do they show half, so that looks do not average."""
+"""Least error of landmarks, inter-ocular distances; in dim, grainy or small pictures it is up to ten times that."""
 
 _MEMORY = 0.5
-"""Time constant with which it is learned how far landmarks jitter, seconds."""
+"""Time constant with which it is learned how far landmarks err, seconds."""
 
 _OUTLIER = 3.0
-"""How many times as far as they have so far landmarks may jitter in one look and be believed to."""
+"""How many times as far as they have so far landmarks may err in one look and be believed to."""
 
-_MEDIAN, _UNLIKELY, _IMPOSSIBLE = 2 * math.log(2), 2 * math.log(1e3), 2 * math.log(1e6)
+_MEDIAN, _UNLIKELY = 2 * math.log(2), 2 * math.log(1000)
 """Median of the squared length of a vector whose two components are normal with variance 1, and what one in a
-thousand, and in a million, exceeds."""
+thousand exceeds."""
 
 
 class Positions:
     """The positions of one face's regions, a Kalman filter (Kalman, 1960) for each.
 
-    Flow is precise over a few seconds, but its sum drifts; landmarks jitter but do not drift. What flow may have
+    Flow is precise over a few frames, but its sum drifts; landmarks jitter but do not drift. What flow may have
     erred by is a variance for each region, which grows from template to template. A look at landmarks takes back as
     much of it as their own noise allows. That differs tenfold between pictures, so it is learned from how far two
-    looks differ beyond what flow saw between them, in the median region: fewer than half of them move at a time.
-    Landmarks are off by several times that, since they err alike from look to look. Flow has lost a region, and
-    landmarks are believed, if both variances together do not explain how far they are apart, or if landmarks have
-    moved since the look before as flow did not and as they do not jitter.
+    looks differ beyond what flow saw between them, in the median region: fewer than half of them move at a time. If
+    both variances together do not explain how far landmarks and flow are apart, flow has lost the region, and
+    landmarks are believed.
 
     Attributes:
         at: ``(R, 2)``, in inter-ocular distances; may be set while landmarks have had no say yet.
 
     Args:
-        layout: The regions.
+        regions: Their number, R.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        regions = len(layout)
-        self._jitter = np.array(layout.jitter, np.float32) ** 2
-        self._own = np.where(layout.slides, np.float32(_SLIDING), np.float32(_OWN)) ** 2
+    def __init__(self, regions: int) -> None:
         self.at: Array = np.zeros((regions, 2), np.float32)
         self._error = np.zeros_like(self.at)
         self._variance = self._before = self._left = np.zeros(regions, np.float32)
@@ -83,8 +72,8 @@ class Positions:
         self.at = self.at + own
         self._flown = self._flown + own
         self._moved, self._turned = self._moved + own, self._turned + head
-        erred = self._own * _squared(self._moved) + np.float32(_HEAD**2) * _squared(self._turned)
-        self._variance = self._before + erred / 2 + np.float32(max(spread, _FLOW) ** 2)
+        erred = np.float32(_SHARE**2 / 2) * (_squared(self._moved) + _squared(self._turned))
+        self._variance = self._before + erred + np.float32(max(spread, _FLOW) ** 2)
         if fresh:
             self._rest(self._variance)
 
@@ -95,20 +84,14 @@ class Positions:
             seen: ``(R, 2)``, where landmarks have them.
             seconds: Time since landmarks were seen before.
         """
-        variance = self._variance
         if self._seen is not None:
-            shown = seen - self._seen
-            sudden = _squared(shown - self._flown)
-            noise = float(median(sudden / self._jitter)) / _MEDIAN
+            noise = float(median(_squared(seen - self._seen - self._flown))) / _MEDIAN
             noise = (noise - float(median(self._variance - self._left))) / 2
             noise = min(max(noise, _LANDMARKS**2), _OUTLIER**2 * self._noise)
             self._noise += (1.0 - math.exp(-seconds / _MEMORY)) * (noise - self._noise)
-            unseen = _squared(shown) > _squared(self._flown)
-            unseen &= sudden > np.float32(2 * _IMPOSSIBLE * self._noise) * self._jitter
-            variance = np.where(unseen, np.maximum(variance, sudden), variance)
         self._seen, self._flown = seen, np.zeros_like(self.at)
-        apart, known = seen - self.at, np.float32(_LASTING**2 * self._noise) * self._jitter
-        variance = np.maximum(variance, _squared(apart) / np.float32(_UNLIKELY) - known)
+        apart, known = seen - self.at, np.float32(self._noise)
+        variance = np.maximum(self._variance, _squared(apart) / np.float32(_UNLIKELY) - known)
         gain = variance / (variance + known)
         self._error = apart * gain[:, None]
         self._left = variance * (1 - gain)

@@ -18,15 +18,11 @@ class Layout:
         name: Written into weights and recordings.
         names: One name a region.
         vertices: For each region the MediaPipe face-mesh vertex it is centred on.
-        jitter: For each region how many times as far as a brow's landmark errs that vertex does.
-        slides: For each region whether skin slides and rolls there, so that flow sees only a part of how it moves.
     """
 
     name: str
     names: tuple[str, ...]
     vertices: tuple[int, ...]
-    jitter: tuple[float, ...]
-    slides: tuple[bool, ...]
 
     def __len__(self) -> int:
         """Return the number of regions R."""
@@ -58,19 +54,8 @@ _MORE = {
     "chin": 199,
 }
 
-# how far landmarks are off after a second, in rendered faces that hold still; real ones are alike
-_JITTER = {"mouth_corner": 1.2, "lip": 1.6, "cheek": 0.5, "nostril": 0.4}
-_SLIDING = ("mouth_corner", "lip")
-
-
-def _layout(name: str, points: dict[str, int]) -> Layout:
-    jitter = (next((j for part, j in _JITTER.items() if one.startswith(part)), 1.0) for one in points)
-    slides = (one.startswith(_SLIDING) for one in points)
-    return Layout(name, tuple(points), tuple(points.values()), tuple(jitter), tuple(slides))
-
-
 LAYOUTS = {
-    name: _layout(name, points)
+    name: Layout(name, tuple(points), tuple(points.values()))
     for name, points in {"paper10": _PAPER, "face17": _PAPER | _MORE}.items()
 }
 
