@@ -62,6 +62,10 @@ def check_outputs(
                 raise SettingsError(f"--{flag} {path} is read by this very run; name another file")
         if place.suffix != ".parquet":
             check_writable(path, f"--{flag}")
+        elif kind_of(path) == "file":
+            raise SettingsError(
+                f"--{flag} {path} is a file, and Parquet goes into a folder of that name; name another"
+            )
         if kind_of(path) == "file" and not force and (what := _not_ours(path, flag, streams)):
             raise SettingsError(
                 f"--{flag} {path} {what} and would be replaced; name another file, or add --force to replace it"

@@ -17,7 +17,7 @@ from small_data import timeless_results, write_small
 
 from experiments.variants import Variant
 from streamspot.datasets.store import load
-from streamspot.errors import SettingsError
+from streamspot.errors import DataError, SettingsError
 from streamspot.processes import Processes
 from streamspot.shipped import shipped
 from streamspot.training.cli import app
@@ -160,6 +160,15 @@ def test_two_data_sets_of_one_name_are_refused_before_the_work(tmp_path: Path) -
     """The second would be refused hours later, since the results of the first lie in its folder."""
     given = [part for name in "ab" for part in ("--data", str(tmp_path / name / "motion"))]
     with pytest.raises(SettingsError, match="two have one name; rename one"):
+        app(["crossval", *given, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_data_set_that_cannot_be_read_is_named_before_the_work(tmp_path: Path) -> None:
+    """Who gives two data sets does not learn after the hours of the first that the second is not there."""
+    first = write_small(tmp_path / "first", subjects=4, frames=200)
+    given = [part for folder in (first, tmp_path / "second") for part in ("--data", str(folder))]
+    with pytest.raises(DataError, match="second"):
         app(["crossval", *given, "--out", str(tmp_path / "out")], standalone_mode=False)
     assert not (tmp_path / "out").exists()
 

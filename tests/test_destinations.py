@@ -67,6 +67,14 @@ def test_two_outputs_are_two_files(tmp_path: Path):
         check_outputs({"events": tmp_path / "a", "record": tmp_path / "b" / ".." / "a"}, ["0"])
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_where_a_folder_of_parquet_belongs_is_named(tmp_path: Path, force: bool):
+    """``--force`` is not advised where it would not help."""
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SettingsError, match="Parquet goes into a folder of that name; name another"):
+        check_outputs({"log": tmp_path / "x.parquet"}, [], force=force)
+
+
 def test_recordings_and_foreign_files_are_replaced_only_by_force(tmp_path: Path):
     """What an earlier run wrote may be written anew; anything else is kept unless --force says otherwise."""
     recording = tmp_path / "a.motion"

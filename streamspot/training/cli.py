@@ -146,6 +146,7 @@ def crossval_command(
       streamspot crossval --data casme2 --config casme2 --out run --jobs 2 --report
     """
     from streamspot.cluster import workers  # noqa: PLC0415 - so is this
+    from streamspot.datasets.store import load  # noqa: PLC0415 - so is this
     from streamspot.training.crossval import crossval  # noqa: PLC0415 - torch is slow to import
     from streamspot.training.settings import load_settings  # noqa: PLC0415 - so is this
 
@@ -158,6 +159,8 @@ def crossval_command(
         raise SettingsError(
             "the results of each data set go into a folder of its name, and two have one name; rename one"
         )
+    for folder in data[1:]:  # the first is read at once, the others hours later
+        load(folder)
     for folder, place in places.items():
         results = crossval(
             folder, place, settings, workers=hands, device=device, console=None if no_ui else console
