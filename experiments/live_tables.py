@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.runs import LIVE, RESULTS, Key
+from streamspot.dashboard.text import counted
 from streamspot.evaluation.live import HEADS, live_table
 
 MEASURED = RESULTS / "look_ahead.json"
@@ -50,8 +51,9 @@ def _streamed_rows(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "| encoder | trained | recordings | ticks | largest difference: intensity | class probability |"
     yield "|---" * 6 + "|"
     for row in rows:
+        learned = f"{counted(row['epochs'], 'epoch')}, {counted(row['subjects'], 'subject')}"
         yield (
-            f"| {row['encoder']}, {row['width']} channels | {row['epochs']} epochs, {row['subjects']} subjects | "
+            f"| {row['encoder']}, {row['width']} channels | {learned} | "
             f"{row['recordings']} | {row['ticks']} | {row['intensity']:.1e} | {row['classes']:.1e} |"
         )
 

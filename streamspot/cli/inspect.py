@@ -93,7 +93,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure each number of cameras.")] = 10.0,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw them to this file, .png or .svg (extra train).")
+        Path | None, typer.Option(help="Draw them to this file, .png or .svg (extra plot).")
     ] = None,
 ) -> None:
     """Measure what a frame costs, beside MediaPipe's faces alone, and how many cameras this machine carries.
@@ -111,7 +111,7 @@ def bench(
     if plot is not None:
         check_result(plot, ".svg" if plot.suffix == ".svg" else ".png", "--plot")
         if find_spec("matplotlib") is None:
-            raise SettingsError("--plot needs matplotlib; install it with the extra train")
+            raise SettingsError("--plot needs matplotlib; install it with the extra plot")
     with QuietStderr():
         result = measure(source, weights, frames)
         if seconds:

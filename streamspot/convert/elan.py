@@ -1,4 +1,4 @@
-"""An annotation document of ELAN: each face a tier of kinds, and below it what moved."""
+"""An annotation document of ELAN: each face a tier of kinds, below it one of kind, strength and what moved."""
 
 from __future__ import annotations
 
