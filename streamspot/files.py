@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
+
+from streamspot.session import digest
 
 try:
     import fcntl
@@ -33,7 +34,7 @@ def as_file_name(text: str, safe: str = "") -> str:
         safe: Marks that are not quoted.
     """
     name = quote(text, safe=safe)
-    return name if len(name) <= _LONGEST else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return name if len(name) <= _LONGEST else f"{name[:40]}-{digest(name)}"
 
 
 def make_private(folder: Path) -> None:

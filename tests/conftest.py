@@ -1,7 +1,8 @@
-"""What tests share: a disk, development data, pictures, a recorded run, brokers, a folder of state of their own."""
+"""What tests share: a disk, development data, pictures, recorded runs, brokers, a folder of state of their own."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 from brokers import Mosquitto
 from review_browser import BROWSER, OPTIONS
-from running import CLIP, collect
+from running import CLIP, collect, updates_of
+from small_recordings import write_recording
 
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.sources.synthetic import Synthetic
@@ -121,3 +123,13 @@ def browser() -> Iterator[Any]:
         chromium = driver.chromium.launch(executable_path=BROWSER, args=OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the events of a recording with expressions, curve and recording beside them."""
+    folder = tmp_path_factory.mktemp("visit")
+    recording = write_recording(folder / "visit.motion", ticks=600)
+    flags = {"events": str(folder / "visit.jsonl"), "intensity": folder / "visit.csv"}
+    asyncio.run(updates_of(recording, **flags))
+    return folder / "visit.jsonl"

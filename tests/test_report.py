@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_pages import figures, page_of, said
 from running import updates_of
 from small_recordings import write_recording
 from test_privacy import EMOTIONS
@@ -21,44 +20,12 @@ from typer.testing import CliRunner
 
 from streamspot.cli import app
 from streamspot.errors import DataError, SettingsError
-from streamspot.evaluation.matching import Counts
 from streamspot.events import encode, read_events
-from streamspot.report.account import SUMMARY, Account, accounts_of
-from streamspot.report.comparison import with_labels, with_run
+from streamspot.report.account import SUMMARY, accounts_of
 from streamspot.report.figures import thinned
 from streamspot.report.words import WORDS
-from streamspot.sources.base import stream_name
 
 pytest.importorskip("plotly")
-
-
-@pytest.fixture(scope="module")
-def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the events of a recording with expressions, curve and recording beside them."""
-    folder = tmp_path_factory.mktemp("visit")
-    recording = write_recording(folder / "visit.motion", ticks=600)
-    flags = {"events": str(folder / "visit.jsonl"), "intensity": folder / "visit.csv"}
-    asyncio.run(updates_of(recording, **flags))
-    return folder / "visit.jsonl"
-
-
-def page_of(*arguments: object) -> str:
-    """Return the page that the command writes."""
-    done = CliRunner().invoke(app, ["report", *map(str, arguments)])
-    assert done.exit_code == 0, done.output
-    return Path(done.output.rpartition(": ")[0].replace("\n", "")).read_text(encoding="utf-8")
-
-
-def said(page: str) -> str:
-    """Return what a reader sees as text."""
-    return html.unescape(
-        re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL))
-    )
-
-
-def figures(page: str) -> list[dict[str, Any]]:
-    """Return the figures of a page."""
-    return [json.loads(one) for one in re.findall(r'<script type="application/json">(.*?)</script>', page)]
 
 
 def test_the_page_tells_what_the_run_found(visit: Path, tmp_path: Path):
@@ -129,169 +96,6 @@ def test_a_folder_is_one_report(visit: Path, tmp_path: Path):
     page = page_of(tmp_path, "--labels", table)
     assert "1 recording compared with the labels" in said(page)
     assert said(page).count("Compared with the labels") == 1
-
-
-def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path):
-    """An interval is found by overlap, a point by lying within; points are called points and drawn as such."""
-    first, second, *_ = [event for event in read_events(visit) if event.offset is not None]
-    assert first.offset is not None
-    assert second.offset is not None
-    rows = [
-        ("visit.mp4", first.kind, "", first.onset.frame, "", first.offset.frame),
-        ("visit.mp4", second.kind, second.offset.frame, "", "", ""),
-        ("visit.mp4", second.kind, second.offset.frame + 3, "", "", ""),
-        ("other.mp4", "micro", 3, "", "", ""),
-        ("visit.mp4", "rejected", first.onset.frame, "", "", ""),  # as a review writes it
-        ("visit.mp4", "Unsure", 3, "", "", ""),
-    ]
-    table = tmp_path / "points.csv"
-    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
-    table.write_text(f"video,kind,point,onset,apex,offset\n{text}")
-    (account,) = accounts_of(visit, "streamspot-base", 0.5)
-    compared = with_labels(account, table)
-    assert compared is not None
-    assert compared.by_point == 2
-    assert compared.hits == {first.id, second.id}
-    assert sum(counts.fn for counts in compared.counts.values()) == 1
-    assert [span.start == span.end for span in compared.spans] == [False, True, True]
-    page = page_of(visit, "--labels", table, "--out", tmp_path / "page.html")
-    assert "2 of 3 labels are points" in said(page)
-    first_frame = f"video,kind,point\nvisit.mp4,macro,{first.onset.frame}\n"
-    table.write_text(f"{first_frame}Visit é.mp4,macro,5\n")  # another video of a like name
-    exact = with_labels(account, table)
-    assert exact is not None
-    assert sum(counts.tp + counts.fn for counts in exact.counts.values()) == 1
-    table.write_text(f"{first_frame}visit.mp4,macro,999999\n")
-    with pytest.raises(DataError, match="row 3: frame 999999 lies behind the end of visit"):
-        with_labels(account, table)
-    table.write_text("video,kind,point\nannother.mp4,micro,3\nthird.mp4,micro,3\n")
-    with pytest.raises(DataError, match="no row of visit"):
-        with_labels(account, table)
-
-
-def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
-    """One that is named alone too; a table without a video, or with the name of its source, is about the run."""
-    (account,) = accounts_of(visit, "streamspot-base", 0.5)
-    table = tmp_path / "points.csv"
-    table.write_text("video,kind,point\nanother.mp4,micro,3\n")
-    with pytest.raises(DataError, match=r"no row of visit \(it names another.mp4\)"):
-        with_labels(account, table)
-    for content in (
-        "kind,point\nmicro,3\n",
-        "video,kind,point\n,micro,3\n",
-        "video,kind,point\nvisit.mp4,micro,3\n",
-    ):
-        table.write_text(content)
-        found = with_labels(account, table)
-        assert found is not None
-        assert len(found.spans) == 1
-    named = Account("results", account.events, stream="another-0a1b2c")
-    table.write_text("video,kind,point\nclips/Another.mp4,micro,3\n")
-    assert with_labels(named, table) is not None
-    others = [Account(name, [], stream=name) for name in ("door", "hall")]
-    assert with_labels(named, table, [named, *others]) is not None
-    recorded = Account("re\u0301sultats", account.events, stream="door")  # as macOS writes an accent
-    for video, of_it in (("door.motion", True), ("戸.mp4", False), ("résultats.mp4", True)):
-        table.write_text(f"video,kind,point\n{video},micro,3\n", encoding="utf-8")
-        assert (with_labels(recorded, table, [recorded, named]) is not None) == of_it
-
-
-def test_labels_of_videos_that_are_called_alike_are_told_apart(visit: Path, tmp_path: Path):
-    """By their folders, which a batch names, or which lie below the table; otherwise nothing is guessed."""
-    events, table = read_events(visit), tmp_path / "points.csv"
-    place = stream_name("neutral", str(tmp_path / "P02" / "neutral.mp4"))
-    batch = [Account(f"P0{n}-neutral", events, stream="s", source=f"P0{n}/neutral.mp4") for n in (1, 2)]
-    streams = [Account("one", events, stream="neutral-000000"), Account("two", events, stream=place)]
-
-    def found(*videos: str, among: list[Account]) -> list[int | None]:
-        rows = "".join(f"{video},macro,{n}\n" for n, video in enumerate(videos))
-        table.write_text(f"video,kind,point\n{rows}")
-        compared = [with_labels(one, table, among) for one in among]
-        return [None if one is None else len(one.spans) for one in compared]
-
-    both = "P01/neutral.mp4", "P02/neutral.mp4"
-    assert found(*both, among=batch) == [1, 1]
-    assert found("P02/neutral.mp4", "P02/neutral.mp4", among=batch) == [None, 2]
-    assert found(*both, among=streams) == [1, 1]
-    assert found("P02/neutral.mp4", among=streams) == [None, 1]
-    with pytest.raises(DataError, match=r"whether neutral\.mp4 is P01-neutral or P02-neutral"):
-        found("neutral.mp4", among=batch)
-    with pytest.raises(
-        DataError, match=r"whether one is P01/neutral\.mp4 or P03/neutral\.mp4; leave the rows of one"
-    ):
-        found("P01/neutral.mp4", "P03/neutral.mp4", among=streams[:1])
-
-
-def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_path: Path):
-    """An expression of one face does not find what was labelled on another; a label without a face is anybody's."""
-    first, second, *_ = [event for event in read_events(visit) if event.offset is not None]
-    account = Account("visit", [first, second.model_copy(update={"face": 1})])
-    assert first.apex is not None
-    assert second.apex is not None
-    table = tmp_path / "points.csv"
-
-    def compared(*faces: object) -> tuple[frozenset[str], int, int]:
-        rows = zip((first, second), faces, strict=True)
-        text = "".join(f"visit.mp4,{one.kind},{one.apex.frame},{face}\n" for one, face in rows if one.apex)
-        table.write_text(f"video,kind,point,face\n{text}")
-        found = with_labels(account, table)
-        assert found is not None
-        counts = sum(found.counts.values(), Counts())
-        return found.hits, counts.fp, counts.fn
-
-    assert compared(0, 1) == ({first.id, second.id}, 0, 0)
-    assert compared(1, 1) == ({second.id}, 1, 1)
-    assert compared(3, 1) == ({second.id}, 1, 1)
-    assert compared("", "") == ({first.id, second.id}, 0, 0)
-    assert with_run(account, Account("other", [first, second])).hits == {first.id}
-
-
-def test_two_runs_are_compared(visit: Path, tmp_path: Path):
-    """A run and itself have everything in common; with less sensitivity there is less."""
-    (account,) = accounts_of(visit, "streamspot-base", 0.5)
-    same = with_run(account, account)
-    assert sum(counts.tp for counts in same.counts.values()) == len(account.final)
-    assert same.apart == 0.0
-    fewer = Account("fewer", [event for event in account.events if event.seq > account.final[0].seq])
-    compared = with_run(account, fewer)
-    assert account.final[0].id not in compared.hits
-    assert len(compared.hits) == len(fewer.final) == len(account.final) - 1
-    page = page_of(visit, "--compare", visit.with_suffix(".motion"), "--out", tmp_path / "page.html")
-    assert "only in the other run" in said(page)
-
-
-def test_runs_over_different_sources_are_compared_with_a_warning(visit: Path, tmp_path: Path):
-    """One sentence says so; two runs over one source are compared without a word."""
-    other = tmp_path / "other.jsonl"
-    other.write_text(visit.read_text().replace('"stream":"simulated"', '"stream":"door"'))
-    page = tmp_path / "page.html"
-
-    def warned(compared: Path) -> str:
-        done = CliRunner().invoke(app, ["report", str(visit), "--compare", str(compared), "--out", str(page)])
-        assert done.exit_code == 0, done.output
-        return done.stderr
-
-    assert "is of simulated and" in warned(other)
-    assert warned(other).count("\n") == 1
-    assert warned(visit.with_suffix(".motion")) == ""
-
-
-def test_two_runs_over_several_sources_are_compared_source_by_source(visit: Path, tmp_path: Path):
-    """Each stream is held against itself, in whichever order; one without an event there is named."""
-    lines = visit.read_text().splitlines(keepends=True)
-    door = [line.replace('"stream":"simulated"', '"stream":"door"') for line in lines]
-    later = [line.replace(read_events(visit)[0].run, "0a1b2c3d4e5f") for line in (*door[3:], *lines)]
-    mine, theirs, less = (tmp_path / f"{name}.jsonl" for name in ("mine", "theirs", "less"))
-    for path, written in ((mine, [*lines, *door]), (theirs, later), (less, later[: len(door) - 3])):
-        path.write_text("".join(written))
-    page = said(page_of(mine, "--compare", theirs))
-    assert "2 recordings compared with the other run" in page
-    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(less)])
-    assert done.exit_code == 0
-    assert "has no event of simulated" in done.stderr
-    done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(visit.with_suffix(".motion"))])
-    assert done.exit_code == 0
-    assert "has no event of door" in done.stderr
 
 
 def test_a_report_replaces_nothing_but_a_report(visit: Path, tmp_path: Path):

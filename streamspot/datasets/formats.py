@@ -171,9 +171,9 @@ def read_folder(folder: Path) -> Found:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
             continue
-        point = None if no_frame(row["point"]) else whole(row["point"])
         if kind in NO_LABEL:
             continue
+        point = None if no_frame(row["point"]) else whole(row["point"])
         if point is None:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
