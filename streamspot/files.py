@@ -106,6 +106,13 @@ def alone_in(folder: Path) -> Iterator[None]:
             os.close(place)
 
 
+def line_has_ended(path: Path) -> bool:
+    """Tell whether the last line of a file that is not empty has its end, so that another may follow."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+
+
 def append_whole(path: Path, content: bytes) -> None:
     """Append to a file, all of the content or nothing of it; made for its owner only if missing.
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from streamspot.datasets.video_table import Rewritten, VideoTable
 from streamspot.errors import DataError
-from streamspot.files import alone_in, append_whole
+from streamspot.files import alone_in, append_whole, line_has_ended
 from streamspot.types import Mark
 
 _HEAD = ("video", "subject", "kind", "point", "fps")
@@ -90,7 +89,11 @@ class PointsFile:
         """Append a row if nothing else has to change: the head is known, has its columns, and a line has ended."""
         head = next(csv.reader([self._head.decode("utf-8-sig")]), [])
         names = [cell.strip().lower() for cell in head]
-        if not row.keys() <= set(names) or self._first_line() != self._head or not self._line_has_ended():
+        if (
+            not row.keys() <= set(names)
+            or self._first_line() != self._head
+            or not line_has_ended(self._table.path)
+        ):
             return False
         text = io.StringIO()
         csv.DictWriter(text, names, restval="", lineterminator="\n").writerow(row)
@@ -103,11 +106,6 @@ class PointsFile:
                 return file.readline(_LONGEST_HEAD)
         except FileNotFoundError:
             return b""
-
-    def _line_has_ended(self) -> bool:
-        with self._table.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

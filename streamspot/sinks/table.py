@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streamspot.errors import SettingsError
-from streamspot.files import make_private, write_atomically
+from streamspot.files import line_has_ended, make_private, write_atomically
 from streamspot.sinks.columns import Table
 from streamspot.sinks.lines import LineFile, LineTarget
 from streamspot.sinks.writer import BackgroundWriter, Host
@@ -104,11 +103,11 @@ class _CsvRows:
         A table without a row has the names of its columns all the same.
         """
         names = ",".join(self._columns).encode()
-        head, last = _ends(self._path, len(names))
+        head = _head(self._path, len(names))
         self._lines = LineTarget(self._path, append=head in {b"", names})
         self._lines.open()
         with contextlib.suppress(OSError):  # then they are written with the first rows
-            if head == names and last != b"\n":  # an editor has saved it so
+            if head == names and not line_has_ended(self._path):  # an editor has saved it so
                 self._lines.write(b"\n")
             self.write([])
 
@@ -126,15 +125,13 @@ class _CsvRows:
         self._lines.write(text.getvalue().encode())
 
 
-def _ends(path: Path, count: int) -> tuple[bytes, bytes]:
-    """Return the first bytes of a file and its last one; nothing of one that is not there, or is none."""
+def _head(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file; nothing of one that is not there, or is none."""
     with contextlib.suppress(OSError):
         if path.is_file():
             with path.open("rb") as file:
-                head = file.read(count)
-                file.seek(-1 if head else 0, os.SEEK_END)
-                return head, file.read()
-    return b"", b""
+                return file.read(count)
+    return b""
 
 
 def write_parquet(rows: list[Row], table: Table, path: Path) -> None:
