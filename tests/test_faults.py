@@ -42,8 +42,14 @@ async def storm(
     folder: Path,
     disturb: Callable[[], Awaitable[None]],
     restore: Callable[[], Awaitable[None]],
+    *,
+    patience: float = 60.0,
 ) -> tuple[list[int], Delivery]:
-    """Send COUNT events through a disturbance; return the numbers a persistent subscriber saw and the delivery."""
+    """Send COUNT events through a disturbance; return the numbers a persistent subscriber saw and the delivery.
+
+    A subscriber that finds no broker tries again later and later: the longer the broker was away, as it is where the
+    machine is slow, the more ``patience`` (seconds) it takes to see the rest.
+    """
     delivery, got = Delivery(), list[int]()
     async with subscribe(broker.url, client_id="robot") as events:
         robot = asyncio.create_task(collect(events, got))
@@ -55,9 +61,9 @@ async def storm(
                     await restore()
                 await publisher.take("cam", make_update(make_event(number)))
                 await asyncio.sleep(0.004)
-            await until(lambda: not delivery.queued)
+            await until(lambda: not delivery.queued, 60.0)
             with contextlib.suppress(TimeoutError):
-                await until(lambda: len(got) == COUNT, 2.0)
+                await until(lambda: len(got) == COUNT, patience)
             assert delivery.state == "online"
         robot.cancel()
     return got, delivery
@@ -96,7 +102,7 @@ async def test_a_killed_broker_that_forgot_everything_is_made_good_by_resend(tmp
         async def restore() -> None:
             broker.start()
 
-        got, _ = await storm(broker, tmp_path, disturb, restore)
+        got, _ = await storm(broker, tmp_path, disturb, restore, patience=2.0)
         assert got == sorted(got)
         missing = set(range(COUNT)) - set(got)
         async with subscribe(broker.url) as events:
