@@ -24,14 +24,9 @@ from streamspot.types import Event, Frame
 
 
 def pytest_configure() -> None:
-    """Keep native libraries from taking every core and every line of the terminal, and the tests from real time.
-
-    What was begun in a real-time class keeps its own servers and brokers from the processor while it is busy.
-    """
+    """Keep native libraries from taking every core and every line of the terminal."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("GLOG_minloglevel", "2")
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache
@@ -85,7 +87,7 @@ def write_video(
         kind: Container.
     """
     rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w", format=kind, options=container_options or {}) as container:
+    with _ordinary_time(), av.open(str(path), "w", format=kind, options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=_quick(codec) | (options or {}))
         stream.pix_fmt = layout
         tick = Fraction(1, 1000) if stamps is not None else 1 / rate
@@ -101,6 +103,23 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def _ordinary_time() -> Iterator[None]:
+    """Leave the scheduling class of this thread as it was.
+
+    SVT-AV1 puts the thread that calls it into the real-time class where it may (as root), and whatever the tests
+    start later would follow it there: their brokers and servers then starve one another.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def _quick(codec: str) -> dict[str, str]:
