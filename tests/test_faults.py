@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -260,10 +261,11 @@ async def test_a_journal_deleted_while_it_runs_is_told_and_loses_nothing(tmp_pat
         assert len(list(Journal.read(tmp_path / "j"))) >= 19  # one may have been in flight
 
 
-async def endless(url: str, folder: Path, first: int) -> asyncio.subprocess.Process:
-    """Start a process that publishes events until it is killed, and prints each number the journal has."""
-    command = [sys.executable, str(ENDLESS), url, str(folder), str(first)]
-    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+async def endless(url: str, folder: Path, *first: int) -> asyncio.subprocess.Process:
+    """Start what ``endless.py`` describes: it publishes until it is killed, and prints what the journal has."""
+    command = [sys.executable, str(ENDLESS), url, str(folder), *map(str, first)]
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
 
 
 async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[list[int], list[int]]:
@@ -271,15 +273,20 @@ async def killed_again_and_again(url: str, folder: Path, times: int) -> tuple[li
     reported, got = [], list[int]()
     async with subscribe(url) as events:
         robot = asyncio.create_task(collect(events, got))
+        nursery = await endless(url, folder)
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
         for _ in range(times):
-            process = await endless(url, folder, len(reported))
-            assert process.stdout is not None
-            lines = [await process.stdout.readline()]
+            nursery.stdin.write(b"%d\n" % len(reported))
+            process = int(await nursery.stdout.readline())
+            lines = [await nursery.stdout.readline()]
             await asyncio.sleep(random.uniform(0, 0.1))
-            process.kill()
-            lines += (await process.stdout.read()).splitlines()
-            await process.wait()
-            reported += [int(line) for line in lines if line.strip()]
+            os.kill(process, signal.SIGKILL)
+            while (line := await nursery.stdout.readline()) != b"killed\n":
+                lines.append(line)
+            reported += [int(line) for line in lines]
+        nursery.stdin.close()
+        await nursery.wait()
         async with publisher_to(url, folder, delivery := Delivery()):
             await until(lambda: not delivery.queued)
         await until(lambda: set(reported) <= set(got), 5.0)
