@@ -1,8 +1,8 @@
 """Files that a stranger may hand over: each with the command that reads it, which has to refuse it in one sentence.
 
-``python tests/hostile.py [--forked] [--every N]`` runs them all, or every Nth, each in a process of its own, and
-prints a line of JSON for each: what it was, exit code, seconds of processor time, wall-clock seconds, MB, what was
-printed. Forked processes begin with everything imported; the others are whole programs, as a user starts them.
+``python tests/hostile.py`` runs them all, each as a whole program, as a user starts it. ``--whole N --forked M`` runs
+every Nth so, and every Mth in a forked process, which begins with everything imported. A line of JSON is printed for
+each: what it was, whether it was forked, exit code, seconds of processor time, wall-clock seconds, MB, what was said.
 """
 
 from __future__ import annotations
@@ -260,6 +260,7 @@ def outcome(command: list[str], *, forked: bool) -> dict[str, object]:
         _, status, usage = ended
         output.seek(0)
         return {
+            "forked": forked,
             "code": os.waitstatus_to_exitcode(status),
             "cpu": round(usage.ru_utime + usage.ru_stime, 2),
             "wall": round(time.monotonic() - began, 2),
@@ -271,8 +272,8 @@ def outcome(command: list[str], *, forked: bool) -> dict[str, object]:
 def main() -> None:
     """Run them all."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--forked", action="store_true")
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--whole", type=int, default=1)
+    parser.add_argument("--forked", type=int)
     options = parser.parse_args()
     if options.forked:
         import streamspot.datasets.extract
@@ -282,8 +283,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_STATE_HOME"] = str(Path(name, "state"))
         for number, (case, command) in enumerate(hostile(Path(name, "files"))):
-            if number % options.every == 0:
-                print(json.dumps({"case": case, **outcome(command, forked=options.forked)}), flush=True)  # noqa: T201
+            for every, forked in ((options.whole, False), (options.forked, True)):
+                if every and number % every == 0:
+                    print(json.dumps({"case": case, **outcome(command, forked=forked)}), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

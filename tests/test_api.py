@@ -302,7 +302,7 @@ def test_a_typing_error_is_found_before_it_runs(tmp_path: Path):
         "streamspot.open(0, flow='fast')\n"
         "streamspot.FrameSpotter(faces='2')\n"
     )
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)]
+    command = [sys.executable, "-m", "mypy", str(script)]  # with what the linter has kept of the libraries
     done = subprocess.run(command, cwd=README.parent, capture_output=True, text=True, check=False)
     assert {line.split(":")[1] for line in done.stdout.splitlines() if "typo.py" in line} == {"3", "4", "5"}
 

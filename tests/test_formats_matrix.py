@@ -78,7 +78,7 @@ def test_there_are_many_combinations():
 @pytest.mark.parametrize(("kind", "codec", "rate", "degrees"), COMBINATIONS)
 def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str, rate: int, degrees: int):
     """Containers, codecs, rates and rotations change nothing: onsets and offsets come within a frame or a tick."""
-    pictures = portrait_clip(fps=rate)
+    pictures = portrait_clip(6.2, rate, expressions=1)
     if rate not in _references:
         _references[rate] = spot(as_frames(map(held, pictures), rate))
     stored = [np.ascontiguousarray(np.rot90(picture, degrees // 90)) for picture in pictures]
@@ -93,6 +93,6 @@ def test_a_clip_is_the_same_in_every_form(tmp_path: Path, kind: str, codec: str,
     if degrees:
         turn(clip, stored[0].shape[1::-1], degrees)
     found, said = spotted(clip)
-    assert len(_references[rate]) == 2
+    assert len(_references[rate]) == 1
     assert same(found, _references[rate], within=math.ceil(rate / TICK_RATE)), (found, _references[rate])
     assert said == []
