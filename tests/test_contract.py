@@ -14,6 +14,8 @@ import pytest
 from brokers import Mosquitto, make_event, make_update, overhear, publisher_to
 
 from streamspot.events import decode, encode
+from streamspot.fleet.lease import Lease
+from streamspot.fleet.remains import hand_over
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema, write
@@ -112,9 +114,12 @@ async def test_everything_published_is_in_the_contract_and_private(tmp_path: Pat
                     await publisher.take("cam", update)
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.3)
+            await hand_over(Lease("cam", 1), tmp_path / "cam" / "1", broker.url, "n", "engine")
+            topic = ""
             async with asyncio.timeout(5):
-                while (message := await messages.get())[:2] != ("streamspot/n/status", b"stopped"):
-                    check(document, message[0], message[1], seen)
+                while topic != "streamspot/n/cam/lease":  # comes last
+                    topic, payload, _ = await messages.get()
+                    check(document, topic, payload, seen)
     assert set(seen) == set(document["channels"]) - {"set"}
     journal = b"".join(path.read_bytes() for path in (tmp_path / "j").iterdir())
     assert b"hunter2" not in journal

@@ -77,7 +77,7 @@ def test_the_commands_shown_are_understood():
 
 
 def test_every_topic_of_the_contract_is_in_the_table():
-    """Nobody has to read a schema to find a topic; quality of service and retention are right. A fleet adds one."""
+    """Nobody has to read a schema to find a topic; quality of service and retention are right."""
     rows = {
         row[0].strip(" `"): row[1:]
         for row in (line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `<node>"))
@@ -91,7 +91,7 @@ def test_every_topic_of_the_contract_is_in_the_table():
         binding = document["operations"][name]["bindings"]["mqtt"]
         assert int(qos) == binding["qos"]
         assert (retained == "yes") == binding["retain"]
-    assert rows.keys() == {"<node>/<stream>/lease"}  # a fleet's alone, as fleet/remains.py publishes it
+    assert not rows
 
 
 def test_every_address_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

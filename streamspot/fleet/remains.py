@@ -23,7 +23,7 @@ from streamspot.fleet.lease import Lease
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import Connection, Dialler, quiet_loop
 from streamspot.mqtt.journal import Journal
-from streamspot.mqtt.payloads import Payload
+from streamspot.mqtt.payloads import LeasePayload
 from streamspot.mqtt.resend import event_topic
 from streamspot.types import Event
 
@@ -38,13 +38,6 @@ _RECENT = 2000
 """Events at the end of a journal among which those under way are looked for; by default none lasts over a minute."""
 LOST = "the engine was lost"
 """Why expressions are cancelled that were under way when an engine vanished."""
-
-
-class LeasePayload(Payload):
-    """Who runs a source, on the retained topic ``…/lease``."""
-
-    epoch: int
-    engine: str
 
 
 class Past(NamedTuple):

@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from streamspot import __version__
 from streamspot.commands import COMMAND
 from streamspot.events import CONTENT_TYPE, ENVELOPE
-from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, StatePayload, StatsPayload
+from streamspot.mqtt.payloads import ErrorPayload, IntensityPayload, LeasePayload, StatePayload, StatsPayload
 from streamspot.mqtt.ros import FaceExpression, TrackedFaces
 from streamspot.types import Status
 
@@ -91,6 +91,12 @@ _TOPICS = {
     "stats": _Topic(f"{_STREAM}/stats", "Counts and latencies, every 10 s.", TypeAdapter(StatsPayload)),
     "error": _Topic(f"{_STREAM}/error", "A trouble and its remedy, one sentence.", TypeAdapter(ErrorPayload)),
     "set": _Topic(f"{_STREAM}/set", "A command.", COMMAND),
+    "lease": _Topic(
+        f"{_STREAM}/lease",
+        "In a fleet: which engine runs the source.",
+        TypeAdapter(LeasePayload),
+        retain=True,
+    ),
     "rosTracked": _Topic(
         f"{_STREAM}/ros/tracked",
         "With --ros: the faces in view, in the shape of ROS' hri_msgs/msg/IdsList.",

@@ -1,4 +1,4 @@
-"""What the topics beside the events carry: ``state``, ``intensity``, ``stats``, ``error``.
+"""What the topics beside the events carry: ``state``, ``intensity``, ``stats``, ``error``, ``lease``.
 
 Each payload is a model here; the contract is made from the same models.
 """
@@ -116,6 +116,13 @@ class ErrorPayload(Payload):
     """A trouble and its remedy."""
 
     message: str = Field(description="One sentence.")
+
+
+class LeasePayload(Payload):
+    """The payload of ``…/lease``, retained: which engine of a fleet runs the source."""
+
+    epoch: Count = Field(description="Number of the lease; grows with every grant of this source.")
+    engine: str = Field(description="Name of the engine: another each time that one joins.")
 
 
 def state(update: Update) -> bytes:
