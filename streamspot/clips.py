@@ -23,6 +23,9 @@ ENDINGS = (".jsonl", ".csv", ".motion")
 TOGETHER = "all-expressions.csv"
 """The table of the expressions of all files."""
 
+_TAKEN = {Path(TOGETHER).stem, "results"}
+"""What no file's results are called: a folder with ``results.json`` is for ``report`` that of a cross-validation."""
+
 _LOOKED_AT = VIDEOS | {".motion"}
 """Endings of files that count whatever they hold: one that is damaged is named."""
 
@@ -145,7 +148,7 @@ def _named(paths: Sequence[Path], out: Path) -> dict[Path, str]:
         if summary_of(out, name).get("place") == _place(path)
     }
     claims = Counter(name.casefold() for ones in possible.values() for name in set(ones))
-    taken = {name.casefold() for name in (Path(TOGETHER).stem, *names.values())}
+    taken = {name.casefold() for name in (*_TAKEN, *names.values())}
     return {
         path: names.get(path)
         or next(one for one in ones if claims[one.casefold()] == 1 and one.casefold() not in taken)

@@ -138,15 +138,16 @@ def expressions_of(out: Path) -> Counter[str]:
 
 
 def test_no_name_is_given_twice_nor_to_the_table(tmp_path: Path):
-    """A file that is called like another with its ending, or like the table, keeps results of its own."""
+    """A file that is called like another with its ending, like the table or a cross-validation, keeps results of its own."""
     folder, out = tmp_path / "videos", tmp_path / "out"
     folder.mkdir()
-    names = {"a.mp4", "a.mkv", "a.mp4.mov", "A.mp4.mkv", "all-expressions.mp4"}
+    names = {"a.mp4", "a.mkv", "a.mp4.mov", "A.mp4.mkv", "all-expressions.mp4", "results.mp4"}
     for name in names:
         write_recording(folder / name)
     batch(folder, out)
-    assert len(list(out.glob("*.json"))) == len(list(out.glob("*.jsonl"))) == 5
-    assert len({one.name.casefold() for one in out.glob("*.csv")}) == 6
+    assert len(list(out.glob("*.json"))) == len(list(out.glob("*.jsonl"))) == 6
+    assert len({one.name.casefold() for one in out.glob("*.csv")}) == 7
+    assert not (out / "results.json").exists()
     assert expressions_of(out) == dict.fromkeys(names, 2)
     assert {json.loads(one.read_text())["about"]["Source"] for one in out.glob("*.json")} == names
 
