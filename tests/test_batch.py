@@ -138,7 +138,7 @@ def expressions_of(out: Path) -> Counter[str]:
 
 
 def test_no_name_is_given_twice_nor_to_the_table(tmp_path: Path):
-    """A file that is called like another with its ending, like the table or a cross-validation, keeps results of its own."""
+    """A file called like another with its ending, like the table or a cross-validation, keeps results of its own."""
     folder, out = tmp_path / "videos", tmp_path / "out"
     folder.mkdir()
     names = {"a.mp4", "a.mkv", "a.mp4.mov", "A.mp4.mkv", "all-expressions.mp4", "results.mp4"}
