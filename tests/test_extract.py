@@ -17,7 +17,15 @@ from streamspot.cli import app
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations
 from streamspot.datasets.extract import ExtractOutcome, extract
 from streamspot.datasets.formats import read_format
-from streamspot.datasets.measure import Extracted, Measures, fingerprint, measure, on_ticks, read_extracted
+from streamspot.datasets.measure import (
+    Extracted,
+    Measures,
+    fingerprint,
+    measure,
+    on_ticks,
+    rate_remark,
+    read_extracted,
+)
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.store import load
 from streamspot.datasets.videos import Found, Video
@@ -156,6 +164,19 @@ def test_200_fps_annotations_become_ticks_by_time() -> None:
     ]
     with pytest.raises(DataError, match="row 2: frame 2001 lies behind the last, 2000"):
         on_ticks(_video([Instance("macro", 1, 2001, 2001)], 200.0), seen)
+
+
+@pytest.mark.parametrize(
+    ("fps", "said"), [(200.0, "count 200 frames a second and it has 30"), (25.0, ""), (None, "")]
+)
+def test_labels_that_count_another_rate_than_the_video_are_named(
+    tmp_path: Path, fps: float | None, said: str
+) -> None:
+    """They may have been made in another copy, whose frames are not these."""
+    frames = np.arange(0, 60, 2)
+    seen = Extracted(np.zeros((60, 17, 2)), np.ones(60, np.bool_), frames, frames / 30)
+    remark = rate_remark(Video(Annotated("a", "ann", fps), (), tmp_path / "a.mp4"), seen)
+    assert said in remark if said else not remark
 
 
 def test_a_lost_face_leaves_the_time_line_whole(clips: Path, tmp_path: Path) -> None:

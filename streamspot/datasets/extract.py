@@ -21,6 +21,7 @@ from streamspot.datasets.measure import (
     fingerprint,
     measure,
     on_ticks,
+    rate_remark,
     read_extracted,
     write_extracted,
 )
@@ -144,7 +145,8 @@ def _join(
             broken[name] = str(error)
             continue
         arrays[name] = np.concatenate((extracted.motion[1:], np.zeros_like(extracted.motion[:1])))
-        notes += [f"{name}: {remark}" for remark in extracted.remarks]
+        remarks = (*extracted.remarks, rate_remark(video, extracted))
+        notes += [f"{name}: {remark}" for remark in remarks if remark]
     if arrays:
         save(out, arrays, annotated, Meta(layout=measures.layout, fps=TICK_RATE))
     return ExtractOutcome(len(arrays), resumed, broken, notes)

@@ -32,6 +32,9 @@ from streamspot.types import TICK_RATE, FaceMotion, FlowName, Frame, Motion, Reg
 _FORM = 2
 """Raised when the content of a video's file changes its meaning, so that old ones are made anew."""
 
+_OTHER_RATE = 1.5
+"""How many times as many frames a second make it another copy of a video."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -188,6 +191,23 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
     instances = annotated.within(final + 1, annotated.name, faults)
     faults.stop_if_any()
     return replace(annotated, fps=TICK_RATE, frames=last + 1, instances=[i.at(tick) for i in instances])
+
+
+def rate_remark(video: Video, extracted: Extracted) -> str:
+    """Return what to say where the labels count so many more or fewer frames a second than the video has; or nothing.
+
+    A camera's rate wavers, and falls in the dark, so less than that says nothing.
+    """
+    said, times, frames = video.annotated.fps, extracted.times, extracted.frames
+    if video.file is None or said is None or len(times) < 2 or times[-1] <= times[0]:
+        return ""
+    rate = float((frames[-1] - frames[0]) / (times[-1] - times[0]))
+    if max(said / rate, rate / said) < _OTHER_RATE:
+        return ""
+    return (
+        f"its labels count {said:g} frames a second and it has {rate:.3g}; if they were made in another copy of the "
+        "video, extract from that one"
+    )
 
 
 def fingerprint(video: Video, measures: Measures) -> str:
