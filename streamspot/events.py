@@ -172,7 +172,8 @@ def printable(text: str) -> str:
 def _tame(text: str) -> bytes:
     if text.isascii() and "\x7f" not in text:
         return text.encode()
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    tame = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return tame.encode(errors="replace")  # names of files need not be UTF-8
 
 
 def _rounded(value: Any) -> Any:

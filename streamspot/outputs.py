@@ -7,7 +7,7 @@ import contextlib
 import math
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ class Outputs:
             node = self._settings.name.node or slug(socket.gethostname(), "node")
             # all are made before one is opened, which empties what an earlier run wrote
             shared = list(self._files(node))
-            own = {name: list(self._files_of(run, node)) for name, run in self._runs.items()}
+            own = {name: [one async for one in self._files_of(run, node)] for name, run in self._runs.items()}
             # the first: what other sinks are told is in the journal
             if self._settings.mqtt.broker is not None:
                 self._publisher = await self._publish(self._settings.mqtt.broker, node, stack)
@@ -217,14 +217,15 @@ class Outputs:
         on_command = partial(self.obey, name) if settings.commands else None
         return Channel(name, run.stats, controls=run.controls, on_command=on_command, bridges=bridges)
 
-    def _files_of(self, run: StreamRun, node: str) -> Iterator[Sink]:
+    async def _files_of(self, run: StreamRun, node: str) -> AsyncIterator[Sink]:
         """Yield the sinks of one stream alone."""
         output = run.settings.output
         if output.record is not None:
             yield MotionRecorder(output.record, run, self._host)
         yield self._labels[run.name]
         if output.intensity is not None:
-            yield IntensityCsv(output.intensity, faces=_several_faces(run), host=self._host)
+            faces = await asyncio.to_thread(_several_faces, run)  # a recording of a day takes a minute
+            yield IntensityCsv(output.intensity, faces=faces, host=self._host)
         if output.osc is not None:
             yield OscSink(output.osc, output.osc_map, faces=run.settings.face.faces)
         if output.lsl:
@@ -258,4 +259,6 @@ def _several_faces(run: StreamRun) -> bool:
                 seen.discard(one.face)
             if len(seen) > 1:
                 return True
+            if run.ending.asked:
+                break
     return False

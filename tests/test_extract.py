@@ -162,8 +162,8 @@ def test_200_fps_annotations_become_ticks_by_time() -> None:
         (15, 23, 30, 23),
         (285, 299, 300, None),
     ]
-    with pytest.raises(DataError, match="row 2: frame 2001 lies behind the last, 2000"):
-        on_ticks(_video([Instance("macro", 1, 2001, 2001)], 200.0), seen)
+    with pytest.raises(DataError, match="row 2: frame 2004 lies behind the last, 2003"):
+        on_ticks(_video([Instance("macro", 1, 2004, 2004)], 200.0), seen)
 
 
 @pytest.mark.parametrize(

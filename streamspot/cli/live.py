@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -185,9 +185,19 @@ def _in_loop(outputs: Outputs) -> Callable[[str, Command], None]:
     async def obey(stream: str, asked: Command) -> None:
         outputs.obey(stream, asked)
 
-    return lambda stream, asked: asyncio.run_coroutine_threadsafe(obey(stream, asked), loop).result(
-        timeout=1.0
-    )
+    return lambda stream, asked: _answer(asyncio.run_coroutine_threadsafe(obey(stream, asked), loop), 1.0)
+
+
+def _answer(asked: Future[None], seconds: float) -> None:
+    """Wait until a command of another thread was obeyed.
+
+    Raises:
+        SettingsError: It has not been in so many seconds.
+    """
+    try:
+        asked.result(timeout=seconds)
+    except TimeoutError:
+        raise SettingsError("there is no answer yet; what was asked is done as soon as it can be") from None
 
 
 @app.command()
@@ -276,7 +286,7 @@ async def _watch(broker: str, node: str, stream: str) -> None:
     assert me is not None  # noqa: S101 - this is a coroutine
 
     def send(name: str, command: Command) -> None:
-        asyncio.run_coroutine_threadsafe(watch.send(name, command), loop).result(timeout=5.0)
+        _answer(asyncio.run_coroutine_threadsafe(watch.send(name, command), loop), 5.0)
 
     def leave() -> None:
         loop.call_soon_threadsafe(me.cancel)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
-from streamspot.datasets.tables import FPS, no_frame, one_form, records_of, sheet_rows_of, whole
+from streamspot.datasets.tables import FPS, no_frame, one_form, rate_in, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
 from streamspot.sources.images import picture_files
@@ -208,8 +208,8 @@ def _completed(given: Sequence[int | None], kind: str, point: int) -> list[int |
 def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
     """Return the frames a second that a row gives, None if it gives none."""
     fps = row.get("fps", "")
-    if re.fullmatch(r"\d+(\.\d+)?", fps) and FPS[0] <= float(fps) <= FPS[1]:
-        return float(fps)
+    if (rate := rate_in(fps)) is not None:
+        return rate
     if fps:
         faults.add(where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing")
     return None

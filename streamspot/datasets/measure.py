@@ -181,7 +181,8 @@ def on_ticks(video: Video, extracted: Extracted) -> Annotated:
         DataError: An apex or point lies behind the last frame.
     """
     annotated, last = video.annotated, len(extracted.motion) - 1
-    final = max(int(extracted.frames[-1]), len(video.pictures) - 1)
+    between = int(np.median(np.diff(extracted.frames, prepend=-1))) - 1  # frames that were not looked at
+    final = max(int(extracted.frames[-1]) + between, len(video.pictures) - 1)
 
     def tick(frame: int) -> int:
         seconds = float(np.interp(frame, extracted.frames, extracted.times))

@@ -116,6 +116,10 @@ class PointsFile:
             raise DataError(
                 f"{self._table.path} cannot be written ({error.strerror}); name another with --out"
             ) from None
+        except UnicodeEncodeError:
+            raise DataError(
+                "the name of the video is not UTF-8, as the table of labels is; rename the video"
+            ) from None
 
 
 def _same(cells: Mapping[str, str], label: Mapping[str, str]) -> bool:

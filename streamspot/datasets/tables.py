@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,6 +106,12 @@ def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
 def one_form(name: str) -> str:
     """Return the name of a file as it is compared: macOS takes an ü apart into u and dots, other systems do not."""
     return unicodedata.normalize("NFC", name.strip())
+
+
+def rate_in(cell: str) -> float | None:
+    """Return the frames a second that a cell gives, None if it gives none."""
+    given = re.fullmatch(r"\d+(\.\d+)?", cell) is not None
+    return float(cell) if given and FPS[0] <= float(cell) <= FPS[1] else None
 
 
 def no_frame(cell: str) -> bool:

@@ -87,7 +87,8 @@ class KeeperActor:
     def _watch(self) -> None:
         last = 0.0
         while True:
-            self._keeper.tick()
+            with contextlib.suppress(OSError):  # the disk is full: engines go on with what they have
+                self._keeper.tick()
             if time.monotonic() - last > 2.0:
                 last = time.monotonic()
                 with contextlib.suppress(ray.exceptions.RayError, ValueError):

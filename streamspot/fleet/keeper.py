@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,13 @@ class Keeper:
         self._leases = Leases()
         self._plans: dict[str, Plan] = {}  # those that a lease needs and, last, the one in force
         self._about: dict[str, dict[str, Any]] = {}  # what engines say of themselves
+        self._written: set[tuple[str, int]] = set()  # sources and epochs of the table as it is on disk
+        self._stale = False  # the table could not be written
         if self._table.exists():
             kept = json.loads(self._plan_file.read_text(encoding="utf-8"))
             self._plans = {name: Plan.load(plan) for name, plan in kept.items()}
             self._leases.restore(json.loads(self._table.read_text(encoding="utf-8")), time.monotonic())
+            self._written = self._epochs()
 
     def declare(self, plan: Plan) -> None:
         """Take a plan; what runs with other settings is moved over to the new ones little by little."""
@@ -63,7 +66,9 @@ class Keeper:
     def answer(self, question: Question) -> Orders:
         """Return an engine's orders."""
         with self._lock:
-            return self._leases.answer(question, time.monotonic())
+            orders = self._leases.answer(question, time.monotonic())
+            written = tuple(one for one in orders.leases if (one.source, one.epoch) in self._written)
+            return replace(orders, leases=written)
 
     def plan_of(self, lease: Lease) -> Plan | None:
         """Return the plan that a lease was granted under, None if it is none any more."""
@@ -85,9 +90,13 @@ class Keeper:
             return True
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Do what is due.
+
+        Raises:
+            OSError: The table cannot be written. Nobody is told of a new lease until a later call has written it.
+        """
         with self._lock:
-            if self._leases.tick(time.monotonic()):
+            if self._leases.tick(time.monotonic()) or self._stale:
                 self._write()
 
     def status(self) -> dict[str, Any]:
@@ -117,7 +126,12 @@ class Keeper:
 
     def _write(self) -> None:
         """Write the table, before anybody is told of what is in it."""
+        self._stale = True
         self._save(self._table, self._leases.snapshot())
+        self._written, self._stale = self._epochs(), False
+
+    def _epochs(self) -> set[tuple[str, int]]:
+        return {(name, row.epoch) for name, row in self._leases.sources.items()}
 
     @staticmethod
     def _save(file: Path, content: object) -> None:

@@ -191,6 +191,8 @@ async def _deliver(folder: Path, node: str, connection: Connection) -> bool:
                 if topic := event_topic(payload):
                     await connection.publish(topic, payload, kind=CONTENT_TYPE)
                 journal.ack(payload)
+            if journal.queued or journal.error:  # the disk is full: nothing could be read or added
+                return False
     except SettingsError:
         return False
     _mark(folder)

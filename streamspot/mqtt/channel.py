@@ -12,11 +12,12 @@ from streamspot.errors import StreamspotError
 from streamspot.events import topic_name
 from streamspot.mqtt import payloads
 from streamspot.mqtt.bridges import Bridge, Message
-from streamspot.mqtt.connection import Connection
+from streamspot.mqtt.connection import Connection, RefusedError
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Controls, Score, Update
 
 _CURVE = 1000  # ticks kept until they are published, the latest
+_MESSAGES = 200  # of bridges, that wait for a broker, the latest
 JSON = "application/json"
 TEXT = "text/plain"
 
@@ -45,7 +46,7 @@ class Channel:
         bridges: Sequence[Bridge] = (),
     ) -> None:
         self.stream = topic_name(stream)
-        self.messages: deque[Message] = deque(maxlen=200)
+        self.messages: deque[Message] = deque(maxlen=_MESSAGES)
         self._measured = measured
         self._on_command = on_command
         self._bridges = bridges
@@ -95,10 +96,15 @@ class Channel:
         """Publish state and status, which a restarted broker may have forgotten."""
         await connection.client.subscribe(self.topic("status"), qos=1)
         if self._on_command is not None:
-            await connection.subscribe_unretained(self.topic("set"))
+            try:
+                await connection.subscribe(self.topic("set"), marked=True)
+            except RefusedError as error:
+                self.complain(f"no command will be heard: {error}")
         await self._publish_state(connection)
-        for bridge in self._bridges:
-            self.messages.extendleft(bridge.announce())
+        announced = [message for bridge in self._bridges for message in bridge.announce()]
+        while self.messages and len(self.messages) + len(announced) > _MESSAGES:
+            self.messages.popleft()  # the oldest, not the newest
+        self.messages.extendleft(announced)
         await self._publish_status(connection)
 
     async def farewell(self, connection: Connection, qos: int) -> None:

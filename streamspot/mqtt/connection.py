@@ -21,10 +21,11 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -49,6 +50,9 @@ _LINGER = 0.5
 
 _MAX_PACKET = 128 * 1024
 """Bytes of the longest packet that a broker may send us, told on MQTT 5; no event and no command is near it."""
+
+_FAILED = 0x80
+"""Codes of a broker's answer from which on it is a refusal."""
 
 _QUIET = logging.getLogger(__name__)
 _QUIET.setLevel(logging.CRITICAL)
@@ -99,12 +103,20 @@ class Connection:
         if refusal := self._refusals.pop(sender, ""):
             raise RefusedError(f"the broker refuses messages to {topic} ({refusal}); check its access rules")
 
-    async def subscribe_unretained(self, topic: str) -> None:
-        """Subscribe so that on MQTT 5 a retained message keeps its mark; before 5 it has none if it is new."""
-        if self.v5:
-            await self.client.subscribe(topic, options=SubscribeOptions(qos=1, retainAsPublished=True))
+    async def subscribe(self, topic: str, *, marked: bool = False) -> None:
+        """Subscribe; if ``marked``, on MQTT 5 a retained message keeps its mark, without which a new one has none.
+
+        Raises:
+            RefusedError: The broker says that it does not allow it.
+        """
+        if marked and self.v5:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            granted = await self.client.subscribe(topic, options=options)
         else:
-            await self.client.subscribe(topic, qos=1)
+            granted = await self.client.subscribe(topic, qos=1)
+        codes = [one.value if isinstance(one, ReasonCode) else int(one) for one in granted]
+        if any(code >= _FAILED for code in codes):
+            raise RefusedError(f"the broker refuses a subscription to {topic}; check its access rules")
 
     def hear_refusals(self) -> None:
         """Remember whose message the broker dropped, and why; aiomqtt takes a refusal for an acknowledgement."""
@@ -311,21 +323,39 @@ def backoff(attempt: int, *, longest: float = 60.0) -> float:
 
 @contextlib.contextmanager
 def quiet_loop() -> Iterator[None]:
-    """Keep aiomqtt's harmless complaint about a socket that closed under it off the terminal."""
+    """Keep aiomqtt's harmless complaint about a socket that closed under it off the terminal.
+
+    Uses may overlap in any order: the first installs the loop's handler, the last puts back what was there before.
+    """
     loop = asyncio.get_running_loop()
-    before = loop.get_exception_handler()
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error, text = context.get("exception"), str(context.get("message"))
-        if isinstance(error, OSError | ValueError) and re.search("add_(reader|writer)", text):
-            return
-        if before is not None:
-            before(loop, context)
-        else:
-            loop.default_exception_handler(context)
-
-    loop.set_exception_handler(handle)
+    quiet = _KEPT_QUIET.get(loop) or _KEPT_QUIET.setdefault(loop, _Quiet(loop.get_exception_handler()))
+    if quiet.uses == 0:
+        loop.set_exception_handler(quiet)
+    quiet.uses += 1
     try:
         yield
     finally:
-        loop.set_exception_handler(before)
+        quiet.uses -= 1
+        if quiet.uses == 0:
+            loop.set_exception_handler(_KEPT_QUIET.pop(loop).before)
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """Handles what nobody has caught in a loop, as the handler before did, but for what is harmless."""
+
+    before: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
+    uses: int = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, text = context.get("exception"), str(context.get("message"))
+        if isinstance(error, OSError | ValueError) and re.search("add_(reader|writer)", text):
+            return
+        if self.before is not None:
+            self.before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+
+_KEPT_QUIET: WeakKeyDictionary[asyncio.AbstractEventLoop, _Quiet] = WeakKeyDictionary()
+"""The loops that are kept quiet."""

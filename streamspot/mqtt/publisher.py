@@ -81,6 +81,7 @@ class Publisher:
         self._delivery = delivery
         delivery.address = broker.address
         self._births = 0
+        self._trouble = ""  # of the journal
         self._shared = False
         self._forged: set[str] = set()  # topics of ours on which somebody said what is not so
         self._drain = drain
@@ -143,9 +144,14 @@ class Publisher:
         while self._journal.messages:
             self._delivery.messages.append(message := self._journal.messages.popleft())
             self.complain(message)
-        if self._journal.error and self._journal.error != self._delivery.error:
-            self._delivery.error = self._journal.error
-            self.complain(self._journal.error)
+        if self._journal.error == self._trouble:
+            return
+        if self._delivery.error == self._trouble:  # it is over, and nothing else has come since
+            self._delivery.error = ""
+        self._trouble = self._journal.error
+        if self._trouble:
+            self._delivery.error = self._trouble
+            self.complain(self._trouble)
 
     async def _keep(self) -> None:
         while True:

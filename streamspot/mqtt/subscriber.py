@@ -131,7 +131,7 @@ class Incoming(ABC, Generic[T]):
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(quiet_loop())
             self._connection = await stack.enter_async_context(self._dialler.connect())
-            await self._connection.client.subscribe(self._topic, qos=1)
+            await self._connection.subscribe(self._topic)
             self._open = stack.pop_all()
 
     async def _disconnect(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import no_frame, one_form, records_of, whole
+from streamspot.datasets.tables import no_frame, one_form, rate_in, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
@@ -64,11 +65,18 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     rows = _rows_of(account, path, among)
     if not rows:
         return None
-    rate = _rate(account)
+    rate, off = _rate(account, [row for _, row in rows])
+    last = None if account.seconds is None or math.isinf(off) else account.seconds * rate * (1 + off) + 1
     instances, faces = [], []
     for number, row in rows:
         if row["kind"].lower() not in NO_LABEL:
-            instances.append(_instance(account, path, number, row, rate))
+            instance = _instance(path, number, row)
+            if last is not None and instance.stamp > last:
+                raise DataError(
+                    f"{path}, row {number}: frame {instance.stamp} lies behind the end of {account.name}, which has "
+                    f"about {last:.0f}; correct or remove it"
+                )
+            instances.append(instance)
             faces.append(whole(row.get("face", "")))
     spans = [
         FigureSpan(
@@ -165,21 +173,20 @@ def _rows_of(account: Account, path: Path, among: Sequence[Account]) -> list[tup
         raise DataError(
             f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
         )
-    return [(number, row) for number, row in rows if row.get("video", "") in mine]
+    found = {tuple(row.items()): (number, row) for number, row in rows if row.get("video", "") in mine}
+    return list(found.values())  # what stands there twice is one label
 
 
-def _instance(account: Account, path: Path, number: int, row: Mapping[str, str], rate: float) -> Instance:
+def _instance(path: Path, number: int, row: Mapping[str, str]) -> Instance:
     """Return the expression that a row of labels tells of.
 
     Args:
-        account: The run.
         path: The table, for the error.
         number: Of the row, for the error.
         row: Its cells by the names of their columns.
-        rate: Frames a second of the source.
 
     Raises:
-        DataError: A frame is no number or lies behind the end of the run, or the row lacks a kind or a frame.
+        DataError: A frame is no number, the end comes before the beginning, or the row lacks a kind or a frame.
     """
     marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
     if wrong := list(filter(no_frame, marks)):
@@ -193,11 +200,8 @@ def _instance(account: Account, path: Path, number: int, row: Mapping[str, str],
         raise DataError(
             f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
         )
-    if account.seconds is not None and at > account.seconds * rate + 1:
-        raise DataError(
-            f"{path}, row {number}: frame {at} lies behind the end of {account.name}, which has about "
-            f"{account.seconds * rate:.0f}; correct or remove it"
-        )
+    if onset is not None and offset is not None and offset < onset:
+        raise DataError(f"{path}, row {number}: offset {offset} lies before onset {onset}; correct it")
     kind: Kind = "macro" if said == "macro" else "micro"
     bounded = onset is not None and offset is not None
     begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
@@ -273,7 +277,15 @@ def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:
     return Detection(number, "offset", event.kind, onset, apex, offset, event.intensity, event.score, 0)
 
 
-def _rate(account: Account) -> float:
-    """Return the frames a second of the source, as far as the events tell."""
+def _rate(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[float, float]:
+    """Return the frames a second of the source, and by which share they may be off.
+
+    The labels say it, else the events tell, which count whole frames; without either it may be any.
+    """
+    for row in rows:
+        if (said := rate_in(row.get("fps", ""))) is not None:
+            return said, 0.0
     last = max((event.decided_at for event in account.events), key=lambda one: one.tick, default=None)
-    return last.frame / last.tick * TICK_RATE if last is not None and last.tick and last.frame else TICK_RATE
+    if last is None or not last.tick or not last.frame:
+        return TICK_RATE, math.inf
+    return last.frame / last.tick * TICK_RATE, 1 / last.frame + 1 / last.tick

@@ -153,16 +153,26 @@ def held_back(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Re
 
 
 def _cut(recording: Recording) -> tuple[Recording, Recording]:
-    """Return a recording in two parts, of which no expression belongs to both."""
+    """Return a recording in two parts; no expression belongs to both unless there is no such place."""
     order = sorted(recording.instances, key=lambda one: one.stamp)
-    first = order[: max(round(_LEARNED * len(order)), 1)]
-    last = order[len(first) :]
-    tick = (first[-1].offset + last[0].onset) // 2 if last else len(recording.motion)
+    wanted = max(round(_LEARNED * len(order)), 1)
+    apart = [count for count in range(1, len(order)) if _end(order[:count]) < _begin(order[count:])]
+    learned = min(apart, key=lambda count: abs(count - wanted), default=wanted)
+    first, last = order[:learned], order[learned:]
+    tick = (_end(first) + _begin(last)) // 2 if last else len(recording.motion)
     later = tuple(one.at(lambda at: max(at - tick, 0)) for one in last)
     return (
         replace(recording, motion=recording.motion[:tick], instances=tuple(first)),
         replace(recording, motion=recording.motion[tick:], instances=later),
     )
+
+
+def _begin(instances: Sequence[Instance]) -> int:
+    return min(one.onset for one in instances)
+
+
+def _end(instances: Sequence[Instance]) -> int:
+    return max(one.offset for one in instances)
 
 
 def _count(recordings: Sequence[Recording]) -> int:

@@ -82,7 +82,8 @@ class Trainer:
         config = settings.network.config(name, layout, regions)
         self.partner_name = None if settings.start is None else partner_of(settings.start)
         """Weights that judge beside the trained network, perhaps within the weights that it begins with."""
-        self.partner = beside(settings.partner, config) if self.partner_name is None else None
+        begun = config if settings.start is None else known(settings.start, config).config
+        self.partner = beside(settings.partner, begun) if self.partner_name is None else None
         if self.partner is not None:
             self.partner_name = settings.partner
         torch.manual_seed(settings.seed)
