@@ -13,6 +13,9 @@ from streamspot.types import Frame, Session
 _EARLIER = timedelta(milliseconds=1)
 """The wall-clock time of a run's first tick is mended in no smaller steps."""
 
+_ASLEEP = 1.0
+"""Seconds of sleep that are looked at; less may be what two clocks differ by."""
+
 
 def digest(*parts: object) -> str:
     """Return twelve letters that stand for the parts' representations."""
@@ -24,11 +27,18 @@ def new_run() -> str:
     return uuid.uuid4().hex[:12]
 
 
+def slept() -> float:
+    """Return the seconds that this computer has slept since it was started, which ``time.monotonic`` leaves out."""
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
+
+
 class WallClock:
-    """The wall-clock times of one run; a computer's clock that is set meanwhile changes nothing."""
+    """The wall-clock times of one run; a computer's clock that is set meanwhile changes nothing, its sleep counts."""
 
     def __init__(self) -> None:
         self._begun = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+        self._slept = slept()
 
     def at(self, moment: float) -> datetime:
         """Return the wall-clock time of a moment of ``time.monotonic()``."""
@@ -42,7 +52,12 @@ class WallClock:
         """Return the session of a live source with the wall-clock time of tick 0 as it is known with this frame.
 
         A picture may come late but never early, so the earliest arrival, less its time on the source's time line, is
-        the truest.
+        the truest. While a computer sleeps its time line stands still and wall clocks go on.
         """
+        asleep = slept() - self._slept
+        if asleep > _ASLEEP:
+            self._slept += asleep
+            self._begun += timedelta(seconds=asleep)
+            session = replace(session, start=session.start + timedelta(seconds=asleep))
         start = self.arrival(frame) - timedelta(seconds=frame.pts - session.origin)
         return replace(session, start=start) if start < session.start - _EARLIER else session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,17 @@ def test_the_command_shows_before_and_after_and_writes_a_card(tmp_path: Path):
     assert "Begun from streamspot-base, adapted to data: 3 recordings of\n3 people" in card
     held = Model.load(out).provenance["held_back"]
     assert json.loads(json.dumps(held))["labels"][1] > 0
+
+
+def test_no_expression_is_cut_where_a_long_one_holds_short_ones():
+    """The end is held back from where nothing is under way."""
+    spans = [
+        ("macro", 0, 100, 400),
+        ("micro", 140, 150, 160),
+        ("micro", 190, 200, 210),
+        ("macro", 500, 520, 540),
+    ]
+    found = tuple(Instance(*span) for span in spans)
+    (first,), (last,) = held_back([replace(recording("a"), instances=found)])
+    assert len(first.motion) == 450
+    assert [one.onset for one in last.instances] == [50]

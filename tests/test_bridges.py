@@ -14,9 +14,11 @@ from brokers import Mosquitto, make_event, make_update, publisher_to
 
 from streamspot.mqtt import payloads
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.channel import Channel
 from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.ros import Ros
+from streamspot.stats import Stats
 from streamspot.types import Controls, Event, FaceState, Score, State, Update
 
 
@@ -185,3 +187,21 @@ def test_streams_of_similar_names_are_different_devices():
     assert len({message.topic for message in said}) == len(names)
     assert len({config["device"]["identifiers"][0] for config in configs}) == len(names)
     assert len(set(unique)) == 5 * len(names)
+
+
+async def test_after_a_long_absence_the_newest_is_what_stays():
+    """What waited for the broker makes room for who is in view now by losing its oldest."""
+    bridge = Ros("n", "cam")
+    channel = Channel("cam", Stats(source="cam", model="m"), bridges=[bridge])
+    channel.below("n")
+    for number in range(250):
+        channel.take(Update(faces=seen(number % 2).faces))
+    newest = channel.messages[-1]
+
+    class Mute:
+        async def publish(self, *_: object, **__: object) -> None: ...
+
+        client = SimpleNamespace(subscribe=publish)
+
+    await channel.birth(Mute())  # type: ignore[arg-type]
+    assert channel.messages[-1] == newest

@@ -24,7 +24,7 @@ import streamspot
 from streamspot.errors import BrokerError
 from streamspot.loop import run_to_end, watches_sockets
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Dialler, RefusedError
+from streamspot.mqtt.connection import Dialler, RefusedError, quiet_loop
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.stats import Delivery
 
@@ -261,3 +261,35 @@ async def test_a_refusal_belongs_to_the_message_that_was_refused(tmp_path: Path)
             refused, taken = await asyncio.gather(outcomes("no"), outcomes("yes"))
     assert refused == {"the broker refuses messages to no (not authorized)"}
     assert taken == {"taken"}
+
+
+async def test_a_subscription_that_the_broker_refuses_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A subscriber would wait for ever; a stream without commands goes on, and says that it hears none."""
+
+    async def refuse(*_: object, **__: object) -> tuple[int, ...]:
+        return (0x80,)
+
+    with Mosquitto(tmp_path) as broker:
+        monkeypatch.setattr(aiomqtt.Client, "subscribe", refuse)
+        with pytest.raises(RefusedError, match=r"refuses a subscription to streamspot/.*access rules"):
+            async with subscribe(broker.url):
+                pass
+        async with publisher_to(broker.url, tmp_path, delivery := Delivery()) as publisher:
+            await publisher.take("cam", make_update(make_event(0)))
+            await until(lambda: delivery.acknowledged == 1)
+
+
+async def test_a_loop_is_quiet_as_long_as_anybody_is_connected():
+    """Uses that overlap leave nothing behind, in whatever order they end."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    for _ in range(3):
+        first.enter_context(quiet_loop())
+        second.enter_context(quiet_loop())
+        first.close()
+        assert loop.get_exception_handler() is not before
+        second.close()
+        assert loop.get_exception_handler() is before

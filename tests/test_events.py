@@ -207,3 +207,8 @@ def test_any_name_makes_one_topic_level(name: str):
     assert level
     assert not set(level) & set("/#+ \0")
     assert topic_name(level) == level
+
+
+def test_a_name_of_a_file_that_is_not_utf8_can_be_sent():
+    """Old disks hold such names; what cannot be written is shown as a question mark."""
+    assert dumps({"source": "caf\udce9.mp4"}) == b'{"source":"caf?.mp4"}'

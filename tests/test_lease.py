@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from benchmarks.leases import FleetSimulation
+from streamspot.fleet.keeper import Keeper
 from streamspot.fleet.lease import Lease, LeaseEnding, Orders, Question, Tenancy
 from streamspot.fleet.leases import Leases
+from streamspot.fleet.plan import Plan
+from streamspot.layers import load_streams
 
 NODES = ["n1", "n2", "n3"]
 
@@ -222,3 +226,26 @@ def test_a_thousand_sources_outlive_a_node_a_minute(even: bool) -> None:
     assert np.quantile(seen.lost, 0.99) < 30.0
     assert max(seen.imbalances) < 0.1
     assert seen.refused > 0
+
+
+def test_a_lease_that_cannot_be_written_is_told_to_nobody_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when it is granted; what runs goes on, and the lease is told once there is room."""
+    text = f"name: {{node: f}}\nmqtt: {{broker: 'mqtt://x', journal: {tmp_path}}}\nsource:\n"
+    (tmp_path / "f.yaml").write_text(f"{text}  - {{source: synthetic, name: {{stream: a}}}}\n")
+    keeper = Keeper(tmp_path / "kept")
+    keeper.declare(Plan.of(load_streams({}, tmp_path / "f.yaml")))
+    keeper.join("e1", "n", 10, {})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "_save", full)
+        with pytest.raises(OSError, match="No space left"):
+            keeper.tick()
+        assert keeper.answer(Question("e1", 1)).leases == ()
+    keeper.tick()
+    assert keeper.answer(Question("e1", 2)).leases[0].source == "a"
+    assert Keeper(tmp_path / "kept").status()["sources"]["a"]["engine"] == "e1"

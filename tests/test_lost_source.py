@@ -7,20 +7,21 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from streamspot.arrivals import Arrivals
 from streamspot.layers import load_settings
 from streamspot.mqtt import payloads
 from streamspot.run import StreamRun
-from streamspot.session import WallClock
+from streamspot.session import WallClock, slept
 from streamspot.sources.base import Source
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Stats
-from streamspot.types import Frame, Update
+from streamspot.types import Frame, Session, Update
 
 
 class _SilentCamera(Source):
@@ -92,3 +93,16 @@ def test_a_return_is_said_once():
             arrivals.told()
         assert (arrivals.found() is None) is speaks
         assert arrivals.lost_since is None
+
+
+def test_after_a_computer_has_slept_events_have_the_time_of_its_clock(monkeypatch: pytest.MonkeyPatch):
+    """A laptop was shut for eight hours: what comes then did not happen in the morning. Time stamps go on."""
+    clock, picture = WallClock(), np.zeros((2, 2, 3), np.uint8)
+    begun = time.monotonic_ns()
+    session = Session("r", "s", "cam", 0.0, clock.arrival(Frame(0, 0.0, begun, picture)))
+    later = Frame(1, 1.0, begun + 10**9, picture)
+    assert clock.anchored(session, later).start == session.start
+    awake = slept()
+    monkeypatch.setattr("streamspot.session.slept", lambda: awake + 8 * 3600)
+    assert clock.anchored(session, later).start - session.start == timedelta(hours=8)
+    assert (clock.arrival(later) - session.start).total_seconds() == pytest.approx(8 * 3600 + 1, abs=0.01)

@@ -13,6 +13,7 @@ from streamspot.errors import SettingsError
 from streamspot.events import decode, encode
 from streamspot.fleet.lease import Lease
 from streamspot.fleet.remains import LOST, claim, hand_over, journal_of, left, past, past_of, superseded
+from streamspot.mqtt.database import DatabaseError
 from streamspot.mqtt.journal import Journal
 from streamspot.types import Event
 from tests.brokers import Mosquitto, make_event, overhear
@@ -182,3 +183,23 @@ async def test_a_successor_delivers_what_was_left(tmp_path: Path) -> None:
     assert b'"epoch":3,"engine":"e3"' in leases[0]
     kept = sorted(path.name for path in (root / "cam").iterdir())
     assert kept == ["00000001.delivered", "00000003", "00000003.claim"]
+
+
+async def test_a_journal_that_a_full_disk_keeps_closed_is_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for one that was delivered."""
+    with Mosquitto(tmp_path) as broker:
+        root, lease = tmp_path / "root", Lease("cam", 3)
+        with Journal(_place(root, 1)[0]) as first:
+            _write(first, make_event(0, "onset"))
+            place, _ = _place(root, 3)
+
+        def full(_: Journal) -> None:
+            raise DatabaseError(OSError(28, "No space left on device"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "_open", full)
+            assert not await hand_over(lease, place, broker.url, "n", "e3")
+        assert [folder.name for folder in left(lease, place)] == ["00000001"]
+        assert await hand_over(lease, place, broker.url, "n", "e3")

@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
-from streamspot.report.account import SUMMARY, accounts_of
+from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
+from streamspot.report.run import _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -238,3 +239,9 @@ def test_a_browser_draws_it_and_prints_it(visit: Path, tmp_path: Path):
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
     assert asked == [(tmp_path / "page.html").as_uri()]
     assert faults == []
+
+
+def test_of_faces_in_view_together_each_counts():
+    """Two faces, each judged half of the time, were judged half of the time."""
+    both = {0: SightCounts(900, 450), 1: SightCounts(900, 450)}
+    assert _seen([Account("two", [], sight=both, seconds=30.0)]) == "50 %"

@@ -180,3 +180,25 @@ def test_two_runs_over_several_sources_are_compared_source_by_source(visit: Path
     done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(visit.with_suffix(".motion"))])
     assert done.exit_code == 0
     assert "has no event of door" in done.stderr
+
+
+def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path, tmp_path: Path):
+    """A run that found nothing does not tell frames a second; labels of a 200 fps video are right all the same."""
+    empty, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"
+    empty.touch()
+    (account,) = accounts_of(empty, "streamspot-base", 0.5)
+    account.seconds = 10.0
+    table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1100,1400,\nvisit.mp4,macro,1100,1400,\n")
+    compared = with_labels(account, table)
+    assert compared is not None
+    assert sum(counts.fn for counts in compared.counts.values()) == 1  # what stands there twice is one
+    table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1100,1400,200\n")
+    compared = with_labels(account, table)
+    assert compared is not None
+    assert [(span.start, span.end) for span in compared.missed] == [(5.5, 7.0)]
+    table.write_text("video,kind,point,fps\nvisit.mp4,macro,2010,200\n")
+    with pytest.raises(DataError, match="behind the end"):
+        with_labels(account, table)
+    table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1400,1100,200\n")
+    with pytest.raises(DataError, match="offset 1100 lies before onset 1400"):
+        with_labels(account, table)

@@ -133,7 +133,10 @@ def facts_of(item: ReviewItem) -> Facts:
         return Facts(len(source) / fps, len(source), fps, None)
     with av.open(str(item.path)) as container:
         streams = [one for one in container.streams.video if one.codec_context is not None]
+        film = streams[0]  # a sound track may last longer
         seconds = (container.duration or 0) / av.time_base
+        if film.duration and film.time_base:
+            seconds = float(film.duration * film.time_base)
         plain = len(streams) == 1 and streams[0].pix_fmt in {"yuv420p", "yuvj420p"}
         codec = streams[0].codec_context.name.removeprefix("lib").partition("-")[0]
         codec = {"vpx": "vp8", "dav1d": "av1"}.get(codec, codec)
@@ -143,5 +146,8 @@ def facts_of(item: ReviewItem) -> Facts:
         if item.path.suffix.lower() in endings and codec in codecs
     )
     return Facts(
-        seconds, round(seconds * fps), source.fps, next(plays, None) if plain and not item.options else None
+        seconds,
+        film.frames or round(seconds * fps),
+        source.fps,
+        next(plays, None) if plain and not item.options else None,
     )

@@ -242,14 +242,15 @@ function mark(kind) {
 const label = () => status.labels.find(({ id }) => id === selected.id) ?? status.labels.find((one) => one.onset === null ? one.point === number : one.onset <= number && number <= one.offset);
 const event = () => (hidden ? null : status.events.find(({ id }) => id === selected.id) ?? status.events.find(({ frames: [on, , off] }) => on <= number && number <= off));
 
-/** The label that answers an event: the one that overlaps it most, by half or more, or whose point alone lies in it. */
-function answerTo({ frames: [on, , off], face: shown }) {
+/** The label that answers an event: the one that overlaps it most, by half or more, or a point of no other kind in it. */
+function answerTo({ frames: [on, , off], face: shown, kind }) {
+  const other = { macro: "micro", micro: "macro" }[kind];
   let best = null, most = 0;
   for (const one of status.labels) {
     if (status.faces.length && one.face !== null && one.face !== shown) continue;
     const [a, b] = one.onset === null ? [one.point, one.point] : [one.onset, one.offset];
     const shared = Math.min(b, off) - Math.max(a, on) + 1, all = Math.max(b, off) - Math.min(a, on) + 1;
-    const much = one.onset === null ? (shared > 0 ? 0.6 : 0) : shared / all;
+    const much = one.onset === null ? (shared > 0 && one.kind !== other ? 0.6 : 0) : shared / all;
     if (much >= 0.5 && much > most) [best, most] = [one, much];
   }
   return best;
