@@ -11,18 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from small_data import timeless_results, write_small
 
 from experiments.variants import Variant
+from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, SettingsError
 from streamspot.processes import Processes
 from streamspot.shipped import shipped
 from streamspot.training.cli import app
 from streamspot.training.crossval import crossval
-from streamspot.training.folds import deal, plan
+from streamspot.training.folds import check, deal, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.report import write_crossval
 from streamspot.training.settings import TrainSettings, load_settings
@@ -281,3 +283,17 @@ def test_every_ready_configuration_is_valid(path: Path) -> None:
     """Every file in configs/train loads and says in its first line what it is for."""
     assert load_settings(path).epochs >= 1
     assert path.read_text().startswith("# ")
+
+
+def test_folds_that_would_leave_nothing_to_learn_from_are_refused_before_any_training() -> None:
+    """Of five subjects two show expressions: an inner fold holds out both."""
+    expressive = Recording("a", "a", np.zeros((9, 10, 2), np.float32), (Instance("macro", 1, 2, 3),))
+    still = replace(expressive, instances=())
+    shown = (replace(expressive if name in "ab" else still, name=name, subject=name) for name in "abcde")
+    dataset = Dataset("five", "paper10", tuple(shown))
+    folds = plan("abcde", TrainSettings())
+    with pytest.raises(DataError, match=r"a, b alone shows expressions.*choice: pooled"):
+        check(folds, dataset)
+    check([fold for fold in folds if fold.outer], dataset)
+    with pytest.raises(SettingsError, match="folds: 1 holds everybody out"):
+        plan("abcde", TrainSettings(folds=1))

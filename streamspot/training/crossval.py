@@ -14,7 +14,7 @@ from streamspot.destinations import check_folder
 from streamspot.files import write_atomically
 from streamspot.processes import Advance, Processes, Workers
 from streamspot.progress import Bars
-from streamspot.training.folds import Fold, Job, begin, execute, keep, open_folder, plan
+from streamspot.training.folds import Fold, Job, begin, check, execute, keep, open_folder, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.outcome import outcome
 from streamspot.training.settings import TrainSettings
@@ -53,6 +53,7 @@ def crossval(
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
     folds = plan(dataset.subjects, settings)
+    check(folds, dataset)
     job = Job(dataset, settings, method, open_folder(out, dataset, settings, method), device)
     todo = [fold for fold in folds if not job.file(fold).exists()]
     with Bars(console) as bar:

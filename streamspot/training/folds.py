@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from streamspot.datasets.recording import Dataset
 from streamspot.datasets.store import write_arrays
-from streamspot.errors import SettingsError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.files import as_file_name, make_private, write_atomically
 from streamspot.training.labelled import OnStep
@@ -93,8 +93,10 @@ def plan(subjects: Sequence[str], settings: TrainSettings) -> list[Fold]:
     """Return all folds: the outer ones, then, for the nested choice, an inner one for each pair of groups.
 
     Raises:
-        SettingsError: There are fewer than four subjects.
+        SettingsError: There are fewer than four subjects, or everybody would be held out at once.
     """
+    if settings.folds == 1:
+        raise SettingsError("folds: 1 holds everybody out; choose 2 or more, or 0 for one subject at a time")
     if len(subjects) < 4:
         raise SettingsError(f"{len(subjects)} subjects are too few for leave-one-subject-out; 4 are needed")
     if settings.folds:
@@ -109,6 +111,22 @@ def plan(subjects: Sequence[str], settings: TrainSettings) -> list[Fold]:
     return outer + [
         Fold(f"inner-{a}-{b}", tuple(sorted(groups[a] + groups[b])), outer=False) for a, b in pairs
     ]
+
+
+def check(folds: Sequence[Fold], dataset: Dataset) -> None:
+    """Refuse, before any training, folds of which one has nothing to learn from.
+
+    Raises:
+        DataError: Whoever is left of a fold shows no expression.
+    """
+    shown = {recording.subject for recording in dataset.recordings if recording.instances}
+    for fold in folds:
+        if shown <= set(fold.held_out):
+            pooled = "" if fold.outer else ", or choose the decoder's settings with choice: pooled"
+            raise DataError(
+                f"{', '.join(sorted(shown)) or 'nobody'} alone shows expressions, so nothing can be learned where all "
+                f"who do are held out; label expressions of more subjects{pooled}"
+            )
 
 
 def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Method) -> Path:
