@@ -122,10 +122,11 @@ def check(folds: Sequence[Fold], dataset: Dataset) -> None:
     shown = {recording.subject for recording in dataset.recordings if recording.instances}
     for fold in folds:
         if shown <= set(fold.held_out):
+            who = ", ".join(sorted(shown)) or "nobody"
             pooled = "" if fold.outer else ", or choose the decoder's settings with choice: pooled"
             raise DataError(
-                f"{', '.join(sorted(shown)) or 'nobody'} alone shows expressions, so nothing can be learned where all "
-                f"who do are held out; label expressions of more subjects{pooled}"
+                f"{who} alone shows expressions, so nothing can be learned where all who do are held out; "
+                f"label expressions of more subjects{pooled}"
             )
 
 
