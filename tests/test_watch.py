@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from brokers import Mosquitto
+from brokers import Mosquitto, until
 from screens import text_of
 
 from streamspot.commands import Sensitivity
@@ -18,7 +18,7 @@ from streamspot.layers import load_settings
 from streamspot.mqtt.watch import Watch
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
-from streamspot.stats import Delivery
+from streamspot.stats import Delivery, Stats
 
 CLIP = "synthetic:seconds=7,expressions=1,noise=0"
 
@@ -91,3 +91,31 @@ def test_names_that_are_none_are_refused():
     """A wildcard in the middle of a name is no name."""
     with pytest.raises(SettingsError, match="no name"):
         Watch("mqtt://localhost", node="a/#")
+
+
+async def test_a_node_that_vanished_is_no_stream_that_runs(tmp_path: Path):
+    """What a dead process left retained says that it runs; its node's status says that it is gone, and comes back."""
+    with Mosquitto(tmp_path) as broker:
+        async with Watch(broker.url) as watch, aiomqtt.Client("127.0.0.1", broker.port) as client:
+            followed: dict[str, Stats] = {}
+
+            async def follow() -> None:
+                async for one in watch:
+                    followed[one.stats.stream] = one.stats
+
+            following = asyncio.create_task(follow())
+            for status in (b"online", b"offline", b"online"):
+                await client.publish("streamspot/n/cam/status", b"online", retain=True, qos=1)
+                await client.publish("streamspot/n/status", status, retain=True, qos=1)
+                await asyncio.sleep(0.3)
+                assert followed["n/cam"].finished == (status == b"offline")
+            for number in range(20):  # files that were run one after the other leave as many names
+                await client.publish(f"streamspot/n/clip{number}/status", b"stopped", qos=1)
+            await client.publish("streamspot/n/late/status", b"online", qos=1)
+            await until(lambda: "n/late" in followed)
+            assert not followed["n/cam"].finished
+            broker.stop()
+            await until(lambda: watch.delivery.state == "retrying")
+            broker.start()
+            await until(lambda: watch.delivery.state == "online", 30.0)
+            following.cancel()

@@ -73,20 +73,20 @@ class Seen:
 
 
 class Incoming(ABC, Generic[T]):
-    """What comes from a broker on a topic, understood; a connection that breaks is made anew.
+    """What comes from a broker on some topics, understood; a connection that breaks is made anew.
 
     Attributes:
         refused: Messages that were not understood.
 
     Args:
         dialler: Connects to the broker.
-        topic: Filter of the topics.
+        topics: Their filters.
     """
 
-    def __init__(self, dialler: Dialler, topic: str) -> None:
+    def __init__(self, dialler: Dialler, *topics: str) -> None:
         self.refused = 0
         self._dialler = dialler
-        self._topic = topic
+        self._topics = topics
         self._open: contextlib.AsyncExitStack | None = None
         self._connection: Connection
 
@@ -115,7 +115,7 @@ class Incoming(ABC, Generic[T]):
             except aiomqtt.MqttError:
                 await self._reconnect()
                 continue
-            if not message.topic.matches(self._topic):
+            if not any(map(message.topic.matches, self._topics)):
                 continue  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
             try:
                 taken = self._take(
@@ -131,7 +131,8 @@ class Incoming(ABC, Generic[T]):
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(quiet_loop())
             self._connection = await stack.enter_async_context(self._dialler.connect())
-            await self._connection.subscribe(self._topic)
+            for topic in self._topics:
+                await self._connection.subscribe(topic)
             self._open = stack.pop_all()
 
     async def _disconnect(self) -> None:

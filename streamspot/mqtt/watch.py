@@ -19,7 +19,7 @@ from streamspot.stats import Delivery, Latency, Stats
 from streamspot.types import Controls, FaceState, Score, Session, Update
 
 _STREAMS = 16
-"""Streams that are followed; further ones are not."""
+"""Streams that are followed; a further one takes the place of one that is over, or is not."""
 _BACK_S = 5.0
 """Seconds by which a stream's time goes back where it has begun anew."""
 
@@ -31,11 +31,13 @@ class Followed:
     Attributes:
         stats: Its counts and rates; its name there is ``node/stream``.
         delivered: Events that are queued, acknowledged and lost.
+        over: Whether its own status says so; if its node is gone, that says nothing any more.
         update: What the newest message brought to light.
     """
 
     stats: Stats
     delivered: tuple[int, int, int] = (0, 0, 0)
+    over: bool = False
     update: Update = field(default_factory=lambda: Update(Session("", "", "", 0.0, datetime.now(UTC))))
 
 
@@ -56,9 +58,10 @@ class Watch(Incoming[Followed]):
 
     def __init__(self, url: str, *, node: str = "+", stream: str = "+") -> None:
         broker = Broker.parse(url)
-        super().__init__(Dialler(broker), filter_of(node, stream, "+"))
+        super().__init__(Dialler(broker), filter_of(node, stream, "+"), f"streamspot/{node}/status")
         self.delivery = Delivery(broker.address, "online")
         self._followed: dict[str, Followed] = {}
+        self._gone: set[str] = set()  # nodes that are not there
 
     async def send(self, name: str, command: Command) -> None:
         """Ask something of a stream, named ``node/stream``.
@@ -71,10 +74,19 @@ class Watch(Incoming[Followed]):
         except aiomqtt.MqttError as error:
             raise BrokerError(f"the broker did not take the command ({error}); try again") from None
 
+    async def _reconnect(self) -> None:
+        self.delivery.state = "retrying"
+        await super()._reconnect()
+        self.delivery.state = "online"
+
     def _take(self, topic: str, payload: bytes) -> Followed | None:
-        _, node, stream, last = topic.split("/")
+        node, *rest = topic.split("/")[1:]
+        if len(rest) == 1:
+            self._node_says(node, payload)
+            return None
+        stream, last = rest
         name = f"{node}/{stream}"
-        if len(payload) > MAX_BYTES or (name not in self._followed and len(self._followed) >= _STREAMS):
+        if len(payload) > MAX_BYTES or (name not in self._followed and not self._has_room()):
             return None
         one = self._followed.get(name) or Followed(Stats(name, live=True, stream=name))
         before = one.update.pts
@@ -86,12 +98,27 @@ class Watch(Incoming[Followed]):
         if not understood:
             return None
         if one.update.pts < before - _BACK_S:
-            one = Followed(replace(one.stats), one.delivered, one.update)
+            one = Followed(replace(one.stats), one.delivered, one.over, one.update)
         one.stats.pts = one.update.pts
+        one.stats.finished = one.over or node in self._gone
         self._followed[name] = one
         numbers = zip(*(each.delivered for each in self._followed.values()), strict=True)
         self.delivery.queued, self.delivery.acknowledged, self.delivery.lost = map(sum, numbers)
         return one
+
+    def _node_says(self, node: str, status: bytes) -> None:
+        """Take whether a node is there: while it is not, its streams are over whatever they said last."""
+        (self._gone.discard if status == b"online" else self._gone.add)(node)
+        for name, one in self._followed.items():
+            if name.partition("/")[0] == node:
+                one.stats.finished = one.over or node in self._gone
+
+    def _has_room(self) -> bool:
+        """Return whether one more stream can be followed, perhaps in the place of one that is over."""
+        if len(self._followed) >= _STREAMS:
+            over = next((name for name, one in self._followed.items() if one.stats.finished), None)
+            self._followed.pop(over or "", None)
+        return len(self._followed) < _STREAMS
 
 
 def _understand(one: Followed, last: str, payload: bytes) -> bool:
@@ -99,7 +126,7 @@ def _understand(one: Followed, last: str, payload: bytes) -> bool:
     update = one.update
     match last:
         case "status":
-            one.stats.finished = payload != b"online"
+            one.over = payload != b"online"
         case "event":
             event = decode(payload)
             one.update = replace(update, events=(event,), pts=max(update.pts, event.decided_at.pts))
