@@ -146,3 +146,11 @@ def test_what_no_browser_plays_is_known_before(
     facts = facts_of(item)
     assert facts.plays == plays
     assert facts.frames == pytest.approx(20, abs=1)
+
+
+def test_a_recording_of_a_browser_says_its_length_by_its_pictures(tmp_path: Path) -> None:
+    """Its container does not know how long it is, and coders are compared frame by frame all the same."""
+    path = write_video(tmp_path / "a.webm", numbered(50), codec="libvpx", container_options={"live": "1"})
+    (item,), _ = find_items(str(path), None)
+    assert facts_of(item).frames == 50
+    assert facts_of(item).seconds == pytest.approx(2.0, abs=0.05)

@@ -137,6 +137,10 @@ def facts_of(item: ReviewItem) -> Facts:
         seconds = (container.duration or 0) / av.time_base
         if film.duration and film.time_base:
             seconds = float(film.duration * film.time_base)
+        frames = film.frames or round(seconds * fps)
+        if not frames:  # as a browser writes it while it records
+            frames = sum(packet.size > 0 for packet in container.demux(film))
+            seconds = frames / fps
         plain = len(streams) == 1 and streams[0].pix_fmt in {"yuv420p", "yuvj420p"}
         codec = streams[0].codec_context.name.removeprefix("lib").partition("-")[0]
         codec = {"vpx": "vp8", "dav1d": "av1"}.get(codec, codec)
@@ -145,9 +149,4 @@ def facts_of(item: ReviewItem) -> Facts:
         for kind, (endings, codecs) in _BROWSERS.items()
         if item.path.suffix.lower() in endings and codec in codecs
     )
-    return Facts(
-        seconds,
-        film.frames or round(seconds * fps),
-        source.fps,
-        next(plays, None) if plain and not item.options else None,
-    )
+    return Facts(seconds, frames, source.fps, next(plays, None) if plain and not item.options else None)
