@@ -239,8 +239,13 @@ class StreamRun:
             while not self._going.wait(_POLL) and not self.ending.asked:
                 if self._changed.is_set():
                     self._tell(self._last)
-                if self.stats.live:
-                    feed.get(0.0)
+                if (
+                    self.stats.live
+                    and feed.get(0.0) is not None
+                    and self.analyser.arrivals.lost_since is not None
+                ):
+                    self._found()
+                    self.analyser.arrivals.rest()
         except EndOfStream:
             return False
         return True

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from streamspot.arrivals import Arrivals
+from streamspot.commands import Pause
 from streamspot.layers import load_settings
 from streamspot.mqtt import payloads
 from streamspot.run import StreamRun
@@ -78,6 +79,32 @@ def test_a_silent_camera_looks_lost():
     assert "shows pictures again after" in back.messages[0]
     assert json.loads(payloads.state(got[-1][1]))["no_picture_since"] is None
     assert run.stats.no_picture_since is None
+
+
+def test_a_camera_that_comes_back_during_a_pause_is_not_lost():
+    """It shows pictures again, whether or not they are looked at."""
+    camera = _SilentCamera()
+    run = StreamRun(load_settings({"source": "synthetic"}), camera)
+    run.load()
+    said: list[Update] = []
+    over = threading.Event()
+
+    def take(item: Update | BaseException | None) -> None:
+        camera.watched.set()
+        if not isinstance(item, Update):
+            over.set()
+            return
+        said.append(item)
+        run.taken()
+        if item.no_picture_since is not None and not run.controls.paused:
+            run.obey(Pause())
+
+    run.start(take)
+    assert over.wait(60)
+    assert any(update.no_picture_since is not None for update in said)
+    assert "shows pictures again after" in "".join(said[-1].messages + said[-2].messages)
+    assert said[-1].no_picture_since is None
+    assert run.controls.paused
 
 
 def test_a_return_is_said_once():
