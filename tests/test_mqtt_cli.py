@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from brokers import Mosquitto, free_port, make_event, overhear
 from typer.testing import CliRunner
 
 from streamspot.cli import app
+from streamspot.cli.live import _patiently
+from streamspot.errors import BrokerError
 from streamspot.events import encode
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.subscriber import subscribe
@@ -98,3 +102,20 @@ async def test_a_run_speaks_to_everyone_at_once(tmp_path: Path):
     assert len((tmp_path / "expressions.csv").read_text().splitlines()) > 1
     rows = (tmp_path / "events.csv").read_text().splitlines()
     assert len(rows) - 1 == len(list(Journal.read(tmp_path / "j"))) > 0
+
+
+async def test_the_demonstration_waits_for_the_broker_that_it_has_started():
+    """On a slow disk the first start keeps a connection waiting for longer than one may."""
+    tries = 0
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[str]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise BrokerError("the broker is not there; start it")
+        yield "events"
+
+    async with AsyncExitStack() as stack:
+        assert await _patiently(stack, slow) == "events"
+    assert tries == 3

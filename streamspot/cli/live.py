@@ -36,12 +36,15 @@ from streamspot.types import Event, Update
 
 if TYPE_CHECKING:
     from streamspot.commands import Command
+    from streamspot.mqtt.subscriber import Subscription
     from streamspot.outputs import Outputs
 
 app = typer.Typer()
 
 _SAME_SIGNAL = 0.5
 """Seconds after a signal in which another one is the same: ``timeout`` sends two."""
+_PATIENCE = 4
+"""How often the demonstration tries again to reach the broker that it has started itself."""
 
 
 @app.command()
@@ -222,7 +225,8 @@ async def _demo(speed: str, weights: str, *, draw: bool) -> None:
     received: list[Event] = []
     delivery = Delivery()
     with tempfile.TemporaryDirectory() as folder:
-        async with embedded_broker() as url, subscribe(url) as arriving:
+        async with embedded_broker() as url, AsyncExitStack() as stack:
+            arriving = await _patiently(stack, lambda: subscribe(url))
 
             async def collect() -> None:
                 async for arrived in arriving:
@@ -241,6 +245,14 @@ async def _demo(speed: str, weights: str, *, draw: bool) -> None:
         typer.echo(f"  {plain(event)}")
     if not finished and not ended:
         raise BrokerError("no finished expression arrived over MQTT; run streamspot doctor")
+
+
+async def _patiently(stack: AsyncExitStack, subscribe: Callable[[], Subscription]) -> Subscription:
+    """Subscribe to a broker that is there for sure, though a first start from a slow disk may keep it waiting."""
+    for _ in range(_PATIENCE):
+        with contextlib.suppress(BrokerError):
+            return await stack.enter_async_context(subscribe())
+    return await stack.enter_async_context(subscribe())
 
 
 @app.command()
