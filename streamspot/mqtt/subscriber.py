@@ -113,7 +113,7 @@ class Incoming(ABC, Generic[T]):
             try:
                 message = await anext(self._connection.client.messages)
             except aiomqtt.MqttError:
-                await self._reconnect()
+                await self.reconnect()
                 continue
             if not any(map(message.topic.matches, self._topics)):
                 continue  # amqtt 0.12 sends a new client the retained messages of everybody's subscriptions
@@ -141,7 +141,8 @@ class Incoming(ABC, Generic[T]):
             with contextlib.suppress(BrokerError, aiomqtt.MqttError):
                 await stack.aclose()
 
-    async def _reconnect(self) -> None:
+    async def reconnect(self) -> None:
+        """Make the connection anew, however long that takes."""
         await self._disconnect()
         attempt = 0
         while True:

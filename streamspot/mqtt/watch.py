@@ -74,9 +74,10 @@ class Watch(Incoming[Followed]):
         except aiomqtt.MqttError as error:
             raise BrokerError(f"the broker did not take the command ({error}); try again") from None
 
-    async def _reconnect(self) -> None:
+    async def reconnect(self) -> None:
+        """Make the connection anew, and show meanwhile that there is none."""
         self.delivery.state = "retrying"
-        await super()._reconnect()
+        await super().reconnect()
         self.delivery.state = "online"
 
     def _take(self, topic: str, payload: bytes) -> Followed | None:
