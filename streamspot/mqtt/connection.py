@@ -328,7 +328,7 @@ def quiet_loop() -> Iterator[None]:
     Uses may overlap in any order: the first installs the loop's handler, the last puts back what was there before.
     """
     loop = asyncio.get_running_loop()
-    quiet = _KEPT_QUIET.get(loop) or _KEPT_QUIET.setdefault(loop, _Quiet(loop.get_exception_handler()))
+    quiet = _KEPT_QUIET.setdefault(loop, _Quiet(loop.get_exception_handler()))
     if quiet.uses == 0:
         loop.set_exception_handler(quiet)
     quiet.uses += 1

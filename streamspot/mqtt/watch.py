@@ -101,8 +101,8 @@ class Watch(Incoming[Followed]):
         if one.update.pts < before - _BACK_S:
             one = Followed(replace(one.stats), one.delivered, one.over, one.update)
         one.stats.pts = one.update.pts
-        one.stats.finished = one.over or node in self._gone
         self._followed[name] = one
+        self._finish(node)
         numbers = zip(*(each.delivered for each in self._followed.values()), strict=True)
         self.delivery.queued, self.delivery.acknowledged, self.delivery.lost = map(sum, numbers)
         return one
@@ -110,6 +110,10 @@ class Watch(Incoming[Followed]):
     def _node_says(self, node: str, status: bytes) -> None:
         """Take whether a node is there: while it is not, its streams are over whatever they said last."""
         (self._gone.discard if status == b"online" else self._gone.add)(node)
+        self._finish(node)
+
+    def _finish(self, node: str) -> None:
+        """Note which of a node's streams are over."""
         for name, one in self._followed.items():
             if name.partition("/")[0] == node:
                 one.stats.finished = one.over or node in self._gone

@@ -66,12 +66,12 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     if not rows:
         return None
     rate, off = _rate(account, [row for _, row in rows])
-    last = None if account.seconds is None or math.isinf(off) else account.seconds * rate * (1 + off) + 1
+    last = math.inf if account.seconds is None else account.seconds * rate * (1 + off) + 1
     instances, faces = [], []
     for number, row in rows:
         if row["kind"].lower() not in NO_LABEL:
             instance = _instance(path, number, row)
-            if last is not None and instance.stamp > last:
+            if instance.stamp > last:
                 raise DataError(
                     f"{path}, row {number}: frame {instance.stamp} lies behind the end of {account.name}, which has "
                     f"about {last:.0f}; correct or remove it"
@@ -200,11 +200,11 @@ def _instance(path: Path, number: int, row: Mapping[str, str]) -> Instance:
         raise DataError(
             f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
         )
-    if onset is not None and offset is not None and offset < onset:
-        raise DataError(f"{path}, row {number}: offset {offset} lies before onset {onset}; correct it")
-    kind: Kind = "macro" if said == "macro" else "micro"
     bounded = onset is not None and offset is not None
     begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
+    if end < begin:
+        raise DataError(f"{path}, row {number}: offset {end} lies before onset {begin}; correct it")
+    kind: Kind = "macro" if said == "macro" else "micro"
     return Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded)
 
 
