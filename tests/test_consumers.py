@@ -14,6 +14,8 @@ import pytest
 from brokers import Mosquitto, make_event, make_update, publisher_to
 
 from streamspot.events import encode
+from streamspot.fleet.lease import Lease
+from streamspot.fleet.remains import hand_over
 from streamspot.mqtt.contract import write
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.ros import Ros
@@ -49,6 +51,7 @@ async def test_mqtt_js_ajv_asyncapi_and_cloudevents_accept_a_run(tmp_path: Path)
                 assert await output.readline() == b"listening\n"
             bridges = [Ros("n", "cam"), HomeAssistant("n", "cam")]
             async with publisher_to(url, tmp_path, bridges=bridges) as publisher:
+                assert await hand_over(Lease("cam", 1), tmp_path / "fleet" / "1", url, "n", "engine-1")
                 phases: list[Phase] = ["onset", "apex", "offset", "cancelled"]
                 for number in range(60):
                     event = make_event(number, phases[number % 4])
