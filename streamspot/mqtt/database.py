@@ -63,7 +63,9 @@ class DatabaseError(Exception):
         self.full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
         self.busy = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
         words = error.strerror if isinstance(error, OSError) else str(error)
-        super().__init__("No space left on device" if self.full else words)
+        # the second: none for the index of the log, after which SQLite does not let go of the file in this process
+        no_room = self.full or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
+        super().__init__("No space left on device" if no_room else words)
 
 
 class Database:

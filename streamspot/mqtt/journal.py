@@ -78,7 +78,7 @@ class Journal:
                 raise held_by_another(self._path) from None
             if not error.full:
                 raise SettingsError(
-                    f"the journal {self._path} cannot be used ({error}); name another folder"
+                    f"the journal {self._path} cannot be used ({error}); mend that or name another folder"
                 ) from None
             self._wait(error)
         return self
