@@ -57,7 +57,7 @@ and large enough in the picture']
         self._first: float | None = None
         self._frames = self._seen = self._ticks = 0
         self._troubles: Counter[Trouble] = Counter()
-        self._lasting: Counter[tuple[int, Trouble]] = Counter()
+        self._lasting: dict[int, Counter[Trouble]] = {}  # of the faces that are there
         self._told: set[str] = set()
 
     def take(self, pts: float, *, seen: bool, motion: Sequence[Motion]) -> Iterator[str]:
@@ -77,6 +77,8 @@ and large enough in the picture']
             if isinstance(one, FaceMotion):
                 self._ticks += 1
                 yield from self._trouble(one.face, one.trouble)
+            else:
+                self._lasting.pop(one.face, None)
         if not self._seen and pts - self._first >= _PATIENCE_S:
             yield from self._nobody()
         slow = len(self._times) >= _FEW_FRAMES and pts - self._times[0] >= _PATIENCE_S
@@ -98,14 +100,14 @@ and large enough in the picture']
 
     def _trouble(self, face: int, trouble: Trouble | None) -> Iterator[str]:
         """Count a tick of a face, and say what has been wrong with it for long."""
-        for other in [key for key in self._lasting if key[0] == face and key[1] != trouble]:
-            self._lasting[other] -= 1
-            if not self._lasting[other]:
-                del self._lasting[other]
+        lasting = self._lasting.setdefault(face, Counter())
+        for other in lasting:
+            if other != trouble and lasting[other]:
+                lasting[other] -= 1
         if trouble is not None:
             self._troubles[trouble] += 1
-            self._lasting[face, trouble] += 1
-            if self._lasting[face, trouble] >= _TROUBLE_TICKS:
+            lasting[trouble] += 1
+            if lasting[trouble] >= _TROUBLE_TICKS:
                 yield from self._say(trouble, f"the face is {TROUBLES[trouble]}")
 
     def _nobody(self) -> Iterator[str]:

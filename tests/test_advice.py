@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,17 +22,17 @@ from streamspot.face.tracker import FaceTracker
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
 from streamspot.sources import open_source
-from streamspot.types import FaceMotion, RegionMotion, Trouble
+from streamspot.types import FaceMotion, RegionMotion, SegmentEnd, Trouble
 
 CLIP = "synthetic:seconds=7,expressions=1"
 
 
-def _troubles(change: Callable[[Picture], Picture]) -> Counter[Trouble | None]:
+def _troubles(change: Callable[[Picture], Picture], clip: str = CLIP) -> Counter[Trouble | None]:
     """Return the ticks of each trouble in a clip whose pictures were changed."""
     estimator = MotionEstimator(FaceTracker(make_detector(1), 1), layout("face17"))
     found: Counter[Trouble | None] = Counter()
     try:
-        for frame in open_source(CLIP).read():
+        for frame in open_source(clip).read():
             changed = np.ascontiguousarray(change(frame.image), np.uint8)
             found.update(
                 one.trouble
@@ -87,6 +88,27 @@ def test_a_face_too_small_is_said(tmp_path: Path):
     said = [message for update in updates for message in update.messages]
     # then, and at the end
     assert sum("too small (eyes under 32 pixels apart)" in message for message in said) == 2
+
+
+def test_what_is_lost_in_noise_is_said_at_any_rate():
+    """A camera of 60 pictures a second, of which every other one completes no tick, is no exception."""
+    noise, shown = np.random.default_rng(0), itertools.count()
+
+    def changing(image: Picture) -> Picture:
+        size = 60 if next(shown) > 60 else 0
+        return np.clip(image + noise.normal(0, size, image.shape), 0, 255).astype(np.uint8)
+
+    assert _troubles(changing, "synthetic:seconds=5,expressions=0,fps=60")["unclear"] > 30
+
+
+def test_faces_that_have_left_are_forgotten():
+    """A camera in a hall does not remember everybody who turned away in it."""
+    advice = Advice()
+    still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))
+    for face in range(100):
+        motion = [FaceMotion(face, still, "turned"), SegmentEnd(face, "face lost")]
+        assert not list(advice.take(face / 30, seen=True, motion=motion))
+    assert not advice._lasting
 
 
 def test_short_troubles_that_add_up_are_not_worth_a_word():

@@ -96,6 +96,17 @@ def test_a_face_that_leaves_is_missed_at_once(
     assert [frame for frame in mesh.asked if frame >= 30] == list(range(30, 60))
 
 
+@pytest.mark.parametrize("first", range(45, 51))
+def test_who_is_hidden_for_less_than_half_a_second_is_the_same(
+    estimator: MotionEstimator, portrait: Frame, first: int
+):
+    """Also where flow alone had followed the face for a while when it was hidden, or when pictures were lost."""
+    frames = shown(portrait, first) + shown(portrait, 30, first=first + 13)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert {one.face for one in seen} == {0}
+    assert not [one for one in seen if isinstance(one, SegmentEnd)]
+
+
 def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ):

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from unittest.mock import patch
 
 import cv2
@@ -53,8 +55,8 @@ def perform(model: HeadModel, seed: int, seconds: float) -> Acted | None:
     class Remembering(FaceTracker):
         """Keeps what was seen, for the second measurement."""
 
-        def track(self, frame: Frame) -> list[Face]:
-            found = super().track(frame)
+        def track(self, frame: Frame, followed: Mapping[int, float] = MappingProxyType({})) -> list[Face]:
+            found = super().track(frame, followed)
             looked.update((frame.index, face) for face in found if face.track == 0)
             return found
 

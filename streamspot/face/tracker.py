@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -80,10 +82,19 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._next = 0
 
-    def track(self, frame: Frame) -> list[Face]:
-        """Return the faces in this frame, ordered by track number."""
+    def track(self, frame: Frame, followed: Mapping[int, float] = MappingProxyType({})) -> list[Face]:
+        """Return the faces in this frame, ordered by track number.
+
+        Args:
+            frame: The frame.
+            followed: When faces were last seen by who follows them between two calls, seconds, by track number.
+        """
         now = frame.pts
-        self._tracks = [track for track in self._tracks if now - track.seen <= LOST_AFTER]
+        self._tracks = [
+            track
+            for track in self._tracks
+            if now - max(track.seen, followed.get(track.number, -math.inf)) <= LOST_AFTER
+        ]
         found = [
             (eyes, marks)
             for marks in self._detector(frame)

@@ -23,6 +23,7 @@ class _Followed:
     fusion: MotionFusion
     cover: Cover
     sight: Sight = field(default_factory=Sight)
+    quality: float = 1.0  # of its newest tick
 
 
 class MotionEstimator:
@@ -73,7 +74,8 @@ class MotionEstimator:
         needed = [fusion.follow(frame) or fusion.seen != before for fusion in fusions]
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if any(needed) or not needed:
-            faces = {face.track: face for face in self._tracker.track(frame)}
+            seen = {track: one.fusion.seen for track, one in self._faces.items()}
+            faces = {face.track: face for face in self._tracker.track(frame, seen)}
             for track in self._faces.keys() - faces:
                 self._faces[track].sight.look(frame, None, 0.0)
         for track, face in faces.items():
@@ -85,9 +87,11 @@ class MotionEstimator:
                 followed.fusion.settle()
             motion = followed.fusion.push(frame, face)
             found += [FaceMotion(track, one, "covered" if cover.there else sight.trouble) for one in motion]
+            if motion:
+                followed.quality = motion[-1].quality
             if face is None:
                 continue
-            sight.look(frame, face, motion[-1].quality if motion and not cover.there else 1.0)
+            sight.look(frame, face, 1.0 if cover.there else followed.quality)
             if cover.look(frame, face):
                 found.append(SegmentEnd(track, "face covered"))
                 followed.fusion = self._fusion(frame.pts)
