@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
 
 
 async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
-    """What a full disk left out ends the segment, so a replay takes nothing for a continuation."""
+    """What a full disk left out ends the segment; a clock that became known better meanwhile is not left out."""
     run = StreamRun(load_settings({"source": SHORT}))
     run.analyser.layout = "face17"
     session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
@@ -104,10 +105,25 @@ async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
         for tick in range(9):
             recorder._writer._room = 0 if 3 <= tick < 6 else 2**20
             motion = FaceMotion(0, RegionMotion(tick, tick / 30, tick, np.zeros((17, 2), np.float32)))
+            if tick == 4:
+                session = replace(session, start=session.start + timedelta(hours=8))
             await recorder.take(Update(session=session, motion=(motion,)))
     read = list(MotionRecording(tmp_path / "r.motion").read())
-    ticks = [one.motion.tick if isinstance(one, FaceMotion) else one.reason for one in read]
+    assert [one.start for one in read if isinstance(one, Session)][-1] == session.start
+    ticks = [
+        one.motion.tick if isinstance(one, FaceMotion) else one.reason
+        for one in read
+        if not isinstance(one, Session)
+    ]
     assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]
+
+
+def test_a_recording_of_fewer_regions_is_damaged(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
+    """One that was made elsewhere, with three regions in a layout of seventeen, ends in the usual sentence."""
+    head, *_ = recorded[0].read_text().splitlines()
+    (tmp_path / "bad.motion").write_text(f"{head}\n[0,0,0.0,0,1.0,[0,0,0,0,0,0]]\n")
+    with pytest.raises(SourceError, match=r"line 2 of .* is damaged"):
+        collect(tmp_path / "bad.motion")
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,7 @@ def test_the_stream_of_a_player_is_read(plain: Path, tmp_path: Path):
     frames, said = _read(two)
     assert frames[0].image.shape == shape
     assert "number 1 is read; ?stream=N takes another" in said[0]
+    assert open_source(f"{two}?stream=0").identity != open_source(f"{two}?stream=1").identity
     frames, said = _read(f"{two}?stream=0")
     assert (len(frames), frames[0].image.shape, said) == (30, (48, 64, 3), [])
     with pytest.raises(Exception, match="no video stream 2"):

@@ -48,4 +48,5 @@ class MotionRecorder(LineFile):
         if not lines_of or self.write(lines_of):
             self._gap.clear()
         else:
+            self._lines.refused()
             self._gap |= {one.face for one in motion}

@@ -127,8 +127,10 @@ class LiveSource(Source):
             if self.closed.is_set() or (count and isinstance(reader.end, Over)):
                 return
             if not count:
+                if reader.end is not None and not isinstance(reader.end, Over):
+                    raise reader.end
                 nothing = "gives no picture; check that it is switched on and that no other program uses it"
-                raise reader.end or SourceError(f"{self.name} {nothing}")
+                raise SourceError(f"{self.name} {nothing}")
             if lost is None:
                 lost = time.monotonic()
                 self.messages.append(f"{self.name} has stopped giving pictures; trying to open it again")

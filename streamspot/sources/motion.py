@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from streamspot.errors import SourceError, cut
+from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.base import Source, kind_of
 from streamspot.types import (
     SESSION_NAME,
@@ -47,6 +48,7 @@ class MotionLines:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self._written: Session | None = None
 
     def begin(self, session: Session, layout: str, judging: str = "") -> bytes:
         """Return the header.
@@ -56,7 +58,7 @@ class MotionLines:
             layout: Name of the region layout.
             judging: Stands for the weights and the decoder of the run.
         """
-        self._session = session
+        self._session = self._written = session
         header = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -70,8 +72,9 @@ class MotionLines:
         return _line(header)
 
     def extend(self, motion: Iterable[Motion], session: Session) -> bytes:
-        """Return the lines of motion."""
+        """Return the lines of motion; call ``refused`` where they could not be written."""
         lines = []
+        self._written = self._session
         if self._session is not None and session.start != self._session.start:
             lines.append(_line({"start": session.start.isoformat()}))
             self._session = session
@@ -85,6 +88,10 @@ class MotionLines:
             trouble = [] if one.trouble is None else [one.trouble]
             lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, quality, values, *trouble]))
         return b"".join(lines)
+
+    def refused(self) -> None:
+        """Say anew, with the next lines, what those of ``extend`` said of the session: they were not written."""
+        self._session = self._written
 
 
 class MotionWriter:
@@ -192,7 +199,10 @@ class MotionRecording(Source):
         self.layout, self.judging = header.layout, header.how
         self.session = Session("", header.session, header.stream, header.origin, header.start)
         super().__init__(str(path), header.stream, header.session)
-        self._regions = 0  # 0 before the first tick
+        known = LAYOUTS.get(header.layout)
+        self._regions = (
+            0 if known is None else len(known)
+        )  # 0 before the first tick of a layout from elsewhere
 
     @property
     def duration(self) -> float:

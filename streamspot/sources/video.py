@@ -101,16 +101,17 @@ class VideoFile(Source):
         self._address = str(address)
         self._number, self._follow = stream, follow
         self._network = "://" in self._address
+        which = "" if stream is None else f":{stream}"  # another film
         if self._network:
             name = redact(self._address)
             place = without_login(self._address)  # a new password is no other recording
-            identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
-            super().__init__(name, stream_name(Path(name).stem, place), identity)
+            identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}{which}"
+            super().__init__(name, stream_name(Path(name).stem, place + which), identity)
             self.length = 0
             return
         path = Path(self._address)
-        identity = _checked(path, self._address)
-        super().__init__(self._address, stream_name(path.stem, str(path.absolute())), identity)
+        identity = _checked(path, self._address) + which
+        super().__init__(self._address, stream_name(path.stem, f"{path.absolute()}{which}"), identity)
         decoder = self._open(deque())  # what it says is said when it is read
         self.fps, self.length = decoder.fps, decoder.length
         decoder.close()
