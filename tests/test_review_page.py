@@ -77,6 +77,32 @@ def test_events_are_accepted_shifted_and_rejected_by_keys(
         becomes(points, ("", "", "", ""))
 
 
+def test_a_key_is_about_what_lies_under_the_cursor(browser: Any, portrait_file: Path, tmp_path: Path) -> None:
+    """Not about what was judged before the cursor went on; the ends of what was judged are set from beside it."""
+    points = tmp_path / "points.csv"
+    with program(portrait_file, "--out", tmp_path) as (address, _), opened(browser, address) as page:
+        page.keyboard.press("n")
+        page.keyboard.press("n")
+        second = int(page.locator("body").get_attribute("data-frame") or 0)
+        page.keyboard.press("p")
+        page.keyboard.press("r")
+        (first,) = marks(points, 1)
+        while int(page.locator("body").get_attribute("data-frame") or 0) < second:
+            page.keyboard.press("ArrowRight")
+            page.wait_for_timeout(30)
+        page.keyboard.press("a")
+        assert [kind for kind, *_ in marks(points, 2)] == ["rejected", "macro"]
+        assert marks(points, 2)[0] == first
+        assert "accepted as macro at 0:0" in page.locator("#said").inner_text()
+        onset = int(marks(points, 2)[1][2])
+        while int(page.locator("body").get_attribute("data-frame") or 0) > onset - 2:
+            page.keyboard.press("ArrowLeft")
+            page.wait_for_timeout(30)
+        page.keyboard.press("1")
+        page.wait_for_timeout(300)
+        assert int(marks(points, 2)[1][2]) == onset - 2
+
+
 def test_labels_are_drawn_and_dragged_with_the_mouse(
     browser: Any, portrait_file: Path, tmp_path: Path
 ) -> None:

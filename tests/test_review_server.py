@@ -22,7 +22,7 @@ from yarl import URL
 import streamspot
 from streamspot.files import write_atomically
 from streamspot.review.files import LabelFiles
-from streamspot.review.items import find_items
+from streamspot.review.items import facts_of, find_items
 from streamspot.review.reviewing import Reviewing
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -351,3 +351,38 @@ async def test_a_folder_is_a_list_in_which_a_broken_file_hinders_nobody(tmp_path
         page.version = 0
         assert (await page.change(1, op="seen", seen=True))[0] == 200
         assert [one["seen"] for one in (await page.json("items"))["items"]] == [False, True, False, False]
+
+
+async def test_a_table_that_is_mended_lets_the_analysis_go_on(tmp_path: Path):
+    """What could not be opened while a row was wrong is analysed as soon as it has been mended."""
+    for name in "ab":
+        write_recording(tmp_path / f"{name}.motion", ticks=60)
+    points = tmp_path / "points.csv"
+    points.write_text("video,subject,kind,point\na.motion,a,smile,5\n")
+    async with served(tmp_path) as page:
+        async with page.session.post(f"{page.address}items/0/look", json={}) as answer:
+            assert "mend the row" in (await answer.json())["error"]
+        await asyncio.sleep(1.5)
+        points.write_text("video,subject,kind,point\na.motion,a,macro,5\n")
+        assert (await page.analysed())["labels"]
+
+
+async def test_a_name_that_is_not_utf8_is_said(tmp_path: Path):
+    """Its labels cannot be written: the page says so, and so does the program at its end."""
+    write_recording(tmp_path / os.fsdecode(b"M\xfcller.motion"), ticks=60)
+    async with served(tmp_path) as page:
+        label = {"id": "a", "kind": "macro", "point": 5}
+        code, told = await page.change(op="put", label=label)
+        assert code == 200
+        assert "not UTF-8" in told["unsaved"]
+
+
+def test_folders_that_are_numbers_are_no_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As data sets name their subjects: each is what it is beside the others."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("1", "02"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(f"{name}/0.png", np.zeros((48, 64, 3), np.uint8))
+    items, _ = find_items(".", None)
+    assert [item.video for item in items] == ["1", "02"]
+    assert [facts_of(item).frames for item in items] == [1, 1]

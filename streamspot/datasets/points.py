@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamspot.datasets.video_table import Rewritten, VideoTable
+from streamspot.datasets.video_table import NOT_UTF8, Rewritten, VideoTable
 from streamspot.errors import DataError
 from streamspot.files import alone_in, append_whole, line_has_ended
 from streamspot.types import Mark
@@ -117,9 +117,7 @@ class PointsFile:
                 f"{self._table.path} cannot be written ({error.strerror}); name another with --out"
             ) from None
         except UnicodeEncodeError:
-            raise DataError(
-                "the name of the video is not UTF-8, as the table of labels is; rename the video"
-            ) from None
+            raise DataError(NOT_UTF8) from None
 
 
 def _same(cells: Mapping[str, str], label: Mapping[str, str]) -> bool:

@@ -12,6 +12,8 @@ from streamspot.datasets.tables import csv_lines_of, one_form
 from streamspot.errors import DataError
 from streamspot.files import write_atomically
 
+NOT_UTF8 = "the name of the video is not UTF-8, as the table of labels is; rename the video"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -121,6 +123,8 @@ class VideoTable:
             raise DataError(
                 f"{self.path} cannot be written ({error.strerror}); make room or mend it"
             ) from None
+        except UnicodeEncodeError:
+            raise DataError(NOT_UTF8) from None
         self._known = content
 
     def _missing(self, there: _Content, changes: Sequence[Mapping[str, object]]) -> list[str]:

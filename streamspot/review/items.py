@@ -44,7 +44,9 @@ class ReviewItem:
     @property
     def source(self) -> str:
         """The source to open."""
-        return f"{self.path}{self.options}"
+        # a bare number would name a camera
+        here = f"{os.curdir}{os.sep}" if str(self.path).isdigit() else ""
+        return f"{here}{self.path}{self.options}"
 
 
 @dataclass(frozen=True, slots=True)

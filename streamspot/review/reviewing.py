@@ -146,6 +146,7 @@ class Reviewing:
         """Return an item and let its analysis go first, as soon as the page has had a second to open."""
         self._focus = number
         self._prepare(number)
+        self._unreadable.discard(number)  # what was wrong with it has been mended
         return self.opened(number)
 
     def work(self) -> None:

@@ -239,8 +239,17 @@ function mark(kind) {
   put(here ? { ...here, kind, face: here.face ?? faceNow() } : { id: crypto.randomUUID(), kind, point, onset: null, offset: null });
 }
 
-const label = () => status.labels.find(({ id }) => id === selected.id) ?? status.labels.find((one) => one.onset === null ? one.point === number : one.onset <= number && number <= one.offset);
-const event = () => (hidden ? null : status.events.find(({ id }) => id === selected.id) ?? status.events.find(({ frames: [on, , off] }) => on <= number && number <= off));
+/** Of what lies under the cursor: what is selected, else what is of the face that labels are of, else the first. */
+const first = (under) => under.find(({ id }) => id === selected.id) ?? under.find(({ face }) => face === null || face === faceNow()) ?? under[0];
+const event = () => (hidden ? null : first(status.events.filter(({ frames: [on, , off] }) => on <= number && number <= off)));
+
+/** The label under the cursor, else the one that is selected or that answers the event that is. */
+function label() {
+  const under = first(status.labels.filter((one) => one.onset === null ? one.point === number : one.onset <= number && number <= one.offset));
+  if (under) return under;
+  const judged = status.events.find(({ id }) => id === selected.id);
+  return status.labels.find(({ id }) => id === selected.id) ?? (judged && answerTo(judged));
+}
 
 /** The label that answers an event: the one that overlaps it most, by half or more, or a point of no other kind in it. */
 function answerTo({ frames: [on, , off], face: shown, kind }) {
@@ -260,7 +269,7 @@ function judge(accepted, which = event()) {
   if (!which) return say(hidden ? "events are hidden; h shows them" : "no event here; n goes to the next");
   const [onset, point, offset] = which.frames, kind = accepted ? which.kind : "rejected";
   const id = answerTo(which)?.id ?? crypto.randomUUID();
-  put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, accepted ? `accepted as ${kind}` : "rejected").then(() => { draw(); lists(); });
+  put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, `${accepted ? `accepted as ${kind}` : "rejected"} at ${clock(frames.timeOf(point), 2)}`).then(() => { draw(); lists(); });
   selected = { type: "event", id: which.id };
 }
 
@@ -427,9 +436,10 @@ const KEYS = {
 };
 
 addEventListener("keydown", (e) => {
-  if (e.ctrlKey || e.metaKey || e.altKey || $("help").open || e.target.matches?.("select, input")) return;
+  const bracket = "[]".includes(e.key) && e.altKey && !e.metaKey; // on many keyboards it needs AltGr or Option
+  if (((e.ctrlKey || e.metaKey || e.altKey) && !bracket) || $("help").open || e.target.matches?.("select, input")) return;
   if (e.key === " " && e.target.matches?.("button")) return; // presses the button that has the focus
-  const jump = e.shiftKey && { ArrowLeft: -1, ArrowRight: 1 }[e.key], act = jump ? () => { player.pause(); seek(frames.numberAt(Math.max(0, frames.timeOf(number) + jump + 1e-4))); } : KEYS[e.key];
+  const jump = e.shiftKey && { ArrowLeft: -1, ArrowRight: 1 }[e.key], act = jump ? () => { player.pause(); seek(frames.numberAt(Math.max(0, frames.timeOf(number) + jump + 1e-4))); } : KEYS[e.key] ?? (e.shiftKey && KEYS[{ Comma: "<", Period: ">" }[e.code]]);
   if (!act || !status || (status.error && !"NP?".includes(e.key))) return;
   e.preventDefault();
   act();
