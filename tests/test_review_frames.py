@@ -87,6 +87,34 @@ def test_stamps_that_are_uneven_are_kept(browser: Any, tmp_path: Path) -> None:
             assert page.evaluate(NUMBER) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9")]
+)
+def test_pictures_are_timed_as_they_will_be_read(tmp_path: Path, name: str, codec: str) -> None:
+    """Without decoding: the very times of the analysis, or none where the packets do not tell."""
+    stamps = None if codec == "mpeg4" else [*np.arange(20) / 10, *(2 + np.arange(60) / 30)]
+    path = write_video(tmp_path / name, numbered(80), codec=codec, stamps=stamps)
+    times = np.frombuffer(VideoPictures(str(path)).times(), "<f8")
+    read = [frame.pts for frame in open_source(str(path)).read()]
+    assert times.tolist() == pytest.approx([] if codec == "mpeg4" else read)
+
+
+def test_a_label_ahead_of_the_analysis_stands_at_the_frame_that_is_seen(browser: Any, tmp_path: Path) -> None:
+    """Of a variable frame rate too: 10 frames a second, later 30."""
+    stamps = [*np.arange(600) / 10, *(60 + np.arange(900) / 30)]
+    path = write_video(tmp_path / "a.mp4", numbered(1500), stamps=stamps)
+    with program(path) as (address, _), opened(browser, address, analysed=False) as page:
+        page.wait_for_load_state("networkidle")
+        page.keyboard.press("End")
+        for _ in range(10):
+            page.keyboard.press("Shift+ArrowLeft")
+        frame = settled(page)
+        assert frame == page.evaluate(NUMBER) == pytest.approx(1199, abs=1)
+        page.keyboard.press("m")
+        assert [row["point"] for row in rows(tmp_path / "points.csv", 1)] == [str(frame)]
+        assert page.locator("#progress[hidden]").count() == 0
+
+
 @pytest.mark.parametrize("name", ["b.mp4", "b.webm"])
 def test_a_video_that_begins_late_is_exact_too(browser: Any, tmp_path: Path, name: str) -> None:
     """Some containers place their first picture later than 0, and browsers say so."""

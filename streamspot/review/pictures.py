@@ -50,6 +50,8 @@ class VideoPictures:
         self._next = 0
         self._reading: Iterator[tuple[int, NDArray[np.uint8]]] | None = None
         self._seekable = True
+        self._timing = threading.Lock()
+        self._times: bytes | None = None
 
     def jpeg(self, number: int, pts: float | None) -> bytes:
         """Return a picture.
@@ -68,6 +70,16 @@ class VideoPictures:
                 raise SourceError(f"{self._source} has no picture {number} that can be decoded")
             self._kept.move_to_end(number)
             return self._kept[number]
+
+    def times(self) -> bytes:
+        """Return the time of every picture in seconds from the first as float64, as the container says.
+
+        Empty where it does not say so, or an option gives them other times.
+        """
+        with self._timing:
+            if self._times is None:
+                self._times = _times_of(self._source).astype("<f8").tobytes()
+            return self._times
 
     def close(self) -> None:
         """Forget everything."""
@@ -103,6 +115,14 @@ class VideoPictures:
         self._kept[index] = jpeg.tobytes()
         while self._size > _KEPT and len(self._kept) > 1:
             self._size -= len(self._kept.popitem(last=False)[1])
+
+
+def _times_of(source: str) -> NDArray[np.float64]:
+    times = np.zeros(0)
+    if kind_of(source) == "file":
+        with suppress(av.FFmpegError, OSError, ValueError, SourceError), av.open(source) as container:
+            times = np.array(Decoder(container, source, deque()).stamps())
+    return times - times[:1]
 
 
 def _from_start(source: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -125,6 +125,7 @@ class ReviewServer:
             web.get(f"{item}/status", answered(self._status)),
             web.post(f"{item}/labels", answered(self._change)),
             web.get(f"{item}/frames", answered(_frames)),
+            web.get(f"{item}/times", answered(_times)),
             web.get(f"{item}/curve", answered(_curve)),
             web.get(f"{item}/poses", answered(_poses)),
             web.get(f"{item}/video", answered(_video)),
@@ -221,6 +222,11 @@ def _number(request: web.Request, name: str, least: float, most: float) -> float
 async def _frames(request: web.Request, one: Reviewed) -> web.StreamResponse:
     first = int(_number(request, "first", 0, 1e10))
     body = b"" if one.analysis is None else one.analysis.frames(first)
+    return web.Response(body=body, content_type="application/octet-stream")
+
+
+async def _times(_: web.Request, one: Reviewed) -> web.StreamResponse:
+    body = b"" if one.item.motion else await asyncio.to_thread(one.pictures.times)
     return web.Response(body=body, content_type="application/octet-stream")
 
 

@@ -120,6 +120,17 @@ class Decoder:
                     None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
                 )
 
+    def stamps(self) -> list[float]:
+        """Return the presentation times in seconds of all pictures in order, as their packets say; none is decoded.
+
+        Empty where packets do not tell: without stamps, with a clock that may be set, with hidden pictures.
+        """
+        if self._unordered or self.clocked or self._stream.codec_context.name in {"vp8", "libvpx"}:
+            return []
+        base = float(self._stream.time_base or 1)
+        found = [one.pts for one in self._packets() if one.size and not one.is_discard]
+        return sorted(pts * base for pts in found if pts is not None) if None not in found else []
+
     def close(self) -> None:
         """Close the container."""
         self._container.close()

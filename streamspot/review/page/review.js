@@ -87,6 +87,18 @@ async function look(which) {
   timeline.show(0, Math.min(length(), 60));
   seek(0);
   items();
+  foresee(frames);
+}
+
+/** Fetches when the container says that its pictures are, for those that the analysis has not reached. */
+async function foresee(here) {
+  const answer = await fetch(`items/${item}/times`).catch(() => null);
+  if (!answer?.ok) return;
+  const stamps = new Float64Array(await answer.arrayBuffer());
+  if (here !== frames || !stamps.length) return;
+  here.foresee(stamps);
+  if (player && !player.playing) seek(number, true); // the picture of that number may be another now
+  lists();
 }
 
 function start(plays) {
