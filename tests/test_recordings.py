@@ -118,14 +118,6 @@ async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]
 
 
-def test_a_recording_of_fewer_regions_is_damaged(tmp_path: Path, recorded: tuple[Path, list, list[Event]]):
-    """One that was made elsewhere, with three regions in a layout of seventeen, ends in the usual sentence."""
-    head, *_ = recorded[0].read_text().splitlines()
-    (tmp_path / "bad.motion").write_text(f"{head}\n[0,0,0.0,0,1.0,[0,0,0,0,0,0]]\n")
-    with pytest.raises(SourceError, match=r"line 2 of .* is damaged"):
-        collect(tmp_path / "bad.motion")
-
-
 @pytest.mark.parametrize(
     "line",
     [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from streamspot.errors import DataError, StreamspotError
+from streamspot.errors import DataError
 from streamspot.review.analysis import Analysis, Progress
 from streamspot.review.files import ChangedElsewhereError, LabelFiles
 from streamspot.review.items import Facts, ReviewItem, facts_of
@@ -64,6 +64,8 @@ class Reviewed:
                 self.unsaved = ""
             except DataError as error:
                 self.unsaved = str(error)
+            except Exception as error:  # noqa: BLE001 - the page says it, the labels are kept
+                self.unsaved = f"unexpected {type(error).__name__}: {error}"
 
     def _written(self, frames: int | None) -> bool:
         """Write the labels; return False, with theirs taken in, if another program changed them meanwhile."""
@@ -176,7 +178,7 @@ class Reviewing:
         if number not in self._unreadable:
             try:
                 return self.opened(number).progress.done
-            except StreamspotError:  # said when somebody looks at it
+            except Exception:  # noqa: BLE001 - said when somebody looks at it; the others go on
                 self._unreadable.add(number)
         return True
 
@@ -189,7 +191,7 @@ class Reviewing:
 
     async def save_all(self) -> list[str]:
         """Try once more to write what could not be written; return what is still wrong."""
-        for one in self._opened.values():
+        for one in list(self._opened.values()):  # another may be opened meanwhile
             if one.unsaved:
                 await one.save()
         return [one.unsaved for one in self._opened.values() if one.unsaved]

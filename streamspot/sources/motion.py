@@ -20,7 +20,6 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from streamspot.errors import SourceError, cut
-from streamspot.motion.regions import LAYOUTS
 from streamspot.sources.base import Source, kind_of
 from streamspot.types import (
     SESSION_NAME,
@@ -199,10 +198,7 @@ class MotionRecording(Source):
         self.layout, self.judging = header.layout, header.how
         self.session = Session("", header.session, header.stream, header.origin, header.start)
         super().__init__(str(path), header.stream, header.session)
-        known = LAYOUTS.get(header.layout)
-        self._regions = (
-            0 if known is None else len(known)
-        )  # 0 before the first tick of a layout from elsewhere
+        self._regions = 0  # 0 before the first tick
 
     @property
     def duration(self) -> float:
