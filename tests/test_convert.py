@@ -231,6 +231,15 @@ def test_elan_plays_the_video_that_is_named(events: Path, tmp_path: Path, name: 
         convert(events, "srt", video=video)
 
 
+def test_elan_says_what_moved_of_the_right_expression(tmp_path: Path):
+    """Also where one begins at the very moment at which another ends."""
+    pympi = pytest.importorskip("pympi")
+    touching = [*expression(0, (1.0, 1.4, 2.0)), *expression(1, (2.0, 2.1, 2.3))]
+    (document,), _ = convert(write(tmp_path / "clip.jsonl", touching), "elan")
+    found = pympi.Elan.Eaf(str(document)).get_ref_annotation_data_for_tier("face 0 moved")
+    assert [one[:2] for one in found] == [(1000, 2000), (2000, 2300)]
+
+
 def test_mistakes_are_answered_with_the_remedy(events: Path, tmp_path: Path):
     """An unknown form, what is no file of events, a file that is there, several runs in one file."""
     with pytest.raises(SettingsError, match="did you mean 'textgrid'"):

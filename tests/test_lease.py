@@ -249,3 +249,17 @@ def test_a_lease_that_cannot_be_written_is_told_to_nobody_until_it_is(
     keeper.tick()
     assert keeper.answer(Question("e1", 2)).leases[0].source == "a"
     assert Keeper(tmp_path / "kept").status()["sources"]["a"]["engine"] == "e1"
+
+
+def test_what_has_ended_is_not_played_again_after_a_restart_of_the_keeper(tmp_path: Path) -> None:
+    """The end of a recording is in the table as soon as it has been told."""
+    text = f"name: {{node: f}}\nmqtt: {{broker: 'mqtt://x', journal: {tmp_path}}}\nsource:\n"
+    (tmp_path / "f.yaml").write_text(f"{text}  - {{source: synthetic, name: {{stream: a}}}}\n")
+    keeper = Keeper(tmp_path / "kept")
+    keeper.declare(Plan.of(load_streams({}, tmp_path / "f.yaml")))
+    keeper.join("e1", "n", 10, {})
+    keeper.tick()
+    (lease,) = keeper.answer(Question("e1", 1)).leases
+    keeper.answer(Question("e1", 2, frozenset([lease]), ((lease, LeaseEnding(finished=True)),)))
+    keeper.tick()
+    assert Keeper(tmp_path / "kept").status()["sources"]["a"]["finished"]

@@ -32,7 +32,8 @@ def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None
     for one in expressions:
         start, end = round(one.start * 1000), round(one.end * 1000)
         document.add_annotation(one.tier, start, end, one.event.kind)
-        document.add_ref_annotation(f"{one.tier} moved", one.tier, start, one.text)
+        inside = (start + end) // 2  # its ends may be those of another
+        document.add_ref_annotation(f"{one.tier} moved", one.tier, inside, one.text)
     if video is not None:
         mimetype, _ = mimetypes.guess_type(video.name)
         document.add_linked_file(str(video.resolve()), mimetype=mimetype or "unknown")

@@ -103,15 +103,17 @@ def adapt(
 
     after = _table(taught(0, learned), dataset, held)
     adapted = Adapted(taught(1, dataset.recordings), before, after, (_count(learned), _count(held)))
-    for place in places:
+    written = adapted.better or force
+    if written:
+        _write(out, adapted, dataset, settings)
+    for place in places:  # not before: what could not be written is there to go on from
         place.remove()
-    if not adapted.better and not force:
+    if not written:
         raise ModelError(
             f"on what was held back (expressions: {adapted.labels[1]}) the new weights are no better than "
             f"{settings.start} (F1 {after['overall']['f1']:.2f}, before {before['overall']['f1']:.2f}), so {out} is "
             "not written; label more, or say --force"
         )
-    _write(out, adapted, dataset, settings)
     return adapted
 
 
