@@ -190,6 +190,27 @@ def test_a_recording_that_was_analysed_in_another_way_is_that_of_the_events(
     assert account.sight[0].ticks == len(account.curves[0]) == 600
 
 
+def test_of_faces_in_turn_each_has_its_part_of_the_curve(visit: Path, tmp_path: Path):
+    """Who comes back has a new number, which a curve of one face at a time does not tell: the events do."""
+    header, *lines = visit.with_suffix(".motion").read_text().splitlines()
+    later = [line.replace("[0,", "[1,", 1) for line in lines[320:]]
+    recording = tmp_path / "turns.motion"
+    recording.write_text("\n".join([header, *lines[:300], '[0,"face lost"]', *later, ""]))
+    events, curve = tmp_path / "turns.jsonl", tmp_path / "turns.csv"
+    asyncio.run(updates_of(recording, events=str(events), intensity=curve))
+    assert "face" not in curve.read_text()
+    told: list[str] = []
+    (account,) = accounts_of(events, "streamspot-base", 0.5, told.append)
+    assert told == []
+    assert {event.face for event in account.final} == {0, 1}
+    assert {face: len(rows) for face, rows in account.curves.items()} == {0: 300, 1: 280}
+    assert account.curves[0][:, 0].max() < account.curves[1][:, 0].min()
+    of_the_first = [encode(event, node="here") for event in account.events if event.face == 0]
+    events.write_bytes(b"\n".join(of_the_first) + b"\n")
+    (account,) = accounts_of(events, "streamspot-base", 0.5, told.append)
+    assert len(account.curves[0]) == 580
+
+
 def test_events_alone_are_reported_without_what_is_not_known(visit: Path, tmp_path: Path):
     """Without curve and recording there is no rate and no quality, and it is said how to get the curve."""
     shutil.copy(visit, tmp_path / "alone.jsonl")

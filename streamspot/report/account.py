@@ -176,7 +176,8 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
             values = np.loadtxt(rows[1:], delimiter=",", ndmin=2)
         except ValueError:
             raise DataError(f"{curve} is damaged; remove it, or run again with --intensity") from None
-        faces = values[:, 5] if values.shape[1] > 5 else np.full(len(values), _only_face(account.events))
+        values = values[values[:, 0].argsort(kind="stable")]
+        faces = values[:, 5] if values.shape[1] > 5 else _faces_in_turn(account.events, values[:, 0])
         heights = {(int(face), int(row[0])): float(row[2]) for face, row in zip(faces, values, strict=True)}
         if _is_curve_of(account.events, heights):
             account.curves = {int(face): values[faces == face, 1:3] for face in np.unique(faces)}
@@ -225,8 +226,21 @@ def _is_recorded_in(recording: MotionRecording, event: Event) -> bool:
     )
 
 
-def _only_face(events: Iterable[Event]) -> int:
-    return min((event.face for event in events), default=0)
+def _faces_in_turn(events: Iterable[Event], ticks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the face of each tick of a curve of one face at a time, which does not say when another came.
+
+    It is the face of the nearest event; a face that leaves also leaves a gap, beyond which no event is looked for
+    where there is one on this side.
+    """
+    apices = sorted(((event.apex or event.onset).tick, event.face) for event in events) or [(0, 0)]
+    at, faces = np.array(apices).T
+    found = []
+    for stretch in np.split(ticks, np.flatnonzero(np.diff(ticks) > 1) + 1):
+        apart = np.maximum(0, np.maximum(stretch[0] - at, at - stretch[-1]))
+        near = apart == apart.min()
+        halfway = (at[near][1:] + at[near][:-1]) / 2
+        found.append(faces[near][np.searchsorted(halfway, stretch)])
+    return np.concatenate(found)
 
 
 def _look(account: Account, motion: Iterable[Motion | Session]) -> None:
