@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.errors import DataError
 from streamspot.evaluation.matching import Counts
-from streamspot.events import read_events
+from streamspot.events import encode, read_events
 from streamspot.report.account import Account, accounts_of
 from streamspot.report.comparison import with_labels, with_run
 from streamspot.sources.base import stream_name
+from streamspot.types import Moment
 
 pytest.importorskip("plotly")
 
@@ -202,3 +204,43 @@ def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path
     table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1400,1100,200\n")
     with pytest.raises(DataError, match="offset 1100 lies before onset 1400"):
         with_labels(account, table)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_labels_of_a_variable_frame_rate_stand_where_their_frames_were(
+    visit: Path, tmp_path: Path, *, beside: bool
+):
+    """Whatever rate the table gives, the run knows when which frame was; none it may have is behind the end."""
+    events, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"
+
+    def frame_at(tick: int) -> int:  # ten frames a second, after ten seconds thirty
+        return tick // 3 if tick < 300 else tick - 200
+
+    def moved(moment: Moment | None) -> Moment | None:
+        return moment and moment.model_copy(update={"frame": frame_at(moment.tick)})
+
+    names = "onset", "apex", "offset", "decided_at"
+    changed = [
+        event.model_copy(update={name: moved(getattr(event, name)) for name in names})
+        for event in read_events(visit)
+    ]
+    events.write_bytes(b"".join(encode(event, node="here") + b"\n" for event in changed))
+    if beside:
+        header, *lines = visit.with_suffix(".motion").read_text().splitlines()
+        rows = map(json.loads, lines)
+        moved_rows = [json.dumps([*row[:3], frame_at(row[1]), *row[4:]]) for row in rows if len(row) > 2]
+        (tmp_path / "visit.motion").write_text("\n".join([header, *moved_rows, ""]))
+    (account,) = accounts_of(events, "streamspot-base", 0.5)
+    account.seconds = 20.0
+    for rate in ("10", "20", ""):
+        rows_of_labels = "".join(f"visit.mp4,macro,{frame},{rate}\n" for frame in (50, 398))
+        table.write_text(f"video,kind,point,fps\n{rows_of_labels}")
+        compared = with_labels(account, table)
+        assert compared is not None
+        early, late = (span.at for span in compared.spans)
+        assert early == pytest.approx(5.0, abs=0.1 if beside else 1.0)
+        assert late == pytest.approx(598 / 30, abs=0.1 if beside else 1.0)
+    if beside:
+        table.write_text("video,kind,point,fps\nvisit.mp4,macro,402,20\n")
+        with pytest.raises(DataError, match="frame 402 lies behind the end of visit"):
+            with_labels(account, table)

@@ -60,6 +60,7 @@ class Account:
         events: In their order.
         curves: Face → (n, 2) float64: time in seconds of the source, intensity.
         sight: Face → how well it could be seen.
+        frames: Frame of the source → the first tick that it is nearest to, from a recording.
         seconds: Length of what was analysed.
         about: How it was made: what → how, in words.
         stream: Name of the source.
@@ -70,6 +71,7 @@ class Account:
     events: list[Event]
     curves: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sight: dict[int, SightCounts] = field(default_factory=dict)
+    frames: dict[int, int] = field(default_factory=dict)
     seconds: float | None = None
     about: dict[str, str] = field(default_factory=dict)
     stream: str = ""
@@ -244,11 +246,12 @@ def _faces_in_turn(events: Iterable[Event], ticks: NDArray[np.float64]) -> NDArr
 
 
 def _look(account: Account, motion: Iterable[Motion | Session]) -> None:
-    """Take over from motion how well faces could be seen."""
+    """Take over from motion how well faces could be seen, and when which frame was."""
     last = -1
     for one in motion:
         if isinstance(one, FaceMotion):
             account.sight.setdefault(one.face, SightCounts()).take(one)
+            account.frames.setdefault(one.motion.frame, one.motion.tick)
             last = max(last, one.motion.tick)
     account.seconds = max(account.seconds or 0.0, (last + 1) / TICK_RATE)
 

@@ -6,9 +6,11 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from streamspot.datasets.annotations import NO_LABEL
 from streamspot.datasets.recording import KINDS, Instance
@@ -65,8 +67,7 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     rows = _rows_of(account, path, among)
     if not rows:
         return None
-    rate, off = _rate(account, [row for _, row in rows])
-    last = math.inf if account.seconds is None else account.seconds * rate * (1 + off) + 1
+    seconds, last = _time_line(account, [row for _, row in rows])
     instances, faces = [], []
     for number, row in rows:
         if row["kind"].lower() not in NO_LABEL:
@@ -80,13 +81,13 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
             faces.append(whole(row.get("face", "")))
     spans = [
         FigureSpan(
-            i.onset / rate, i.offset / rate, "labelled", f"labelled {i.kind}, frame {i.stamp}",
-            (i.apex if i.bounded else i.stamp) / rate,
+            seconds(i.onset), seconds(i.offset), "labelled", f"labelled {i.kind}, frame {i.stamp}",
+            seconds(i.apex if i.bounded else i.stamp),
         )
         for i in instances
     ]  # fmt: skip
     what = f"the labels of {path.name}", "labelled"
-    return _compared(account, instances, faces, spans, what=what, frames=True, rate=rate)
+    return _compared(account, instances, faces, spans, what=what, frames=True, seconds=seconds)
 
 
 def _videos_of(account: Account, videos: Sequence[str], path: Path, among: Sequence[Account]) -> list[str]:
@@ -218,7 +219,8 @@ def with_run(account: Account, other: Account) -> Comparison:
         faces.append(event.face)
         spans.append(span_of(event, "other"))
     what = f"the other run ({other.name})", "there too"
-    return _compared(account, instances, faces, spans, what=what, frames=False, rate=TICK_RATE)
+    seconds = _steady(TICK_RATE)
+    return _compared(account, instances, faces, spans, what=what, frames=False, seconds=seconds)
 
 
 def _compared(
@@ -229,7 +231,7 @@ def _compared(
     *,
     what: tuple[str, str],
     frames: bool,
-    rate: float,
+    seconds: Callable[[float], float],
 ) -> Comparison:
     """Match each face's events with what is known of it, and the others' with what names no face."""
     final = account.final
@@ -247,7 +249,7 @@ def _compared(
         counts[kind] += found
         pairs += [(d, i) for d, i in matched if i is not None]
     taken = {id(one) for _, one in pairs}
-    apart = [abs((d.apex or 0) - (i.apex if i.bounded else i.stamp)) / rate for d, i in pairs]
+    apart = [abs(seconds(d.apex or 0) - seconds(i.apex if i.bounded else i.stamp)) for d, i in pairs]
     return Comparison(
         *what,
         sum(not one.bounded for one in others),
@@ -275,6 +277,34 @@ def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:
     )
     assert onset is not None  # noqa: S101 - every event has one
     return Detection(number, "offset", event.kind, onset, apex, offset, event.intensity, event.score, 0)
+
+
+def _steady(rate: float) -> Callable[[float], float]:
+    """Return what turns a frame, or a tick, into seconds at a constant rate."""
+    return lambda number: number / rate
+
+
+def _time_line(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[Callable[[float], float], float]:
+    """Return what turns a frame of the source into seconds, and the last frame as far as it is known.
+
+    The rate is constant unless frames whose time is known say otherwise; then it is so behind the last of them only.
+    """
+    rate, off = _rate(account, rows)
+    marks = [
+        one for event in account.events for one in (event.onset, event.apex, event.offset, event.decided_at)
+    ]
+    known = {(0, 0), *account.frames.items(), *((one.frame, one.tick) for one in marks if one is not None)}
+    pairs = np.array(sorted(known), np.float64)
+    frames, first = np.unique(pairs[:, 0], return_index=True)
+    times = pairs[first, 1] / TICK_RATE
+    if np.abs(frames / rate - times).max() <= 1 / rate + 1 / TICK_RATE:
+        return _steady(rate), math.inf if account.seconds is None else account.seconds * rate * (1 + off) + 1
+    to_the_end = account.seconds is not None and times[-1] + 2 / TICK_RATE >= account.seconds
+
+    def seconds(frame: float) -> float:
+        return float(np.interp(frame, frames, times) + max(0.0, frame - frames[-1]) / rate)
+
+    return seconds, frames[-1] + 1 if to_the_end else math.inf
 
 
 def _rate(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[float, float]:
