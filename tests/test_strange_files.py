@@ -16,6 +16,7 @@ from made_clips import (
     SIZE,
     as_frames,
     copy_streams,
+    numbered,
     portrait_clip,
     reference,
     same,
@@ -297,3 +298,12 @@ def test_the_stream_of_a_player_is_read(plain: Path, tmp_path: Path):
     assert (len(frames), frames[0].image.shape, said) == (30, (48, 64, 3), [])
     with pytest.raises(Exception, match="no video stream 2"):
         open_source(f"{two}?stream=2")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_the_length_of_a_variable_frame_rate_is_its_time(tmp_path: Path, name: str):
+    """Seconds are those between first and last picture, not pictures by the rate that the container declares."""
+    stamps = [*np.arange(100) / 10, *(10 + np.arange(300) / 30)]
+    codec = "libvpx" if name.endswith("webm") else "libx264"
+    source = open_source(str(write_video(tmp_path / name, numbered(400), codec=codec, stamps=stamps)))
+    assert source.duration == pytest.approx(20.0, abs=0.15)

@@ -59,6 +59,7 @@ class Decoder:
         gapless: Whether the container shows each picture until the next, and cannot express a gap.
         clocked: Whether the stamps are those of a sender's clock, which may be set.
         end: Stamp in seconds at which the last picture ends by the container's account, None while unknown.
+        duration: Seconds from the first picture to that end, None while unknown.
         length: Number of pictures by the container's account, 0 while unknown.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
@@ -91,7 +92,8 @@ class Decoder:
         self.gapless, self.clocked = bool(_GAPLESS & kinds), bool(_CLOCKED & kinds)
         self.end = _end(container, self._stream)
         begun = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-        self.length = self._stream.frames or max(0, round(((self.end or begun) - begun) * (self.fps or 0)))
+        self.duration = self.end - begun if self.end is not None and self.end > begun else None
+        self.length = self._stream.frames or round((self.duration or 0) * (self.fps or 0))
         _keep_freed_memory()
         self.damaged = 0
         self.broken = ""

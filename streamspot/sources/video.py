@@ -100,6 +100,7 @@ class VideoFile(Source):
     def __init__(self, address: str | Path, *, stream: int | None = None, follow: bool = False) -> None:
         self._address = str(address)
         self._number, self._follow = stream, follow
+        self._duration: float | None = None
         self._network = "://" in self._address
         which = "" if stream is None else f":{stream}"  # another film
         if self._network:
@@ -113,8 +114,13 @@ class VideoFile(Source):
         identity = _checked(path, self._address) + which
         super().__init__(self._address, stream_name(path.stem, f"{path.absolute()}{which}"), identity)
         decoder = self._open(deque())  # what it says is said when it is read
-        self.fps, self.length = decoder.fps, decoder.length
+        self.fps, self.length, self._duration = decoder.fps, decoder.length, decoder.duration
         decoder.close()
+
+    @property
+    def duration(self) -> float | None:
+        """Time of its end as its container says it, whatever the frame rate; else by the number of pictures."""
+        return self._duration or super().duration
 
     def read(self) -> Iterator[Frame]:
         """Yield every picture that can be decoded; a message tells of damage, of gaps and of an end too early.
