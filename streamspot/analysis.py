@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from streamspot import __version__
 from streamspot.advice import Advice
 from streamspot.arrivals import Arrivals
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, SourceError
 from streamspot.session import WallClock, digest, new_run
 from streamspot.settings import Settings
 from streamspot.sources import MotionRecording, Source
 from streamspot.stats import Stats
 from streamspot.timing import TimedDetector, push_timed
-from streamspot.types import Frame, Motion, Policy, Session, Update
+from streamspot.types import FaceMotion, Frame, Motion, Policy, Session, Update
 
 if TYPE_CHECKING:
     from streamspot.model import Model
@@ -124,10 +124,20 @@ class Analyser:
             self._pipeline.spotting = spotting
 
     def analyse(self, item: Frame | Motion) -> Update:
-        """Return what one frame, or one piece of motion, brings to light."""
+        """Return what one frame, or one piece of motion, brings to light.
+
+        Raises:
+            SourceError: A recording has other regions than its layout.
+        """
         started = time.perf_counter()
+        assert self._model is not None  # noqa: S101 - loaded before
         if self._pipeline is None:
             self._pipeline = self._open(item)
+        if isinstance(item, FaceMotion) and len(item.motion.displacement) != self._model.config.regions:
+            raise SourceError(
+                f"{self.source.name} has {len(item.motion.displacement)} regions, but its layout {self.layout} has "
+                f"{self._model.config.regions}; make it again with streamspot run --record"
+            )
         if self.stats.live and isinstance(item, Frame):
             self._pipeline.session = self._clock.anchored(self._pipeline.session, item)
         update, seconds = push_timed(self._pipeline, item, self._detector)

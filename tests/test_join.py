@@ -7,7 +7,7 @@ import torch
 
 from experiments.shipped.parts import mean, split
 from streamspot.datasets.recording import Instance, Recording
-from streamspot.errors import ModelError
+from streamspot.errors import ModelError, SettingsError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.training.join import join
 from streamspot.training.loop import Trainer
@@ -99,3 +99,14 @@ def test_weights_that_have_a_partner_are_begun_from_without_a_second_one(tmp_pat
     assert second.partner is None
     assert second.partner_name == "streamspot-base"
     assert second.result().config.width == first.result().config.width
+
+
+def test_what_a_partner_cannot_be_joined_with_is_said_before_the_training():
+    """A network of any heads is joined; one too wide is refused before its first epoch, with what fits."""
+    motion = (torch.randn(300, 10, 2) * 0.01).numpy()
+    recordings = [Recording("a", "s", motion, (Instance("macro", 90, 100, 110, 100),))]
+    network = NetworkSettings(width=6, heads=5, dilations=(1,))
+    assert Trainer(recordings, TrainSettings(network=network), layout="paper10").result().config.width == 134
+    wide = TrainSettings(network=NetworkSettings(width=129))
+    with pytest.raises(SettingsError, match="choose at most 128, or partner: null"):
+        Trainer(recordings, wide, layout="paper10")

@@ -95,6 +95,17 @@ def test_a_start_that_became_known_better_replays_with_the_ticks_it_was_known_at
     assert [delivered(event) for event in collect(tmp_path / "live.motion")[1]] == live
 
 
+def test_a_recording_with_other_regions_than_its_layout_is_refused(tmp_path: Path):
+    """One that another program made wrongly is named with both numbers, before anything comes of it."""
+    path = tmp_path / "made.motion"
+    with MotionWriter(path) as writer:
+        session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+        writer.begin(session, "face17")
+        writer.extend([FaceMotion(0, RegionMotion(0, 0.0, 0, np.zeros((16, 2), np.float32)))], session)
+    with pytest.raises(SourceError, match="has 16 regions, but its layout face17 has 17"):
+        collect(path)
+
+
 async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     """What a full disk left out ends the segment; a clock that became known better meanwhile is not left out."""
     run = StreamRun(load_settings({"source": SHORT}))

@@ -90,7 +90,7 @@ def live_figures(
     rows = {
         name: _row(
             [a for a in made if a.final.kind in kinds],
-            sum(i.kind in kinds for r in recordings for i in r.instances),
+            [i for r in recordings for i in r.instances if i.kind in kinds],
             length,
         )
         for name, kinds in CLASSES.items()
@@ -98,7 +98,7 @@ def live_figures(
     return {"look_ahead": look_ahead, "hours": round(length, 3), **rows}
 
 
-def _row(made: Sequence[Announcement], annotated: int, length: float) -> dict[str, Any]:
+def _row(made: Sequence[Announcement], annotated: Sequence[Instance], length: float) -> dict[str, Any]:
     hits = [(a, a.truth) for a in made if a.truth is not None]
     timed = [(a, truth) for a, truth in hits if truth.bounded]
     before = sum(a.onset_known < truth.apex for a, truth in timed)
@@ -106,11 +106,11 @@ def _row(made: Sequence[Announcement], annotated: int, length: float) -> dict[st
     cancelled = sum(a.final.phase == "cancelled" for a in made)
     false = sum(a.final.phase == "offset" and a.truth is None for a in made)
     return {
-        "annotated": annotated,
+        "annotated": len(annotated),
         "found": len(hits),
         "announced_before_apex": before,
         "share_of_found": _share(before, len(timed)),
-        "share_of_annotated": _share(before, annotated),
+        "share_of_annotated": _share(before, sum(one.bounded for one in annotated)),
         "onset_delay_s": _spread([(a.onset_known - truth.onset) / TICK_RATE for a, truth in timed]),
         "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in timed]),
         "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in timed]),

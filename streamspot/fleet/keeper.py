@@ -67,9 +67,8 @@ class Keeper:
         """Return an engine's orders."""
         with self._lock:
             orders = self._leases.answer(question, time.monotonic())
-            self._stale = self._stale or bool(
-                question.ended
-            )  # or what has ended is played again after a restart
+            if question.ended:
+                self._stale = True  # or what has ended is played again after a restart
             written = tuple(one for one in orders.leases if (one.source, one.epoch) in self._written)
             return replace(orders, leases=written)
 

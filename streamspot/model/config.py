@@ -17,6 +17,9 @@ Encoder = Literal["causal", "transformer"]
 WINDOW = 17
 """Ticks K of the window of cumulative displacement, C[n-16..n] - C[n-16]."""
 
+MOST_CHANNELS = 256
+"""Width that a network may have, a partner included."""
+
 LOOK_AHEADS = (0, 4, 8, 16)
 """Ticks the network may wait before it judges one."""
 
@@ -76,6 +79,7 @@ class ModelConfig:
         known = LAYOUTS.get(self.layout)
         if self.regions == 0 and known is not None:
             object.__setattr__(self, "regions", len(known))
+        causal = self.encoder == "causal"
         fits = known is None or self.regions == len(known)
         powers = all(d > 0 and d & (d - 1) == 0 and d <= 1024 for d in self.dilations)
         times = all(math.isfinite(t) and t > 0 for t in self.time_constants)
@@ -88,10 +92,14 @@ class ModelConfig:
             (len(self.layout) <= 80, "layout", "give at most 80 characters"),
             (self.look_ahead in LOOK_AHEADS, "look_ahead", f"choose one of {LOOK_AHEADS}"),
             (self.encoder in get_args(Encoder), "encoder", "choose causal or transformer"),
-            (1 <= self.width <= 256, "width", "choose 1 to 256 channels"),
+            (1 <= self.width <= MOST_CHANNELS, "width", f"choose 1 to {MOST_CHANNELS} channels"),
             (0 < len(self.dilations) <= 16 and powers, "dilations", "give 1 to 16 powers of two up to 1024"),
             (0 < len(self.time_constants) <= 16 and times, "time_constants", "give 1 to 16 times in seconds"),
-            (self.heads >= 1 and self.width % self.heads == 0, "heads", "it must divide the width"),
+            (
+                self.heads >= 1 and (causal or self.width % self.heads == 0),
+                "heads",
+                "it must divide the width",
+            ),
             (all(self.groups) and disjoint, "groups", "give disjoint, non-empty groups of region numbers"),
             (0 <= self.dropout < 1, "dropout", "choose a share in [0, 1)"),
             (0 < self.input_scale <= 1e4, "input_scale", "give a factor above 0, at most 10,000"),

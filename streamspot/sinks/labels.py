@@ -45,7 +45,7 @@ class LiveLabels:
         """Remember which frame was shown when, and which faces are in view."""
         recent, self._faces = self._recent, tuple(update.faces)
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
-            recent.append(OnShow(update.frame, update.pts))
+            recent.append(OnShow(update.frame, time.monotonic()))
 
     def undo(self) -> None:
         """Take the last label of this run back.
@@ -70,10 +70,10 @@ class LiveLabels:
         now = time.monotonic()
         if len(self._given) == _MOST and now - self._given[0] < _SPAN:
             raise SettingsError(f"more than {_MOST} labels in {_SPAN:.0f} s are not taken; give them by hand")
-        video, frame = self._video(), self._recent.ago(REACTION)
+        video = self._video()
         if video is None:
             raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
-        if frame is None:
+        if not self._recent:
             raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
         if face is None and len(self._faces) > 1:
             raise SettingsError(
@@ -84,6 +84,7 @@ class LiveLabels:
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
             self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
+        frame = self._recent.nearest(now - REACTION)
         self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
         self._given.append(now)
 

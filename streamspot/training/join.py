@@ -112,6 +112,7 @@ def join(networks: Sequence[Network], shares: Sequence[Shares] | None = None) ->
             one.config,
             name="",
             width=first.width,
+            heads=first.heads,
             dilations=dilations,
             input_scale=first.input_scale,
             dropout=first.dropout,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from streamspot.datasets.recording import Recording
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
+from streamspot.model.config import MOST_CHANNELS
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
@@ -86,6 +87,11 @@ class Trainer:
         self.partner = beside(settings.partner, begun) if self.partner_name is None else None
         if self.partner is not None:
             self.partner_name = settings.partner
+            if (room := MOST_CHANNELS - self.partner.config.width) < begun.width:
+                raise SettingsError(
+                    f"width {begun.width} leaves no room for the partner {self.partner_name}; choose at most {room}, "
+                    "or partner: null"
+                )
         torch.manual_seed(settings.seed)
         if settings.start is None:
             self.network = Network(config)

@@ -20,7 +20,7 @@ from pydantic import (
 
 from streamspot.errors import SettingsError, cut
 from streamspot.layers import read_keys
-from streamspot.model.config import ModelConfig
+from streamspot.model.config import MOST_CHANNELS, ModelConfig
 from streamspot.settings import refuse_other
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
@@ -48,7 +48,7 @@ class NetworkSettings(_Settings):
 
     encoder: Literal["causal", "transformer"] = "causal"
     look_ahead: Literal[0, 4, 8, 16] = 8
-    width: int = Field(default=32, ge=1, le=1024)
+    width: int = Field(default=32, ge=1, le=MOST_CHANNELS)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     heads: int = Field(default=4, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
