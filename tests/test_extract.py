@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_training_sees_what_the_live_stream_sees(clips: Path, extracted: Path) -
 
 
 def test_a_second_run_measures_nothing_again(clips: Path, extracted: Path, tmp_path: Path) -> None:
-    """Mended annotations and a lost result cost no second measurement; other measures do."""
+    """Mended annotations and a lost result cost no second measurement; other measures and mended pictures do."""
     out, again = tmp_path / "out", tmp_path / "again"
     shutil.copytree(extracted, out)
     (out / "features.npz").unlink()
@@ -109,6 +110,10 @@ def test_a_second_run_measures_nothing_again(clips: Path, extracted: Path, tmp_p
     file = out / "videos" / "ann.npz"
     assert read_extracted(file, fingerprint(video, Measures(stride=2))) is not None
     assert read_extracted(file, fingerprint(video, Measures(stride=1))) is None
+    shutil.copytree(clips / "ann", tmp_path / "mended" / "ann")
+    (tmp_path / "mended" / "ann" / "img12.jpg").write_bytes(b"another picture")
+    other = replace(video, pictures=tuple(tmp_path / "mended" / "ann" / p.name for p in video.pictures))
+    assert read_extracted(file, fingerprint(other, Measures(stride=2))) is None
     file.write_bytes(file.read_bytes()[:500])
     assert read_extracted(file, fingerprint(video, Measures(stride=2))) is None
 

@@ -223,8 +223,7 @@ def fingerprint(video: Video, measures: Measures) -> str:
     if video.file is not None:
         what += [file_identity(video.file), *([] if video.face is None else [video.face])]
     elif video.pictures:
-        ends = [(path.name, path.stat().st_size) for path in (video.pictures[0], video.pictures[-1])]
-        what += [video.annotated.fps, len(video.pictures), ends]
+        what += [video.annotated.fps, [(path.name, path.stat().st_size) for path in video.pictures]]
     else:
         raise DataError(f"{video.annotated.name}: its folder holds no picture; unpack it again")
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
