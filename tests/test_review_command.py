@@ -82,3 +82,16 @@ def test_agreement_is_printed_for_each_pair_of_coders(tmp_path: Path) -> None:
     assert "ann and ben, 1 video that both have labelled, 40 frames" in done
     assert "0.733" in done  # 36 of 40 agree, 0.625 by chance
     assert "0.667" in done  # 8 of 12 frames
+
+
+def test_agreement_counts_the_frames_that_there_are(tmp_path: Path) -> None:
+    """A video of variable frame rate has those that its container holds, not those of its nominal rate."""
+    stamps = [number / 10 for number in range(60)]
+    clip = write_video(tmp_path / "slow.mkv", numbered(60), fps=25, stamps=stamps)
+    label = Label(id="a", kind="macro", point=13, onset=10, offset=19)
+    for coder in ("ann", "ben"):
+        LabelFiles(tmp_path, coder).write(
+            clip.name, "slow", Labels((label,)), subject="a", fps=25, frames=None
+        )
+    done = subprocess.run(_command(clip, "--agreement"), capture_output=True, text=True, check=True).stdout
+    assert "ann and ben, 1 video that both have labelled, 60 frames" in done

@@ -110,6 +110,7 @@ def _agreement(items: Any, folder: Path) -> None:
     from streamspot.review.agreement import compare  # noqa: PLC0415
     from streamspot.review.files import LabelFiles, coders  # noqa: PLC0415
     from streamspot.review.items import facts_of  # noqa: PLC0415
+    from streamspot.review.pictures import times_of  # noqa: PLC0415
 
     videos = {item.video for item in items}
     coded = {
@@ -124,7 +125,8 @@ def _agreement(items: Any, folder: Path) -> None:
     frames = {}
     for item in items:
         with contextlib.suppress(StreamspotError):
-            frames[item.video] = facts_of(item).frames
+            known = facts_of(item).frames  # of a variable frame rate by its nominal one
+            frames[item.video] = len(times_of(item.source)) or known
     for one, other in combinations(coded, 2):
         found = compare(coded[one], coded[other], frames)
         names = " and ".join(name or "the coder without a name" for name in (one, other))

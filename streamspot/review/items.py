@@ -135,13 +135,9 @@ def facts_of(item: ReviewItem) -> Facts:
         return Facts(len(source) / fps, len(source), fps, None)
     with av.open(str(item.path)) as container:
         streams = [one for one in container.streams.video if one.codec_context is not None]
-        film = streams[0]  # a sound track may last longer
-        seconds = (container.duration or 0) / av.time_base
-        if film.duration and film.time_base:
-            seconds = float(film.duration * film.time_base)
-        frames = film.frames or round(seconds * fps)
+        seconds, frames = source.duration or 0.0, source.length
         if not frames:  # as a browser writes it while it records
-            frames = sum(packet.size > 0 for packet in container.demux(film))
+            frames = sum(packet.size > 0 for packet in container.demux(streams[0]))
             seconds = frames / fps
         plain = len(streams) == 1 and streams[0].pix_fmt in {"yuv420p", "yuvj420p"}
         codec = streams[0].codec_context.name.removeprefix("lib").partition("-")[0]

@@ -78,7 +78,7 @@ class VideoPictures:
         """
         with self._timing:
             if self._times is None:
-                self._times = _times_of(self._source).astype("<f8").tobytes()
+                self._times = times_of(self._source).astype("<f8").tobytes()
             return self._times
 
     def close(self) -> None:
@@ -117,7 +117,8 @@ class VideoPictures:
             self._size -= len(self._kept.popitem(last=False)[1])
 
 
-def _times_of(source: str) -> NDArray[np.float64]:
+def times_of(source: str) -> NDArray[np.float64]:
+    """Return the time of every picture of a video in seconds from the first, as its container says; else nothing."""
     times = np.zeros(0)
     if kind_of(source) == "file":
         with suppress(av.FFmpegError, OSError, ValueError, SourceError), av.open(source) as container:
