@@ -128,3 +128,15 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags = {"events": str(folder / "visit.jsonl"), "intensity": folder / "visit.csv"}
     asyncio.run(updates_of(recording, **flags))
     return folder / "visit.jsonl"
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """Return a folder with two recordings and a file that is broken."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for ticks, name in ((180, "visit2"), (240, "visit10")):
+        write_recording(folder / f"{name}.motion", ticks=ticks)
+    (folder / "broken.mp4").write_text("no video")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
