@@ -25,4 +25,5 @@ def write_recording(path: Path, *seeds: int, ticks: int = 180) -> Path:
         for tick, faces in enumerate(zip(*made, strict=True)):
             motion = [RegionMotion(tick, tick / 30, tick, displacement) for displacement in faces]
             writer.extend([FaceMotion(face, one) for face, one in enumerate(motion)], session)
+        writer.end((ticks - 1) / 30, ticks - 1)
     return path

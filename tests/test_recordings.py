@@ -129,6 +129,22 @@ async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     assert ticks == [0, 1, 2, "recording interrupted", 6, 7, 8]
 
 
+async def test_a_recording_says_when_its_source_ended(tmp_path: Path):
+    """The end may come long after the last face, and one cut short knows none."""
+    first, cut = tmp_path / "first.motion", tmp_path / "cut.motion"
+    run = StreamRun(load_settings({"source": SHORT}))
+    run.analyser.layout = "face17"
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    async with MotionRecorder(first, run) as recorder:
+        motion = FaceMotion(0, RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32)))
+        await recorder.take(Update(session=session, motion=(motion,)))
+        await recorder.take(Update(session=session, pts=9.5, frame=285))
+    cut.write_text("".join(first.read_text().splitlines(keepends=True)[:-1]))
+    for path, end in ((first, (9.5, 285, True)), (cut, (0.0, 0, False))):
+        recording = MotionRecording(path)
+        assert (recording.duration, recording.last_frame, recording.whole) == end
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -189,7 +189,7 @@ def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path
     empty, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"
     empty.touch()
     (account,) = accounts_of(empty, "streamspot-base", 0.5)
-    account.seconds = 10.0
+    account.seconds, account.whole = 10.0, True
     table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1100,1400,\nvisit.mp4,macro,1100,1400,\n")
     compared = with_labels(account, table)
     assert compared is not None
@@ -229,7 +229,8 @@ def test_labels_of_a_variable_frame_rate_stand_where_their_frames_were(
         header, *lines = visit.with_suffix(".motion").read_text().splitlines()
         rows = map(json.loads, lines)
         moved_rows = [json.dumps([*row[:3], frame_at(row[1]), *row[4:]]) for row in rows if len(row) > 2]
-        (tmp_path / "visit.motion").write_text("\n".join([header, *moved_rows, ""]))
+        end = json.dumps({"end": 599 / 30, "frame": frame_at(599)})
+        (tmp_path / "visit.motion").write_text("\n".join([header, *moved_rows, end, ""]))
     (account,) = accounts_of(events, "streamspot-base", 0.5)
     account.seconds = 20.0
     for rate in ("10", "20", ""):
@@ -244,3 +245,21 @@ def test_labels_of_a_variable_frame_rate_stand_where_their_frames_were(
         table.write_text("video,kind,point,fps\nvisit.mp4,macro,402,20\n")
         with pytest.raises(DataError, match="frame 402 lies behind the end of visit"):
             with_labels(account, table)
+
+
+def test_a_label_behind_the_last_face_is_counted(visit: Path, tmp_path: Path):
+    """A face that has left does not end the video: a recording says how long it went on, or its end is not known."""
+    events, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"
+    events.write_bytes(visit.read_bytes())
+    lines = [*visit.with_suffix(".motion").read_text().splitlines()[:-1], '[0,"face lost"]']
+    table.write_text("video,kind,point,fps\nvisit.mp4,macro,1000,30\n")
+    for end, seconds in (([], 20.0), (['{"end":59.95,"frame":1798}'], 59.97)):
+        (tmp_path / "visit.motion").write_text("\n".join([*lines, *end, ""]))
+        (account,) = accounts_of(events, "streamspot-base", 0.5)
+        assert account.seconds == pytest.approx(seconds, abs=0.05)
+        compared = with_labels(account, table)
+        assert compared is not None
+        assert [span.at for span in compared.missed] == [pytest.approx(1000 / 30)]
+    table.write_text("video,kind,point,fps\nvisit.mp4,macro,1900,30\n")
+    with pytest.raises(DataError, match="frame 1900 lies behind the end of visit"):
+        with_labels(account, table)

@@ -187,6 +187,8 @@ class _Measuring:
         self._estimator = stack.enter_context(closing(MotionEstimator.open(layout(_REGIONS))))
         self._writer = stack.enter_context(MotionWriter(record))
         self._session: Session | None = None
+        self._last = 0.0, 0  # time and number of the newest frame
+        stack.callback(self._end)
 
     def __call__(self, frame: Frame) -> float:
         if self._session is None:
@@ -194,7 +196,12 @@ class _Measuring:
             self._writer.begin(self._session, _REGIONS)
         motion = self._estimator.push(frame)
         self._writer.extend(motion, self._session)
+        self._last = frame.pts, frame.index
         return max((_strength(one.motion) for one in motion if isinstance(one, FaceMotion)), default=0.0)
+
+    def _end(self) -> None:
+        if self._session is not None:
+            self._writer.end(*self._last)
 
 
 def _strength(motion: RegionMotion) -> float:

@@ -126,6 +126,8 @@ def _recorded(video: Video, regions: Layout) -> Extracted | None:
     known = {one.motion.tick: one.motion for one in sorted(found, key=lambda one: -one.face)}
     motions = [known[tick] for tick in sorted(known)]
     looked = [(motion.frame, motion.tick / TICK_RATE) for motion in motions]
+    if recording.whole:
+        looked.append((recording.last_frame, recording.duration - recording.session.origin))
     return _assemble(name, motions, looked, [])
 
 

@@ -61,7 +61,8 @@ class Account:
         curves: Face → (n, 2) float64: time in seconds of the source, intensity.
         sight: Face → how well it could be seen.
         frames: Frame of the source → the first tick that it is nearest to, from a recording.
-        seconds: Length of what was analysed.
+        seconds: Length of what was analysed, as far as it is known.
+        whole: Whether it is known to its end, which may be long after the last face.
         about: How it was made: what → how, in words.
         stream: Name of the source.
         source: Its file, as a batch names it.
@@ -73,6 +74,7 @@ class Account:
     sight: dict[int, SightCounts] = field(default_factory=dict)
     frames: dict[int, int] = field(default_factory=dict)
     seconds: float | None = None
+    whole: bool = False
     about: dict[str, str] = field(default_factory=dict)
     stream: str = ""
     source: str = ""
@@ -187,15 +189,17 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
         else:
             tell(f"{curve} is not the curve of the events in {path} and not used; move it elsewhere")
     if is_recording(recording):
-        if not account.events or _is_recorded_in(MotionRecording(recording), account.events[0]):
-            _look(account, MotionRecording(recording).read())
+        kept = MotionRecording(recording)
+        if not account.events or _is_recorded_in(kept, account.events[0]):
+            _look(account, kept, kept.read())
         else:
             tell(
                 f"{recording} is the recording of another run than {path} and not used; move it elsewhere, or report "
                 "it by itself"
             )
     if said := summary_of(path.parent, path.stem):
-        account.seconds = said["seconds"] or account.seconds
+        if said["seconds"]:
+            account.seconds, account.whole = said["seconds"], True
         account.about |= {str(key): str(value) for key, value in said["about"].items()}
         account.source = account.about.get("Source", "")
 
@@ -245,9 +249,13 @@ def _faces_in_turn(events: Iterable[Event], ticks: NDArray[np.float64]) -> NDArr
     return np.concatenate(found)
 
 
-def _look(account: Account, motion: Iterable[Motion | Session]) -> None:
-    """Take over from motion how well faces could be seen, and when which frame was."""
+def _look(account: Account, recording: MotionRecording, motion: Iterable[Motion | Session]) -> None:
+    """Take over from a recording's motion how well faces could be seen, when which frame was, and its length."""
     last = -1
+    if recording.whole:
+        account.whole = True
+        last = int((recording.duration - recording.session.origin) * TICK_RATE + 1e-6)
+        account.frames[recording.last_frame] = last
     for one in motion:
         if isinstance(one, FaceMotion):
             account.sight.setdefault(one.face, SightCounts()).take(one)
@@ -270,8 +278,9 @@ def _replayed(path: Path, weights: str, sensitivity: float) -> Account:
             for face, score in update.scores:
                 curves.setdefault(face, []).append((score.pts, score.intensity))
     account.curves = {face: np.array(rows) for face, rows in curves.items()}
-    _look(account, motion)
-    account.stream = MotionRecording(path).stream
+    recording = MotionRecording(path)
+    _look(account, recording, motion)
+    account.stream = recording.stream
     account.about = {
         "Source": f"{path.name}, a recording of region motion, analysed anew for this report",
         "Weights": stream.stats.model,

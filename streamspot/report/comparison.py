@@ -298,8 +298,9 @@ def _time_line(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[Cal
     frames, first = np.unique(pairs[:, 0], return_index=True)
     times = pairs[first, 1] / TICK_RATE
     if np.abs(frames / rate - times).max() <= 1 / rate + 1 / TICK_RATE:
-        return _steady(rate), math.inf if account.seconds is None else account.seconds * rate * (1 + off) + 1
-    to_the_end = account.seconds is not None and times[-1] + 2 / TICK_RATE >= account.seconds
+        end = account.seconds if account.whole else None
+        return _steady(rate), math.inf if end is None else end * rate * (1 + off) + 1
+    to_the_end = account.whole and times[-1] + 2 / TICK_RATE >= (account.seconds or 0.0)
 
     def seconds(frame: float) -> float:
         return float(np.interp(frame, frames, times) + max(0.0, frame - frames[-1]) / rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import TracebackType
 
 from streamspot.run import StreamRun
 from streamspot.sinks.lines import LineFile
@@ -28,12 +29,22 @@ class MotionRecorder(LineFile):
         self._run = run
         self._lines: MotionLines | None = None
         self._gap: set[int] = set()  # faces of which something was left out
+        self._last = 0.0, -1  # time and number of the newest frame
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say when the last frame was."""
+        if self._lines is not None:
+            self.write(self._lines.end(*self._last))
+        await super().__aexit__(kind, error, trace)
 
     async def take(self, update: Update) -> None:
         """Hand the motion over."""
         if update.session is None:
             return
         motion = update.motion
+        self._last = update.pts, update.frame
         if self._lines is None:
             lines = MotionLines()
             if not self.write(

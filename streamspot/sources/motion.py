@@ -2,7 +2,8 @@
 
 A recording is text, one JSON value a line: a header, then ``[face, tick, pts, frame, quality, [dx, dy, …]]`` for
 every tick of every face (and, behind it, what stands in the way of judging the face), ``[face, reason]`` where a
-face's segment ends, and ``{"start": …}`` where the wall-clock time of tick 0 became known better.
+face's segment ends, ``{"start": …}`` where the wall-clock time of tick 0 became known better, and last
+``{"end": …, "frame": …}``, time and number of the last frame: there may have been no face in it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _VERSION = 1
 _LINE = 64 * 2**10
 """Characters of a line at most; 256 regions need a sixth of them."""
 _TAIL = 4 * _LINE
-"""Bytes in which the last tick is looked for."""
+"""Bytes in which the end is looked for."""
 _LARGEST = 10**10
 """Ticks, frames and faces have smaller numbers: ten years of ticks."""
 
@@ -88,6 +89,10 @@ class MotionLines:
             lines.append(_line([one.face, tick.tick, tick.pts, tick.frame, quality, values, *trouble]))
         return b"".join(lines)
 
+    def end(self, pts: float, frame: int) -> bytes:
+        """Return the line that says when the last frame was, in seconds of the source, and its number."""
+        return _line({"end": pts, "frame": frame})
+
     def refused(self) -> None:
         """Say anew, with the next lines, what those of ``extend`` said of the session: they were not written."""
         self._session = self._written
@@ -121,6 +126,10 @@ class MotionWriter:
     def extend(self, motion: Iterable[Motion], session: Session) -> None:
         """Append motion."""
         self._write(self._lines.extend(motion, session))
+
+    def end(self, pts: float, frame: int) -> None:
+        """Say when the last frame was, and which."""
+        self._write(self._lines.end(pts, frame))
 
     def _write(self, lines: bytes) -> None:
         try:
@@ -174,7 +183,8 @@ class MotionRecording(Source):
         session: Of the recorded run.
         layout: Name of the region layout.
         judging: Stands for the weights and the decoder of the run; with others, other events come out.
-        last_frame: Number of the last tick's frame, -1 without any.
+        last_frame: Number of the last frame, -1 without any.
+        whole: Whether it says when its source ended; else its last tick is the last that is known.
 
     Raises:
         SourceError: The file is no recording, or of a version this program does not know.
@@ -185,7 +195,7 @@ class MotionRecording(Source):
         try:
             with path.open(encoding="utf-8") as file:
                 header = _Header.model_validate_json(file.readline(_LINE))
-            self._end, self.last_frame = _end_of(path)
+            self._end, self.last_frame, self.whole = _end_of(path)
         except (OSError, ValueError):
             raise SourceError(
                 f"{path} is not a recording of region motion; make one with streamspot run --record"
@@ -202,7 +212,7 @@ class MotionRecording(Source):
 
     @property
     def duration(self) -> float:
-        """Time of the last tick."""
+        """Time of the last frame."""
         return self._end
 
     def read(self) -> Iterator[Motion | Session]:
@@ -231,6 +241,8 @@ class MotionRecording(Source):
                     raise SourceError(
                         f"line {number} of {self._path} is damaged; delete it or record anew"
                     ) from None
+                if one is None:
+                    continue
                 if isinstance(one, FaceMotion):
                     tick = one.motion.tick
                     if tick > newest.get(one.face, tick - 1) + 1:
@@ -240,9 +252,11 @@ class MotionRecording(Source):
                     continue  # of a face of which nothing is left
                 yield one
 
-    def _parse(self, line: str, newest: dict[int, int]) -> Motion | Session:
-        """Return what a line says; raises ValueError where it cannot follow the newest tick of its face."""
+    def _parse(self, line: str, newest: dict[int, int]) -> Motion | Session | None:
+        """Return what a line says, None for the end; raises ValueError where it cannot follow what came before."""
         value = _ANY_LINE.validate_json(line)
+        if isinstance(value, _End):
+            return None
         if isinstance(value, _Start):
             return replace(self.session, start=value.start)
         if len(value) == 2:
@@ -255,17 +269,22 @@ class MotionRecording(Source):
         return FaceMotion(face, RegionMotion(tick, pts, frame, displacement, quality), *trouble)
 
 
-def _end_of(path: Path) -> tuple[float, int]:
-    """Return time and frame of the last tick of a recording, 0 and -1 where it holds none in its last lines."""
+def _end_of(path: Path) -> tuple[float, int, bool]:
+    """Return time and number of the last frame of a recording, and whether it says so itself.
+
+    Else they are those of the last tick, 0 and -1 where there is none in its last lines.
+    """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL))
         lines = file.read().split(b"\n")[:-1]  # the run may have been killed while it wrote
     for line in reversed(lines):
         with contextlib.suppress(ValueError):
             value = _ANY_LINE.validate_json(line)
+            if isinstance(value, _End):
+                return value.end, value.frame, True
             if isinstance(value, tuple) and len(value) > 2:
-                return value[2], value[3]
-    return 0.0, -1
+                return value[2], value[3], False
+    return 0.0, -1, False
 
 
 _Whole = Annotated[int, Field(strict=True, ge=0, lt=_LARGEST)]
@@ -284,6 +303,11 @@ class _Start(BaseModel):
     start: _Time
 
 
+class _End(BaseModel):
+    end: _Finite
+    frame: _Whole
+
+
 class _Header(_Start):
     format: str
     version: int
@@ -297,6 +321,7 @@ class _Header(_Start):
 _Tick = tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite]]
 _ANY_LINE: TypeAdapter[Any] = TypeAdapter(
     _Start
+    | _End
     | tuple[_Whole, str | None]
     | _Tick
     | tuple[_Whole, _Whole, _Finite, _Whole, _Finite, list[_Finite], Trouble]
