@@ -21,7 +21,7 @@ import torch
 
 from streamspot.bench import SIZE, figures_of
 from streamspot.engine import Engine, open_runs
-from streamspot.errors import SourceError
+from streamspot.errors import SettingsError, SourceError
 from streamspot.layers import load_streams
 from streamspot.model import Model
 from streamspot.sources import open_source
@@ -65,6 +65,8 @@ def _cameras(source: str, weights: str, seconds: float) -> Iterator[dict[str, An
 
 def _clip(source: str, path: Path, size: tuple[int, int], seconds: float) -> Path:
     """Write the source's pictures, back and forth, as a video of that size at 30 frames a second."""
+    if int(seconds * _FPS) < 2:
+        raise SettingsError(f"{seconds:g} s are too short for a benchmark; give more with --seconds")
     with closing(open_source(source)) as opened:
         frames = [
             item.image for item in islice(opened.read(), int(seconds * _FPS)) if isinstance(item, Frame)

@@ -33,7 +33,9 @@ from streamspot.types import (
 )
 
 _REMEMBERED = 4096
-"""Ticks (136 s) whose frame numbers and motion are kept: longer than any expression may last."""
+"""Ticks (136 s) whose frame numbers and motion are kept at least."""
+_BESIDE = 1024
+"""Ticks more than the longest expression that are kept: the margin beside it and the look-ahead."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class _Segment:
     movement: Movement
     first: int
     newest: int
-    frames: list[int] = field(default_factory=lambda: [0] * _REMEMBERED)
+    frames: list[int]
     numbers: dict[int, int] = field(default_factory=dict)
     """Number of an open expression within the segment → within the stream."""
 
@@ -127,7 +129,7 @@ class Pipeline:
             segment, ticks = self._segment(one), waiting.setdefault(one.face, deque())
             if isinstance(one, FaceMotion):
                 segment.newest = one.motion.tick
-                segment.frames[segment.newest % _REMEMBERED] = one.motion.frame
+                segment.frames[segment.newest % len(segment.frames)] = one.motion.frame
                 segment.movement.push(one.motion)
                 ticks.append((place, one.motion))
             else:
@@ -171,8 +173,10 @@ class Pipeline:
         segment = self._segments.get(one.face)
         if segment is None:
             first = one.motion.tick if isinstance(one, FaceMotion) else 0
-            movement = Movement(self._points, _REMEMBERED)
-            segment = _Segment(ModelStream(self._model), Spotter(self.spotting), movement, first, first)
+            kept = max(_REMEMBERED, self.spotting.longest + _BESIDE)
+            movement = Movement(self._points, kept)
+            spotter = Spotter(self.spotting)
+            segment = _Segment(ModelStream(self._model), spotter, movement, first, first, [0] * kept)
             self._segments[one.face] = segment
         return segment
 
@@ -182,7 +186,7 @@ class Pipeline:
 
         def moment(tick: int) -> Moment:
             tick = known(tick)
-            return self.session.moment(tick, segment.frames[tick % _REMEMBERED])
+            return self.session.moment(tick, segment.frames[tick % len(segment.frames)])
 
         if seen.number not in segment.numbers:
             segment.numbers[seen.number] = self._expressions

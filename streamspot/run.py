@@ -138,14 +138,14 @@ class StreamRun:
         A pause cancels what is open; meanwhile a camera's frames are let go and a recording waits. A new sensitivity
         holds for each face as soon as it is neutral.
         """
+        if isinstance(command, Sensitivity):  # first, because it may be refused
+            self.analyser.tune(command.value)
         self.controls = obeyed(self.controls, command)
         match command:
             case Pause():
                 self._going.clear()
             case Resume():
                 self._going.set()
-            case Sensitivity(value):
-                self.analyser.tune(value)
         self._changed.set()
 
     def _work(self) -> None:

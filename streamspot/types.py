@@ -160,7 +160,7 @@ class Detection:
         onset: Tick of the onset.
         apex: Tick of the apex, None while unknown.
         offset: Last tick of the expression (inclusive), None while unknown.
-        intensity: Highest intensity so far.
+        intensity: Highest intensity so far, at the apex where that is known.
         score: Outer-inner-contrastive score in [-1, 1] (Eq. 15 of the GIM paper), 0 while unknown.
         decided: Tick of the newest score that was known when this was decided.
         reason: Why the expression was cancelled, with the bound that it missed; None otherwise.

@@ -20,7 +20,7 @@ def decode_reference(intensity: Array, macro: Array, micro: Array, settings: Spo
     """Return what ``decode`` must return, apart from ``number`` and ``decided``, which are 0."""
     a, p = levelled(intensity, macro, micro, settings)
     return [
-        Detection(0, "offset", kind, onset, apex, offset, float(level(a, p, kind)[apex]), score, 0)
+        Detection(0, "offset", kind, onset, apex, offset, float(a[apex]), score, 0)
         for hill in hills(a, p, settings)
         for _, score, kind, onset, apex, offset in detect(a, p, hill, settings)
     ]

@@ -47,6 +47,17 @@ def test_members_may_differ_in_depth_and_scale_and_count_differently():
     torch.testing.assert_close(both.classes.logit(), mean, atol=1e-4, rtol=1e-4)
 
 
+def test_the_order_of_layers_is_kept():
+    """Networks of the same dilations are joined in their order, repeats included; of others they have to ascend."""
+    torch.manual_seed(3)
+    motion = torch.randn(1, 90, 10, 2) * 0.01
+    one, other = _network(8, dilations=(2, 1, 2)), _network(4, dilations=(2, 1, 2))
+    both = join([one, other], ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
+    torch.testing.assert_close(both(motion).intensity, one(motion).intensity, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ModelError, match="dilations ascend, or are the same"):
+        join([one, _network(4, dilations=(1, 2))])
+
+
 def test_a_joined_network_streams():
     """Tick by tick it says what it says of the whole recording, also if its members differ in depth and scale."""
     torch.manual_seed(1)
@@ -107,6 +118,9 @@ def test_what_a_partner_cannot_be_joined_with_is_said_before_the_training():
     recordings = [Recording("a", "s", motion, (Instance("macro", 90, 100, 110, 100),))]
     network = NetworkSettings(width=6, heads=5, dilations=(1,))
     assert Trainer(recordings, TrainSettings(network=network), layout="paper10").result().config.width == 134
+    back = TrainSettings(network=NetworkSettings(width=4, dilations=(4, 2, 1)))
+    with pytest.raises(SettingsError, match="dilations ascend"):
+        Trainer(recordings, back, layout="paper10")
     wide = TrainSettings(network=NetworkSettings(width=129))
-    with pytest.raises(SettingsError, match="choose at most 128, or partner: null"):
+    with pytest.raises(SettingsError, match="joined they have 257 channels, and 256 are the most"):
         Trainer(recordings, wide, layout="paper10")

@@ -87,9 +87,12 @@ def test_other_weights_under_the_same_name_are_others(tmp_path: Path) -> None:
     for number in range(3):
         for file in chosen[: number + 1]:
             file.write_bytes(b"%d" % number)
-        marks.append(mark(data.recordings, settings, {}))
+        marks.append(mark(data.recordings, data.layout, settings, {}))
     assert len(set(marks)) == 3
-    assert mark(data.recordings, settings, {}) == marks[-1]
+    assert mark(data.recordings, data.layout, settings, {}) == marks[-1]
+    assert (
+        mark(data.recordings, "another", settings, {}) != marks[-1]
+    )  # a region's place decides what mirrors it
 
 
 def test_it_goes_on_from_the_last_whole_epoch(tmp_path: Path) -> None:

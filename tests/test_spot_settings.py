@@ -67,3 +67,17 @@ def test_impossible_sensitivity_is_refused() -> None:
         SpotSettings.from_sensitivity(1.5)
     with pytest.raises(SettingsError, match="volume"):
         SpotSettings.from_sensitivity(0.5, volume=11)
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [{"thresholds": [0.1]}, {"thresholds": [0.05, 0.95]}, {"macro_score": 1.9}, {"onset_level": 0.1},
+     {"usual": [[18, 22], [8, 6]], "macro_score": 1.5}],
+)  # fmt: skip
+def test_what_is_possible_in_the_middle_is_so_at_every_sensitivity(mine: dict[str, object]) -> None:
+    """However a network's own settings lie, no sensitivity moves them out of their range."""
+    steps = [SpotSettings.from_sensitivity(s, **mine) for s in np.linspace(0, 1, 11)]
+    for less, more in itertools.pairwise(steps):
+        assert all(b <= a for a, b in zip(less.thresholds, more.thresholds, strict=True))
+        assert more.macro_score <= less.macro_score
+        assert more.onset_level <= less.onset_level

@@ -141,7 +141,11 @@ def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: st
             assert d.apex is not None
             assert d.offset is not None
             assert d.onset <= d.apex <= d.offset <= d.decided
-            assert -1 <= d.score <= d.intensity <= 1
+            assert -1 <= d.score <= 1
+            assert (
+                d.kind == "micro" or d.score <= d.intensity
+            )  # a micro-expression may have a curve of its own
+            assert 0 <= d.intensity <= 1
         else:
             assert d.offset is None
     finals = [d for d in phases if d.phase == "offset"]

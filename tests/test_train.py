@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from small_data import REAL, write_small
 from typer.testing import CliRunner
 
 from experiments.variants import Variant
+from streamspot.datasets.recording import Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.model import Model, ModelConfig, ModelStream, Network
@@ -248,3 +251,55 @@ def test_the_stream_equals_the_recording_on_real_videos(encoder: str) -> None:
         whole = model.forward(recording.motion[None]).intensity[0].numpy()
         assert len(scores) == len(whole)
         np.testing.assert_allclose([s.intensity for s in scores], whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"labels": {"soft_reach": [-1, -1]}}, "labels.soft_reach"),
+        ({"labels": {"clamp": [[36, 16], [16, 8]]}}, "shortest length of each kind comes first"),
+        ({"labels": {"theta": [float("nan"), 0.5]}}, "labels.theta"),
+        ({"labels": {"stretch": float("inf")}}, "labels.stretch"),
+        ({"loss": {"margin": [-100, -100]}}, "loss.margin"),
+        ({"crop": 10**19}, "crop"),
+        ({"seed": 2**64}, "seed"),
+    ],
+)
+def test_impossible_settings_are_refused_before_the_training(
+    tmp_path: Path, wrong: dict[str, Any], named: str
+) -> None:
+    """Nothing that would fail in the middle of a training, or mean its opposite, is begun with."""
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(wrong))
+    with pytest.raises(SettingsError, match=named):
+        load_settings(path)
+
+
+def test_a_training_that_diverges_is_not_kept(tmp_path: Path) -> None:
+    """It ends in a sentence, and writes no weights that nothing could load."""
+    data = write_small(tmp_path / "data", subjects=2)
+    with pytest.raises(SettingsError, match=r"diverged in epoch \d; choose a lower learning_rate"):
+        train(data, tmp_path / "m.safetensors", TrainSettings.model_validate(TINY | {"learning_rate": 1e30}))
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_full_supervision_needs_onsets_and_offsets(tmp_path: Path) -> None:
+    """Bounds that were guessed round a point are no annotation."""
+    data = load(write_small(tmp_path, subjects=2))
+    points = [
+        replace(one, instances=tuple(replace(i, bounded=False) for i in one.instances))
+        for one in data.recordings
+    ]
+    full = TrainSettings.model_validate({"labels": {"kind": "full"}})
+    with pytest.raises(DataError, match="need onset and offset"):
+        Trainer(points, full, layout=data.layout)
+
+
+def test_a_long_expression_is_one_in_every_crop_that_it_reaches_into() -> None:
+    """Under full supervision no annotated tick counts as neutral, however far its point lies outside the crop."""
+    motion = np.arange(1200, dtype=np.float32)[:, None, None].repeat(10, 1).repeat(2, 2)  # tells the tick
+    long = Recording("a", "s", motion, (Instance("macro", 100, 150, 1100, 150),))
+    for batch in batches([long], 256, 16, 8, np.random.default_rng(0)):
+        ticks = batch.motion[..., 0, 0]
+        annotated = (batch.inside & (ticks >= 100) & (ticks <= 1100)).any(1)
+        assert set(batch.points.crop.tolist()) >= set(annotated.nonzero().flatten().tolist())

@@ -231,7 +231,7 @@ def detection(
         onset=component.start + proposal.first,
         apex=None if phase == "onset" else component.start + proposal.apex,
         offset=component.start + proposal.last if final else None,
-        intensity=component.level(proposal.kind)[proposal.apex],
+        intensity=component.values[proposal.apex],
         score=proposal.score if final else 0.0,
         decided=decided,
     )

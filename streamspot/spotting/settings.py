@@ -12,16 +12,23 @@ from streamspot.types import Kind
 
 _GRID = 1 << 20
 
+_SCORES = 1e-6, 2
 _RANGES = (
     (("outer_ticks", "trough_window", "trough_ticks", "onset_ticks"), 1, 1000),
     (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
     (("trough_memory",), 1, 1_000_000),
     (("power",), 0.1, 10),
-    (("macro_score", "micro_score", "onset_level"), 1e-6, 2),
+    (("macro_score", "micro_score", "onset_level"), *_SCORES),
     (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance", "micro_floor"), 0, 1),
     (("refractory",), 0, 1_000_000),
     (("longest",), 1, 108_000),
 )
+
+
+def _as_score(value: float) -> float:
+    """Return a shifted score, or the nearest that there is."""
+    low, high = _SCORES
+    return round(min(max(value, low), high), 6)
 
 
 def on_grid(value: float) -> float:
@@ -216,7 +223,8 @@ class SpotSettings:
         Args:
             sensitivity: In [0, 1]: 0 reports only what is plain, 1 also what is faint, 0.5 gives the
                 defaults. From 0 to 1 every threshold sinks by 0.2, the minimum scores by 0.4 and the onset's
-                level by 0.3. With ``usual`` the minimum scores sink to a quarter and the floor stays.
+                level by 0.3, as far as they stay possible. With ``usual`` the minimum scores sink to a quarter
+                and the floor stays.
             **overrides: Settings at 0.5 that differ from the defaults, as a model or a file holds them.
 
         Raises:
@@ -231,15 +239,17 @@ class SpotSettings:
             )
         tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
         plain, less = cls(**tuples), 0.5 - sensitivity
-        level = round(plain.onset_level + 0.3 * less, 6)
+        level = _as_score(plain.onset_level + 0.3 * less)
         if plain.usual is not None:  # heights of peaks, of which some are small: they are halved or doubled
-            macro, micro = (round(score * 4**less, 6) for score in (plain.macro_score, plain.micro_score))
+            macro, micro = (_as_score(score * 4**less) for score in (plain.macro_score, plain.micro_score))
             return replace(plain, macro_score=macro, micro_score=micro, onset_level=level)
+        lowest, highest = plain.thresholds[0], plain.thresholds[-1]
+        shift = min(max(0.2 * less, -lowest / 2), (1 - highest) / 2)
         return replace(
             plain,
-            thresholds=tuple(round(level + 0.2 * less, 6) for level in plain.thresholds),
-            macro_score=round(plain.macro_score + 0.4 * less, 6),
-            micro_score=round(plain.micro_score + 0.4 * less, 6),
+            thresholds=tuple(round(level + shift, 6) for level in plain.thresholds),
+            macro_score=_as_score(plain.macro_score + 0.4 * less),
+            micro_score=_as_score(plain.micro_score + 0.4 * less),
             onset_level=level,
         )
 

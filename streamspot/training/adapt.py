@@ -89,7 +89,7 @@ def adapt(
     before = _table(Model.load(settings.start, layout=dataset.layout), dataset, held)
     about = described(dataset, settings) | {"start": settings.start}
     places = [
-        Unfinished(out.with_suffix(ending), mark(recordings, settings, {"device": device}))
+        Unfinished(out.with_suffix(ending), mark(recordings, dataset.layout, settings, {"device": device}))
         for ending, recordings in ((".compared", learned), (".unfinished", dataset.recordings))
     ]
     done = [place.read() for place in places]

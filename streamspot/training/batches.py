@@ -102,7 +102,7 @@ def _batch(crops: Sequence[tuple[Recording, int, int]], look_ahead: int) -> Batc
         inside[i, max(0, start) - origin : min(ticks, stop) - origin] = True
         for instance in recording.instances:
             stamp, onset, offset = (t - origin for t in (instance.stamp, instance.onset, instance.offset))
-            if -BEYOND <= stamp < length + BEYOND:
+            if max(stamp, offset) >= -BEYOND and min(stamp, onset) < length + BEYOND:
                 points.append((i, stamp, KINDS.index(instance.kind), onset, offset))
     return Batch(torch.from_numpy(motion), torch.from_numpy(inside), PointLabels.of(points))
 

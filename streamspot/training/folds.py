@@ -136,7 +136,7 @@ def open_folder(out: Path, dataset: Dataset, settings: TrainSettings, method: Me
     Raises:
         SettingsError: It holds folds of others.
     """
-    known = mark(dataset.recordings, settings, method.describe())
+    known = mark(dataset.recordings, dataset.layout, settings, method.describe())
     folder = out / "folds"
     make_private(folder)
     stamp = folder / "fingerprint"

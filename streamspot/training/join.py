@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from streamspot.errors import ModelError, SettingsError
-from streamspot.model.config import ModelConfig
+from streamspot.model.config import MOST_CHANNELS, ModelConfig
 from streamspot.model.network import Network
 from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
@@ -91,6 +92,37 @@ def beside(name_or_path: str | None, wanted: ModelConfig) -> Network | None:
         return None
 
 
+def joined(configs: Sequence[ModelConfig]) -> ModelConfig:
+    """Return the configuration of the network that joins networks of these; see ``join``.
+
+    Raises:
+        ModelError: They cannot be joined.
+    """
+    first = configs[0]
+    orders = {one.dilations for one in configs}
+    if len(orders) > 1 and any(low >= high for order in orders for low, high in pairwise(order)):
+        raise ModelError("networks are joined whose dilations ascend, or are the same")
+    dilations = orders.pop() if len(orders) == 1 else tuple(sorted({d for order in orders for d in order}))
+    alike = {
+        replace(
+            one,
+            name="",
+            width=first.width,
+            heads=first.heads,
+            dilations=dilations,
+            input_scale=first.input_scale,
+            dropout=first.dropout,
+        )
+        for one in configs
+    }
+    if first.encoder != "causal" or len(alike) > 1:
+        raise ModelError("only causal networks that are alike but for their widths can be joined")
+    width = sum(one.width for one in configs)
+    if width > MOST_CHANNELS:
+        raise ModelError(f"joined they have {width} channels, and {MOST_CHANNELS} are the most")
+    return replace(first, width=width, dilations=dilations)
+
+
 @torch.no_grad()
 def join(networks: Sequence[Network], shares: Sequence[Shares] | None = None) -> Network:
     """Return one network whose logits of intensity and classes are means of those of several networks.
@@ -103,42 +135,26 @@ def join(networks: Sequence[Network], shares: Sequence[Shares] | None = None) ->
         shares: What each counts; all the same if not given.
 
     Raises:
-        ModelError: They differ in something else.
+        ModelError: They differ in something else, dilations do not ascend, or they are too wide together.
     """
-    first = networks[0].config
-    dilations = tuple(sorted({d for one in networks for d in one.config.dilations}))
-    alike = {
-        replace(
-            one.config,
-            name="",
-            width=first.width,
-            heads=first.heads,
-            dilations=dilations,
-            input_scale=first.input_scale,
-            dropout=first.dropout,
-        )
-        for one in networks
-    }
-    if first.encoder != "causal" or len(alike) > 1:
-        raise ModelError("only causal networks that are alike but for their widths can be joined")
-    out = Network(replace(first, width=sum(one.config.width for one in networks), dilations=dilations))
-    theirs = [_at(one, dilations, first.input_scale) for one in networks]
+    out = Network(joined([one.config for one in networks]))
+    theirs = [_at(one, out.config.dilations, out.config.input_scale) for one in networks]
     parts = {name: [weights[name] for weights in theirs] for name in theirs[0]}
-    joined = {
+    whole = {
         "encoder.past": torch.cat([_blocks(tap) for tap in _taps(parts.pop("encoder.past"))], 1),
         "intermediate.weight": _blocks([part[None] for part in parts.pop("intermediate.weight")])[0],
     }
-    joined |= {name: _blocks(parts.pop(name)) for name in ("encoder.now", "encoder.mix")}
+    whole |= {name: _blocks(parts.pop(name)) for name in ("encoder.now", "encoder.mix")}
     counted = torch.tensor(shares or [(1 / len(networks),) * 3] * len(networks)).unbind()
     for head, of in (("intensity", slice(0, 1)), ("classes", slice(1, 3))):
         rows = [
             part * share[of, None] for part, share in zip(parts.pop(f"{head}.weight"), counted, strict=True)
         ]
-        joined[f"{head}.weight"] = torch.cat(rows, -1)
+        whole[f"{head}.weight"] = torch.cat(rows, -1)
         biases = [b * share[of] for b, share in zip(parts.pop(f"{head}.bias"), counted, strict=True)]
-        joined[f"{head}.bias"] = torch.stack(biases).sum(0)
-    joined |= {name: torch.cat(part, -1) for name, part in parts.items()}
-    out.load_state_dict(joined)
+        whole[f"{head}.bias"] = torch.stack(biases).sum(0)
+    whole |= {name: torch.cat(part, -1) for name, part in parts.items()}
+    out.load_state_dict(whole)
     return out.eval()
 
 
@@ -150,7 +166,8 @@ def _at(network: Network, dilations: Sequence[int], input_scale: float) -> dict[
     config, weights = network.config, {name: part.cpu() for name, part in network.state_dict().items()}
     for name in ("encoder.window", "encoder.integrals"):
         weights[name] = weights[name] * (config.input_scale / input_scale)
-    places = [dilations.index(d) for d in config.dilations]
+    same = tuple(dilations) == config.dilations  # perhaps with repeats
+    places = list(range(len(dilations))) if same else [dilations.index(d) for d in config.dilations]
     for name in ("encoder.now", "encoder.past", "encoder.bias", "encoder.mix"):
         own = weights[name]
         weights[name] = own.new_zeros(len(dilations), *own.shape[1:]).index_copy(0, torch.tensor(places), own)

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import Recording
-from streamspot.errors import DataError, SettingsError
+from streamspot.errors import DataError, ModelError, SettingsError
 from streamspot.evaluation.search import Scores
-from streamspot.model.config import MOST_CHANNELS
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.join import beside, join, known, partner_of
+from streamspot.training.join import beside, join, joined, known, partner_of
 from streamspot.training.labelled import descend, labelled_loss, running_mean, share_of_rate, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -74,6 +73,10 @@ class Trainer:
             raise DataError(
                 "no recording for training has an expression; add point labels to annotations.csv"
             )
+        if settings.labels.kind == "full" and not all(i.bounded for r in recordings for i in r.instances):
+            raise DataError(
+                "some expressions have a point alone; labels of the kind full need onset and offset"
+            )
         if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
             raise SettingsError(
                 f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
@@ -87,11 +90,13 @@ class Trainer:
         self.partner = beside(settings.partner, begun) if self.partner_name is None else None
         if self.partner is not None:
             self.partner_name = settings.partner
-            if (room := MOST_CHANNELS - self.partner.config.width) < begun.width:
+            try:
+                joined([begun, self.partner.config])
+            except ModelError as error:
                 raise SettingsError(
-                    f"width {begun.width} leaves no room for the partner {self.partner_name}; choose at most {room}, "
-                    "or partner: null"
-                )
+                    f"the partner {self.partner_name} cannot judge beside this network ({error}); change the network "
+                    "or set partner: null"
+                ) from None
         torch.manual_seed(settings.seed)
         if settings.start is None:
             self.network = Network(config)
@@ -119,7 +124,11 @@ class Trainer:
             self._simulated = SimulationPool(layout, seed=settings.seed, recordings=simulated.recordings)
 
     def run(self, on_epoch: OnEpoch | None = None) -> Network:
-        """Train, from the epoch on at which it stopped, and return the network to keep, in evaluation mode."""
+        """Train, from the epoch on at which it stopped, and return the network to keep, in evaluation mode.
+
+        Raises:
+            SettingsError: It diverged.
+        """
         for epoch in range(self._epoch, self.settings.epochs):
             self.network.train()
             found = self.epoch_batches()
@@ -128,6 +137,12 @@ class Trainer:
                 losses.append(self._step(epoch, part, batch))
                 if self._on_step is not None:
                     self._on_step(1 / len(found), losses[-1])
+            if not all(map(math.isfinite, losses)) or not all(
+                one.isfinite().all() for one in self.network.parameters()
+            ):
+                raise SettingsError(
+                    f"the training diverged in epoch {epoch + 1}; choose a lower learning_rate"
+                )
             self._epoch = epoch + 1
             if on_epoch is not None:
                 on_epoch(epoch, self.result(), float(np.mean(losses)))

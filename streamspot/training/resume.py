@@ -22,14 +22,16 @@ TrainingState = tuple[dict[str, Tensor], dict[str, Any]]
 """All that a training needs to go on: its tensors, and what can be said in JSON."""
 
 
-def mark(recordings: Sequence[Recording], settings: TrainSettings, how: Mapping[str, Any]) -> str:
-    """Return what tells trainings apart: data, settings and whatever else ``how`` names.
+def mark(
+    recordings: Sequence[Recording], layout: str, settings: TrainSettings, how: Mapping[str, Any]
+) -> str:
+    """Return what tells trainings apart: data with their region layout, settings and whatever else ``how`` names.
 
     Networks do not depend on how they are read, so the settings of the decoder do not count. The weights that the
     settings name do, and not their names alone.
     """
     digest = hashlib.sha256(settings.model_dump_json(exclude={"spotting", "micro_share"}).encode())
-    digest.update(json.dumps(how, sort_keys=True).encode())
+    digest.update(json.dumps([layout, how], sort_keys=True).encode())
     for name in filter(None, (settings.start, settings.partner)):
         for file in weight_files(name):
             digest.update(file.read_bytes() if file.is_file() else b"")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,8 +25,11 @@ from streamspot.settings import refuse_other
 from streamspot.shipped import settings_file
 from streamspot.spotting.settings import SpotSettings
 
-Pair = tuple[int, int]
+Ticks = Annotated[int, Field(ge=0, le=108_000)]
+"""At most an hour."""
+Pair = tuple[Ticks, Ticks]
 """One number for macro-, one for micro-expressions."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 BEGUN = {"learning_rate": 1e-3, "epochs": 5}
@@ -34,7 +37,7 @@ BEGUN = {"learning_rate": 1e-3, "epochs": 5}
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -77,7 +80,7 @@ class LabelSettings(_Settings):
     clamp: tuple[Pair, Pair] | None = ((16, 36), (8, 16))
     """Shortest and longest labelled length of macro- and of micro-expressions, as in the official code; None
     leaves the length free, as in the paper."""
-    theta: tuple[float, float] = (0.5, 0.3)
+    theta: tuple[Share, Share] = (0.5, 0.3)
     """θ at the first epoch and at the end of its decrease (Eq. 3; 0.8 and 0.5 in the paper)."""
     theta_epochs: int = Field(default=4, ge=1)
     """Epoch at which θ reaches its end."""
@@ -85,6 +88,14 @@ class LabelSettings(_Settings):
     """Epochs of stage 1 and of stage 2; stage 3 takes the rest (section 3.6.2)."""
     window: tuple[Pair, Pair] = ((10, 14), (6, 6))
     """Ticks before and after the point, for macro- and for micro-expressions; of the kind ``window`` alone."""
+
+    @field_validator("clamp")
+    @classmethod
+    def _ascending(cls, value: tuple[Pair, Pair] | None) -> tuple[Pair, Pair] | None:
+        """Refuse a shortest length above the longest."""
+        if any(shortest > longest for shortest, longest in value or ()):
+            raise ValueError("the shortest length of each kind comes first")
+        return value
 
 
 class LossSettings(_Settings):
@@ -171,7 +182,7 @@ class TrainSettings(_Settings):
     """Optimiser steps an epoch at least: an epoch passes over little data several times."""
     batch: int = Field(default=16, ge=1)
     """Crops a step."""
-    crop: int = Field(default=1024, ge=0)
+    crop: int = Field(default=1024, ge=0, le=1_000_000)
     """Ticks a crop; 0 takes whole recordings."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Highest rate of AdamW; the rate rises for 15 % of the run, then falls as a cosine."""
@@ -181,7 +192,7 @@ class TrainSettings(_Settings):
     """Decay of the running mean of the weights, which is what is kept; 0 keeps the last weights."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """Number format in which the network is computed; losses are always float32."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of weights, order, augmentation and sampled points."""
     spotting: dict[str, Any] = Field(default_factory=_SPOTTING.copy)
     """Decoder settings that differ from ``SpotSettings``; cross-validation chooses the minimum scores itself."""

@@ -52,7 +52,7 @@ def train(
     check_result(out, ".safetensors")
     dataset = load(data, seed=settings.seed)
     unfinished = Unfinished(
-        out.with_suffix(".unfinished"), mark(dataset.recordings, settings, {"device": device})
+        out.with_suffix(".unfinished"), mark(dataset.recordings, dataset.layout, settings, {"device": device})
     )
     done, weights = unfinished.read(), None
     if settings.simulated.steps and done is None:
