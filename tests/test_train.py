@@ -237,7 +237,7 @@ def test_the_stream_equals_the_recording_on_real_videos(encoder: str) -> None:
     data = load(REAL)
     shortest = sorted((r for r in data.recordings if r.instances), key=lambda r: len(r.motion))[:2]
     settings = TrainSettings.model_validate(
-        {"epochs": 1, "batch": 4, "crop": 256, "network": {"encoder": encoder, "width": 16}}
+        {"epochs": 1, "min_steps": 1, "batch": 4, "crop": 256, "network": {"encoder": encoder, "width": 16}}
     )
     model = Model(Trainer(shortest, settings, layout=data.layout).run())
     for recording in shortest:
