@@ -77,7 +77,7 @@ def test_killed_and_started_again_gives_the_same_results(tmp_path: Path) -> None
     for moment, (jobs, come) in MOMENTS.items():
         process = psutil.Popen([*command, "--config", str(settings), "--jobs", str(jobs)])
         try:
-            limit = time.monotonic() + 60
+            limit = time.monotonic() + 240
             while not come(out / "folds"):
                 assert time.monotonic() < limit, moment
                 assert process.poll() is None, moment
