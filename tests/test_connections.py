@@ -18,7 +18,7 @@ from pathlib import Path
 import aiomqtt
 import paho.mqtt.client as paho
 import pytest
-from brokers import Mosquitto, free_port, make_event, make_update, publisher_to, until
+from brokers import Mosquitto, free_port, make_event, make_update, overhear, publisher_to, until
 
 import streamspot
 from streamspot.errors import BrokerError
@@ -82,6 +82,24 @@ async def test_a_topic_the_broker_forbids_is_told_on_mqtt_5(tmp_path: Path):
             await until(lambda: delivery.state == "refused")
             assert "access rules" in delivery.error
         assert delivery.queued == 1
+
+
+async def test_a_node_whose_events_are_refused_does_not_stay_online(tmp_path: Path):
+    """Whoever looks at its status learns that nothing is delivered, also when the run has ended."""
+    rules = ["read #", "write streamspot/n/status", "deny streamspot/n/cam/event", "write streamspot/n/cam/#"]
+    (tmp_path / "acl").write_text("".join(f"topic {rule}\n" for rule in rules))
+    with Mosquitto(tmp_path, settings=f"acl_file {tmp_path}/acl\n") as broker:
+        url = f"{broker.url}?version=5"
+        async with (
+            overhear(url, "streamspot/n/status") as said,
+            publisher_to(url, tmp_path, delivery := Delivery(), drain=0.2) as publisher,
+        ):
+            await publisher.take("cam", make_update(make_event(0)))
+            await until(lambda: delivery.state == "refused")
+            async with asyncio.timeout(5):
+                assert [(await said.get())[1] for _ in range(2)] == [b"online", b"offline"]
+        async with overhear(url, "streamspot/n/status") as said, asyncio.timeout(5):
+            assert await said.get() == ("streamspot/n/status", b"offline", True)
 
 
 def test_windows_default_loop_is_refused_in_one_sentence():

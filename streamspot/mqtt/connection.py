@@ -158,7 +158,7 @@ class Dialler:
         """Connect, and disconnect at the end.
 
         Args:
-            will: Topic and payload, plain text, that the broker publishes, retained, if we vanish.
+            will: Topic and payload, plain text, that the broker publishes, retained, if we vanish or fail.
 
         Raises:
             RefusedError: Credentials, certificate or version are not accepted.
@@ -201,7 +201,12 @@ class Dialler:
         with contextlib.ExitStack() as stack:
             stack.callback(_close, client)
             async with client:
-                yield connection
+                try:
+                    yield connection
+                except BaseException:
+                    if will is not None:  # which a broker of whom we take leave does not publish
+                        _close(client)
+                    raise
                 second = stack.enter_context(_second_handle(client))
             await _until_closed(second)
 
