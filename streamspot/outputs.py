@@ -37,7 +37,7 @@ from streamspot.sinks.prometheus import MetricsServer
 from streamspot.sinks.table import EventTable, IntensityCsv
 from streamspot.sinks.writer import Host
 from streamspot.sources import MotionRecording
-from streamspot.sources.base import slug
+from streamspot.sources.base import LONGEST_NAME, slug, stream_name
 from streamspot.stats import Delivery
 from streamspot.types import FaceMotion, SegmentEnd, Update
 
@@ -192,7 +192,9 @@ class Outputs:
             url = await stack.enter_async_context(embedded_broker(port=None))
             self._tell(f"the embedded broker is {url}, for subscribers on this machine")
             journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        where = slug(Broker.parse(url).address, "broker")
+        address = Broker.parse(url).address
+        # the name of a long address is cut, and another broker's may begin like it
+        where = slug(address) if len(address) <= LONGEST_NAME else stream_name(address, address)
         first, *others = self._runs
         name = f"{first}+{len(others)}" if others else first
         publisher = Publisher(

@@ -15,13 +15,17 @@ import pytest
 from brokers import Mosquitto, free_port
 from hypothesis import given
 from hypothesis import strategies as st
+from running import SHORT
 
 from streamspot.credentials import redacted
 from streamspot.errors import BrokerError, SettingsError
+from streamspot.layers import load_settings
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.connection import RefusedError, backoff
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.subscriber import subscribe
+from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 
 
 async def test_nobody_there_is_one_sentence():
@@ -132,6 +136,19 @@ def test_a_run_says_at_the_start_where_its_own_broker_is(tmp_path: Path):
             asyncio.run(_meet(address[1]))
         finally:
             running.kill()
+
+
+async def test_two_brokers_never_share_a_journal():
+    """However long their addresses are: what waits for one never goes to the other."""
+    long = "mqtt://[0000:0000:0000:0000:0000:0000:0000:0001]"
+    for address in (f"{long}:1", f"{long}:2", "mqtt://127.0.0.1:1"):
+        settings = load_settings({"source": SHORT, "broker": address, "node": "n", "stream": "cam"})
+        async with Outputs([StreamRun(settings)]):
+            pass
+    journals = (Path(os.environ["XDG_STATE_HOME"]) / "streamspot" / "journal").glob("*/n/cam/journal.sqlite")
+    names = {journal.parents[2].name for journal in journals}
+    assert len(names) == 3
+    assert "mqtt-127-0-0-1-1" in names
 
 
 async def _meet(address: str) -> None:

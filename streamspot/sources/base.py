@@ -34,6 +34,9 @@ VIDEOS = frozenset({
 })  # fmt: skip
 """Endings of what is taken for a video where a folder is searched."""
 
+LONGEST_NAME = 40
+"""Characters of a name that may stand in a topic."""
+
 _MIB = 1 << 20
 
 
@@ -79,7 +82,7 @@ def slug(text: str, default: str = "source") -> str:
     """Return ``text`` as a name that may stand in a topic: ``[a-z0-9_-]+``, at most 40 characters."""
     plain = unicodedata.normalize("NFKD", unquote(text).lower()).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")
-    return name[:40].rstrip("-_") or default
+    return name[:LONGEST_NAME].rstrip("-_") or default
 
 
 def stream_name(title: str, place: str, default: str = "source") -> str:
