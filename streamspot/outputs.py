@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +31,7 @@ from streamspot.sinks import Sink
 from streamspot.sinks.columns import EXPRESSIONS, PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.labels import LiveLabels
+from streamspot.sinks.lines import LineFile
 from streamspot.sinks.lsl import LslOutlet
 from streamspot.sinks.motion import MotionRecorder
 from streamspot.sinks.osc import OscSink
@@ -82,15 +84,16 @@ class Outputs:
             for run in self._runs.values():
                 self._check(run)
             node = self._settings.name.node or slug(socket.gethostname(), "node")
-            # all are made before one is opened, which empties what an earlier run wrote
+            # all are made before one is opened
             shared = list(self._files(node))
             own = {name: [one async for one in self._files_of(run, node)] for name, run in self._runs.items()}
             # the first: what other sinks are told is in the journal
             if self._settings.mqtt.broker is not None:
                 self._publisher = await self._publish(self._settings.mqtt.broker, node, stack)
-            self._shared = [await stack.enter_async_context(sink) for sink in shared]
-            for name, sinks in own.items():
-                self._own[name] = [await stack.enter_async_context(sink) for sink in sinks]
+            # files come last: one that an earlier run wrote is emptied once all else is open
+            for sink in sorted(chain(shared, *own.values()), key=_is_file):
+                await stack.enter_async_context(sink)
+            self._shared, self._own = shared, own
             self._open = stack.pop_all()
         return self
 
@@ -236,16 +239,20 @@ class Outputs:
     def _files(self, node: str) -> Iterator[Sink]:
         """Yield the sinks that all streams share."""
         output = self._settings.output
-        if output.events is not None:
-            yield JsonLines(output.events, node=node, host=self._host)
         if output.log is not None:
             yield EventTable(output.log, PHASES, self._host)
         if output.expressions is not None:
             yield EventTable(output.expressions, EXPRESSIONS, self._host)
+        if output.events is not None:
+            yield JsonLines(output.events, node=node, host=self._host)
         if output.metrics is not None:
             measured = [run.stats for run in self._runs.values()]
             host, port = output.metrics_host, output.metrics
             yield MetricsServer(measured, self.delivery, node=node, host=host, port=port)
+
+
+def _is_file(sink: Sink) -> bool:
+    return isinstance(sink, EventTable | LineFile)
 
 
 def _several_faces(run: StreamRun) -> bool:

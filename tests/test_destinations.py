@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from streamspot.datasets.measure import Measures
 from streamspot.datasets.points import PointsFile
 from streamspot.destinations import check_outputs, check_writable
 from streamspot.engine import Engine
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import encode
 from streamspot.files import append_whole, make_private, write_atomically
 from streamspot.layers import load_settings
@@ -111,6 +112,21 @@ def test_events_of_another_source_are_replaced_only_by_force(tmp_path: Path):
         check_outputs({"events": path}, ["0"], streams={"cam"})
     check_outputs({"events": path}, ["0"], streams={"cam", "second"})
     check_outputs({"events": path}, ["0"], streams={"cam"}, force=True)
+
+
+async def test_a_run_that_never_begins_empties_no_file(tmp_path: Path):
+    """Where the port for metrics is taken, what an earlier run wrote is there as before."""
+    events, curve = tmp_path / "e.jsonl", tmp_path / "c.csv"
+    events.write_bytes(encode(make_event(0), node="n") + b"\n")
+    curve.write_text("tick,pts,intensity,macro,micro\n3,0.1,0.5,0.25,0.125\n")
+    before = events.read_bytes(), curve.read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        flags = {"source": "synthetic", "stream": "cam", "events": str(events), "intensity": curve}
+        settings = load_settings({**flags, "metrics": taken.getsockname()[1]})
+        with pytest.raises(StreamspotError, match="port"):
+            async with Outputs([StreamRun(settings)]):
+                pass
+    assert (events.read_bytes(), curve.read_bytes()) == before
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):
