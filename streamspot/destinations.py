@@ -11,14 +11,15 @@ from pathlib import Path
 from streamspot.errors import SettingsError, cut
 from streamspot.files import make_private
 from streamspot.sinks.columns import EXPRESSIONS, PHASES
+from streamspot.sinks.table import columns_of
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
 
+_TABLES = {"log": PHASES, "expressions": EXPRESSIONS}
 _OURS: dict[str, bytes] = {
     "events": b'{"specversion":"1.0"',
     "intensity": b"tick,pts,intensity,macro,micro",
-    "log": ",".join(PHASES.columns).encode(),
-    "expressions": ",".join(EXPRESSIONS.columns).encode(),
+    **{flag: ",".join(table.columns).encode() for flag, table in _TABLES.items()},
 }
 """How the files begin that an output may replace, or append to: those that a run has written before."""
 
@@ -43,7 +44,8 @@ def check_outputs(
 
     Raises:
         SettingsError: An output is an input or another output, or would replace a recording, events of another
-            stream or a file of another program; or its folder is missing or takes no file.
+            stream or a file of another program, or be mixed with another table; or its folder is missing or takes no
+            file.
     """
     read = [Path(one) for one in inputs if one is not None and kind_of(one) in {"file", "folder"}]
     record = outputs.get("record")
@@ -65,6 +67,11 @@ def check_outputs(
         elif kind_of(path) == "file":
             raise SettingsError(
                 f"--{flag} {path} is a file, and Parquet goes into a folder of that name; name another"
+            )
+        elif not force and kind_of(path) == "folder" and _holds_another_table(path, flag):
+            raise SettingsError(
+                f"--{flag} {path} holds a table of other columns and would be mixed with it; name another folder, or "
+                "add --force to mix them"
             )
         if kind_of(path) == "file" and not force and (what := _not_ours(path, flag, streams)):
             raise SettingsError(
@@ -98,6 +105,12 @@ def _not_ours(path: Path, flag: str, streams: Collection[str]) -> str:
                 ) not in streams:
                     return f"holds events of another source, {cut(stream)},"
     return ""
+
+
+def _holds_another_table(folder: Path, flag: str) -> bool:
+    """Tell whether a folder of Parquet holds another table than an output that is one."""
+    part = next(folder.glob("*.parquet"), None)
+    return part is not None and flag in _TABLES and columns_of(part) != list(_TABLES[flag].columns)
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:

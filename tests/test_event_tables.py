@@ -58,6 +58,22 @@ async def test_a_table_takes_rows_of_its_own_kind_only(tmp_path: Path):
             check_outputs({flag: tmp_path / name}, "0")
 
 
+async def test_two_tables_are_not_mixed_in_one_folder(tmp_path: Path):
+    """A folder of Parquet takes the rows of its own table; another table, or another program's, only by force."""
+    pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    path = tmp_path / "t.parquet"
+    await two_runs(path, PHASES)
+    check_outputs({"log": path}, "0")
+    with pytest.raises(SettingsError, match="name another folder, or add --force"):
+        check_outputs({"expressions": path}, "0")
+    check_outputs({"expressions": path}, "0", force=True)
+    (tmp_path / "other.parquet").mkdir()
+    check_outputs({"log": tmp_path / "other.parquet"}, "0")
+    (tmp_path / "other.parquet" / "part.parquet").write_text("no table")
+    with pytest.raises(SettingsError, match="name another folder, or add --force"):
+        check_outputs({"log": tmp_path / "other.parquet"}, "0")
+
+
 async def test_rows_are_glued_to_nothing_that_an_editor_has_saved(tmp_path: Path):
     """A table whose last line lost its end, or that has a column of the user's own, grows by whole rows."""
     path = tmp_path / "expressions.csv"

@@ -152,6 +152,18 @@ def write_parquet(rows: list[Row], table: Table, path: Path) -> None:
         pa.parquet.write_table(pa.table(columns).cast(schema), file)
 
 
+def columns_of(part: Path) -> list[str]:
+    """Return the names of the columns of a Parquet file, none if it is no such file.
+
+    Raises:
+        SettingsError: pyarrow is missing.
+    """
+    try:
+        return list(_pyarrow().parquet.read_schema(part).names)
+    except (OSError, ValueError):
+        return []
+
+
 def _pyarrow() -> Any:
     try:
         import pyarrow as pa  # noqa: PLC0415  (an extra)
