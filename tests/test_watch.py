@@ -67,6 +67,11 @@ async def test_what_is_watched_over_mqtt_is_what_the_stream_shows(tmp_path: Path
 
 async def test_what_is_no_message_of_a_stream_ends_nothing(tmp_path: Path):
     """Junk, long numbers, wrong types and foreign topics are left out; the next message is understood."""
+    state = (
+        b'{"paused":false,"sensitivity":0.5,"no_picture_since":%s,"faces":{"0":'
+        b'{"state":"neutral","expression":null,"since":null,"intensity":0.5,"trouble":null}}}'
+    )
+    curve = b'{"faces":{"0":{"tick":[%d],"pts":[2],"intensity":[0.5],"macro":[0.5],"micro":[0.1]}}}'
     junk = [
         b"",
         b"{",
@@ -74,6 +79,10 @@ async def test_what_is_no_message_of_a_stream_ends_nothing(tmp_path: Path):
         b'{"faces":{"x":{}}}',
         b'{"faces":{"1":{"tick":[1],"pts":[]}}}',
         b"\xff",
+        state % b'"2026-01-01T00:00:00"',
+        state % b"1e300",
+        curve % 10**20,
+        curve % -1,
     ]
     with Mosquitto(tmp_path) as broker:
         async with Watch(broker.url) as watch, aiomqtt.Client("127.0.0.1", broker.port) as client:

@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from streamspot.credentials import redacted
 from streamspot.events import dumps
 from streamspot.stats import Delivery, Latency, Stats
-from streamspot.types import FaceState, Score, State, Trouble, Update
+from streamspot.types import FaceState, Number, Score, State, Trouble, Update
 
 TICKS = 60
 """Of the curve, in one message at most: fewer numbers than a face has landmarks."""
@@ -28,6 +28,9 @@ Amount = Annotated[float, Field(ge=0)]
 def utc(moment: datetime) -> str:
     """Return a moment as RFC 3339 with microseconds and Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_Moment = Annotated[AwareDatetime, PlainSerializer(utc), Field(json_schema_extra={"format": "date-time"})]
 
 
 class Payload(BaseModel):
@@ -66,7 +69,7 @@ class StatePayload(Payload):
 
     paused: bool = Field(description="Whether the stream rests until it is told to resume.")
     sensitivity: Unit = Field(description="How much is reported; 0.5 is what the weights come with.")
-    no_picture_since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = Field(
+    no_picture_since: _Moment | None = Field(
         description="When the newest picture came, while a camera or stream is lost; null while pictures come."
     )
     faces: dict[str, Face] = Field(description="By track number.")
@@ -75,7 +78,7 @@ class StatePayload(Payload):
 class Curve(BaseModel):
     """A stretch of one face's curve: lists of one length, an item a tick."""
 
-    tick: list[int] = Field(description="Number on the 30 Hz grid.")
+    tick: list[Number] = Field(description="Number on the 30 Hz grid.")
     pts: list[float] = Field(description="Seconds on the source's time line.")
     intensity: list[Unit] = Field(description="Expression intensity.")
     macro: list[Unit] = Field(description="Probability that what moves is a macro-expression.")
@@ -128,11 +131,11 @@ class LeasePayload(Payload):
 def state(update: Update) -> bytes:
     """Return the payload of ``state``."""
     faces = {str(number): _face(face) for number, face in sorted(update.faces.items())}
-    controls, silent = update.controls, update.no_picture_since
+    controls = update.controls
     return StatePayload(
         paused=controls.paused,
         sensitivity=controls.sensitivity,
-        no_picture_since=None if silent is None else utc(silent),
+        no_picture_since=update.no_picture_since,
         faces=faces,
     ).encode()
 

@@ -137,8 +137,7 @@ def _understand(one: Followed, last: str, payload: bytes) -> bool:
             one.update = replace(update, events=(event,), pts=max(update.pts, event.decided_at.pts))
         case "state":
             state = StatePayload.model_validate_json(payload)
-            since = state.no_picture_since
-            silent = None if since is None else datetime.fromisoformat(since)
+            silent = state.no_picture_since
             ago = 0.0 if silent is None else (datetime.now(UTC) - silent).total_seconds()
             one.stats.no_picture_since = None if silent is None else time.monotonic() - ago
             one.update = replace(
