@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import csv
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -82,6 +83,21 @@ async def test_a_full_disk_suspends_a_table_and_loses_no_row(
 
         rows = sorted(parquet.read_table(disk / "t.parquet").to_pydict()["seq"])
     assert rows == list(range(300))
+
+
+async def test_a_folder_of_parquet_that_was_removed_is_made_again(tmp_path: Path):
+    """The next part is written; where even the folder above it has gone the end says how many rows are missing."""
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    path, host = tmp_path / "out" / "t.parquet", Host()
+    for gone in (path, path.parent):
+        async with EventTable(path, PHASES, host) as table:
+            for number in range(7):
+                await table.take(make_update(make_event(number)))
+            shutil.rmtree(gone)
+        if gone == path:
+            assert parquet.read_table(path)["seq"].to_pylist() == list(range(7))
+    assert host.writers[0].complaint == ""
+    assert "lacks 7 entries (No such file" in host.writers[1].complaint
 
 
 async def test_what_does_not_fit_into_the_bound_is_counted(disk: Path):

@@ -80,7 +80,7 @@ class EventTable:
 
     def _hand_over(self) -> None:
         if self._rows:
-            self._writer.put(self._rows, _ROW_BYTES * len(self._rows))
+            self._writer.put(self._rows, _ROW_BYTES * len(self._rows), len(self._rows))
             self._rows = []
 
 
@@ -199,9 +199,10 @@ class _ParquetParts:
             ) from None
 
     def write(self, rows: list[Row]) -> None:
-        """Write a part of its own; readers never see half of it."""
+        """Write a part of its own; readers never see half of it. A folder that was removed is made again."""
         name = f"part-{time.time_ns()}-{self._count:06d}.parquet"
         self._count += 1
+        self._path.mkdir(0o700, exist_ok=True)
         with write_atomically(self._path / name) as part:
             write_parquet(rows, self._table, part)
 

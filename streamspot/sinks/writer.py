@@ -75,7 +75,7 @@ class BackgroundWriter(Generic[T]):
         room: Bytes that may wait.
 
     Attributes:
-        missing: Things left out because too many waited, or at the end.
+        missing: Entries left out because too many waited, or at the end.
     """
 
     def __init__(self, target: Target[T], name: str, host: Host, *, room: int = _ROOM) -> None:
@@ -84,7 +84,7 @@ class BackgroundWriter(Generic[T]):
         self._name = name
         self._host = host
         self._room = room
-        self._queue: deque[tuple[T, int]] = deque()
+        self._queue: deque[tuple[T, int, int]] = deque()  # with size and entries
         self._bytes = 0
         self._trouble = ""  # why it is suspended
         self._full = False
@@ -123,12 +123,13 @@ class BackgroundWriter(Generic[T]):
             return
         self._host.tell(f"{self._name} cannot be opened yet, what comes waits; does anybody read it?")
 
-    def put(self, item: T, size: int) -> bool:
+    def put(self, item: T, size: int, entries: int = 1) -> bool:
         """Hand a thing over; return whether there was room for it.
 
         Args:
             item: What to write.
             size: Its bytes in memory, roughly.
+            entries: How many it holds, for what is said where it is missing.
 
         Raises:
             StreamspotError: The output has ended for good.
@@ -138,11 +139,11 @@ class BackgroundWriter(Generic[T]):
         with self._changed:
             fits = self._bytes + size <= self._room
             if fits:
-                self._queue.append((item, size))
+                self._queue.append((item, size, entries))
                 self._bytes += size
                 self._changed.notify()
             else:
-                self.missing += 1
+                self.missing += entries
             begins, self._full = not fits and not self._full, not fits
         if begins:
             why = self._trouble or "it is read or written too slowly"
@@ -156,7 +157,7 @@ class BackgroundWriter(Generic[T]):
             self._changed.notify()
         while self._thread.is_alive() and self._host.left() > _RESERVED:  # noqa: ASYNC110 - it may hang
             await asyncio.sleep(0.005)
-        self.missing += len(self._queue)
+        self.missing += sum(entries for _, _, entries in self._queue)
 
     def _work(self) -> None:
         try:
@@ -166,7 +167,7 @@ class BackgroundWriter(Generic[T]):
             return
         self._opened.set_result(None)
         while self._failure is None and (waiting := self._next()) is not None:
-            item, size = waiting
+            item, size, _ = waiting
             if self._attempt(item):
                 with self._changed:
                     self._queue.popleft()
@@ -176,7 +177,7 @@ class BackgroundWriter(Generic[T]):
         with contextlib.suppress(OSError):
             self._target.close()
 
-    def _next(self) -> tuple[T, int] | None:
+    def _next(self) -> tuple[T, int, int] | None:
         """Wait for the next thing, or while suspended for a moment; None at the end."""
         with self._changed:
             if self._trouble and not self._closing:
