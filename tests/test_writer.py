@@ -16,6 +16,7 @@ from brokers import Mosquitto, make_event, make_update, overhear, until
 
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
+from streamspot.events import decode
 from streamspot.layers import load_settings
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
@@ -23,9 +24,9 @@ from streamspot.run import StreamRun
 from streamspot.sinks.columns import PHASES
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.lines import LineFile, LineTarget
-from streamspot.sinks.table import EventTable
+from streamspot.sinks.table import EventTable, IntensityCsv
 from streamspot.sinks.writer import BackgroundWriter, Host
-from streamspot.types import Event
+from streamspot.types import Event, Score
 
 
 def free(disk: Path) -> None:
@@ -98,6 +99,31 @@ async def test_a_folder_of_parquet_that_was_removed_is_made_again(tmp_path: Path
             assert parquet.read_table(path)["seq"].to_pylist() == list(range(7))
     assert host.writers[0].complaint == ""
     assert "lacks 7 entries (No such file" in host.writers[1].complaint
+
+
+async def test_files_that_are_deleted_under_a_run_are_made_anew(tmp_path: Path):
+    """What comes later is there, below a header where the file has one; the user is told once for each."""
+    events, table, curve = tmp_path / "e", tmp_path / "t.csv", tmp_path / "c.csv"
+    host = Host((said := []).append)
+    async with (
+        JsonLines(events, node="n", host=host) as lines,
+        EventTable(table, PHASES, host) as rows,
+        IntensityCsv(curve, host=host) as scores,
+    ):
+        for number in range(9):
+            update = make_update(make_event(number), scores=[(0, Score(number, 0.1, 4, 0.5, 0.25, 0.125))])
+            for sink in (lines, rows, scores):
+                await sink.take(update)
+            if number in {3, 6}:
+                await asyncio.sleep(0.5)  # all is written
+                for path in (events, table, curve):
+                    path.unlink()
+    assert [decode(line).seq for line in events.read_bytes().splitlines()] == [7, 8]
+    for path, column in ((table, "seq"), (curve, "tick")):
+        with path.open(newline="") as file:
+            assert [int(row[column]) for row in csv.DictReader(file)] == [7, 8]
+    assert len(said) == 3
+    assert all("was deleted and is made anew" in sentence for sentence in said)
 
 
 async def test_what_does_not_fit_into_the_bound_is_counted(disk: Path):

@@ -25,7 +25,7 @@ class MotionRecorder(LineFile):
     """
 
     def __init__(self, path: Path, run: StreamRun, host: Host | None = None) -> None:
-        super().__init__(path, host)
+        super().__init__(path, host, headed=True)
         self._run = run
         self._lines: MotionLines | None = None
         self._gap: set[int] = set()  # faces of which something was left out

@@ -51,8 +51,9 @@ class EventTable:
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
         plain = self._path.suffix == ".csv"
-        self._target = _CsvRows(self._path, table) if plain else _ParquetParts(self._path, table)
-        self._writer = BackgroundWriter(self._target, str(path), host or Host())
+        host = host or Host()
+        self._target = _CsvRows(self._path, table, host) if plain else _ParquetParts(self._path, table)
+        self._writer = BackgroundWriter(self._target, str(path), host)
         self._rows: list[Row] = []  # that are not handed over yet
         self._since = 0.0
 
@@ -89,9 +90,10 @@ class _CsvRows:
 
     part, age = 1, 0.0
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, table: Table, host: Host) -> None:
         self._path = path
         self._columns = list(table.columns)
+        self._tell = host.tell
         self._lines: LineTarget
 
     def check(self) -> None:
@@ -104,7 +106,7 @@ class _CsvRows:
         """
         names = ",".join(self._columns).encode()
         head = _head(self._path, len(names))
-        self._lines = LineTarget(self._path, append=head in {b"", names})
+        self._lines = LineTarget(self._path, append=head in {b"", names}, tell=self._tell)
         self._lines.open()
         with contextlib.suppress(OSError):  # then they are written with the first rows
             if head == names and not line_has_ended(self._path):  # an editor has saved it so
@@ -224,7 +226,7 @@ class IntensityCsv(LineFile):
     """
 
     def __init__(self, path: str | Path, *, faces: bool = False, host: Host | None = None) -> None:
-        super().__init__(path, host)
+        super().__init__(path, host, headed=True)
         self._faces = faces
 
     async def __aenter__(self) -> Self:
