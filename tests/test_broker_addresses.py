@@ -21,7 +21,7 @@ from streamspot.credentials import redacted
 from streamspot.errors import BrokerError, SettingsError
 from streamspot.layers import load_settings
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import RefusedError, backoff
+from streamspot.mqtt.connection import Dialler, RefusedError, backoff
 from streamspot.mqtt.embedded import embedded_broker
 from streamspot.mqtt.subscriber import subscribe
 from streamspot.outputs import Outputs
@@ -45,6 +45,46 @@ async def test_wrong_credentials_are_refused_in_one_sentence(tmp_path: Path, mon
             async with subscribe(url):
                 pass
         assert "hunter2" not in str(caught.value) + repr(Broker.parse(url))
+
+
+async def test_a_broker_that_is_not_ready_refuses_nobody_for_good():
+    """It is tried again like one that is away, and nobody looks for a wrong password."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1000):
+            writer.write(b"\x20\x02\x00\x03")  # CONNACK: server unavailable
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        with pytest.raises(BrokerError, match=r"\(server unavailable\); wait") as caught:
+            async with subscribe(f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"):
+                pass
+    assert not isinstance(caught.value, RefusedError)
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"), [("retain_available false", "retained messages"), ("max_qos 0", "QoS 1")]
+)
+async def test_a_broker_that_lacks_what_we_need_says_what(tmp_path: Path, setting: str, remedy: str):
+    """On MQTT 5 the sentence names the broker's setting, not user and password."""
+    with Mosquitto(tmp_path, settings=f"{setting}\n") as broker:
+        dialler = Dialler(Broker.parse(f"{broker.url}?version=5"))
+        with pytest.raises(RefusedError, match=f"let it take .*{remedy}") as caught:
+            async with dialler.connect(will=("streamspot/n/status", b"offline")):
+                pass
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("scheme", ["mqtts", "ws", "wss"])
+async def test_a_wrong_scheme_is_told_from_a_broker_that_is_away(tmp_path: Path, scheme: str):
+    """Where something listens nobody is told to start it; a client's certificate is thought of, too."""
+    with Mosquitto(tmp_path) as broker, pytest.raises(BrokerError, match="check scheme and port") as caught:
+        async with subscribe(broker.url.replace("mqtt", scheme)):
+            pass
+    assert "start it" not in str(caught.value)
+    assert ("certfile=FILE" in str(caught.value)) == (scheme != "ws")
 
 
 def test_a_password_in_the_address_is_refused_without_repeating_it():

@@ -54,6 +54,18 @@ _MAX_PACKET = 128 * 1024
 _FAILED = 0x80
 """Codes of a broker's answer from which on it is a refusal."""
 
+_FOR_NOW = {136, 137, 159}
+"""Codes of a refusal that passes: the broker is not ready, busy, or asked too often."""
+
+_REMEDIES: dict[Any, str] = {
+    132: "add ?version=5 to its address, or take it away",
+    133: "give another --client-id",
+    **dict.fromkeys((134, 135), f"check user and password ({MQTT_PASSWORD})"),
+    154: "let it take retained messages (mosquitto: retain_available true)",
+    155: "let it take messages at QoS 1 (mosquitto: max_qos 1)",
+}
+"""What to do about other refusals, by their code; of MQTT 3.1.1 paho-mqtt makes those of MQTT 5."""
+
 _QUIET = logging.getLogger(__name__)
 _QUIET.setLevel(logging.CRITICAL)
 """Takes what aiomqtt logs of a connection that breaks; the publisher says it in its own words."""
@@ -200,7 +212,9 @@ class Dialler:
         connection.hear_refusals()
         with contextlib.ExitStack() as stack:
             stack.callback(_close, client)
-            async with client:
+            async with contextlib.AsyncExitStack() as leaving:
+                with _answering(self.broker):
+                    await leaving.enter_async_context(client)
                 try:
                     yield connection
                 except BaseException:
@@ -301,19 +315,38 @@ def _sentences(broker: Broker) -> Iterator[None]:
     try:
         yield
     except MqttConnectError as error:
-        raise RefusedError(
-            f"the broker {broker.address} refuses us ({_words(error)}); check user and password ({MQTT_PASSWORD})"
-        ) from None
+        code = getattr(error.rc, "value", error.rc)
+        sentence = f"the broker {broker.address} refuses us ({_words(error)}); "
+        if code in _FOR_NOW:
+            raise BrokerError(sentence + "wait until it is ready") from None
+        raise RefusedError(sentence + _REMEDIES.get(code, "its log says more")) from None
     except aiomqtt.MqttError as error:
-        if isinstance(tls := error.__context__, ssl.SSLError):
-            reason = getattr(tls, "verify_message", tls.reason)
+        if isinstance(tls := error.__context__, ssl.SSLCertVerificationError):
             raise RefusedError(
-                f"the certificate of {broker.address} cannot be trusted ({reason}); "
+                f"the certificate of {broker.address} cannot be trusted ({tls.verify_message}); "
                 "name its authority with ?cafile=FILE"
             ) from None
         remedy = "check the name" if isinstance(error.__context__, socket.gaierror) else "start it"
         raise BrokerError(
             f"the broker {broker.address} is not there or went away ({_words(error)}); {remedy}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _answering(broker: Broker) -> Iterator[None]:
+    """Say what to look at where something listens that does not answer as a broker does."""
+    try:
+        yield
+    except aiomqtt.MqttError as error:
+        if isinstance(error, MqttConnectError) or isinstance(error.__context__, ssl.SSLCertVerificationError):
+            raise
+        own = broker.scheme in {"mqtts", "wss"} and not broker.certfile
+        asked = (
+            ", or give it the certificate that it asks for with ?certfile=FILE&keyfile=FILE" if own else ""
+        )
+        raise BrokerError(
+            f"{broker.address} is reached but gives no answer of a broker ({_words(error)}); "
+            f"check scheme and port{asked}"
         ) from None
 
 
