@@ -36,8 +36,8 @@ def check_outputs(
     """Refuse outputs that would destroy something, or cannot be written.
 
     Args:
-        outputs: Name of the flag (``events``, ``intensity``, ``log``, ``expressions``, ``record``) → file; None where
-            there is none. Labels stand in ``points.csv`` beside what is recorded.
+        outputs: Name of the flag (``events``, ``intensity``, ``log``, ``expressions``, ``record``) → file, ``-`` for
+            standard output, None where there is none. Labels stand in ``points.csv`` beside what is recorded.
         inputs: What is read: the source, weights, a face model; what is no path is passed over.
         streams: Names of the streams that are run; the events of others are not replaced.
         force: Existing files of other programs, recordings, and events of other streams may be replaced.
@@ -52,9 +52,7 @@ def check_outputs(
     taken: dict[Path, str] = (
         {} if record is None else {_place(record.with_name("points.csv")): "record (its labels)"}
     )
-    for flag, path in outputs.items():
-        if path is None or kind_of(path) == "other":  # a device or a pipe keeps nothing
-            continue
+    for flag, path in _files(outputs):
         place = _place(path)
         if other := next((name for one, name in taken.items() if _same(one, place)), None):
             raise SettingsError(f"--{other} and --{flag} both name {path}; give each a file of its own")
@@ -77,6 +75,17 @@ def check_outputs(
             raise SettingsError(
                 f"--{flag} {path} {what} and would be replaced; name another file, or add --force to replace it"
             )
+
+
+def _files(outputs: Mapping[str, Path | None]) -> list[tuple[str, Path]]:
+    """Return the outputs that are files, and no standard output, device or pipe, which keep nothing."""
+    given = [(flag, path) for flag, path in outputs.items() if path is not None]
+    printed = [flag for flag, path in given if str(path) == "-"]
+    if len(printed) > 1:
+        raise SettingsError(
+            f"--{printed[0]} and --{printed[1]} both go to the standard output; give one of them a file"
+        )
+    return [(flag, path) for flag, path in given if flag not in printed and kind_of(path) != "other"]
 
 
 def _place(path: Path) -> Path:

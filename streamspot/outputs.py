@@ -103,7 +103,7 @@ class Outputs:
         check_outputs(
             {
                 "record": output.record,
-                "events": None if output.events in {None, "-"} else Path(str(output.events)),
+                "events": None if output.events is None else Path(output.events),
                 "intensity": output.intensity,
                 "log": output.log,
                 "expressions": output.expressions,

@@ -68,6 +68,17 @@ def test_two_outputs_are_two_files(tmp_path: Path):
         check_outputs({"events": tmp_path / "a", "record": tmp_path / "b" / ".." / "a"}, ["0"])
 
 
+async def test_one_output_goes_to_the_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two would mix JSON and CSV, line by line; one needs no folder in which a file could be written."""
+    monkeypatch.chdir(tmp_path)
+    both = StreamRun(load_settings({"source": "synthetic", "events": "-", "intensity": "-"}))
+    with pytest.raises(SettingsError, match="--events and --intensity both go to the standard output"):
+        async with Outputs([both]):
+            pass
+    (tmp_path / "-").mkdir()
+    check_outputs({"events": tmp_path / "e", "intensity": Path("-")}, ["0"])
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_where_a_folder_of_parquet_belongs_is_named(tmp_path: Path, force: bool):
     """``--force`` is not advised where it would not help."""
