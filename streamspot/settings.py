@@ -275,7 +275,13 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
 
 
 def _check_effect(settings: Settings, where: Mapping[str, str]) -> None:
-    """Refuse what would be left undone without a word for lack of another setting."""
+    """Refuse what would be left undone without a word: for lack of another setting, or in a name that all share."""
+    for leaf in ("events", "log", "expressions", "journal"):
+        if "{stream}" in str(getattr(getattr(settings, GROUPS[leaf]), leaf)):
+            raise SettingsError(
+                f"{leaf}{where.get(leaf, '')} holds what all streams give, and no stream's name is put into its own; "
+                "leave {stream} out of it"
+            )
     for leaf, (other, example) in _NEEDS.items():
         group = getattr(settings, GROUPS[leaf])
         given = getattr(group, leaf) != type(group).model_fields[leaf].default

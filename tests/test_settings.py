@@ -128,6 +128,13 @@ def test_what_does_nothing_without_another_setting_says_so(
     assert build({leaf: value, other: given})
 
 
+@pytest.mark.parametrize("leaf", ["events", "log", "expressions", "journal"])
+def test_what_all_streams_share_is_called_after_none(leaf: str):
+    """Else a file of the literal name would be made."""
+    with pytest.raises(SettingsError, match=rf"^{leaf} holds what all streams give.*leave {{stream}} out"):
+        build({leaf: "{stream}.csv", "broker": "embedded"})
+
+
 def test_a_misspelt_name_offers_its_neighbour():
     """So it is for whoever builds settings in Python."""
     with pytest.raises(SettingsError, match="did you mean 'sensitivity'"):
