@@ -314,6 +314,29 @@ async def test_a_flood_of_labels_is_refused_and_hurts_nobody(tmp_path: Path):
     assert len((tmp_path / "points.csv").read_text().splitlines()) == 1 + 20
 
 
+async def test_every_label_of_a_run_can_be_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """However many there are; taking one back makes no room for a flood."""
+    now = 100.0
+    monkeypatch.setattr("streamspot.sinks.labels.time.monotonic", lambda: now)
+    run = StreamRun(load_settings({"source": SHORT, "record": tmp_path / "run.motion", "stream": "s"}))
+    labels = LiveLabels(run)
+    session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
+    await labels.take(Update(session=session, frame=7, pts=0.2))
+    for _ in range(25):
+        now += 5
+        labels.add("macro")
+    for _ in range(25):
+        labels.undo()
+    with pytest.raises(SettingsError, match="no label of this run"):
+        labels.undo()
+    now += 60
+    for _ in range(20):
+        labels.add("macro")
+        labels.undo()
+    with pytest.raises(SettingsError, match="more than 20 labels"):
+        labels.add("macro")
+
+
 async def test_a_label_is_of_what_was_on_show_when_it_was_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -31,7 +31,8 @@ class LiveLabels:
         self._recent = Recent()
         self._faces: tuple[int, ...] = ()  # in view
         self._points: PointsFile | None = None
-        self._given: deque[float] = deque(maxlen=_MOST)
+        self._given = 0  # labels of this run that stand
+        self._times: deque[float] = deque(maxlen=_MOST)  # of the last, whether taken back or not
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,7 +58,7 @@ class LiveLabels:
         if not self._given or self._points is None:
             raise SettingsError("there is no label of this run to take back")
         self._points.undo()
-        self._given.pop()
+        self._given -= 1
 
     def add(self, kind: Mark, face: int | None = None) -> None:
         """Label the frame that was shown a reaction time ago, for a face; without one for the only one in view.
@@ -68,7 +69,7 @@ class LiveLabels:
             DataError: The label cannot be written.
         """
         now = time.monotonic()
-        if len(self._given) == _MOST and now - self._given[0] < _SPAN:
+        if len(self._times) == _MOST and now - self._times[0] < _SPAN:
             raise SettingsError(f"more than {_MOST} labels in {_SPAN:.0f} s are not taken; give them by hand")
         video = self._video()
         if video is None:
@@ -86,7 +87,8 @@ class LiveLabels:
             self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
         frame = self._recent.nearest(now - REACTION)
         self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
-        self._given.append(now)
+        self._given += 1
+        self._times.append(now)
 
     def _video(self) -> Path | None:
         """Return the recording that is being made or replayed, None if there is none."""
