@@ -169,6 +169,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
+def one_line(payload: bytes) -> bytes:
+    """Return a message in JSON as it came, but on one line and with nothing that a terminal obeys."""
+    return _tame(re.sub(r"[\r\n\t]", " ", payload.decode(errors="replace")))
+
+
 def _tame(text: str) -> bytes:
     if text.isascii() and "\x7f" not in text:
         return text.encode()

@@ -18,6 +18,8 @@ from streamspot.cli import app
 from streamspot.cli.live import _patiently
 from streamspot.errors import BrokerError
 from streamspot.events import encode
+from streamspot.mqtt.address import Broker
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.journal import Journal
 from streamspot.mqtt.subscriber import subscribe
 
@@ -74,6 +76,26 @@ async def test_resend_without_a_broker_is_one_sentence(tmp_path: Path):
     code, output = await call("resend", str(tmp_path / "j"), "--broker", f"mqtt://127.0.0.1:{free_port()}")
     assert code == 1
     assert "is not there" in output
+
+
+async def test_listen_prints_what_a_newer_publisher_adds(tmp_path: Path):
+    """``--json`` gives the message as it came, on one line and without what a terminal would obey."""
+    payload = encode(make_event(0), node="n").replace(b'"1.0",', b'"1.0",\n"traceparent":"00-a\x7f",')
+    with Mosquitto(tmp_path) as broker:
+        async with Dialler(Broker.parse(broker.url)).connect() as connection:
+            await connection.publish("streamspot/n/cam/event", payload, retain=True)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamspot", "listen", "--json", "--broker", broker.url),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(30):
+                line = await process.stdout.readline()
+        finally:
+            process.kill()
+            await process.wait()
+    assert line == payload.replace(b"\n", b" ").replace(b"\x7f", rb"\u007f") + b"\n"
 
 
 @pytest.mark.slow

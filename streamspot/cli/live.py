@@ -25,7 +25,7 @@ from streamspot.dashboard.live import Dashboard
 from streamspot.dashboard.text import counted, plain
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import BrokerError, SettingsError
-from streamspot.events import encode, printable
+from streamspot.events import one_line, printable
 from streamspot.layers import load_settings, load_streams
 from streamspot.loop import on_signals, run_to_end
 from streamspot.run import StreamRun
@@ -287,7 +287,7 @@ async def _print(broker: str, node: str, stream: str, *, json: bool) -> None:
             if arrived.missed:
                 whose = printable(f"{arrived.node}/{arrived.event.stream}")
                 typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
-            line = encode(arrived.event, node=arrived.node) if json else plain(arrived.event).encode()
+            line = one_line(arrived.payload) if json else plain(arrived.event).encode()
             typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
 

@@ -32,11 +32,13 @@ class Received:
         event: What happened.
         node: Machine or installation that published it.
         missed: How many events of this run, directly before this one, have not arrived.
+        payload: The message, with what a later version may have added.
     """
 
     event: Event
     node: str
     missed: int
+    payload: bytes
 
 
 class Seen:
@@ -175,7 +177,7 @@ class Subscription(Incoming[Received]):
         if missed is None:
             self.duplicates += 1
             return None
-        return Received(event, node, missed)
+        return Received(event, node, missed, payload)
 
 
 def filter_of(node: str, stream: str, last: str) -> str:
