@@ -38,6 +38,8 @@ def load_settings(flags: Mapping[str, Any], config: str | Path | None = None) ->
 def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> list[Settings]:
     """Merge the file, the environment (``STREAMSPOT_SOURCE`` …) and the flags that were given, for each source.
 
+    A variable that is empty counts as not set.
+
     Args:
         flags: Name of a setting to value; None stands for a flag that was not given. ``source`` may be a list.
         config: YAML file, nested as ``Settings`` is, or the name of a shipped one. Its ``source`` may be a list, of
@@ -50,7 +52,7 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
     environment = {
         name.removeprefix(_PREFIX).lower(): value
         for name, value in os.environ.items()
-        if name.startswith(_PREFIX) and name not in _ELSEWHERE
+        if name.startswith(_PREFIX) and name not in _ELSEWHERE and value
     }
     layers = {"the environment": environment, "the command line": dict(flags)}
     if config is not None:

@@ -27,6 +27,13 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
     assert (settings.motion.flow, settings.capture.policy) == ("dis", None)
 
 
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch):
+    """A container or a unit that leaves one empty has not set it."""
+    for leaf in ("broker", "faces", "events", "source", "osc"):
+        monkeypatch.setenv(f"STREAMSPOT_{leaf.upper()}", "")
+    assert load_settings({}) == Settings()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
