@@ -93,6 +93,8 @@ class Outputs:
             # files come last: one that an earlier run wrote is emptied once all else is open
             for sink in sorted(chain(shared, *own.values()), key=_is_file):
                 await stack.enter_async_context(sink)
+                if isinstance(sink, MetricsServer) and not self._settings.output.metrics:
+                    self.delivery.messages.append(f"metrics are at port {sink.port}, which was free")
             self._shared, self._own = shared, own
             self._open = stack.pop_all()
         return self

@@ -169,7 +169,10 @@ class OutputSettings(_Group):
         False, description="Offer markers and the curve to Lab Streaming Layer in the local network."
     )
     metrics: int | None = Field(
-        None, ge=0, le=65535, description="Port at which Prometheus may fetch /metrics."
+        None,
+        ge=0,
+        le=65535,
+        description="Port at which Prometheus may fetch /metrics; 0: any, which is said.",
     )
     metrics_host: str = Field(
         "127.0.0.1", description="Address that port is open at; 0.0.0.0 for every network."

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import re
 import shutil
 import socket
 from typing import Any
 
 import pytest
 from brokers import make_event, make_update
+from running import SHORT
 
 from streamspot.errors import SettingsError
+from streamspot.layers import load_settings
+from streamspot.outputs import Outputs
+from streamspot.run import StreamRun
 from streamspot.sinks.prometheus import MetricsServer
 from streamspot.stats import Delivery, Stats
 
@@ -95,6 +100,16 @@ async def test_a_port_that_is_taken_is_one_sentence():
     with pytest.raises(SettingsError, match="--metrics-host"):
         async with server(host="no-such-host.invalid"):
             pass
+
+
+async def test_a_run_says_which_free_port_it_took():
+    """With ``--metrics 0`` there is no other way to learn it."""
+    run = StreamRun(load_settings({"source": SHORT, "metrics": 0}))
+    async with Outputs([run]) as outputs:
+        (said,) = outputs.delivery.messages
+        found = re.search(r"metrics are at port (\d+)", said)
+        assert found is not None
+        assert (await fetch(int(found[1])))[0] == 200
 
 
 async def test_it_listens_where_it_is_told():
