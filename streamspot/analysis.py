@@ -32,6 +32,7 @@ class Analyser:
         name: Of the stream.
         policy: How the source is read.
         stats: What is measured.
+        clock: Its wall-clock times.
         arrivals: How pictures come.
         judging: Stands for the weights and the decoder, once they are loaded.
         layout: Name of the region layout, once the weights are loaded.
@@ -46,8 +47,8 @@ class Analyser:
         self.name = settings.name.stream or source.stream
         self.policy: Policy = settings.capture.policy or ("latest" if source.live else "every")
         self.stats = Stats(source.name, source.live, self.policy, source.fps, self.name)
-        self._clock = WallClock()
-        self.arrivals = Arrivals(self.stats, self._clock)
+        self.clock = WallClock()
+        self.arrivals = Arrivals(self.stats, self.clock)
         self.judging = self.layout = ""
         self._sensitivity = settings.spotting.sensitivity
         self._numbering = new_run(), 0  # the run's id and the number of its first event
@@ -139,7 +140,7 @@ class Analyser:
                 f"{self._model.config.regions}; make it again with streamspot run --record"
             )
         if self.stats.live and isinstance(item, Frame):
-            self._pipeline.session = self._clock.anchored(self._pipeline.session, item)
+            self._pipeline.session = self.clock.anchored(self._pipeline.session, item)
         update, seconds = push_timed(self._pipeline, item, self._detector)
         for name, took in seconds.items():
             self.stats.stages[name].add(took)
@@ -192,7 +193,7 @@ class Analyser:
             self._estimator = MotionEstimator(tracker, layout(self.layout), flow=flow)
             how = (faces, choose, self.policy, self._detector.name, flow, self.layout)
             content = digest(source.identity, how, self.judging)
-            session = Session(run, content, self.name, first.pts, self._clock.arrival(first))
+            session = Session(run, content, self.name, first.pts, self.clock.arrival(first))
         session = replace(session, id=settings.name.session or content)
         return Pipeline(self._model, session, self._estimator, self._spotting, first=number)
 

@@ -18,10 +18,11 @@ import pytest
 from brokers import make_event
 from small_recordings import write_recording
 
+import streamspot.session
 from streamspot.layers import load_settings
 from streamspot.run import StreamRun
 from streamspot.sinks.lsl import LslOutlet
-from streamspot.types import FaceState, Score, Session, Update
+from streamspot.types import FaceState, Frame, Score, Session, Update
 
 pylsl: Any = pytest.importorskip("pylsl")
 pylsl.set_config_content("[multicast]\nResolveScope = machine\n")  # the tests are nobody else's business
@@ -89,6 +90,22 @@ async def test_markers_and_curve_arrive_at_the_time_of_their_capture(tmp_path: P
     assert np.allclose(ticks, zero + np.arange(40) / 30, atol=0.02)
     assert np.allclose(values, [(tick / 1000, 1, 0) for tick in range(40)])
     assert [about.nominal_srate(), about.channel_count()] == [30, 3]
+
+
+async def test_times_are_right_after_the_computer_has_slept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What happens after an hour of sleep is marked when it happens, not an hour ahead."""
+    run = stream(tmp_path, "lsl-asleep", live=True)
+    picture = Frame(0, 0.0, time.monotonic_ns(), np.zeros((2, 2, 3), np.uint8))
+    session = Session("r1", "s", "cam", 0.0, run.analyser.clock.arrival(picture))
+    async with LslOutlet(run, "node") as outlet:
+        _, curve = inlets("lsl-asleep")
+        slept = streamspot.session.slept()
+        monkeypatch.setattr("streamspot.session.slept", lambda: slept + 3600)
+        session = run.analyser.clock.anchored(session, picture)
+        zero = pylsl.local_clock() - (time.monotonic_ns() - picture.captured_ns) / 1e9
+        await outlet.take(update_of(session, range(3)))
+        _, ticks = pulled(curve, 3)
+    assert np.allclose(ticks, zero + np.arange(3) / 30, atol=0.02)
 
 
 async def test_a_recording_is_offered_as_if_it_were_shown_now(tmp_path: Path):

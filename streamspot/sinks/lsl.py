@@ -42,7 +42,6 @@ class LslOutlet:
         self._lsl: Any = None
         self._markers: Any = None
         self._curve: Any = None
-        self._offset = 0.0  # LSL's clock minus the wall clock
 
     async def __aenter__(self) -> Self:
         try:
@@ -52,7 +51,6 @@ class LslOutlet:
                 f"Lab Streaming Layer needs the package pylsl ({error}); install it with the extra lsl"
             ) from None
         self._lsl = pylsl
-        self._offset = pylsl.local_clock() - time.time()
         name, place = f"streamspot {self._run.name}", f"streamspot/{self._node}/{self._run.name}"
         markers = pylsl.StreamInfo(name, "Markers", 1, 0.0, "string", f"{place}/markers")
         curve = pylsl.StreamInfo(f"{name} curve", "Expression", 3, TICK_RATE, "float32", f"{place}/curve")
@@ -86,7 +84,9 @@ class LslOutlet:
     def _time(self, session: Session, tick: int) -> float:
         """Return when a tick was, on LSL's clock."""
         if self._run.stats.live:
-            return float(session.start.timestamp() + tick / TICK_RATE + self._offset)
+            # LSL's clock stands still while the computer sleeps, as ours does, and the wall clock goes on
+            now = self._run.analyser.clock.at(time.monotonic()).timestamp()
+            return float(session.start.timestamp() + tick / TICK_RATE - now + self._lsl.local_clock())
         if self._zero is None:
             self._zero = self._lsl.local_clock() - tick / TICK_RATE
         return float(self._zero + tick / TICK_RATE)
