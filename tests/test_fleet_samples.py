@@ -82,3 +82,11 @@ def test_the_command_of_the_service_is_understood() -> None:
     text = (SAMPLES.parent / "service" / "streamspot.service").read_text()
     _, name, *arguments = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)[1].split()  # type: ignore[index]
     get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+
+
+def test_the_command_of_the_container_is_understood() -> None:
+    """It names its node, which would be another at each start: a container's host name is."""
+    text = (SAMPLES.parents[1] / "howto" / "service.md").read_text()
+    _, name, *arguments = re.search(r"^ +(streamspot run .*)$", text, re.MULTILINE)[1].split()  # type: ignore[index]
+    given = get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+    assert given.params["node"] is not None
