@@ -114,6 +114,18 @@ def test_a_lost_face_is_told_and_then_forgotten():
     assert "nobody in view" in text_of(view)
 
 
+@pytest.mark.parametrize(("width", "height"), [(40, 7), (59, 20), (80, 24), (120, 36), (200, 60)])
+@pytest.mark.parametrize("look", [Look(), Look(edges={"clip": 300})])
+def test_whoever_is_in_view_stands_before_those_who_left(width, height, look):
+    """Of nine people who passed one by one the one who is there is shown, however many panels there is room for."""
+    stream, view = running(ticks=100)
+    for face in range(2, 10):
+        for tick in range(100 + 20 * face, 120 + 20 * face):
+            gone = (face - 1,) if tick == 100 + 20 * face else ()
+            stream.push(tick, faces=(face,), ended=gone, reason="face lost")
+    assert "face 9" in text_of(view, width, height, look=look)
+
+
 def test_the_regular_end_is_no_alarm():
     """At the end of a recording nothing is lost, nothing is red and nobody is told how to end the run."""
     stream, view = running()

@@ -56,7 +56,17 @@ def _panels(shown: Shown, look: Look) -> list[_Panel]:
         panels += [(stream, face) for face in sorted(faces, key=lambda face: face.track)]
         if not faces and look.only is None:
             panels.append((stream, None))
-    return panels[:_MOST_PANELS] or [(shown.streams[0], None)]
+    return panels or [(shown.streams[0], None)]
+
+
+def _chosen(panels: list[_Panel], most: int) -> list[_Panel]:
+    """Return as many panels as fit, in their order: faces in view before any other, those long gone last."""
+
+    def rank(place: int) -> tuple[int, float]:
+        face = panels[place][1]
+        return (1, 0.0) if face is None else (0 if face.state else 2, face.silent)
+
+    return [panels[place] for place in sorted(sorted(range(len(panels)), key=rank)[:most])]
 
 
 def _panel(panel: _Panel, look: Look, width: int, height: int) -> list[Line]:
@@ -66,9 +76,10 @@ def _panel(panel: _Panel, look: Look, width: int, height: int) -> list[Line]:
 
 def _faces(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return the faces one above the other, or in two columns where that leaves the graphs taller."""
-    panels = _panels(shown, look)
+    panels = _chosen(_panels(shown, look), _MOST_PANELS)
     columns = 2 if len(panels) > 1 and (height // len(panels) < 7 or width >= 150) else 1
     rows = min(-(-len(panels) // columns), max(height // 4, 1))
+    panels = _chosen(panels, rows * columns)
     lines: list[Line] = []
     for row in range(rows):
         group = panels[row * columns : (row + 1) * columns]
@@ -81,7 +92,7 @@ def _faces(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
 def _small(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return what fits a small terminal: the source, one graph, the newest events, the state of affairs."""
     stats, broker = shown.streams[0].stats, shown.delivery
-    stream, face = _panels(shown, look)[0]
+    ((stream, face),) = _chosen(_panels(shown, look), 1)
     dropped = sum(one.stats.dropped for one in shown.streams)
     rate = "" if stats.motion else f"{stats.fps:.1f} fps · {dropped} dropped · "
     status = f" {rate}broker {broker.state}"
