@@ -189,6 +189,22 @@ def test_a_label_among_several_streams_needs_one_shown_alone(monkeypatch):
     assert isinstance(asked[2][1], Label)
 
 
+def test_a_face_alone_that_has_been_forgotten_gives_way_to_all(monkeypatch):
+    """Whoever watched it sees everybody again, and a label is not given to a face that nobody can see."""
+    streams = [Stream("one"), Stream("two")]
+    with pressed_on(streams, monkeypatch) as (press, asked, screen):
+        for each in streams:
+            each.push(20)
+        press("tab", "tab", "m")
+        assert until(lambda: asked)
+        for face in range(2, 16):  # a dozen are kept
+            streams[1].push(20 + face, faces=(face,), ended=(face - 1,), reason="face lost")
+        assert until(lambda: "one · face 1" in screen().rpartition("labelled")[2])
+        press("m")
+        assert until(lambda: "alone (tab)" in screen())
+    assert asked == [("two", Label("macro", 1))]
+
+
 def test_a_key_changes_each_of_several_streams_from_where_it_stands(monkeypatch):
     """Plus raises each sensitivity by a step; space pauses what goes on and lets go on what is paused."""
     streams = [Stream("one"), Stream("two")]

@@ -19,7 +19,7 @@ from rich.segment import Segment, Segments
 from streamspot.commands import Command, Label, Sensitivity, Undo
 from streamspot.console import QuietStderr, suspendable, terminal_size, unless_it_hangs
 from streamspot.dashboard.curve import TickSpan
-from streamspot.dashboard.look import Look, command, done, moved
+from streamspot.dashboard.look import Look, command, done, moved, there
 from streamspot.dashboard.picture import picture
 from streamspot.dashboard.text import Line, summary
 from streamspot.dashboard.view import Shown, Views
@@ -147,6 +147,7 @@ class Dashboard:
             self._ending = "ending"
             self._on_quit()
             return
+        self._look = there(self._look, shown)
         only, face = self._look.only or (None, None)
         names = [only] if only is not None else [one.stats.stream for one in shown.streams]
         asked = {name: one for name in names if (one := command(key, shown, name, face)) is not None}
@@ -193,6 +194,7 @@ class Dashboard:
             self._look = replace(self._look, said="", tried={})
         log = str(self._quiet.path) if self._quiet.written else ""
         shown = self._views.shown(elapsed=now - self._started, log=log, ending=self._ending)
+        self._look = there(self._look, shown)
         return picture(shown, self._look, width, height)
 
     def _show(self) -> None:

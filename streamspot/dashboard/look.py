@@ -73,6 +73,12 @@ def moved(look: Look, key: str, shown: Shown) -> Look:
     return look
 
 
+def there(look: Look, shown: Shown) -> Look:
+    """Return what can be looked at: a face that is shown alone and is not kept any more gives way to all."""
+    kept = {(one.stats.stream, face.track) for one in shown.streams for face in one.faces}
+    return look if look.only is None or look.only in kept else replace(look, only=None)
+
+
 def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Command | None:
     """Return what a key asks of a stream, None if nothing; a label is for the face that is shown alone, if any."""
     controls = next(one.controls for one in shown.streams if one.stats.stream == stream)

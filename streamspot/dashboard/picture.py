@@ -56,7 +56,7 @@ def _panels(shown: Shown, look: Look) -> list[_Panel]:
         panels += [(stream, face) for face in sorted(faces, key=lambda face: face.track)]
         if not faces and look.only is None:
             panels.append((stream, None))
-    return panels or [(shown.streams[0], None)]
+    return panels
 
 
 def _chosen(panels: list[_Panel], most: int) -> list[_Panel]:
