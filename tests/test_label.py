@@ -185,6 +185,17 @@ def test_a_label_is_set_when_it_was_seen(tmp_path: Path) -> None:
     assert [int(row["point"]) for row in points.given] == [0, 40 - 9]
 
 
+@pytest.mark.parametrize("pace", [1.0, 0.5])
+def test_a_key_counts_as_long_as_a_person_reacts_to_the_last_frame(tmp_path: Path, pace: float) -> None:
+    """What the end of a clip shows is labelled although the key comes late, and q cuts nothing short any more."""
+    points = PointsFile(tmp_path / "points.csv", "a.mp4", "ann", 30.0)
+    keys = _press({125: "m", 127: "q"})
+    assert label(_show(60), points, lambda: next(keys), lambda *_: None, reaction=0.4, pace=pace)
+    (row,) = csv_rows(tmp_path / "points.csv")
+    assert row["kind"] == "macro"
+    assert 59 - 12 * pace < int(row["point"]) <= 59
+
+
 def test_labels_of_other_videos_are_kept(tmp_path: Path) -> None:
     """Foreign rows and columns survive; earlier labels of the same video are there and can be undone."""
     path = tmp_path / "points.csv"

@@ -159,7 +159,9 @@ def label(
     ):
         screen = quiet.console.file
         try:
-            whole = labelling.label(shown, points, keys, StatusLine(screen), reaction=reaction * playing.pace)
+            whole = labelling.label(
+                shown, points, keys, StatusLine(screen), reaction=reaction, pace=playing.pace
+            )
         finally:
             screen.write("\n")
     counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())

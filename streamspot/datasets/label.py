@@ -6,8 +6,9 @@ recorded there as region motion, without a picture.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ _REMEMBERED = 1024
 
 REACTION = 0.3
 """Seconds from seeing an expression to pressing a key; labels are set so much earlier."""
+
+_LOOK_S = 0.02
+"""Seconds between two looks at the keys once the source has ended."""
 
 _SHOWN_S = 3.0
 """Seconds of motion drawn."""
@@ -74,35 +78,55 @@ def label(
     draw: Callable[[Sequence[str], str], None],
     *,
     reaction: float,
+    pace: float = 1.0,
 ) -> bool:
     """Take labels until the source ends or the user quits; return whether it was seen to its end.
+
+    The last frame stays on show for the time of a reaction, so that what the end of a source shows can be labelled.
 
     Args:
         shown: What is on show, in its own time; None where nothing new is but keys should be looked at.
         points: Takes the labels.
         keys: Returns the keys pressed since the last call, without waiting.
         draw: Takes where we are and what was done last, to be shown.
-        reaction: Seconds of the source between an expression and the key; a label is set so much earlier.
+        reaction: Seconds between an expression and the key; a label is set so much earlier.
+        pace: Seconds of the source that pass in one second.
     """
     recent = Recent()
     said = ""
-    for now in shown:
+    for now, over in _and_its_end(shown, reaction, pace):
         if now is not None:
             recent.append(now)
         for key in keys():
-            if key == QUIT:
+            if key == QUIT and not over:
                 return False
             if key == UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
             elif key in KEYS and recent:
-                frame = recent.nearest(recent[-1].at - reaction)
+                frame = recent.nearest(recent[-1].at - reaction * pace)
                 points.add(KEYS[key], frame)
                 said = f"{KEYS[key]} at frame {frame}"
         if recent:
             draw(_parts(recent, points), said)
     points.watched()
     return True
+
+
+def _and_its_end(
+    shown: Iterable[OnShow | None], reaction: float, pace: float
+) -> Iterator[tuple[OnShow | None, bool]]:
+    """Yield what is on show and whether the source is over: then its last frame, for the time of a reaction."""
+    last, came = None, 0.0
+    for now in shown:
+        if now is not None:
+            last, came = now, time.monotonic()
+        yield now, False
+    since = 0.0
+    while last is not None and since < reaction:
+        time.sleep(min(_LOOK_S, reaction))
+        since = min(time.monotonic() - came, reaction)
+        yield OnShow(last.frame, last.at + since * pace), True
 
 
 def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
