@@ -84,6 +84,24 @@ def test_agreement_is_printed_for_each_pair_of_coders(tmp_path: Path) -> None:
     assert "0.667" in done  # 8 of 12 frames
 
 
+def test_agreement_names_what_both_labelled_and_cannot_be_compared(tmp_path: Path) -> None:
+    """A video that is gone and one that cannot be read are said; of one video alone, nothing of others."""
+    folder = playable(tmp_path).parent
+    (folder / "broken.mp4").write_bytes(b"no video")
+    for coder in ("ann", "ben"):
+        files = LabelFiles(folder, coder)
+        for name in ("clip", "broken", "gone"):
+            one = Labels((Label(id="a", kind="macro", point=13),))
+            files.write(f"{name}.mp4", name, one, subject="a", fps=25, frames=40)
+    done = subprocess.run(_command(folder, "--agreement"), capture_output=True, text=True, check=True)
+    assert "ann and ben, 1 video that both have labelled, 40 frames" in done.stdout
+    broken, gone = done.stderr.splitlines()
+    assert ("broken.mp4" in broken, "convert it" in broken) == (True, True)
+    assert f"there is no {folder / 'gone.mp4'}; put it back" in gone
+    one = _command(folder / "clip.mp4", "--agreement")
+    assert not subprocess.run(one, capture_output=True, text=True, check=True).stderr
+
+
 def test_agreement_counts_the_frames_that_there_are(tmp_path: Path) -> None:
     """A video of variable frame rate has those that its container holds, not those of its nominal rate."""
     stamps = [number / 10 for number in range(60)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import webbrowser
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +65,7 @@ def review(
         raise SettingsError(f"there is no folder {out}; make it, or name another with --out")
     items, labels = find_items(source, out)
     if agreement:
-        _agreement(items, labels)
+        _agreement(items, labels, alone=Path(items[0].source) == Path(source))
         return
     try:
         from streamspot.review.server import ReviewServer  # noqa: PLC0415
@@ -105,28 +105,30 @@ async def _serve(reviewing: Any, server: Any, *, show: bool) -> None:
             raise DataError("; ".join(unsaved))
 
 
-def _agreement(items: Any, folder: Path) -> None:
-    """Print how far each pair of coders agrees on the items of a folder."""
+def _agreement(items: Any, folder: Path, *, alone: bool) -> None:
+    """Print how far each pair of coders agrees on the items of a folder, or on the one that is asked for alone."""
     from streamspot.review.agreement import compare  # noqa: PLC0415
     from streamspot.review.files import LabelFiles, coders  # noqa: PLC0415
     from streamspot.review.items import facts_of  # noqa: PLC0415
     from streamspot.review.pictures import times_of  # noqa: PLC0415
 
     videos = {item.video for item in items}
-    coded = {
-        name: {v: one for v, one in LabelFiles(folder, name).all().items() if v in videos}
-        for name in coders(folder)
-    }
+    labelled = {name: LabelFiles(folder, name).all() for name in coders(folder)}
+    coded = {name: {v: one for v, one in given.items() if v in videos} for name, given in labelled.items()}
     if len(coded) < 2:
         raise SettingsError(
             f"agreement needs label files of two coders in {folder} and there {'is' if coded else 'are'} "
             f"{len(coded) or 'none'}; label with --coder NAME"
         )
-    frames = {}
+    frames, unread = {}, {}
     for item in items:
-        with contextlib.suppress(StreamspotError):
+        try:
             known = facts_of(item).frames  # of a variable frame rate by its nominal one
             frames[item.video] = len(times_of(item.source)) or known
+        except StreamspotError as error:
+            unread[item.video] = str(error)
+    both = {v for one, other in combinations(labelled.values(), 2) for v in one.keys() & other.keys()}
+    _tell_left_out(both & videos if alone else both, unread, folder)
     for one, other in combinations(coded, 2):
         found = compare(coded[one], coded[other], frames)
         names = " and ".join(name or "the coder without a name" for name in (one, other))
@@ -146,3 +148,12 @@ def _agreement(items: Any, folder: Path) -> None:
         )
         typer.echo(f"  mean overlap of these pairs                         {found.overlap:.3f}")
         typer.echo(f"  frames marked by both, of those marked by one       {found.shared:.3f}")
+
+
+def _tell_left_out(both: Collection[str], unread: Mapping[str, str], folder: Path) -> None:
+    """Name the videos that two coders have labelled and that cannot be compared: not there, or unreadable."""
+    for video in sorted(both):
+        if video in unread:
+            typer.echo(f"left out: {unread[video]}", err=True)
+        elif not (folder / video).exists():
+            typer.echo(f"left out: there is no {folder / video}; put it back to compare its labels", err=True)
