@@ -136,6 +136,14 @@ def test_incomplete_annotations_are_completed_and_said(tmp_path: Path) -> None:
     assert all("row" in note for note in data.notes)
 
 
+def test_an_expression_that_stands_twice_is_one(tmp_path: Path) -> None:
+    """A row that was copied is taken once, and noted."""
+    row = "s0_v0,s0,30,360,macro,10,20,30,"
+    data = load(_annotated(tmp_path, row, "s0_v0,s0,30,360,micro,10,20,30,", row))
+    assert [one.kind for one in data.recordings[0].instances] == ["macro", "micro"]
+    assert any("row 4: a label that stands there twice" in note for note in data.notes)
+
+
 def test_a_video_without_expression_counts(tmp_path: Path) -> None:
     """A row with an empty kind adds a recording without expressions."""
     data = load(_annotated(tmp_path, "s0_v0,s0,30,360,,,,,"))

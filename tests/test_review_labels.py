@@ -102,6 +102,14 @@ def test_labels_are_in_the_form_that_extract_reads(tmp_path: Path) -> None:
     assert PointsFile(tmp_path / "points.csv", "clip.mp4", "ann", 30.0).count("macro") == 1
 
 
+def test_a_row_that_stands_twice_is_one_label(tmp_path: Path) -> None:
+    """As for extract and report; otherwise agreement would count it twice."""
+    rows = "clip.mp4,ann,macro,40\nclip.mp4,ann,micro,40\nclip.mp4,ann,macro,40\n"
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{rows}")
+    (labels,) = LabelFiles(tmp_path).all().values()
+    assert _same(labels) == [("macro", 40, 0, 0), ("micro", 40, 0, 0)]
+
+
 def test_annotations_hold_a_video_once_all_its_expressions_have_both_ends(tmp_path: Path) -> None:
     """A point alone is never written as if its ends were known."""
     files, path = LabelFiles(tmp_path), tmp_path / "annotations.csv"

@@ -39,6 +39,7 @@ class Annotated:
         frames: Number of frames, None where the file does not say.
         instances: The expressions.
         rows: Their rows in the file.
+        known: The expressions again, so that one that stands twice is known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Annotated:
     frames: int | None = None
     instances: list[Instance] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
+    known: set[Instance] = field(default_factory=set, repr=False)
 
     def within(self, frames: int, where: str, faults: Faults, *, strict: bool = False) -> list[Instance]:
         """Return the expressions; what lies behind the last frame is a fault.
@@ -108,7 +110,9 @@ def annotate(
     first: int = 0,
     missing: tuple[int, int] = MISSING,
 ) -> None:
-    """Add an expression to a video, and note in ``faults`` what is assumed or wrong; a faulty row adds none.
+    """Add an expression to a video, and note in ``faults`` what is assumed or wrong.
+
+    A faulty row adds none, nor does one that says what another has said.
 
     ``frames`` are onset, apex and offset as the file counts them from ``first`` (0 or 1) on, None where it does not
     say; the point counts from 0. A missing offset becomes onset + ``missing[0]``, a missing apex or one outside the
@@ -142,7 +146,12 @@ def annotate(
     if point is not None and not onset <= point <= offset:
         faults.assume(where, f"point {point} lies outside {onset}-{offset} and is used as it is")
     named: Kind = "macro" if kind == "macro" else "micro"
-    video.instances.append(Instance(named, onset, apex, offset, point, bounded))
+    one = Instance(named, onset, apex, offset, point, bounded)
+    if one in video.known:
+        faults.assume(where, "a label that stands there twice, taken once")
+        return
+    video.known.add(one)
+    video.instances.append(one)
     video.rows.append(row)
 
 

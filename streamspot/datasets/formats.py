@@ -143,7 +143,6 @@ def read_folder(folder: Path) -> Found:
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
-    known: set[tuple[object, ...]] = set()
     there = {one_form(one.name): one.name for one in folder.iterdir()}
     rows = [
         (number, row | {"video": there.get(one_form(row["video"]), row["video"])})
@@ -179,11 +178,6 @@ def read_folder(folder: Path) -> Found:
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
         given = [_frame(row, key, where, faults) for key in ("onset", "apex", "offset")]
-        content = (name, face, kind, point, *given)
-        if content in known:
-            faults.assume(where, "a label that stands there twice, taken once")
-            continue
-        known.add(content)
         frames = _completed(given, kind, point)
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)

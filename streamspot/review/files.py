@@ -80,11 +80,15 @@ class LabelFiles:
         return self._known[video]
 
     def all(self) -> dict[str, Labels]:
-        """Return the labels of every video in ``points.csv``, by its name there."""
+        """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one."""
         videos: dict[str, list[Row]] = {}
         for row in self.points.rows():
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
-        return {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
+        found = {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
+        return {
+            video: replace(labels, given=tuple({one.content: one for one in labels.given}.values()))
+            for video, labels in found.items()
+        }
 
     def write(
         self, video: str, title: str, labels: Labels, *, subject: str, fps: float | None, frames: int | None
