@@ -168,6 +168,16 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     assert len(two.pictures) == 60
 
 
+def test_a_frame_rate_counts_in_whichever_row_it_stands(tmp_path: Path) -> None:
+    """A row that gives none takes nothing away from one that does."""
+    (tmp_path / "one.mp4").touch()
+    (tmp_path / "points.csv").write_text(
+        "video,subject,kind,point,fps\none.mp4,ann,,,\none.mp4,ann,macro,45,200\none.mp4,ann,micro,90,\n"
+    )
+    (video,) = read_format(tmp_path, "folder").videos
+    assert video.annotated.fps == 200
+
+
 def test_a_label_that_stands_there_twice_is_one_expression(tmp_path: Path) -> None:
     """A row that was copied, or written by two programs, is no second expression, and is noted."""
     (tmp_path / "one.mp4").touch()
@@ -225,6 +235,7 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
         ("one.mp4,ann,smile,5", "row 2: kind is 'smile'"),
         ("one.mp4,,macro,5", "row 2: there is no video 'one.mp4', or no subject"),
         ("one.mp4,ann,macro,50\none.mp4,bob,macro,90", "row 3: one.mp4 has another subject"),
+        ("one.mp4,ann,macro,50,,,200\none.mp4,ann,macro,90,,,60", "row 3: one.mp4 has another fps"),
         ("one.mp4,ann,macro,50,4O,60", "row 2: onset is '4O'"),
         ("one.mp4,ann,macro,50,,00:02", "row 2: offset is '00:02'"),
         ("", "no video of .* is named"),
@@ -233,7 +244,7 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
 def test_faults_of_points_csv(tmp_path: Path, row: str, said: str) -> None:
     """A broken points.csv is reported by row."""
     (tmp_path / "one.mp4").touch()
-    (tmp_path / "points.csv").write_text(f"video,subject,kind,point,onset,offset\n{row}\n")
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point,onset,offset,fps\n{row}\n")
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         read_format(tmp_path, "folder")
 

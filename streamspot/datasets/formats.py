@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
@@ -151,6 +151,7 @@ def read_folder(folder: Path) -> Found:
     several = {
         name for name in {row["video"] for _, row in rows if row.get("face")} if _several(folder / name)
     }
+    rates = _rates(rows, path, faults)
     for number, row in rows:
         where, name = f"{path}, row {number}", row["video"]
         place, face = folder / name, whole(row.get("face")) if name in several else None
@@ -165,7 +166,7 @@ def read_folder(folder: Path) -> Found:
                 faults.add(where, what, "give the number of its face, as other rows of this video do")
             continue
         if (name, face) not in videos:
-            videos[name, face] = _video(folder, name, face, row["subject"], _rate(row, where, faults))
+            videos[name, face] = _video(folder, name, face, row["subject"], rates.get(name))
         elif videos[name, face].annotated.subject != row["subject"]:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
@@ -197,6 +198,17 @@ def _completed(given: Sequence[int | None], kind: str, point: int) -> list[int |
     around = AROUND.get(kind, 0)
     likely = (max(0, point - around), point, point + around)
     return [usual if frame is None else frame for frame, usual in zip(given, likely, strict=True)]
+
+
+def _rates(rows: Iterable[tuple[int, Mapping[str, str]]], path: Path, faults: Faults) -> dict[str, float]:
+    """Return the frames a second of each video of which a row gives them; two that differ are a fault."""
+    rates: dict[str, float] = {}
+    for number, row in rows:
+        where, name = f"{path}, row {number}", row["video"]
+        if (rate := _rate(row, where, faults)) is not None and rates.setdefault(name, rate) != rate:
+            what = f"{cut(name)} has another fps than in an earlier row"
+            faults.add(where, what, "make them the same")
+    return rates
 
 
 def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
