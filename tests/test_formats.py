@@ -168,6 +168,18 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     assert len(two.pictures) == 60
 
 
+@pytest.mark.parametrize("given", ["40,,", ",44,", ",,60", "40,44,", ",44,60"])
+def test_no_end_is_made_up_for_a_label(tmp_path: Path, given: str) -> None:
+    """Without both ends it is a point, to which no result holds how far an event overlaps it; as in a report."""
+    (tmp_path / "one.mp4").touch()
+    (tmp_path / "points.csv").write_text(
+        f"video,subject,kind,point,onset,apex,offset\none.mp4,ann,macro,45,{given}\none.mp4,ann,macro,90,80,,99\n"
+    )
+    point, whole = read_format(tmp_path, "folder").videos[0].annotated.instances
+    assert (point.point, point.bounded) == (45, False)
+    assert (whole.onset, whole.apex, whole.offset, whole.bounded) == (80, 90, 99, True)
+
+
 def test_a_frame_rate_counts_in_whichever_row_it_stands(tmp_path: Path) -> None:
     """A row that gives none takes nothing away from one that does."""
     (tmp_path / "one.mp4").touch()

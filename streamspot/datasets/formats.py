@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from streamspot.datasets.annotations import AROUND, NO_LABEL, Annotated, Faults, annotate
+from streamspot.datasets.annotations import NO_LABEL, Annotated, Faults, annotate
 from streamspot.datasets.tables import FPS, no_frame, one_form, rate_in, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
@@ -137,9 +137,9 @@ def read_folder(folder: Path) -> Found:
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset, face; frames
     count from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for
-    people and count as nothing. What is not given of onset, apex and offset is taken from the point; with none of
-    them the row is a point label, which stands for no interval. Where several faces are in view at once and the
-    labels name them, each face is a video.
+    people and count as nothing. A row without both onset and offset is a point label, which stands for no interval;
+    with both, an apex that is not given is the point. Where several faces are in view at once and the labels name
+    them, each face is a video.
     """
     path = folder / "points.csv"
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
@@ -178,8 +178,9 @@ def read_folder(folder: Path) -> Found:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
-        given = [_frame(row, key, where, faults) for key in ("onset", "apex", "offset")]
-        frames = _completed(given, kind, point)
+        onset, apex, offset = (_frame(row, key, where, faults) for key in ("onset", "apex", "offset"))
+        ends = onset is not None and offset is not None
+        frames = (onset, point if apex is None else apex, offset) if ends else (None, None, None)
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
 
@@ -189,15 +190,6 @@ def _video(folder: Path, name: str, face: int | None, subject: str, fps: float |
     place, title = folder / name, Path(name).stem + ("" if face is None else f"-face{face}")
     shots, file = (picture_files(place), None) if place.is_dir() else ((), place)
     return Video(Annotated(title, subject, fps), shots, file, face)
-
-
-def _completed(given: Sequence[int | None], kind: str, point: int) -> list[int | None]:
-    """Return onset, apex and offset, those not given as far from the point as is usual; with none given, none."""
-    if all(frame is None for frame in given):
-        return list(given)
-    around = AROUND.get(kind, 0)
-    likely = (max(0, point - around), point, point + around)
-    return [usual if frame is None else frame for frame, usual in zip(given, likely, strict=True)]
 
 
 def _rates(rows: Iterable[tuple[int, Mapping[str, str]]], path: Path, faults: Faults) -> dict[str, float]:
