@@ -23,7 +23,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
-from streamspot.report.run import _seen
+from streamspot.report.run import _frequencies, _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -266,3 +266,24 @@ def test_of_faces_in_view_together_each_counts():
     """Two faces, each judged half of the time, were judged half of the time."""
     both = {0: SightCounts(900, 450), 1: SightCounts(900, 450)}
     assert _seen([Account("two", [], sight=both, seconds=30.0)]) == "50 %"
+
+
+def test_the_share_of_the_time_is_of_the_time_in_which_a_face_has_a_curve(visit: Path):
+    """Without a recording two faces in view for half of a run count for that half; without a curve none is said."""
+    final = [event for event in read_events(visit) if event.offset is not None]
+    times = np.arange(900) / 30
+    both = [event.model_copy(update={"face": face}) for event in final for face in (0, 1)]
+    busy = sum(event.offset.pts - event.onset.pts for event in final if event.offset is not None)
+    curves = {face: np.column_stack((times, times)) for face in (0, 1)}
+    rows = list(_frequencies(Account("two", both, curves=curves, seconds=60.0)))
+    assert [row[-1] for row in rows] == [f"{busy / 30:.1%}".replace("%", " %")] * 3
+    assert {row[-1] for row in _frequencies(Account("two", both, seconds=60.0))} == {"–"}
+
+
+def test_two_hours_are_two_rows():
+    """A run that ends with an hour has no row for the next."""
+    assert [row[0] for row in _frequencies(Account("long", [], seconds=7200.0))] == [
+        "all",
+        "hour 1",
+        "hour 2",
+    ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from streamspot.advice import TROUBLES
 from streamspot.dashboard.text import clock, counted
@@ -154,26 +157,35 @@ def _panels(account: Account, comparison: Comparison | None) -> list[Panel]:
 
 def _frequencies(account: Account) -> Iterator[tuple[object, ...]]:
     """Yield a row for all, for each face where there are several, and for each hour where there is more than one."""
-    final, seconds = account.final, account.seconds
+    final, seconds = account.final, account.seconds or 0.0
     several = len(account.faces) > 1
-    judged = sum(sight.judged for sight in account.sight.values()) / TICK_RATE or seconds
-    yield _frequency("all faces" if several else "all", final, seconds, judged)
+    yield _frequency(
+        "all faces" if several else "all", final, account.seconds, _judged(account, account.faces)
+    )
     if several:
         for face in account.faces:
-            sight = account.sight.get(face)
+            sight, curve = account.sight.get(face), account.curves.get(face, ())
             mine = [event for event in final if event.face == face]
-            time = seconds if sight is None else sight.ticks / TICK_RATE
-            yield _frequency(f"face {face}", mine, time, time if sight is None else sight.judged / TICK_RATE)
+            in_view = len(curve) if sight is None else sight.ticks
+            yield _frequency(
+                f"face {face}", mine, in_view / TICK_RATE or account.seconds, _judged(account, [face])
+            )
     first = min((event.onset.pts - event.onset.tick / TICK_RATE for event in final), default=0.0)
-    for hour in range(int((seconds or 0.0) / _HOUR) + 1 if (seconds or 0.0) > _HOUR else 0):
+    for hour in range(math.ceil(seconds / _HOUR) if seconds > _HOUR else 0):
         mine = [event for event in final if int((event.onset.pts - first) / _HOUR) == hour]
-        length = min(_HOUR, (seconds or 0.0) - hour * _HOUR)
-        yield _frequency(f"hour {hour + 1}", mine, length, length)
+        times = [(curve[:, 0] - first) // _HOUR for curve in account.curves.values()]
+        judged = sum(np.count_nonzero(hours == hour) for hours in times) / TICK_RATE
+        yield _frequency(f"hour {hour + 1}", mine, min(_HOUR, seconds - hour * _HOUR), judged)
 
 
-def _frequency(
-    name: str, final: Sequence[Event], seconds: float | None, judged: float | None
-) -> tuple[object, ...]:
+def _judged(account: Account, faces: Collection[int]) -> float:
+    """Return the seconds in which faces could be judged, or have a curve where no more is known; 0 if that is not."""
+    if account.sight:
+        return sum(account.sight[face].judged for face in faces if face in account.sight) / TICK_RATE
+    return sum(len(account.curves.get(face, ())) for face in faces) / TICK_RATE
+
+
+def _frequency(name: str, final: Sequence[Event], seconds: float | None, judged: float) -> tuple[object, ...]:
     counts = Counter(event.kind for event in final)
     lasted = [_duration(event) for event in final]
     busy = f"{sum(lasted) / judged:.1%}".replace("%", " %") if judged else _UNKNOWN
