@@ -108,6 +108,17 @@ def test_several_streams_stand_on_one_screen_each_with_its_name():
     assert look.only is None
 
 
+def test_an_event_says_whose_it_is_where_several_are_on_show():
+    """Of two cameras one has seen something: its name stands beside it; of two faces the number does."""
+    streams, views = several("kitchen", "hall")
+    streams[0].push(200, events=[event(2).model_copy(update={"stream": "kitchen"})])
+    (line,) = [one for one in text_of(views, look=Look(page="events")).splitlines() if "offset " in one]
+    assert "kitchen" in line
+    stream, view = running(faces=2, ticks=20)
+    stream.push(20, faces=(1, 2), events=[event(2)])
+    assert " face " in text_of(view, look=Look(page="events"))
+
+
 def test_the_page_of_keys_names_every_key():
     """The question mark shows what each key does, on a small terminal too."""
     _, views = running(ticks=20)

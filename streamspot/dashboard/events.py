@@ -8,29 +8,32 @@ from rich.segment import Segment
 
 from streamspot.dashboard.curve import MARKS
 from streamspot.dashboard.text import BOLD, DIM, FRAME, KIND, PLAIN, Line, box, clock, elide, run, timing
+from streamspot.dashboard.view import Shown
 from streamspot.motion.moved import in_words
-from streamspot.types import Event, Moved
+from streamspot.types import Moved
 
 
-def events_panel(events: Sequence[Event], width: int, height: int) -> list[Line]:
+def events_panel(shown: Shown, width: int, height: int) -> list[Line]:
     """Return the last events, newest first."""
-    body = event_lines(events, width - 2, height - 2) if events else [[], [run(" no expression yet", DIM)]]
+    body = (
+        event_lines(shown, width - 2, height - 2) if shown.events else [[], [run(" no expression yet", DIM)]]
+    )
     legend = "─ macro ▲ ◆ ▼  micro △ ◇ ▽  ✕ cancelled "
     foot = [run(legend, FRAME)] if width - 2 > len(legend) else None
     return box([run("events", BOLD)], [], body, width, height, foot)
 
 
-def event_lines(events: Sequence[Event], width: int, height: int) -> list[Line]:
+def event_lines(shown: Shown, width: int, height: int) -> list[Line]:
     """Return a head and the last events, newest first; columns that do not fit are left out, the least needed first.
 
     Why an expression was cancelled stands in place of the phase, or in a line of its own where that is too narrow.
     """
-    columns = _columns(events, width)
+    columns = _columns(shown, width)
     spare = width - sum(columns.values()) - len(columns) - 1
     gap = " " * max(1, min(1 + spare // len(columns), 3))
     room = width - 1 - sum(columns.values()) - len(columns) * len(gap) + columns.get("moved", 0)
     lines: list[Line] = [[run(" " + gap.join(f"{name:<{size}}" for name, size in columns.items()), DIM)]]
-    for event in reversed(events):
+    for event in reversed(shown.events):
         at, lasted, late = timing(event)
         bold = BOLD if event.phase == "offset" else PLAIN
         cancelled = event.phase == "cancelled"
@@ -61,9 +64,9 @@ def event_lines(events: Sequence[Event], width: int, height: int) -> list[Line]:
     return lines[:height]
 
 
-def _columns(events: Sequence[Event], width: int) -> dict[str, int]:
-    """Return the widths of the columns that fit; a stream, and a face, that is the only one needs none."""
-    streams = max(len(event.stream) for event in events)
+def _columns(shown: Shown, width: int) -> dict[str, int]:
+    """Return the widths of the columns that fit; a stream, and a face, that is the only one on show needs none."""
+    streams = max(len(event.stream) for event in shown.events)
     columns = {
         "time": 9,
         "stream": min(streams, 12),
@@ -75,9 +78,13 @@ def _columns(events: Sequence[Event], width: int) -> dict[str, int]:
         "decided": 7,
         "moved": 22,
     }
-    if len({event.stream for event in events}) < 2:
+    names = {event.stream for event in shown.events} | {one.stats.stream for one in shown.streams}
+    if len(names) < 2:
         del columns["stream"]
-    alone = len({event.face for event in events}) < 2
+    faces = {event.face for event in shown.events} | {
+        face.track for one in shown.streams for face in one.faces
+    }
+    alone = len(faces) < 2
     for name in (*["face"] * alone, "moved", "peak", "decided", "lasted", "face", "stream"):
         if sum(columns.values()) + len(columns) + 1 > width:
             columns.pop(name, None)

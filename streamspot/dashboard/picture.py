@@ -27,7 +27,7 @@ def picture(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells, each at least 1."""
     if look.page != "graphs" and height >= 6 and width >= 20:
         middle = height - 3
-        page = keys_panel(width, middle) if look.page == "keys" else events_panel(shown.events, width, middle)
+        page = keys_panel(width, middle) if look.page == "keys" else events_panel(shown, width, middle)
         return [*header(shown, width), *page, fit(footer(shown, look, width), width)]
     if width < _WIDE or height < _TALL:
         lines = _small(shown, look, width, height)
@@ -38,7 +38,7 @@ def picture(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     return [
         *header(shown, width),
         *_faces(shown, look, width, height - 3 - lower),
-        *beside(events_panel(shown.events, width - right, lower), pipeline_panel(shown, right, lower)),
+        *beside(events_panel(shown, width - right, lower), pipeline_panel(shown, right, lower)),
         footer(shown, look, width),
     ]
 
@@ -97,7 +97,7 @@ def _small(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     rate = "" if stats.motion else f"{stats.fps:.1f} fps · {dropped} dropped · "
     status = f" {rate}broker {broker.state}"
     lines = header(shown, width)[: 2 if height >= 10 else 1]
-    newest = event_lines(shown.events, width, max(2, min(height // 3, 6))) if shown.events else []
+    newest = event_lines(shown, width, max(2, min(height // 3, 6))) if shown.events else []
     tail = newest if height >= 10 else newest[1:]
     if look.said or broker.error or shown.messages:
         tail += [[run(status, DIM)], footer(shown, look, width)]
