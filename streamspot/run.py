@@ -237,6 +237,7 @@ class StreamRun:
         self.analyser.arrivals.rest()
         try:
             while not self._going.wait(_POLL) and not self.ending.asked:
+                self.analyser.arrivals.measure()
                 if self._changed.is_set():
                     self._tell(self._last)
                 if (

@@ -107,6 +107,33 @@ def test_a_camera_that_comes_back_during_a_pause_is_not_lost():
     assert run.controls.paused
 
 
+def test_the_rate_falls_to_nothing_during_a_pause(monkeypatch: pytest.MonkeyPatch):
+    """No picture is analysed meanwhile, and none is said to be."""
+    monkeypatch.setattr("streamspot.arrivals._RATE_OVER_S", 0.3)
+    run = StreamRun(load_settings({"source": "synthetic:seconds=5,expressions=0", "speed": 1.0}))
+    run.load()
+    rates: list[float] = []
+    over = threading.Event()
+
+    def take(item: Update | BaseException | None) -> None:
+        if not isinstance(item, Update):
+            over.set()
+            return
+        run.taken()
+        if run.stats.fps > 0 and not rates:
+            rates.append(run.stats.fps)
+            run.obey(Pause())
+
+    run.start(take)
+    deadline = time.monotonic() + 60
+    while not (rates and run.stats.fps == 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert rates[0] > 0
+    assert run.stats.fps == 0
+    run.stop()
+    assert over.wait(10)
+
+
 def test_a_return_is_said_once():
     """A source that says itself that it is back is not announced a second time; one that says nothing is."""
     for speaks in (True, False):
