@@ -6,6 +6,7 @@ rounded to six decimals. Two runs over one recording differ in the run's id and 
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -123,7 +124,7 @@ def read_events(path: Path) -> list[Event]:
         DataError: It cannot be read, or a line of it is no event.
     """
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); name a file of --events") from None
     events: dict[str, Event] = {}

@@ -175,6 +175,21 @@ def test_files_of_another_clip_beside_the_events_are_not_used(visit: Path, tmp_p
     ]
 
 
+def test_what_a_spreadsheet_has_saved_again_is_used_or_named(visit: Path, tmp_path: Path):
+    """A mark at the beginning of a file changes nothing; a curve with other separators is said not to be used."""
+    told: list[str] = []
+    for ending in (".jsonl", ".csv"):
+        text = visit.with_suffix(ending).read_text()
+        (tmp_path / f"visit{ending}").write_text(text, encoding="utf-8-sig")
+    (account,) = accounts_of(tmp_path / "visit.jsonl", "streamspot-base", 0.5, told.append)
+    assert (len(account.events), len(account.curves[0]), told) == (len(read_events(visit)), 600, [])
+    curve = tmp_path / "visit.csv"
+    curve.write_text(curve.read_text(encoding="utf-8-sig").replace(",", ";"))
+    (account,) = accounts_of(tmp_path / "visit.jsonl", "streamspot-base", 0.5, told.append)
+    assert not account.curves
+    assert "visit.csv is no curve" in told[0]
+
+
 @pytest.mark.parametrize("flags", [{}, {"sensitivity": 0.7}, {"session": "mine", "stream": "door"}])
 def test_a_recording_that_was_analysed_in_another_way_is_that_of_the_events(
     visit: Path, tmp_path: Path, flags: dict[str, object]

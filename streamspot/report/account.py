@@ -174,7 +174,7 @@ def _written(path: Path, tell: Callable[[str], object]) -> list[Account]:
 def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) -> None:
     """Complete an account from the files beside its events, if they are of the same run."""
     curve, recording = path.with_suffix(".csv"), path.with_suffix(".motion")
-    rows = curve.read_text(encoding="utf-8", errors="replace").splitlines() if curve.is_file() else []
+    rows = curve.read_text(encoding="utf-8-sig", errors="replace").splitlines() if curve.is_file() else []
     if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
         try:
             values = np.loadtxt(rows[1:], delimiter=",", ndmin=2)
@@ -188,6 +188,10 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
             account.seconds = (values[:, 0].max() + 1) / TICK_RATE
         else:
             tell(f"{curve} is not the curve of the events in {path} and not used; move it elsewhere")
+    elif rows and not rows[0].startswith("tick,pts,intensity"):
+        tell(
+            f"{curve} is no curve as --intensity writes it and not used; move it elsewhere, or save it as it was"
+        )
     if is_recording(recording):
         kept = MotionRecording(recording)
         if not account.events or _is_recorded_in(kept, account.events[0]):
