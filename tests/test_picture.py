@@ -16,6 +16,7 @@ from screens import SESSION, Stream, Terminal, event, red, replace_event, runnin
 
 from streamspot.dashboard.look import Look
 from streamspot.dashboard.picture import picture
+from streamspot.dashboard.text import elide
 from streamspot.dashboard.view import Views
 from streamspot.stats import Delivery, Latency, Stats
 from streamspot.types import Controls, Moved, Update
@@ -76,6 +77,18 @@ def test_a_message_hides_nothing():
         last = text_of(view, width, height, ending="q ends the run").splitlines()[-1]
         assert "! the camera" in last
         assert last.endswith("q ends the run ")
+
+
+def test_wide_characters_cost_no_message_its_end():
+    """Of a message with Chinese in it the remedy can be read, in the panel and in the last line."""
+    stream, view = running()
+    stream.push(408, messages=[f"/videos/{'表情認識' * 12}.mp4 gives no picture; plug it in again"])
+    panel, last = text_of(view, 120, 60).rsplit("\n", 1)
+    words = "".join(line.rpartition("││")[2].strip(" │") for line in panel.splitlines()).replace(" ", "")
+    assert f"{'表情認識' * 12}.mp4givesnopicture;plugitinagain" in words
+    assert "plug it in again" in last
+    assert cell_len(elide("表" * 30 + "; mend it", 21)) == 21
+    assert elide("表" * 30 + "; mend it", 21).rstrip().endswith("; mend it")
 
 
 def test_the_dashboard_stands_before_anything_slow_is_loaded():

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.segment import Segment
 
 from streamspot.dashboard.curve import MARKS
-from streamspot.dashboard.text import BOLD, DIM, FRAME, KIND, PLAIN, Line, box, clock, elide, run, timing
+from streamspot.dashboard.text import (
+    BOLD,
+    DIM,
+    FRAME,
+    KIND,
+    PLAIN,
+    Line,
+    box,
+    clock,
+    elide,
+    padded,
+    run,
+    timing,
+)
 from streamspot.dashboard.view import Shown
 from streamspot.motion.moved import in_words
 from streamspot.types import Moved
@@ -52,7 +66,7 @@ def event_lines(shown: Shown, width: int, height: int) -> list[Line]:
         written = [*columns][: [*columns].index("phase")] if cancelled else columns
         row = [
             run(" "),
-            *(run(f"{cells[name][0]:<{columns[name]}}{gap}", cells[name][1]) for name in written),
+            *(run(padded(cells[name][0], columns[name]) + gap, cells[name][1]) for name in written),
         ]
         lines.append(row)
         if cancelled:
@@ -66,7 +80,7 @@ def event_lines(shown: Shown, width: int, height: int) -> list[Line]:
 
 def _columns(shown: Shown, width: int) -> dict[str, int]:
     """Return the widths of the columns that fit; a stream, and a face, that is the only one on show needs none."""
-    streams = max(len(event.stream) for event in shown.events)
+    streams = max(cell_len(event.stream) for event in shown.events)
     columns = {
         "time": 9,
         "stream": min(streams, 12),

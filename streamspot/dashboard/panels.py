@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
@@ -32,6 +32,7 @@ from streamspot.dashboard.text import (
     ends,
     fit,
     run,
+    wrapped,
 )
 from streamspot.dashboard.view import FaceShown, Shown, StreamShown
 from streamspot.errors import cut
@@ -72,8 +73,8 @@ def header(shown: Shown, width: int) -> list[Line]:
     if len(shown.streams) > 1:
         source, policy = f"{len(shown.streams)} sources", ""
     tail = f"{policy} · {model}"
-    if not model or len(source) + len(tail) > room:
-        tail = policy if room - len(policy) >= min(len(source), 20) else ""
+    if not model or cell_len(source) + len(tail) > room:
+        tail = policy if room - len(policy) >= min(cell_len(source), 20) else ""
     source = elide(source, max(room - len(tail), 8))
     first = ends([*left, run(source, BOLD), run(tail, DIM)], right, width)
     sign = run(" ○ " if over else " ◉ ", DIM if over else ALARM)
@@ -126,7 +127,7 @@ def hint(stream: StreamShown, width: int, height: int) -> list[Line]:
     else:
         title, text = "starting", "Waiting for the first frame."
     inner = width - 2
-    lines: list[Line] = [[run(f"{line:^{inner}}")] for line in textwrap.wrap(text, inner)]
+    lines: list[Line] = [[run(" " * ((inner - cell_len(line)) // 2) + line)] for line in wrapped(text, inner)]
     blank: list[Line] = [[]] * ((height - 2 - len(lines)) // 2)
     return box([run(f"{stream.prefix}{title}", DIM)], [], [*blank, *lines], width, height)
 
@@ -188,7 +189,7 @@ def face_panel(stream: StreamShown, face: FaceShown, look: Look, width: int, hei
     axis = time_axis(window, clock(now, 1))
     foot = [run("─" * GUTTER + axis + "─", FRAME)]
     name, words = f"{stream.prefix}face {face.track}", words and f"  {words}"
-    if style is DIM and len(name) + len(words) > width - 6:
+    if style is DIM and cell_len(name) + len(words) > width - 6:
         words = ""
     title = [run(elide(name, max(width - 6 - len(words), 10)), BOLD), run(words, style)]
     return box(title, note, body, width, height, foot)
@@ -214,7 +215,7 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
         body.append([RULE, run("messages", BOLD)])
         lines: list[str] = []
         for text in reversed(shown.messages):
-            told = textwrap.wrap(f"! {text}", inner - 1)
+            told = wrapped(f"! {text}", inner - 1)
             if lines and len(told) + len(lines) > room:
                 break
             lines = [*told, *lines]
@@ -230,8 +231,9 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
         p50, p99 = stats.stages["total"].quantiles()
         gone = stats.no_picture_since is not None and not stats.finished
         sign = "✕" if gone else "·" if stats.finished else " "
-        name = cut(stats.stream, inner - 2 if stats.motion else room)  # its beginning tells more than its end
-        line = [run(f"{sign}{name:<{room}}", ALARM if gone else PLAIN)]
+        size = inner - 2 if stats.motion else room
+        name = set_cell_size(cut(stats.stream, size), size)  # its beginning tells more than its end
+        line = [run(f"{sign}{name}", ALARM if gone else PLAIN)]
         if not stats.motion:
             line.append(run(f" {stats.fps:5.1f}", ALARM if _slow(stats) else PLAIN))
             line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
@@ -285,14 +287,14 @@ def _latency(stats: Stats, inner: int) -> list[Line]:
 def _broker(broker: Delivery, inner: int, height: int) -> list[Line]:
     sign, style = _BROKER.get(broker.state, ("○", DIM))
     address, room = broker.address, inner - 11
-    short = address if len(address) <= room else elide(address.rpartition("://")[2], room)
+    short = address if cell_len(address) <= room else elide(address.rpartition("://")[2], room)
     title = [RULE, run("broker", BOLD), run(f" {short}" if short else "", DIM)]
     if broker.state == "none":
         return [title, [run(" ○ none, nothing is published", DIM)]]
     word = " acknowledged · " if inner >= 44 else " acked · "
     state = [run(f" {sign} {broker.state}", style), run(f" · {broker.acknowledged}"), run(word, DIM)]
     state += [run(f"{broker.queued}", MACRO if broker.queued else PLAIN), run(" queued", DIM)]
-    error = textwrap.wrap(broker.error, inner - 2)[: max(min(height - 14, 3), 0)]
+    error = wrapped(broker.error, inner - 2)[: max(min(height - 14, 3), 0)]
     return [title, state, *([run(f" {line}", ALARM)] for line in error)]
 
 
@@ -315,6 +317,6 @@ def keys_panel(width: int, height: int) -> list[Line]:
     """Return the page that says what each key does."""
     body: list[Line] = [[]]
     for key, does in KEYS.items():
-        first, *rest = textwrap.wrap(does, max(width - 16, 10))
+        first, *rest = wrapped(does, max(width - 16, 10))
         body += [[run(f"  {key:<11}", BOLD), run(first)], *([run(" " * 13 + line)] for line in rest)]
     return box([run("keys", BOLD)], [run(" any of them works on every page", DIM)], body, width, height)

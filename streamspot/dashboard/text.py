@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import chain, islice, repeat
 from typing import Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
@@ -58,8 +58,27 @@ def elide(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     head = max((width - 1) // 3, 0)
-    tail = max(width - 1 - head, 0)
-    return set_cell_size(text[:head] + "…" + text[len(text) - tail :], max(width, 0))
+    tail = len(text)
+    while tail and cell_len(text[tail - 1 :]) <= width - 1 - head:
+        tail -= 1
+    return set_cell_size(set_cell_size(text, head) + "…" + text[tail:], max(width, 0))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return ``text`` as lines of at most ``width`` cells, at least 2, broken between words unless one is longer."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and cell_len(joined) > width >= cell_len(word):
+            lines.append(word)
+        else:
+            lines[-1:] = chop_cells(joined, width)
+    return lines
+
+
+def padded(text: str, width: int) -> str:
+    """Return ``text`` with blanks behind it up to ``width`` cells."""
+    return text + " " * (width - cell_len(text))
 
 
 RULE: Final = Segment("", FRAME)
