@@ -144,6 +144,19 @@ def test_an_expression_that_stands_twice_is_one(tmp_path: Path) -> None:
     assert any("row 4: a label that stands there twice" in note for note in data.notes)
 
 
+def test_hours_in_which_a_face_is_seldom_in_view_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is nearly all zeros shrinks as an archive does that was made to burst; extract writes it otherwise."""
+    monkeypatch.setattr("streamspot.datasets.store._FREE", 0)
+    motion = np.zeros((9000, 17, 2), np.float32)
+    save(tmp_path, {"day": motion}, [Annotated("day", "ann", 30.0, 9000)], Meta(layout="face17"))
+    assert len(load(tmp_path).recordings[0].motion) == 9000
+    np.savez_compressed(tmp_path / "features.npz", day=motion)
+    with pytest.raises(DataError, match=r"\(unpacked it would take 1 MiB\); write it again"):
+        load(tmp_path)
+
+
 def test_a_video_without_expression_counts(tmp_path: Path) -> None:
     """A row with an empty kind adds a recording without expressions."""
     data = load(_annotated(tmp_path, "s0_v0,s0,30,360,,,,,"))

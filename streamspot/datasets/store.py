@@ -7,6 +7,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
 _npy: Any = np.lib.format  # without type stubs
+_FREE = 64
+"""MiB that the arrays of a data set may take however small their file is."""
 _AGAIN = "write it again with `streamspot extract`"
 
 
@@ -144,26 +147,31 @@ def save(
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as one compressed file.
+    """Write arrays as one file, compressed.
 
-    It is made in memory first: on a full disk an archive stays open, of which Python complains later. NumPy's own
-    function takes names as arguments, and a video may be called as one of those.
+    Such as would unpack to more than ``load`` takes, motion of hours in which a face is seldom in view, are not
+    compressed. The file is made in memory first: on a full disk an archive stays open, of which Python complains
+    later. NumPy's own function takes names as arguments, and a video may be called as one of those.
 
     Raises:
         OSError: It cannot be written.
     """
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                _npy.write_array(member, np.asarray(array), allow_pickle=False)
-    path.write_bytes(whole.getbuffer())
+    for form in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w", form) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    _npy.write_array(member, np.asarray(array), allow_pickle=False)
+        path.write_bytes(whole.getbuffer())
+        with suppress(ValueError):
+            check_archive(path, free=_FREE)
+            return
 
 
 def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]:
     """Read the arrays; shapes and values are checked, faults noted."""
     try:
-        check_archive(path, free=64)
+        _check(path)
         with np.load(path) as file:
             arrays = {name: _array(file, name) for name in file.files}
     except FileNotFoundError:
@@ -185,6 +193,14 @@ def _read_features(path: Path, faults: Faults) -> dict[str, NDArray[np.float32]]
         faults.add(str(path), what, "extract all videos with one layout")
     faults.stop_if_any()
     return arrays
+
+
+def _check(path: Path) -> None:
+    """Refuse what is no archive, or would burst."""
+    try:
+        check_archive(path, free=_FREE)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as a NumPy archive ({cut(error)}); {_AGAIN}") from None
 
 
 def _array(file: Any, name: str) -> NDArray[np.float32]:
