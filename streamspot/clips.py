@@ -76,6 +76,27 @@ def clips_of(source: str) -> list[Path]:
     )
 
 
+def passed_over(source: str, out: Path) -> list[str]:
+    """Return the names of folders inside a folder of videos that hold videos too and are not taken with it.
+
+    Args:
+        source: The folder; of anything else nothing is passed over.
+        out: Where results are; what lies there is none.
+    """
+    place = Path(source).expanduser()
+    if kind_of(place) != "folder":
+        return []
+    inside = sorted(one for one in place.iterdir() if kind_of(one) == "folder" and one.name[0] != ".")
+    return [
+        one.name
+        for one in inside
+        if one.resolve() != out.resolve()
+        and any(
+            file.suffix.lower() in _LOOKED_AT for file in _matching(Path(glob.escape(str(one)), "**", "*"))
+        )
+    ]
+
+
 def _matching(pattern: Path) -> Iterator[Path]:
     """Yield what a pattern names.
 

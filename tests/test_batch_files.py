@@ -28,6 +28,17 @@ def test_a_pattern_a_folder_or_a_file_names_files_in_natural_order(videos: Path)
         clips_of(f"{videos}/*.mkv")
 
 
+def test_folders_in_a_folder_that_hold_videos_are_named(tmp_path: Path):
+    """They are not taken with it; the pattern that takes them stands there. Its own results are no videos."""
+    for name in ("a.motion", "P01/deep/b.mp4", "notes/c.txt", ".hidden/d.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    write_recording(tmp_path / "a.motion")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", "--source", str(tmp_path), "--out", str(out), "--no-ui"])
+    assert f"not looked into: P01; for all of them give a pattern: '{tmp_path}/**/*.mp4'" in done.stderr
+
+
 def test_files_of_one_name_have_results_of_their_own(tmp_path: Path):
     """Two folders may both hold a ``visit``; names, and the table of all, say which is which."""
     places = ("ann/visit.motion", "ben/visit.motion", "ann/more/visit.motion", "ben/more/visit.motion")

@@ -11,6 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from streamspot.datasets.formats import read_format
+from streamspot.datasets.tables import records_of
 from streamspot.errors import DataError, SettingsError
 from streamspot.sources.images import ImageFolder
 
@@ -221,6 +222,14 @@ def test_pictures_are_the_frames_that_a_stream_reads(tmp_path: Path) -> None:
     (video,) = read_format(tmp_path, "folder").videos
     assert [path.name for path in video.pictures] == [names[2], names[3], names[1], names[0]]
     assert len(video.pictures) == len(ImageFolder(tmp_path / "clip"))
+
+
+def test_an_excel_file_is_one_whatever_its_ending_looks_like(tmp_path: Path) -> None:
+    """Windows also writes it in capitals."""
+    _book(tmp_path / "LABELS.XLSX", Sheet1=[("video", "kind"), ("one.mp4", "macro")])
+    assert list(records_of(tmp_path / "LABELS.XLSX", ("video",))) == [
+        (2, {"video": "one.mp4", "kind": "macro"})
+    ]
 
 
 def test_semicolons_are_named(tmp_path: Path) -> None:

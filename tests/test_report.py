@@ -155,6 +155,18 @@ def test_what_a_batch_has_not_finished_is_left_out_and_named(visit: Path, tmp_pa
     assert "finished" in str(done.exception)
 
 
+def test_recordings_without_events_in_a_folder_of_events_are_named(visit: Path, tmp_path: Path):
+    """What is reported is what has events; that a recording is not among it is said."""
+    for ending in (".jsonl", ".csv", ".motion"):
+        shutil.copy(visit.with_suffix(ending), tmp_path / f"visit{ending}")
+    lines = visit.with_suffix(".motion").read_text().replace('"stream":"', '"stream":"other-', 1)
+    (tmp_path / "later.motion").write_text(lines)
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert "of 1 run" in done.stdout
+    assert "later.motion in" in done.stderr
+    assert "visit.motion" not in done.stderr
+
+
 def test_files_of_another_clip_beside_the_events_are_not_used(visit: Path, tmp_path: Path):
     """A curve and a recording that got the name of other events are named; nothing of them is in the report."""
     events, told = tmp_path / "visit.jsonl", []

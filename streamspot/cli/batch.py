@@ -25,7 +25,7 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
         StreamspotError: A file could not be analysed, or none is there.
     """
     from streamspot.batch import run_batch  # noqa: PLC0415 - OpenCV takes a while
-    from streamspot.clips import TOGETHER  # noqa: PLC0415 - so does this
+    from streamspot.clips import TOGETHER, passed_over  # noqa: PLC0415 - so does this
 
     so_far = "files"
 
@@ -48,6 +48,11 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
     typer.echo(
         f"{out}: results of {counted(outcome.done, 'file')}{again}; all expressions in {out / TOGETHER}"
     )
+    if folders := passed_over(str(settings.source), out):
+        pattern = Path(str(settings.source), "**", "*.mp4")
+        typer.echo(
+            f"! not looked into: {', '.join(folders)}; for all of them give a pattern: '{pattern}'", err=True
+        )
     typer.echo(f"read them with: streamspot report {shlex.quote(str(out))}")
     if outcome.broken:
         faults = [

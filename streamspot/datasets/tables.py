@@ -93,7 +93,9 @@ def records_of(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
     """
     if not path.exists():
         raise DataError(f"there is no {path}; write one whose first row names {', '.join(needed)}")
-    rows: Sequence[tuple[Any, ...]] = sheet_rows_of(path) if path.suffix == ".xlsx" else csv_rows_of(path)
+    rows: Sequence[tuple[Any, ...]] = (
+        sheet_rows_of(path) if path.suffix.lower() == ".xlsx" else csv_rows_of(path)
+    )
     head, *body = (["" if cell is None else str(cell).strip() for cell in row] for row in rows or [()])
     names = [name.lower() for name in head]
     if missing := [name for name in needed if name not in names]:
