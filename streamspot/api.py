@@ -77,7 +77,7 @@ class Stream:
         self._run = run
         self._engine: Engine | None = None
         self._updates: queue.SimpleQueue[Update | BaseException | None] = queue.SimpleQueue()
-        self._begun = False
+        self._begun = self._left = False
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -87,6 +87,7 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         """End it."""
+        self._left = True
         self._run.leave()
 
     def __iter__(self) -> Self:
@@ -97,6 +98,8 @@ class Stream:
         """Return the next update, blocking until there is one; raises the StreamspotError that ended the stream."""
         if not self._begun or self._engine is not None:
             raise SettingsError(_NOT_OPEN)
+        if self._left:
+            raise StopIteration
         item = self._updates.get()
         if isinstance(item, Update):
             self._run.taken()
@@ -114,6 +117,7 @@ class Stream:
 
     async def __aexit__(self, *error: object) -> None:
         """End it."""
+        self._left = True
         if self._engine is not None:
             await self._engine.__aexit__(*error)
 
@@ -125,6 +129,8 @@ class Stream:
         """Return the next update; raises the StreamspotError that ended the stream."""
         if self._engine is None:
             raise SettingsError(_NOT_OPEN)
+        if self._left:
+            raise StopAsyncIteration
         _, update = await anext(self._engine)
         return update
 

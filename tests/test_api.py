@@ -349,6 +349,18 @@ def test_a_stream_and_a_spotter_serve_once():
         spotter.push(np.zeros((48, 64, 3), np.uint8), 0.0)
 
 
+async def test_what_was_not_taken_before_the_block_ended_is_let_go():
+    """Whoever left early gets no more of it, plainly or asynchronously."""
+    with streamspot.open("synthetic:seconds=2,expressions=0") as plain:
+        next(plain)
+        await asyncio.sleep(0.3)
+    assert list(plain) == []
+    async with streamspot.open("synthetic:seconds=2,expressions=0") as stream:
+        await anext(stream)
+        await asyncio.sleep(0.3)
+    assert [update async for update in stream] == []
+
+
 def test_a_buffer_that_is_written_over_does_no_harm(expected: list[object]):
     """Grabbers hand out the same array again and again; what was handed over is kept."""
 
