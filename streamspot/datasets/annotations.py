@@ -39,7 +39,6 @@ class Annotated:
         frames: Number of frames, None where the file does not say.
         instances: The expressions.
         rows: Their rows in the file.
-        known: The expressions again, so that one that stands twice is known.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Annotated:
     frames: int | None = None
     instances: list[Instance] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    known: set[Instance] = field(default_factory=set, repr=False)
 
     def within(self, frames: int, where: str, faults: Faults, *, strict: bool = False) -> list[Instance]:
         """Return the expressions; what lies behind the last frame is a fault.
@@ -147,10 +145,9 @@ def annotate(
         faults.assume(where, f"point {point} lies outside {onset}-{offset} and is used as it is")
     named: Kind = "macro" if kind == "macro" else "micro"
     one = Instance(named, onset, apex, offset, point, bounded)
-    if one in video.known:
+    if one in video.instances:
         faults.assume(where, "a label that stands there twice, taken once")
         return
-    video.known.add(one)
     video.instances.append(one)
     video.rows.append(row)
 

@@ -188,10 +188,8 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
             account.seconds = (values[:, 0].max() + 1) / TICK_RATE
         else:
             tell(f"{curve} is not the curve of the events in {path} and not used; move it elsewhere")
-    elif rows and not rows[0].startswith("tick,pts,intensity"):
-        tell(
-            f"{curve} is no curve as --intensity writes it and not used; move it elsewhere, or save it as it was"
-        )
+    elif rows and rows[0].startswith("tick") and "," not in rows[0]:
+        tell(f"{curve} has other separators than the comma of --intensity and is not used; save it as it was")
     if is_recording(recording):
         kept = MotionRecording(recording)
         if not account.events or _is_recorded_in(kept, account.events[0]):

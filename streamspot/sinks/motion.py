@@ -35,9 +35,11 @@ class MotionRecorder(LineFile):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Say when the last frame was."""
-        if self._lines is not None:
-            self.write(self._lines.end(*self._last))
-        await super().__aexit__(kind, error, trace)
+        try:
+            if self._lines is not None:
+                self.write(self._lines.end(*self._last))
+        finally:
+            await super().__aexit__(kind, error, trace)
 
     async def take(self, update: Update) -> None:
         """Hand the motion over."""
