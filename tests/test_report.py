@@ -199,7 +199,7 @@ def test_what_a_spreadsheet_has_saved_again_is_used_or_named(visit: Path, tmp_pa
     curve.write_text(curve.read_text(encoding="utf-8-sig").replace(",", ";"))
     (account,) = accounts_of(tmp_path / "visit.jsonl", "streamspot-base", 0.5, told.append)
     assert not account.curves
-    assert "visit.csv is no curve" in told[0]
+    assert "visit.csv has other separators" in told[0]
 
 
 @pytest.mark.parametrize("flags", [{}, {"sensitivity": 0.7}, {"session": "mine", "stream": "door"}])
