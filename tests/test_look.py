@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import Stream, dashboard_on, event, running, terminal, text_of, until
@@ -36,6 +36,7 @@ def several(*names, ticks=200):
     return streams, views
 
 
+@settings(deadline=None)
 @given(st.lists(ANY, max_size=30))
 def test_no_sequence_of_keys_breaks_the_picture(keys):
     """Whatever is pressed, the picture fits, and escape leads back."""
@@ -214,6 +215,9 @@ def test_a_face_alone_that_has_been_forgotten_gives_way_to_all(monkeypatch):
         press("m")
         assert until(lambda: "alone (tab)" in screen())
     assert asked == [("two", Label("macro", 1))]
+    _, views = SEVERAL
+    for width, height in ((100, 30), (40, 7)):
+        assert len(text_of(views, width, height, look=Look(only=("left", 99))).splitlines()) == height
 
 
 def test_a_key_changes_each_of_several_streams_from_where_it_stands(monkeypatch):

@@ -194,7 +194,6 @@ class Dashboard:
             self._look = replace(self._look, said="", tried={})
         log = str(self._quiet.path) if self._quiet.written else ""
         shown = self._views.shown(elapsed=now - self._started, log=log, ending=self._ending)
-        self._look = there(self._look, shown)
         return picture(shown, self._look, width, height)
 
     def _show(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamspot.dashboard.events import event_lines, events_panel
-from streamspot.dashboard.look import Look
+from streamspot.dashboard.look import Look, there
 from streamspot.dashboard.panels import (
     doing,
     face_panel,
@@ -25,6 +25,7 @@ _Panel = tuple[StreamShown, FaceShown | None]
 
 def picture(shown: Shown, look: Look, width: int, height: int) -> list[Line]:
     """Return the dashboard as exactly ``height`` lines of exactly ``width`` terminal cells, each at least 1."""
+    look = there(look, shown)
     if look.page != "graphs" and height >= 6 and width >= 20:
         middle = height - 3
         page = keys_panel(width, middle) if look.page == "keys" else events_panel(shown, width, middle)
