@@ -37,7 +37,7 @@ TROUBLES: dict[Trouble, str] = {
     "dark": "too dark: light it from the front",
     "seldom": "lost again and again: it must be upright, turned to the camera and well lit",
     "covered": "covered by a hand on the mouth: nothing is spotted until it is gone",
-    "unclear": "covered, blurred or lost in noise: look for what is in front of it, and for more light",
+    "unclear": "hidden, blurred or lost in noise: look for what is in front of it, and for more light",
 }
 """What is wrong with a face, and what helps."""
 

@@ -8,6 +8,7 @@ itself is a fault with file, row and remedy.
 from __future__ import annotations
 
 import re
+import shlex
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -142,6 +143,11 @@ def read_folder(folder: Path) -> Found:
     them, each face is a video.
     """
     path = folder / "points.csv"
+    if not path.exists():
+        raise DataError(
+            f"there is no {path}; label the videos with streamspot review {shlex.quote(str(folder))}, or write one "
+            "whose first row names video, subject, kind, point"
+        )
     faults, videos = Faults(), dict[tuple[str, int | None], Video]()
     there = {one_form(one.name): one.name for one in folder.iterdir()}
     rows = [

@@ -81,7 +81,8 @@ class LiveLabels:
                 f"{len(self._faces)} faces are in view; say whose label it is: show it alone (tab), or name it"
             )
         if face not in {None, *self._faces}:
-            raise SettingsError(f"face {face} is not in view; label one that is: {self._faces}")
+            there = ", ".join(map(str, self._faces)) or "none is"
+            raise SettingsError(f"face {face} is not in view; label one that is: {there}")
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
             self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
