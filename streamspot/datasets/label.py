@@ -51,7 +51,7 @@ class OnShow:
 
     Attributes:
         frame: Number of the frame in the source.
-        at: When, in seconds: of the source's time line, or of a clock.
+        at: Its time in seconds on the source's time line.
         motion: How far the regions moved since the last tick, on average; None where that is not measured.
     """
 

@@ -46,7 +46,7 @@ class LiveLabels:
         """Remember which frame was shown when, and which faces are in view."""
         recent, self._faces = self._recent, tuple(update.faces)
         if update.session is not None and (not recent or recent[-1].frame != update.frame):
-            recent.append(OnShow(update.frame, time.monotonic()))
+            recent.append(OnShow(update.frame, update.pts))
 
     def undo(self) -> None:
         """Take the last label of this run back.
@@ -86,10 +86,17 @@ class LiveLabels:
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
             self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
-        frame = self._recent.nearest(now - REACTION)
+        frame = self._recent.nearest(self._recent[-1].at - REACTION * self._pace())
         self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
         self._given += 1
         self._times.append(now)
+
+    def _pace(self) -> float:
+        """Return the seconds of the source that pass in one second: none while it rests."""
+        if self._run.controls.paused:
+            return 0.0
+        speed = self._run.settings.capture.speed
+        return 1.0 if self._run.source.live or speed == "max" else speed
 
     def _video(self) -> Path | None:
         """Return the recording that is being made or replayed, None if there is none."""
