@@ -51,12 +51,12 @@ class OnShow:
 
     Attributes:
         frame: Number of the frame in the source.
-        at: Its time in seconds on the source's time line.
+        pts: Its time in seconds on the source's time line.
         motion: How far the regions moved since the last tick, on average; None where that is not measured.
     """
 
     frame: int
-    at: float
+    pts: float
     motion: float | None = None
 
 
@@ -66,9 +66,12 @@ class Recent(deque[OnShow]):
     def __init__(self) -> None:
         super().__init__(maxlen=_REMEMBERED)
 
-    def nearest(self, moment: float) -> int:
-        """Return the number of the frame that came on show nearest to a moment; there must have been one."""
-        return min(self, key=lambda seen: abs(seen.at - moment)).frame
+    def ago(self, seconds: float) -> int | None:
+        """Return the number of the frame that was on show so many seconds of the source ago; None if none was."""
+        if not self:
+            return None
+        meant = self[-1].pts - seconds
+        return min(self, key=lambda seen: abs(seen.pts - meant)).frame
 
 
 def label(
@@ -103,8 +106,7 @@ def label(
             if key == UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
-            elif key in KEYS and recent:
-                frame = recent.nearest(recent[-1].at - reaction * pace)
+            elif key in KEYS and (frame := recent.ago(reaction * pace)) is not None:
                 points.add(KEYS[key], frame)
                 said = f"{KEYS[key]} at frame {frame}"
         if recent:
@@ -126,12 +128,12 @@ def _and_its_end(
     while last is not None and since < reaction:
         time.sleep(min(_LOOK_S, reaction))
         since = min(time.monotonic() - came, reaction)
-        yield OnShow(last.frame, last.at + since * pace), True
+        yield OnShow(last.frame, last.pts + since * pace), True
 
 
 def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     """Return where we are and what was given, what matters most last."""
-    minutes, seconds = divmod(recent[-1].at, 60)
+    minutes, seconds = divmod(recent[-1].pts, 60)
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
     if any(seen.motion is not None for seen in recent):
         parts.insert(0, _meter(recent))
@@ -140,10 +142,10 @@ def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
 
 def _meter(recent: deque[OnShow], width: int = 30) -> str:
     """Draw the motion of the last seconds as a row of bars."""
-    now = recent[-1].at
+    now = recent[-1].pts
     highest = [0.0] * width
     for seen in recent:
-        place = width - 1 - int((now - seen.at) / _SHOWN_S * width)
+        place = width - 1 - int((now - seen.pts) / _SHOWN_S * width)
         if place >= 0:
             highest[place] = max(highest[place], seen.motion or 0.0)
     return "".join(_BARS[min(8, int(value / _FULL * 8 + 0.999))] for value in highest)

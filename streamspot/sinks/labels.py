@@ -71,10 +71,10 @@ class LiveLabels:
         now = time.monotonic()
         if len(self._times) == _MOST and now - self._times[0] < _SPAN:
             raise SettingsError(f"more than {_MOST} labels in {_SPAN:.0f} s are not taken; give them by hand")
-        video = self._video()
+        video, frame = self._video(), self._recent.ago(REACTION * self._pace())
         if video is None:
             raise SettingsError("a label needs a recording to belong to; start the run with --record FILE")
-        if not self._recent:
+        if frame is None:
             raise SettingsError("no frame has been seen yet that could be labelled; wait for the first")
         if face is None and len(self._faces) > 1:
             raise SettingsError(
@@ -86,7 +86,6 @@ class LiveLabels:
         subject = self._run.settings.name.subject or self._run.name
         if self._points is None:
             self._points = PointsFile(video.with_name("points.csv"), video.name, subject, None)
-        frame = self._recent.nearest(self._recent[-1].at - REACTION * self._pace())
         self._points.add(kind, frame, next(iter(self._faces), None) if face is None else face)
         self._given += 1
         self._times.append(now)
