@@ -9,7 +9,7 @@ import typer
 
 from streamspot.dashboard.text import counted
 from streamspot.destinations import check_page
-from streamspot.errors import DataError, SettingsError, StreamspotError
+from streamspot.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,6 @@ def _report_runs(
     judge = weights or "streamspot-base"
     how_much = 0.5 if sensitivity is None else sensitivity
     accounts = accounts_of(path, judge, how_much, _warn)
-    _name_left_out(path, accounts)
     others = accounts_of(compare, judge, how_much, _warn) if compare is not None else []
     if is_written(path) and (compare is None or is_written(compare)):
         _refuse(
@@ -126,32 +125,6 @@ def _report_runs(
     write_report(page, accounts, comparisons, accounts[0].name if len(accounts) == 1 else path.resolve().name)
     count = sum(len(account.final) for account in accounts)
     typer.echo(f"{page}: {counted(count, 'expression')} of {counted(len(accounts), 'run')}")
-
-
-def _name_left_out(path: Path, accounts: Sequence[Account]) -> None:
-    """Warn of recordings in a folder of which no events stand there: what has events is reported alone."""
-    from streamspot.report.account import UNFINISHED, is_written, summary_of  # noqa: PLC0415
-    from streamspot.sources.motion import MotionRecording, is_recording  # noqa: PLC0415
-
-    def stream_of(recording: Path) -> str | None:
-        try:
-            return MotionRecording(recording).stream
-        except StreamspotError:
-            return None
-
-    if not path.is_dir() or not is_written(path):
-        return
-    streams = {one.stream for one in accounts}
-    left = [
-        one.name
-        for one in sorted(path.iterdir())
-        if is_recording(one)
-        and not one.with_suffix(".jsonl").exists()
-        and summary_of(path, one.stem).get("how") != UNFINISHED
-        and stream_of(one) not in streams
-    ]
-    if left:
-        _warn(f"{', '.join(left)} in {path} have no events there and are left out; report each by itself")
 
 
 def _counterparts(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.errors import DataError
+from streamspot.errors import DataError, SourceError
 from streamspot.events import read_events, time_lines
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.types import TICK_RATE, Event, FaceMotion, Motion, Session, Trouble
@@ -137,7 +137,14 @@ def accounts_of(
             "--out"
         )
     if events:
-        return [account for one in events for account in _written(one, tell)]
+        accounts = [account for one in events for account in _written(one, tell)]
+        streams = {one.stream for one in accounts}
+        known = {one.stem for one in events}
+        if left := [
+            one.name for one in recordings if one.stem not in known and _stream_of(one) not in streams
+        ]:
+            tell(f"{', '.join(left)} in {path} have no events there and are left out; report each by itself")
+        return accounts
     return [_replayed(one, weights, sensitivity) for one in recordings]
 
 
@@ -152,6 +159,14 @@ def _files_of(folder: Path) -> tuple[list[Path], list[Path], list[str]]:
     files = [one for one in files if one.stem not in unfinished]
     recordings = [one for one in files if is_recording(one)]
     return [one for one in files if one.suffix == ".jsonl" and one not in recordings], recordings, unfinished
+
+
+def _stream_of(recording: Path) -> str | None:
+    """Return the stream of a recording, None if it is damaged."""
+    try:
+        return MotionRecording(recording).stream
+    except SourceError:
+        return None
 
 
 def _written(path: Path, tell: Callable[[str], object]) -> list[Account]:
