@@ -180,10 +180,10 @@ class Model:
         return sum(weight.numel() for weight in self.network.parameters())
 
     @torch.inference_mode()
-    def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
+    def forward(self, motion: Tensor | NDArray[np.float32]) -> Output:
         """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        return self.network(motion, lengths)  # type: ignore[no-any-return]
+        return self.network(motion)  # type: ignore[no-any-return]
 
     def torch_step(self) -> Step:
         """Return what takes one tick in PyTorch, on the model's device."""
