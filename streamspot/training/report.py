@@ -83,7 +83,7 @@ def write_evaluation(path: Path, results: Mapping[str, Any], data: Path, weights
     Raises:
         StreamspotError: The data or the weights cannot be used, plotly is missing, or the file cannot be written.
     """
-    dataset, decoder = load(data), SpotSettings(**_tuples(results["decoder"]))
+    dataset, decoder = load(data), SpotSettings(**results["decoder"])
     shown = replace(dataset, recordings=_busiest(dataset))
     scores = judge(Model.load(weights, layout=dataset.layout), shown)
     chosen = " The minimum scores were chosen on these very data, so the figures are optimistic."
@@ -106,10 +106,6 @@ def write_evaluation(path: Path, results: Mapping[str, Any], data: Path, weights
 
 def _as_yaml(values: Mapping[str, Any]) -> str:
     return pre(yaml.safe_dump(dict(values), default_flow_style=None, sort_keys=False, width=100))
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[str]:
