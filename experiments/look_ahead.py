@@ -193,8 +193,7 @@ def streamed(
             steps[tick, :alive] = model.step(np.stack(moved), state, np.arange(alive))
         worst = np.zeros(3)
         for place, recording in enumerate(recordings):
-            output = model.forward(recording.motion[None])
-            whole = torch.cat((output.intensity[0, :, None], output.classes[0]), 1).numpy()
+            whole = model.forward(recording.motion[None]).scores[0].numpy()
             one_by_one = steps[ahead : ahead + len(whole), place]
             worst = np.maximum(worst, np.abs(one_by_one - whole).max(0))
         rows[model.config.encoder] = {

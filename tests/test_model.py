@@ -225,7 +225,6 @@ def test_cuda_gives_the_scores_of_the_processor(name, tmp_path):
     on_cpu = Model.load(tmp_path / "w.safetensors", device="cpu")
     on_gpu = Model.load(tmp_path / "w.safetensors", device="cuda")
     motion = noise((1, 200, on_cpu.config.regions, 2))
-    out = on_gpu.forward(motion)
-    scores = torch.cat((out.intensity[..., None], out.classes), -1).cpu().numpy()[0]
+    scores = on_gpu.forward(motion).scores[0].cpu().numpy()
     np.testing.assert_allclose(streamed(on_gpu, motion[0]), scores, atol=1e-5)
     np.testing.assert_allclose(scores, whole(on_cpu, motion)[0], atol=1e-4)

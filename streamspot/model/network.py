@@ -30,6 +30,11 @@ class Output:
     features: Tensor
     intermediate: Tensor
 
+    @property
+    def scores(self) -> Tensor:
+        """Intensity, macro and micro side by side, (…, 3)."""
+        return torch.cat((self.intensity[..., None], self.classes), -1)
+
 
 class Network(nn.Module):
     """Displacements in, intensity and class probabilities out; trainable.

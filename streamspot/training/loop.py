@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -261,13 +261,11 @@ def _reach(settings: TrainSettings) -> Tensor:
 
 
 @torch.no_grad()
-def predict(network: Network, recordings: Sequence[Recording]) -> dict[str, Scores]:
+def predict(network: Network, recordings: Iterable[Recording]) -> dict[str, Scores]:
     """Return intensity and class probabilities of every tick, ``(T, 3)`` float32 by name of the recording."""
     device = next(network.parameters()).device
     network.eval()
-    scores: dict[str, Scores] = {}
-    for recording in recordings:
-        output = network(torch.from_numpy(recording.motion)[None].to(device))
-        table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
-        scores[recording.name] = table.float().cpu().numpy()
-    return scores
+    return {
+        one.name: network(torch.from_numpy(one.motion)[None].to(device)).scores[0].float().cpu().numpy()
+        for one in recordings
+    }
