@@ -83,6 +83,14 @@ class Job:
                     found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
             return found, float(file["seconds"])
 
+    def judged(self) -> dict[int, dict[str, Scores]]:
+        """Return the scores of all outer folds: every recording is judged by a network that never saw its subject."""
+        found: dict[int, dict[str, Scores]] = {}
+        for fold in plan(self.dataset.subjects, self.settings):
+            for epoch, scores in self.scores(fold)[0].items() if fold.outer else ():
+                found.setdefault(epoch, {}).update(scores)
+        return found
+
 
 def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
     """Deal subjects into groups of nearly equal size, always in the same way."""
