@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import Recording
-from streamspot.errors import DataError, ModelError, SettingsError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
+from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.join import beside, join, joined, known, partner_of
+from streamspot.training.join import beside, join, known
 from streamspot.training.labelled import descend, labelled_loss, running_mean, share_of_rate, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -69,40 +70,21 @@ class Trainer:
         criterion: Criterion | None = None,
         on_step: OnShare | None = None,
     ) -> None:
-        if not any(r.instances for r in recordings):
-            raise DataError(
-                "no recording for training has an expression; add point labels to annotations.csv"
-            )
-        if settings.labels.kind == "full" and not all(i.bounded for r in recordings for i in r.instances):
-            raise DataError(
-                "some expressions have a point alone; labels of the kind full need onset and offset"
-            )
+        _check(recordings, settings)
         if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
             raise SettingsError(
                 f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
             )
         self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
-        regions = recordings[0].motion.shape[1]
-        config = settings.network.config(name, layout, regions)
-        self.partner_name = None if settings.start is None else partner_of(settings.start)
-        """Weights that judge beside the trained network, perhaps within the weights that it begins with."""
-        begun = config if settings.start is None else known(settings.start, config).config
-        self.partner = beside(settings.partner, begun) if self.partner_name is None else None
-        if self.partner is not None:
-            self.partner_name = settings.partner
-            try:
-                joined([begun, self.partner.config])
-            except ModelError as error:
-                raise SettingsError(
-                    f"the partner {self.partner_name} cannot judge beside this network ({error}); change the network "
-                    "or set partner: null"
-                ) from None
+        config = settings.network.config(name, layout, recordings[0].motion.shape[1])
         torch.manual_seed(settings.seed)
-        if settings.start is None:
-            self.network = Network(config)
-            nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
-        else:
-            self.network = known(settings.start, config)
+        self.network, self.partner_name = _begun(settings.start, config)
+        """``partner_name`` are weights that judge beside the trained network, perhaps within those it begins with."""
+        self.partner: Network | None = None
+        if self.partner_name is None:
+            with torch.random.fork_rng(devices=[]):  # a training draws the same with and without a partner
+                self.partner = beside(settings.partner, self.network.config)
+            self.partner_name = None if self.partner is None else settings.partner
         if start is not None:
             self.network.load_state_dict(start)
         self.network.to(self.device)
@@ -248,6 +230,23 @@ class Trainer:
         simulated = self.settings.simulated
         motion, targets = stacked(self._simulated.draw(simulated.beside), self.device)
         return sum(labelled_loss(self.judged(lambda: self.network(motion)), motion, targets))
+
+
+def _check(recordings: Sequence[Recording], settings: TrainSettings) -> None:
+    """Refuse recordings that nothing can be learned from."""
+    if not any(r.instances for r in recordings):
+        raise DataError("no recording for training has an expression; add point labels to annotations.csv")
+    if settings.labels.kind == "full" and not all(i.bounded for r in recordings for i in r.instances):
+        raise DataError("some expressions have a point alone; labels of the kind full need onset and offset")
+
+
+def _begun(start: str | None, config: ModelConfig) -> tuple[Network, str | None]:
+    """Return the network that a training begins with, and the name of the weights that are joined with it already."""
+    if start is not None:
+        return known(start, config)
+    network = Network(config)
+    nn.init.constant_(network.intensity.bias, _NEUTRAL_BIAS)
+    return network, None
 
 
 def _reach(settings: TrainSettings) -> Tensor:
