@@ -39,7 +39,12 @@ _LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _LOADING = threading.Lock()
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return where to compute: of cpu, cuda or auto, which is cuda where there is one.
+
+    Raises:
+        ModelError: There is no such device.
+    """
     if name not in get_args(DeviceName):
         raise ModelError(f"there is no device {name!r}; choose one of {', '.join(get_args(DeviceName))}")
     cuda = name != "cpu" and torch.cuda.is_available()
@@ -75,7 +80,7 @@ class Model:
         self.config: ModelConfig = network.config
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
-        self.device = _device(device)
+        self.device = find_device(device)
         self.network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
         self._step = self._make_step()
 
@@ -94,7 +99,7 @@ class Model:
         Raises:
             ModelError: There is no such file, it is damaged or not one of ours, or the device is not there.
         """
-        place = _device(device)
+        place = find_device(device)
         path = _find(name_or_path, layout)
         remedy = "train or fetch it again"
         try:
@@ -130,7 +135,7 @@ class Model:
         cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
     ) -> Model:
         """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
-        path, place = _find(name_or_path, layout), str(_device(device))
+        path, place = _find(name_or_path, layout), str(find_device(device))
         about = path.stat()
         key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
         with _LOADING:

@@ -61,7 +61,7 @@ def train_command(
     force: Annotated[
         bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
     no_ui: Quiet = False,
 ) -> None:
     """Train a model on all subjects of a data set from one time stamp an expression.
@@ -136,7 +136,7 @@ def crossval_command(
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster instead.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
     no_ui: Quiet = False,
 ) -> None:

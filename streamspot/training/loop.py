@@ -15,6 +15,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
+from streamspot.model.weights import find_device
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
 from streamspot.training.join import beside, join, known
@@ -53,8 +54,8 @@ class Trainer:
 
     Raises:
         DataError: No recording has an expression.
-        ModelError: The weights that the settings name cannot be used.
-        SettingsError: The device is not there, or the weights that the settings name do not fit.
+        ModelError: The device is not there, or the weights that the settings name cannot be used.
+        SettingsError: The weights that the settings name do not fit.
     """
 
     def __init__(
@@ -71,11 +72,7 @@ class Trainer:
         on_step: OnShare | None = None,
     ) -> None:
         _check(recordings, settings)
-        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-            raise SettingsError(
-                f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
-            )
-        self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
+        self.recordings, self.settings, self.device = recordings, settings, find_device(device)
         config = settings.network.config(name, layout, recordings[0].motion.shape[1])
         torch.manual_seed(settings.seed)
         self.network, self.partner_name = _begun(settings.start, config)

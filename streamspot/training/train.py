@@ -44,9 +44,9 @@ def train(
 
     Raises:
         DataError: The data cannot be used.
-        ModelError: The weights cannot be written.
-        SettingsError: ``out`` cannot be written, the device is not there, the data's layout cannot be simulated as
-            the settings want, or a training with other data or settings was interrupted there.
+        ModelError: The weights cannot be written, or the device is not there.
+        SettingsError: ``out`` cannot be written, the data's layout cannot be simulated as the settings want, or
+            a training with other data or settings was interrupted there.
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
