@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from streamspot.errors import SettingsError, cut
+from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"
@@ -90,7 +91,7 @@ class MotionSettings(_Group):
 class ModelSettings(_Group):
     """What judges it."""
 
-    weights: str = Field("streamspot-base", description="Name of shipped weights or a .safetensors file.")
+    weights: str = Field(DEFAULT_WEIGHTS, description="Name of shipped weights or a .safetensors file.")
     device: DeviceName = Field("auto", description="auto, cpu or cuda.")
 
 

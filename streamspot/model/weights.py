@@ -27,13 +27,11 @@ from streamspot.model.graph import GraphedStep, fused
 from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
 from streamspot.model.step import CausalStep, Step, StepState, WindowStep
-from streamspot.shipped import shipped
+from streamspot.shipped import DEFAULT_WEIGHTS, shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 """What a file of weights says of itself; others are refused."""
-DEFAULT = "streamspot-base"
-"""The weights that are taken where none are named."""
 
 _LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _LOADING = threading.Lock()
@@ -86,7 +84,7 @@ class Model:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+        cls, name_or_path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", layout: str | None = None
     ) -> Model:
         """Load shipped weights by name or any weights by path.
 
@@ -132,7 +130,7 @@ class Model:
 
     @classmethod
     def shared(
-        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+        cls, name_or_path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", layout: str | None = None
     ) -> Model:
         """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
         path, place = _find(name_or_path, layout), str(find_device(device))

@@ -16,6 +16,7 @@ from rich.table import Table
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.progress import Bars
+from streamspot.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from streamspot.training.adapt import Adapted
@@ -236,7 +237,7 @@ def calibrate_command(
     data: Data,
     weights: Annotated[
         str, typer.Option("--weights", help="Name of shipped weights, or a path.")
-    ] = "streamspot-base",
+    ] = DEFAULT_WEIGHTS,
 ) -> None:
     """Find the sensitivity that suits a person or a camera, from labelled recordings.
 

@@ -22,7 +22,7 @@ from streamspot.errors import SettingsError, cut
 from streamspot.layers import read_keys
 from streamspot.model.config import MOST_CHANNELS, ModelConfig
 from streamspot.settings import refuse_other
-from streamspot.shipped import settings_file
+from streamspot.shipped import DEFAULT_WEIGHTS, settings_file
 from streamspot.spotting.settings import SpotSettings
 
 Ticks = Annotated[int, Field(ge=0, le=108_000)]
@@ -172,7 +172,7 @@ class TrainSettings(_Settings):
     start: str | None = None
     """Weights, by name or path, that every network begins with, for instance the shipped ones; the network is then
     theirs, whatever ``network`` says but for its dropout."""
-    partner: str | None = "streamspot-base"
+    partner: str | None = DEFAULT_WEIGHTS
     """Weights that judge beside the trained network, as one network with it: the logit of a micro-expression is the
     mean of both. They are left out where they know other regions or have another look-ahead, and where
     the weights to begin with have a partner already."""
