@@ -1,4 +1,4 @@
-"""The commands ``train``, ``crossval`` and ``evaluate``."""
+"""The commands that train weights and judge them: train, crossval, evaluate, calibrate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamspot.shipped import DEFAULT_WEIGHTS
 if TYPE_CHECKING:
     from streamspot.training.adapt import Adapted
 
-app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
+app = typer.Typer()
 
 Data = Annotated[
     Path, typer.Option("--data", help="Folder with features.npz, annotations.csv and perhaps meta.yaml.")
@@ -42,7 +42,7 @@ Start = Annotated[
         help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
+Ui = Annotated[bool, typer.Option("--ui/--no-ui", help="Progress bar, or nothing.")]
 
 
 @app.command("train")
@@ -63,7 +63,7 @@ def train_command(
         bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
-    no_ui: Quiet = False,
+    ui: Ui = True,
 ) -> None:
     """Train a model on all subjects of a data set from one time stamp an expression.
 
@@ -86,7 +86,7 @@ def train_command(
             "--force is for training that begins with other weights; add --from, or leave it out"
         )
     console = Console(stderr=True)
-    with Bars(None if no_ui else console) as bar:
+    with Bars(console if ui else None) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion", total=steps, visible=steps > 0, unit="steps")
         epochs = settings.epochs * (1 if settings.start is None else 2)
@@ -139,7 +139,7 @@ def crossval_command(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
-    no_ui: Quiet = False,
+    ui: Ui = True,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json.
 
@@ -164,7 +164,7 @@ def crossval_command(
         load(folder)
     for folder, place in places.items():
         results = crossval(
-            folder, place, settings, workers=hands, device=device, console=None if no_ui else console
+            folder, place, settings, workers=hands, device=device, console=console if ui else None
         )
         strict[results["dataset"]] = results["strict"]
         _show(results, console)
