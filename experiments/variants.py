@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from experiments.ablations import (
@@ -34,6 +34,7 @@ from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
+from streamspot.settings import FromYaml
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
@@ -42,10 +43,8 @@ from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
 
 
-class Variant(BaseModel):
+class Variant(FromYaml):
     """What a row changes beside the settings; it is the ``Method`` that ``crossval`` takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: Literal["cosine", "classwise", "lac", "hrpro"] | None = None
     """Labels of stage 3: similarity to the pseudo-apex, Gaussians round the class's mean feature (Table 3), LAC's
