@@ -1,6 +1,7 @@
 """The rows of the tables as one method for ``crossval``: other labels or losses, a second stage, or no learning.
 
-A configuration of ``experiments/configs`` names them in its section ``variant``; all else are ``TrainSettings``.
+A configuration of ``experiments/configs`` names them in its section ``variant``, and as ``base`` another one there
+that it differs from; all else are ``TrainSettings``.
 """
 
 from __future__ import annotations
@@ -158,6 +159,15 @@ class Variant(FromYaml):
         return following if self.labels in ("classwise", "hrpro") else plain
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """Return the keys of a configuration and, where it has none, those of its ``base``; sections are joined."""
+    values = read_yaml(path)
+    if (base := values.pop("base", None)) is None:
+        return values
+    below = _read(path.with_name(f"{base}.yaml"))
+    return below | {k: {**below.get(k, {}), **v} if isinstance(v, dict) else v for k, v in values.items()}
+
+
 def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]:
     """Read a configuration of ``experiments/configs``; keys given as arguments win.
 
@@ -165,7 +175,7 @@ def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]
         SettingsError: The file is missing or no YAML, a key of ``TrainSettings`` is unknown or a value impossible.
         ValidationError: So is one of the section ``variant``.
     """
-    values = read_yaml(path) | override
+    values = _read(path) | override
     variant = values.pop("variant", None)
     settings = checked(values, path)
     if variant is None:
