@@ -80,7 +80,7 @@ def decoders(dataset: Dataset, settings: TrainSettings, place: Path) -> dict[str
     job = Job(dataset, settings, method, open_folder(place, dataset, settings, method))
     for fold in plan(dataset.subjects, settings):
         if not fold.outer and not job.file(fold).exists():
-            keep(fold, job, execute(fold, job, lambda _: None))
+            keep(fold, job, execute(job, fold, lambda _: None))
     return choose_decoders(job)
 
 

@@ -30,6 +30,10 @@ from streamspot.evaluation.live import follow, live_figures
 from streamspot.evaluation.results import protocols
 from streamspot.evaluation.search import Scores
 from streamspot.spotting import SpotSettings, decode, scores_of
+from streamspot.training.folds import Job, plan
+from streamspot.training.method import NetworkMethod
+from streamspot.training.outcome import decoders_of
+from streamspot.training.report import read_results
 from streamspot.training.settings import TrainSettings
 
 PLOT = Path(__file__).parents[1] / "docs" / "look-ahead.png"
@@ -65,23 +69,12 @@ def _run(runs: Path, look_ahead: int, seed: int = 0, dataset: str = "casme2_flow
     return runs / run_name(RUN[look_ahead], dataset, seed, quick=True)
 
 
-def _decoders(run: Path) -> tuple[TrainSettings, dict[str, SpotSettings]]:
-    """Return the settings of a finished run and the decoder of every subject."""
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+def _judged(run: Path, dataset: Dataset) -> tuple[dict[str, Scores], dict[str, SpotSettings]]:
+    """Return the last epoch's scores of every recording of a finished run, and every subject's decoder."""
+    results = read_results(run)
     settings = TrainSettings.model_validate(results["configuration"])
-    return settings, {
-        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
-        for subject, (macro, micro) in results["min_scores"].items()
-    }
-
-
-def _curves(run: Path) -> dict[str, Scores]:
-    """Return the last epoch's scores of every recording by the network that never saw its subject."""
-    found: dict[str, Scores] = {}
-    for path in sorted((run / "folds").glob("fold-*.npz")):
-        with np.load(path) as file:
-            found |= {name[5:]: file[name] for name in file.files if name.startswith("last/")}
-    return found
+    epochs = Job(dataset, settings, NetworkMethod(), run / "folds").judged()
+    return epochs[settings.epochs - 1], decoders_of(results, settings)
 
 
 def _kept() -> dict[str, Any]:
@@ -107,7 +100,7 @@ def levels(
         run = _run(runs, ahead, dataset=dataset.name)
         if not (run / "results.json").exists():
             continue
-        (_, decoders), curves = _decoders(run), _curves(run)
+        curves, decoders = _judged(run, dataset)
         found = points.setdefault(dataset.name, {})[str(ahead)] = []
         for level in LEVELS:
             phases = {
@@ -151,7 +144,7 @@ def stream(*, data: Data, runs: Runs) -> None:
     dataset = load(data)
     tables = []
     for seed, other in itertools.product(SEEDS, DECODERS):
-        curves = _curves(_run(runs, 8, seed))
+        curves, _ = _judged(_run(runs, 8, seed), dataset)
         how = replace(SpotSettings(), **other)  # type: ignore[arg-type]
         phases = {r.name: follow(curves[r.name], how) for r in dataset.recordings}
         finals = {name: [d for d in found if d.phase == "offset"] for name, found in phases.items()}
@@ -193,8 +186,7 @@ def streamed(
             steps[tick, :alive] = model.step(np.stack(moved), state, np.arange(alive))
         worst = np.zeros(3)
         for place, recording in enumerate(recordings):
-            output = model.forward(recording.motion[None])
-            whole = torch.cat((output.intensity[0, :, None], output.classes[0]), 1).numpy()
+            whole = model.forward(recording.motion[None]).scores[0].numpy()
             one_by_one = steps[ahead : ahead + len(whole), place]
             worst = np.maximum(worst, np.abs(one_by_one - whole).max(0))
         rows[model.config.encoder] = {
@@ -215,14 +207,13 @@ def touching(*, data: Data, runs: Runs) -> None:
     """Let two real expressions of one unseen subject touch and count how often they come out as two."""
     import torch  # noqa: PLC0415 - slow to import
 
-    from streamspot.training.folds import plan  # noqa: PLC0415
     from streamspot.training.loop import Trainer, predict  # noqa: PLC0415
 
     torch.set_num_threads(1)
     dataset = load(data)
     tables = []
     for seed, (named, numbers) in itertools.product(SEEDS, FOLDS.items()):
-        settings, _ = _decoders(_run(runs, 8, seed))
+        settings = TrainSettings.model_validate(read_results(_run(runs, 8, seed))["configuration"])
         judged: list[tuple[Recording, tuple[int, int], Scores]] = []
         for number in numbers:
             held_out = plan(dataset.subjects, settings)[number].held_out

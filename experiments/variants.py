@@ -1,6 +1,7 @@
 """The rows of the tables as one method for ``crossval``: other labels or losses, a second stage, or no learning.
 
-A configuration of ``experiments/configs`` names them in its section ``variant``; all else are ``TrainSettings``.
+A configuration of ``experiments/configs`` names them in its section ``variant``, and as ``base`` another one there
+that it differs from; all else are ``TrainSettings``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from experiments.ablations import (
@@ -34,6 +35,7 @@ from streamspot.datasets.recording import Recording
 from streamspot.errors import SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network, Output
+from streamspot.settings import FromYaml
 from streamspot.training.batches import PointLabels
 from streamspot.training.loop import Labeller, Trainer, predict
 from streamspot.training.losses import Targets, total_loss
@@ -42,10 +44,8 @@ from streamspot.training.pseudo import Pieces, adaptive, label, ones, toss
 from streamspot.training.settings import LabelSettings, TrainSettings, checked, read_yaml
 
 
-class Variant(BaseModel):
+class Variant(FromYaml):
     """What a row changes beside the settings; it is the ``Method`` that ``crossval`` takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: Literal["cosine", "classwise", "lac", "hrpro"] | None = None
     """Labels of stage 3: similarity to the pseudo-apex, Gaussians round the class's mean feature (Table 3), LAC's
@@ -159,6 +159,15 @@ class Variant(BaseModel):
         return following if self.labels in ("classwise", "hrpro") else plain
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """Return the keys of a configuration and, where it has none, those of its ``base``; sections are joined."""
+    values = read_yaml(path)
+    if (base := values.pop("base", None)) is None:
+        return values
+    below = _read(path.with_name(f"{base}.yaml"))
+    return below | {k: {**below.get(k, {}), **v} if isinstance(v, dict) else v for k, v in values.items()}
+
+
 def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]:
     """Read a configuration of ``experiments/configs``; keys given as arguments win.
 
@@ -166,7 +175,7 @@ def load_experiment(path: Path, **override: Any) -> tuple[TrainSettings, Method]
         SettingsError: The file is missing or no YAML, a key of ``TrainSettings`` is unknown or a value impossible.
         ValidationError: So is one of the section ``variant``.
     """
-    values = read_yaml(path) | override
+    values = _read(path) | override
     variant = values.pop("variant", None)
     settings = checked(values, path)
     if variant is None:

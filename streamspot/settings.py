@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from streamspot.errors import SettingsError, cut
+from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"
@@ -32,30 +33,28 @@ _REMEDIES = {
 Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def refuse_other(value: Any, field: FieldInfo) -> Any:
-    """Return a value, unless YAML has made something else of it than was meant.
+class FromYaml(BaseModel):
+    """What a file of YAML holds: an unknown key is an error, and so is a value of which YAML makes another.
 
-    That is true or false where a number or a word is asked for, and a fraction where a name is: 1.10 would be 1.1.
-
-    Raises:
-        PydanticCustomError: It has.
+    That is true or false where a number or a word is asked for (YAML reads yes, no, on and off as true and false,
+    which would be 1 and 0), and a fraction where a name is (1.10 would be 1.1).
     """
-    form = str(field.annotation)
-    if isinstance(value, bool) and field.annotation is not bool:
-        raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
-    if isinstance(value, float) and "str" in form and "float" not in form:
-        raise PydanticCustomError("fraction", "write it in quotation marks")
-    return value
 
-
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``sensitivity: yes``: YAML reads yes, no, on and off as true and false, which would be 1 and 0."""
-        return refuse_other(value, cls.model_fields[info.field_name or ""])
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise PydanticCustomError("truth", "write a number, or a word in quotation marks")
+        if isinstance(value, float) and "str" in str(kind) and "float" not in str(kind):
+            raise PydanticCustomError("fraction", "write it in quotation marks")
+        return value
+
+
+class _Group(FromYaml):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
 
 class CaptureSettings(_Group):
@@ -90,7 +89,7 @@ class MotionSettings(_Group):
 class ModelSettings(_Group):
     """What judges it."""
 
-    weights: str = Field("streamspot-base", description="Name of shipped weights or a .safetensors file.")
+    weights: str = Field(DEFAULT_WEIGHTS, description="Name of shipped weights or a .safetensors file.")
     device: DeviceName = Field("auto", description="auto, cpu or cuda.")
 
 

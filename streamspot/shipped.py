@@ -7,6 +7,9 @@ from pathlib import Path
 
 from streamspot.errors import SettingsError
 
+DEFAULT_WEIGHTS = "streamspot-base"
+"""The weights that are taken where none are named."""
+
 
 def shipped(folder: str, suffix: str) -> dict[str, Path]:
     """Return the files of one kind that came with the package, by name without the suffix.

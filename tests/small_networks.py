@@ -36,8 +36,7 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 def whole(model: Model, motion: np.ndarray) -> np.ndarray:
     """(B, T, R, 2) → (B, T, 3) at once."""
-    out = model.forward(motion)
-    return torch.cat((out.intensity[..., None], out.classes), -1).numpy()
+    return model.forward(motion).scores.numpy()
 
 
 def point_labels(*points: tuple[int, int, int]) -> PointLabels:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.spotting import SpotSettings
+from streamspot.spotting.components import TROUGH_MEMORY, TROUGH_WINDOW
+from streamspot.spotting.settings import TROUGH_DEPTH
 from streamspot.types import Detection, Kind
 
 Array = NDArray[np.float64]
@@ -66,8 +68,7 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def hills(a: Array, p: dict[str, Array], settings: SpotSettings) -> list[tuple[int, int, int, int, bool]]:
     """Return first and last tick of each hill, the ends of the ticks its margins may use, if a trough is near."""
-    width = settings.trough_window
-    smooth = np.array([a[max(0, t + 1 - width) : t + 1].sum() for t in range(len(a))]) / width
+    smooth = np.array([a[max(0, t + 1 - TROUGH_WINDOW) : t + 1].sum() for t in range(len(a))]) / TROUGH_WINDOW
     components = runs(not_neutral(a, p, settings))
     out = []
     for number, (start, end) in enumerate(components):
@@ -112,8 +113,8 @@ def next_end(
         if now > begun:
             mean = float(smooth[now])
             lower = min(peak, mean)
-            if lower - valley >= max(settings.trough_share * lower, settings.trough_depth):
-                left = max(first, lowest + 1 - settings.trough_window)
+            if lower - valley >= max(settings.trough_share * lower, TROUGH_DEPTH):
+                left = max(first, lowest + 1 - TROUGH_WINDOW)
                 trough = left + int(np.argmin(a[left : lowest + 1]))
                 if allowed[trough - first]:
                     return trough, "trough", now
@@ -121,11 +122,9 @@ def next_end(
             elif mean > peak:
                 peak = valley = mean
             else:
-                peak += (mean - peak) * (1 / settings.trough_memory)
+                peak += (mean - peak) * (1 / TROUGH_MEMORY)
                 lowest, valley = (
-                    (now, mean)
-                    if mean < valley
-                    else (lowest, valley + (mean - valley) * (1 / settings.trough_memory))
+                    (now, mean) if mean < valley else (lowest, valley + (mean - valley) * (1 / TROUGH_MEMORY))
                 )
         if now - first + 1 == settings.macro_ticks[1]:
             return now, "cut", now

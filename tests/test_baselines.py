@@ -132,12 +132,20 @@ def test_labels_are_intervals_from_stage_three_on():
 
 @pytest.mark.parametrize("name", sorted(configs()))
 def test_every_configuration_of_the_tables_is_valid(name: str):
-    """Every file loads, says in its first line what it is for, and is either plain or a variant."""
+    """Every file loads and says in its first line what it is for."""
     path = configs()[name]
-    chosen, method = load_experiment(path)
+    chosen, _ = load_experiment(path)
     assert chosen.epochs >= 1
     assert path.read_text().startswith("# ")
-    assert isinstance(method, Variant) == ("variant:" in path.read_text())
+
+
+def test_a_configuration_states_what_differs_from_another():
+    """A section joins that of the other, and what is not named is as there."""
+    (one, ours), (other, theirs) = (
+        load_experiment(configs()[f"official-{name}"]) for name in ("samm-hard", "casme2")
+    )
+    assert one == other.model_copy(update={"labels": other.labels.model_copy(update={"kind": "hard"})})
+    assert ours == theirs.model_copy(update={"official": 0.3})
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path):

@@ -17,12 +17,12 @@ import pytest
 from small_data import timeless_results, write_small
 
 from experiments.variants import Variant
+from streamspot.cli.training import app
 from streamspot.datasets.recording import Dataset, Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, SettingsError
 from streamspot.processes import Processes
 from streamspot.shipped import shipped
-from streamspot.training.cli import app
 from streamspot.training.crossval import crossval
 from streamspot.training.folds import check, deal, plan
 from streamspot.training.method import Method, NetworkMethod

@@ -186,10 +186,13 @@ def test_motion_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_meta_refuses_unknown_keys(tmp_path: Path) -> None:
-    """An unknown key in meta.yaml is an error that names the known ones."""
-    (tmp_path / "meta.yaml").write_text("fpss: 25\n")
-    with pytest.raises(DataError, match=r"fpss is wrong.*layout"):
+@pytest.mark.parametrize(
+    ("text", "said"), [("fpss: 25\n", r"fpss is wrong.*layout"), ("fps: yes\n", r"fps is wrong.*a number")]
+)
+def test_meta_refuses_what_was_not_meant(tmp_path: Path, text: str, said: str) -> None:
+    """An unknown key in meta.yaml is an error that names the known ones, and yes is no number."""
+    (tmp_path / "meta.yaml").write_text(text)
+    with pytest.raises(DataError, match=said):
         read_meta(tmp_path / "meta.yaml")
 
 

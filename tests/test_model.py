@@ -144,15 +144,6 @@ def test_threads_that_judge_at_once_get_what_each_would_get_alone():
     assert len(model.judge._free) == len(model.judge._state.parts()[0])
 
 
-def test_padding_does_not_matter(model):
-    """A recording padded to its neighbours' length in a batch keeps its scores."""
-    motion = noise((2, 80, model.config.regions, 2), 3)
-    out = model.forward(motion, torch.tensor([50, 80]))
-    np.testing.assert_allclose(
-        out.intensity[0, :50].numpy(), whole(model, motion[:1, :50])[0, :, 0], atol=1e-5
-    )
-
-
 def test_a_broken_number_does_no_harm(model):
     """NaN and infinity count as no motion; everything after them is as if they had been zero."""
     motion = noise((60, model.config.regions, 2), 4)
@@ -203,7 +194,7 @@ def test_training_reaches_every_weight():
     """No weight of either encoder is left without a gradient."""
     for config in CONFIGS.values():
         network = Network(config)
-        out = network(torch.from_numpy(noise((2, 40, config.regions, 2))), torch.tensor([40, 30]))
+        out = network(torch.from_numpy(noise((2, 40, config.regions, 2))))
         (out.intensity.sum() + out.classes[..., 0].sum() + out.features.square().sum()).backward()
         assert all(weight.grad is not None for weight in network.parameters())
 
@@ -234,7 +225,6 @@ def test_cuda_gives_the_scores_of_the_processor(name, tmp_path):
     on_cpu = Model.load(tmp_path / "w.safetensors", device="cpu")
     on_gpu = Model.load(tmp_path / "w.safetensors", device="cuda")
     motion = noise((1, 200, on_cpu.config.regions, 2))
-    out = on_gpu.forward(motion)
-    scores = torch.cat((out.intensity[..., None], out.classes), -1).cpu().numpy()[0]
+    scores = on_gpu.forward(motion).scores[0].cpu().numpy()
     np.testing.assert_allclose(streamed(on_gpu, motion[0]), scores, atol=1e-5)
     np.testing.assert_allclose(scores, whole(on_cpu, motion)[0], atol=1e-4)

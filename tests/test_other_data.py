@@ -9,7 +9,7 @@ import pytest
 from small_data import write_other
 from typer.testing import CliRunner
 
-from streamspot.training.cli import app
+from streamspot.cli.training import app
 
 TINY = {"epochs": 2, "min_steps": 2, "groups": 3, "network": {"width": 8, "dilations": [1, 4]}}
 

@@ -119,8 +119,8 @@ def test_people_who_blink_are_not_reported_by_flow_alone():
     for seed in range(30):  # 15 minutes, some 250 blinks
         rng = np.random.default_rng(900_000 + seed)
         motion = blinking(rng, still(rng, 900)).motion[None, :, :10]
-        out = model.forward(motion)
-        found += len(decode(scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist()), settings))
+        scores = model.forward(motion).scores[0].T.tolist()
+        found += len(decode(scores_of(*scores), settings))
     assert found < 10
 
 
@@ -197,8 +197,7 @@ def test_the_shipped_weights_hold_a_held_expression():
         position = course[:, None, None] * smile
         position = position + np.random.default_rng(0).normal(0, jitter, position.shape)
         motion = np.diff(position, axis=0, prepend=position[:1]).astype(np.float32)
-        out = model.forward(motion[None])
-        scores = scores_of(out.intensity[0].tolist(), *out.classes[0].T.tolist())
+        scores = scores_of(*model.forward(motion[None]).scores[0].T.tolist())
         found = decode(scores, SpotSettings.from_sensitivity(0.5, **model.spotting))
         assert [one.kind for one in found] == ["macro"]
         assert abs(found[0].onset - onset) < 8

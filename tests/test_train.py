@@ -15,6 +15,7 @@ from small_data import REAL, write_small
 from typer.testing import CliRunner
 
 from experiments.variants import Variant
+from streamspot.cli.training import app
 from streamspot.datasets.recording import Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError, ModelError, SettingsError
@@ -22,7 +23,6 @@ from streamspot.model import Model, ModelConfig, ModelStream, Network
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.shipped import shipped
 from streamspot.training.batches import batches
-from streamspot.training.cli import app
 from streamspot.training.loop import Trainer, predict
 from streamspot.training.settings import TrainSettings, load_settings
 from streamspot.training.simulated import start

@@ -57,7 +57,7 @@ def proposals_of(network: Network, recording: Recording, decoder: SpotSettings) 
     """Return what the network proposes in a recording."""
     device = next(network.parameters()).device
     output = network.eval()(torch.from_numpy(recording.motion)[None].to(device))
-    curve, (macro, micro) = output.intensity[0].tolist(), output.classes[0].T.tolist()
+    curve, macro, micro = output.scores[0].T.tolist()
     wide = replace(
         decoder, macro_ticks=(8, 120), micro_ticks=(4, 24), macro_score=MIN_SCORE, micro_score=MIN_SCORE
     )

@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     acted = [Acted.load(path) for path in sorted(given.actors.glob("*.npz"))]
     before = Model.load(given.before, device="cpu")
     wanted = replace(before.config, name=given.out.stem, layout=_MEASURED, regions=0, groups=())
-    begun = split(known(str(given.before), wanted), [64, 64])
+    begun = split(known(str(given.before), wanted)[0], [64, 64])
     learned: list[list[Network]] = [[] for _ in begun]
     for run, micro in _RUNS.items():
         drawn = pools(acted, seed=run)

@@ -12,10 +12,9 @@ from typing import Annotated
 import typer
 
 from streamspot import __version__
-from streamspot.cli import data, fleet, inspect, live, results, review
+from streamspot.cli import data, fleet, inspect, live, results, review, training
 from streamspot.credentials import check_command_line
 from streamspot.errors import StreamspotError, cut
-from streamspot.training import cli as training
 
 app = typer.Typer(
     name="streamspot",

@@ -20,6 +20,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
 from streamspot.progress import Bars
+from streamspot.shipped import DEFAULT_WEIGHTS
 
 app = typer.Typer()
 
@@ -90,7 +91,7 @@ def extract(
         typer.echo(f"  {note}", err=True)
     if outcome.videos:
         typer.echo(
-            f"train on it with: streamspot train --from streamspot-base --data {shlex.quote(str(out))} "
+            f"train on it with: streamspot train --from {DEFAULT_WEIGHTS} --data {shlex.quote(str(out))} "
             "--out mine.safetensors",
             err=True,
         )
@@ -192,7 +193,7 @@ def export(
     out: Annotated[Path, typer.Option(help="File to write (.onnx).")],
     weights: Annotated[
         str, typer.Option(help="Name of shipped weights or a .safetensors file.")
-    ] = "streamspot-base",
+    ] = DEFAULT_WEIGHTS,
     streams: Annotated[int, typer.Option(min=1, help="Streams stepped at once.")] = 1,
 ) -> None:
     """Write the streaming step as ONNX, checked against torch: motion and state in, scores and new state out.

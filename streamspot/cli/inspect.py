@@ -17,6 +17,7 @@ from streamspot.destinations import check_result
 from streamspot.doctor import examine
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
+from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.sources.cameras import list_cameras
 
 _SIGNS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failure": "[red]✗[/]"}
@@ -55,7 +56,7 @@ def cameras(
 
 @app.command()
 def doctor(
-    weights: Annotated[str, typer.Option(help="Weights to try.")] = "streamspot-base",
+    weights: Annotated[str, typer.Option(help="Weights to try.")] = DEFAULT_WEIGHTS,
     broker: Annotated[str | None, typer.Option(help="Broker to try.")] = None,
 ) -> None:
     """Check everything a run needs and name the remedy of what is missing."""
@@ -88,7 +89,7 @@ def schema(
 @app.command()
 def bench(
     source: Annotated[str, typer.Option(help="Where the frames come from.")] = "synthetic",
-    weights: Annotated[str, typer.Option(help="Weights to run.")] = "streamspot-base",
+    weights: Annotated[str, typer.Option(help="Weights to run.")] = DEFAULT_WEIGHTS,
     frames: Annotated[int, typer.Option(min=10, help="How many frames to measure.")] = 600,
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure each number of cameras.")] = 10.0,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,

@@ -30,6 +30,7 @@ from streamspot.layers import load_settings, load_streams
 from streamspot.loop import on_signals, run_to_end
 from streamspot.run import StreamRun
 from streamspot.settings import Settings
+from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
 from streamspot.types import Event, Update
@@ -208,7 +209,7 @@ def demo(
     speed: Annotated[
         str | None, typer.Option(help="1 for the clip's own pace, max. Default: 1 on a terminal.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="Weights to run.")] = "streamspot-base",
+    weights: Annotated[str, typer.Option(help="Weights to run.")] = DEFAULT_WEIGHTS,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Dashboard, or plain lines.")] = True,
 ) -> None:
     """Show everything at once, with nothing set up: a clip made on the spot, a broker, the dashboard, a subscriber.

@@ -10,6 +10,7 @@ import typer
 from streamspot.dashboard.text import counted
 from streamspot.destinations import check_page
 from streamspot.errors import DataError, SettingsError
+from streamspot.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def report(
         Path | None, typer.Option(help="Compare with another run: its events or recording.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="What judges a recording. Default: streamspot-base.")
+        str | None, typer.Option(help=f"What judges a recording. Default: {DEFAULT_WEIGHTS}.")
     ] = None,
     sensitivity: Annotated[
         float | None,
@@ -100,7 +101,7 @@ def _report_runs(
     from streamspot.report.comparison import with_labels, with_run  # noqa: PLC0415
     from streamspot.report.run import write_report  # noqa: PLC0415
 
-    judge = weights or "streamspot-base"
+    judge = weights or DEFAULT_WEIGHTS
     how_much = 0.5 if sensitivity is None else sensitivity
     accounts = accounts_of(path, judge, how_much, _warn)
     others = accounts_of(compare, judge, how_much, _warn) if compare is not None else []

@@ -15,6 +15,7 @@ from streamspot.console import QuietStderr
 from streamspot.dashboard.text import counted
 from streamspot.errors import DataError, SettingsError, StreamspotError
 from streamspot.loop import on_signals, run_to_end
+from streamspot.shipped import DEFAULT_WEIGHTS
 
 app = typer.Typer()
 
@@ -44,7 +45,7 @@ def review(
     ] = 0.5,
     weights: Annotated[
         str, typer.Option(help="Name of shipped weights or a .safetensors file.")
-    ] = "streamspot-base",
+    ] = DEFAULT_WEIGHTS,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 for a free one.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:

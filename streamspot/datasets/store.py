@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from streamspot.bounds import check_archive, read_yaml
 from streamspot.datasets.annotations import MISSING, Annotated, Faults, read_annotations, write_annotations
@@ -23,6 +23,7 @@ from streamspot.datasets.recording import Dataset, Recording, sample_point, to_t
 from streamspot.datasets.tables import FPS, LARGEST
 from streamspot.errors import DataError, cut
 from streamspot.files import make_private, write_atomically
+from streamspot.settings import FromYaml
 from streamspot.types import TICK_RATE
 
 FEATURES, ANNOTATIONS, META = "features.npz", "annotations.csv", "meta.yaml"
@@ -32,7 +33,7 @@ _FREE = 64
 _AGAIN = "write it again with `streamspot extract`"
 
 
-class Meta(BaseModel):
+class Meta(FromYaml):
     """Contents of ``meta.yaml``; every key may be left out.
 
     Attributes:
@@ -43,8 +44,6 @@ class Meta(BaseModel):
         missing_offset: Frames after the onset at which an instance without an annotated offset ends.
         missing_apex: Frames after the onset at which an apex is assumed that is missing or lies outside.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layout: str = Field("paper10", max_length=80)
     columns: tuple[int, ...] | None = Field(None, max_length=256)

@@ -37,7 +37,5 @@ def evaluate(
         for r in recordings
     }
     found = {name: [d for d in seen if d.phase == "offset"] for name, seen in phases.items()}
-    results = protocols(recordings, found, best_epochs)
-    if look_ahead is None:
-        return {**results, "decision_delay_s": None, "live": None}
-    return {**results, "live": live_figures(recordings, phases, look_ahead)}
+    live = None if look_ahead is None else live_figures(recordings, phases, look_ahead)
+    return {**protocols(recordings, found, best_epochs), "live": live}

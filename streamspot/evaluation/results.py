@@ -100,20 +100,17 @@ def protocols(
     detections: Mapping[str, Sequence[Detection]],
     best_epochs: SubjectCounts | None = None,
 ) -> dict[str, Any]:
-    """Return the table of the strict protocol and of the paper's, false alarms an hour, and a delay.
+    """Return the table of the strict protocol and of the paper's, and false alarms an hour.
 
     ``points`` says how many expressions are points alone, each of which a detection finds that it lies within.
 
-    The delay is the mean time from an expression's last frame to the decision, None without any.
     The paper's protocol takes ``best_epochs``, the counts of each subject's best epoch, if they are known.
     """
     strict = summarise(count_subjects(recordings, detections))
-    waits = [d.decided - d.offset for found in detections.values() for d in found if d.offset is not None]
     laxer = count_subjects(recordings, detections, "paper") if best_epochs is None else best_epochs
     return {
         "strict": strict,
         "paper": summarise(laxer),
         "points": sum(not i.bounded for r in recordings for i in r.instances),
         "false_alarms_per_hour": round(strict["overall"]["fp"] / max(1e-9, hours(recordings)), 2),
-        "decision_delay_s": round(float(np.mean(waits)) / TICK_RATE, 3) if waits else None,
     }

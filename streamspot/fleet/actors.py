@@ -20,6 +20,7 @@ from streamspot.fleet.keeper import Keeper
 from streamspot.fleet.lease import Lease, Orders, Question
 from streamspot.fleet.plan import Plan
 from streamspot.loop import run_to_end
+from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.sinks.prometheus import MetricsServer
 from streamspot.stats import Delivery, Stats
 from streamspot.threads import one_thread
@@ -137,7 +138,7 @@ class EngineActor:
         try:
             capacity = await asyncio.to_thread(cameras, self._options["weights"], self._cpus)
         except StreamspotError:  # each source says so itself
-            capacity = await asyncio.to_thread(cameras, "streamspot-base", self._cpus)
+            capacity = await asyncio.to_thread(cameras, DEFAULT_WEIGHTS, self._cpus)
         measured: list[Stats] = []
         delivery = Delivery()
         self._link.about["address"] = ray.util.get_node_ip_address()

@@ -3,6 +3,6 @@
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
 from streamspot.model.stream import ModelStream
-from streamspot.model.weights import DEFAULT, Model
+from streamspot.model.weights import Model
 
-__all__ = ["DEFAULT", "Model", "ModelConfig", "ModelStream", "Network", "Output"]
+__all__ = ["Model", "ModelConfig", "ModelStream", "Network", "Output"]

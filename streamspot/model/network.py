@@ -30,6 +30,11 @@ class Output:
     features: Tensor
     intermediate: Tensor
 
+    @property
+    def scores(self) -> Tensor:
+        """Intensity, macro and micro side by side, (…, 3)."""
+        return torch.cat((self.intensity[..., None], self.classes), -1)
+
 
 class Network(nn.Module):
     """Displacements in, intensity and class probabilities out; trainable.
@@ -49,7 +54,7 @@ class Network(nn.Module):
         self.classes = nn.Linear(config.width, 2)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, motion: Tensor, lengths: Tensor | None = None) -> Output:
+    def forward(self, motion: Tensor) -> Output:
         """Judge every tick of whole recordings.
 
         The last ``look_ahead`` scores are obtained by feeding as many ticks of no motion, as a stream does
@@ -57,7 +62,6 @@ class Network(nn.Module):
 
         Args:
             motion: (B, T, R, 2), displacement since the last tick in the configuration's unit.
-            lengths: (B,) true lengths; None if all are T. What stands behind is ignored, its output meaningless.
 
         Raises:
             ModelError: The shape does not fit the configuration.
@@ -69,9 +73,6 @@ class Network(nn.Module):
                 f"(batch, ticks, {regions}, 2) in the layout {self.config.layout}"
             )
         x = self.prepare(motion).flatten(2)  # (B, T, 2R)
-        if lengths is not None:
-            inside = torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
-            x = x * inside[:, :, None]
         features = self.encoder(functional.pad(x, (0, 0, 0, ahead)))[:, ahead:]
         return self.judge(features)
 

@@ -250,11 +250,7 @@ class WindowStep:
         state.ticks[rows] += 1
         # on a processor each by itself, as larger products would round by their size
         parts = torch.split(pieces, 1 if pieces.device.type == "cpu" else len(pieces))
-        return torch.cat([self._judge(part) for part in parts])
-
-    def _judge(self, pieces: Tensor) -> Tensor:
-        output = self._network.judge(self._encoder.encode(pieces))
-        return torch.cat((output.intensity[:, None], output.classes), 1)
+        return torch.cat([self._network.judge(self._encoder.encode(part)).scores for part in parts])
 
 
 @dataclass(slots=True)

@@ -27,19 +27,22 @@ from streamspot.model.graph import GraphedStep, fused
 from streamspot.model.judge import Judge
 from streamspot.model.network import Network, Output
 from streamspot.model.step import CausalStep, Step, StepState, WindowStep
-from streamspot.shipped import shipped
+from streamspot.shipped import DEFAULT_WEIGHTS, shipped
 from streamspot.types import DeviceName
 
 FORMAT = "streamspot-model/1"
 """What a file of weights says of itself; others are refused."""
-DEFAULT = "streamspot-base"
-"""The weights that are taken where none are named."""
 
 _LOADED: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _LOADING = threading.Lock()
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return where to compute: of cpu, cuda or auto, which is cuda where there is one.
+
+    Raises:
+        ModelError: There is no such device.
+    """
     if name not in get_args(DeviceName):
         raise ModelError(f"there is no device {name!r}; choose one of {', '.join(get_args(DeviceName))}")
     cuda = name != "cpu" and torch.cuda.is_available()
@@ -75,13 +78,13 @@ class Model:
         self.config: ModelConfig = network.config
         self.provenance: Mapping[str, Any] = dict(provenance or {})
         self.spotting: Mapping[str, Any] = dict(spotting or {})
-        self.device = _device(device)
+        self.device = find_device(device)
         self.network = deepcopy(network).to(self.device).eval().requires_grad_(requires_grad=False)
         self._step = self._make_step()
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+        cls, name_or_path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", layout: str | None = None
     ) -> Model:
         """Load shipped weights by name or any weights by path.
 
@@ -94,7 +97,7 @@ class Model:
         Raises:
             ModelError: There is no such file, it is damaged or not one of ours, or the device is not there.
         """
-        place = _device(device)
+        place = find_device(device)
         path = _find(name_or_path, layout)
         remedy = "train or fetch it again"
         try:
@@ -127,10 +130,10 @@ class Model:
 
     @classmethod
     def shared(
-        cls, name_or_path: str | Path = DEFAULT, *, device: str = "auto", layout: str | None = None
+        cls, name_or_path: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto", layout: str | None = None
     ) -> Model:
         """Load as ``load`` does, or return what has been loaded of the same file and is still in use."""
-        path, place = _find(name_or_path, layout), str(_device(device))
+        path, place = _find(name_or_path, layout), str(find_device(device))
         about = path.stat()
         key = (path.resolve(), about.st_mtime_ns, about.st_size, place)
         with _LOADING:
@@ -180,10 +183,10 @@ class Model:
         return sum(weight.numel() for weight in self.network.parameters())
 
     @torch.inference_mode()
-    def forward(self, motion: Tensor | NDArray[np.float32], lengths: Tensor | None = None) -> Output:
+    def forward(self, motion: Tensor | NDArray[np.float32]) -> Output:
         """Judge every tick of whole recordings, as ``Network.forward`` does, on the model's device."""
         motion = torch.as_tensor(motion, dtype=torch.float32, device=self.device)
-        return self.network(motion, lengths)  # type: ignore[no-any-return]
+        return self.network(motion)  # type: ignore[no-any-return]
 
     def torch_step(self) -> Step:
         """Return what takes one tick in PyTorch, on the model's device."""

@@ -13,6 +13,16 @@ from dataclasses import dataclass, field
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import Kind, Score
 
+TROUGH_WINDOW = 3
+"""Troughs are looked for in a moving mean of the curve over so many ticks, so that jitter does not divide a held
+smile."""
+TROUGH_MEMORY = 90.0
+"""Time constant in ticks with which the remembered peak and valley of that mean approach the present value.
+
+Without it the extremes of a long plateau, which lie far apart, would add up to a trough. It is three seconds: with
+one second a slow dip between two macro-expressions is forgotten while it lasts.
+"""
+
 
 @dataclass(slots=True)
 class Component:
@@ -84,14 +94,14 @@ class ComponentTracker:
         self.current: Component | None = None
         """The component under way, or the one that has ended and waits for its outer margin."""
         self._neutral: deque[float] = deque(maxlen=settings.outer_ticks)  # since the last component
-        self._recent: deque[float] = deque((0.0,) * settings.trough_window, settings.trough_window)
+        self._recent: deque[float] = deque((0.0,) * TROUGH_WINDOW, TROUGH_WINDOW)
         self._sum = 0.0  # of the recent intensities; exact, as they are on a grid
         self._peak = self._valley = -1.0  # of the moving mean
         self._valley_tick = 0
         self.retune(settings)
 
     def retune(self, settings: SpotSettings) -> None:
-        """Decode what begins from now on with other settings of the same windows."""
+        """Decode what begins from now on with other settings, ``outer_ticks`` alike."""
         self._settings = settings
         self._floor, self._brief_floor = settings.levels[0], on_grid(settings.micro_floor)
 
@@ -143,16 +153,15 @@ class ComponentTracker:
 
     def _watch_for_trough(self, component: Component, tick: int) -> Component | None:
         """Follow peak and valley of the moving mean; at a trough return the component before it."""
-        settings = self._settings
-        mean = self._sum / settings.trough_window
-        if settings.trough(self._peak, self._valley, mean):
+        mean = self._sum / TROUGH_WINDOW
+        if self._settings.trough(self._peak, self._valley, mean):
             ended = self._divide(component)
             self._peak = self._valley = mean
             return ended
         if mean > self._peak:
             self._peak = self._valley = mean
             return None
-        forgotten = 1 / settings.trough_memory
+        forgotten = 1 / TROUGH_MEMORY
         self._peak += (mean - self._peak) * forgotten
         if mean < self._valley:
             self._valley, self._valley_tick = mean, tick
@@ -166,9 +175,8 @@ class ComponentTracker:
         A part too short to be an expression of the likelier kind is not divided off: the dip belongs to its
         expression.
         """
-        width = self._settings.trough_window
         last = self._valley_tick - component.start
-        window = component.values[max(0, last + 1 - width) : last + 1]
+        window = component.values[max(0, last + 1 - TROUGH_WINDOW) : last + 1]
         place = last + 1 - len(window) + window.index(min(window))
         if not component.remainder:
             if not place:

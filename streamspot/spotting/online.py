@@ -10,6 +10,9 @@ from streamspot.spotting.decode import decay, detection, propose, select
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 
+ONSET_TICKS = 2
+"""For how many ticks in a row the curve must exceed the onset's level before the onset is announced."""
+
 _PHASES: tuple[Phase, ...] = ("onset", "apex", "offset")
 
 
@@ -42,7 +45,7 @@ class Spotter:
         self._quiet_until = 0
 
     def retune(self, settings: SpotSettings) -> None:
-        """Decode what begins from now on with other settings of the same windows; ignored within an expression."""
+        """Decode what begins from now on with other settings, ``outer_ticks`` alike; ignored within an expression."""
         if settings is not self._settings and self._tracker.current is None:
             self._settings = settings
             self._onset_level = on_grid(settings.onset_level)
@@ -89,14 +92,14 @@ class Spotter:
         return out
 
     def _onset_is_clear(self, component: Component) -> bool:
-        """Return whether the last ``onset_ticks`` values exceed the onset's level and one kind is likely."""
-        ticks, level, peak = self._settings.onset_ticks, self._onset_level, component.peak
-        if self._tracker.waited or len(component.values) < ticks or component.values[-1] <= level:
+        """Return whether the last ``ONSET_TICKS`` values exceed the onset's level and one kind is likely."""
+        level, peak = self._onset_level, component.peak
+        if self._tracker.waited or len(component.values) < ONSET_TICKS or component.values[-1] <= level:
             return False
         if self._now < self._quiet_until:
             return False
         likely = max(component.macro[peak], component.micro[peak]) > self._settings.class_floor
-        return likely and min(component.values[-ticks:]) > level
+        return likely and min(component.values[-ONSET_TICKS:]) > level
 
     def _guess(self, component: Component) -> Kind:
         peak, brief = component.peak, len(component.values) <= self._settings.micro_ticks[1]

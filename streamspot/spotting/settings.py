@@ -12,11 +12,13 @@ from streamspot.types import Kind
 
 _GRID = 1 << 20
 
+TROUGH_DEPTH = 0.1
+"""Minimum depth of a dip that separates two expressions, in units of intensity, beside ``trough_share``."""
+
 _SCORES = 1e-6, 2
 _RANGES = (
-    (("outer_ticks", "trough_window", "trough_ticks", "onset_ticks"), 1, 1000),
-    (("soft_nms_sigma", "outer_margin", "trough_depth", "apex_margin"), 1e-6, 10),
-    (("trough_memory",), 1, 1_000_000),
+    (("outer_ticks", "trough_ticks"), 1, 1000),
+    (("soft_nms_sigma", "outer_margin", "apex_margin"), 1e-6, 10),
     (("power",), 0.1, 10),
     (("macro_score", "micro_score", "onset_level"), *_SCORES),
     (("class_floor", "class_weight", "overlap", "trough_share", "trough_allowance", "micro_floor"), 0, 1),
@@ -120,20 +122,15 @@ class SpotSettings:
             code has 0.5 within each class, which reports nested runs several times.
         both_kinds: Whether that holds within each kind only, as in the paper's code, so that a micro-expression may
             be reported within a macro-expression: brows and mouth may do two things at a time.
-        trough_window: Troughs are looked for in a moving mean of the curve over so many ticks, so that jitter does
-            not divide a held smile.
-        trough_memory: Time constant in ticks with which the remembered peak and valley of that mean approach the
-            present value. Without it the extremes of a long plateau, which lie far apart, would add up to a trough.
-            It is three seconds: with one second a slow dip between two macro-expressions is forgotten while it lasts.
-        trough_share: Minimum depth of a dip that separates two expressions, as a share of the lower of the two peaks.
-        trough_depth: Minimum depth of such a dip in units of intensity; both minima must be reached.
+        trough_share: Minimum depth of a dip that separates two expressions, as a share of the lower of the two peaks;
+            it must also reach ``TROUGH_DEPTH``.
         trough_ticks: Minimum length of a macro-expression beside a trough (0.4 s). A shorter rise before a dip is
             one expression with what follows; a shorter one after a dip, as when a fading smile flickers, is none.
         trough_allowance: By how much the minimum scores are lower beside a trough. A run there takes in the slope
             down to the trough and has an outer margin on one side only, so it scores less than the same expression
             alone; and that the curve has fallen and risen again is evidence in itself.
-        onset_level: Intensity that the curve must exceed for the onset to be announced early.
-        onset_ticks: For how many ticks in a row it must do so; one kind must be likely, too.
+        onset_level: Intensity that the curve must exceed for the onset to be announced early, for ``ONSET_TICKS``
+            in a row; one kind must be likely, too.
         apex_margin: The apex is announced once the curve has fallen by this much from its highest value.
         refractory: For so many ticks after a cancelled expression no onset is announced early; final events
             are never held back.
@@ -155,14 +152,10 @@ class SpotSettings:
     soft_nms_sigma: float = 0.3
     overlap: float = 0.0
     both_kinds: bool = False
-    trough_window: int = 3
-    trough_memory: float = 90.0
     trough_share: float = 0.25
-    trough_depth: float = 0.1
     trough_ticks: int = 13
     trough_allowance: float = 0.25
     onset_level: float = 0.5
-    onset_ticks: int = 2
     apex_margin: float = 0.1
     refractory: int = 15
 
@@ -282,7 +275,7 @@ class SpotSettings:
     def trough(self, peak: float, valley: float, now: float) -> bool:
         """Return whether the curve, down from a peak to a valley and now up again, shows two expressions."""
         lower = min(peak, now)
-        return lower - valley >= max(self.trough_share * lower, self.trough_depth)
+        return lower - valley >= max(self.trough_share * lower, TROUGH_DEPTH)
 
 
 _TYPES = get_type_hints(SpotSettings)

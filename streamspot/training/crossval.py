@@ -12,9 +12,9 @@ from rich.console import Console
 from streamspot.datasets.store import load
 from streamspot.destinations import check_folder
 from streamspot.files import write_atomically
-from streamspot.processes import Advance, Processes, Workers
+from streamspot.processes import Processes, Workers
 from streamspot.progress import Bars
-from streamspot.training.folds import Fold, Job, begin, check, execute, keep, open_folder, plan
+from streamspot.training.folds import Job, begin, check, execute, keep, open_folder, plan
 from streamspot.training.method import Method, NetworkMethod
 from streamspot.training.outcome import outcome
 from streamspot.training.settings import TrainSettings
@@ -65,13 +65,9 @@ def crossval(
             bar.remove_task(first)
         # those with most training data first
         todo.sort(key=lambda fold: sum(len(r.motion) for r in dataset.of(fold.held_out)))
-        for fold, kept in workers(_work, job, todo, lambda epochs: bar.advance(whole, epochs)):
+        for fold, kept in workers(execute, job, todo, lambda epochs: bar.advance(whole, epochs)):
             keep(fold, job, kept)
     results = outcome(job, seconds=time.perf_counter() - started)
     with write_atomically(out / "results.json") as part:
         part.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return results
-
-
-def _work(job: Job, fold: Fold, advance: Advance) -> dict[str, Any]:
-    return execute(fold, job, advance)

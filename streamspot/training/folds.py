@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -25,6 +25,7 @@ from streamspot.datasets.store import write_arrays
 from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
 from streamspot.files import as_file_name, make_private, write_atomically
+from streamspot.processes import Advance
 from streamspot.training.labelled import OnStep
 from streamspot.training.method import Method, Scorer
 from streamspot.training.resume import mark
@@ -81,6 +82,14 @@ class Job:
                     epoch = last if stage == "last" else int(stage.removeprefix("epoch"))
                     found.setdefault(epoch, {})[name] = file[key].astype(np.float32)
             return found, float(file["seconds"])
+
+    def judged(self) -> dict[int, dict[str, Scores]]:
+        """Return the scores of all outer folds: every recording is judged by a network that never saw its subject."""
+        found: dict[int, dict[str, Scores]] = {}
+        for fold in plan(self.dataset.subjects, self.settings):
+            for epoch, scores in self.scores(fold)[0].items() if fold.outer else ():
+                found.setdefault(epoch, {}).update(scores)
+        return found
 
 
 def deal(subjects: Sequence[str], groups: int) -> list[tuple[str, ...]]:
@@ -159,7 +168,7 @@ def begin(job: Job, on_step: OnStep) -> Job:
     return replace(job, start=load_file(place))
 
 
-def execute(fold: Fold, job: Job, advance: Callable[[float], object]) -> dict[str, np.ndarray[Any, Any]]:
+def execute(job: Job, fold: Fold, advance: Advance) -> dict[str, np.ndarray[Any, Any]]:
     """Train one fold and return its scores, which `keep` writes; ``advance`` is told the epochs done, step by step.
 
     They are ``last/<recording>`` (T, 3) float32 and, of an outer fold, ``epoch<e>/<recording>`` as float16

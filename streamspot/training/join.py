@@ -19,14 +19,18 @@ Shares = tuple[float, float, float]
 """What a member counts in intensity, macro and micro of a joined network."""
 
 
-def known(name_or_path: str, wanted: ModelConfig) -> Network:
+def known(name_or_path: str, wanted: ModelConfig) -> tuple[Network, str | None]:
     """Return the network of weights, given by name or path, that a network of this configuration begins as.
+
+    With it goes the name of the weights that were joined with these after a training, None if there were none.
 
     Raises:
         ModelError: The weights cannot be used.
         SettingsError: They do not know all regions or have another look-ahead.
     """
-    return _fitted(Model.load(name_or_path, device="cpu", layout=wanted.layout).network, wanted)
+    model = Model.load(name_or_path, device="cpu", layout=wanted.layout)
+    partner = model.provenance.get("partner")
+    return _fitted(model.network, wanted), None if partner is None else str(partner)
 
 
 def _fitted(network: Network, wanted: ModelConfig) -> Network:
@@ -66,16 +70,6 @@ def _fitted(network: Network, wanted: ModelConfig) -> Network:
     return out
 
 
-def partner_of(name_or_path: str) -> str | None:
-    """Return the name of the weights that were joined with these after a training, None if there were none.
-
-    Raises:
-        ModelError: The weights cannot be used.
-    """
-    partner = Model.load(name_or_path, device="cpu").provenance.get("partner")
-    return None if partner is None else str(partner)
-
-
 def beside(name_or_path: str | None, wanted: ModelConfig) -> Network | None:
     """Return the network of weights that can judge beside one of this configuration, None where they do not fit it.
 
@@ -83,13 +77,22 @@ def beside(name_or_path: str | None, wanted: ModelConfig) -> Network | None:
 
     Raises:
         ModelError: The weights cannot be used.
+        SettingsError: They fit, but cannot be joined with such a network.
     """
     if name_or_path is None or wanted.encoder != "causal":
         return None
     try:
-        return _fitted(Model.load(name_or_path, device="cpu").network, wanted).eval()
+        partner = _fitted(Model.load(name_or_path, device="cpu").network, wanted).eval()
     except SettingsError:
         return None
+    try:
+        joined([wanted, partner.config])
+    except ModelError as error:
+        raise SettingsError(
+            f"the partner {name_or_path} cannot judge beside this network ({error}); change the network "
+            "or set partner: null"
+        ) from None
+    return partner
 
 
 def joined(configs: Sequence[ModelConfig]) -> ModelConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.datasets.recording import Recording
-from streamspot.errors import DataError, ModelError, SettingsError
+from streamspot.errors import DataError, SettingsError
 from streamspot.evaluation.search import Scores
+from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network, Output
+from streamspot.model.weights import find_device
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.training.batches import Batch, PointLabels, augment, batches
-from streamspot.training.join import beside, join, joined, known, partner_of
+from streamspot.training.join import beside, join, known
 from streamspot.training.labelled import descend, labelled_loss, running_mean, share_of_rate, stacked
 from streamspot.training.losses import Targets, known_neutral, total_loss
 from streamspot.training.pseudo import label
@@ -52,8 +54,8 @@ class Trainer:
 
     Raises:
         DataError: No recording has an expression.
-        ModelError: The weights that the settings name cannot be used.
-        SettingsError: The device is not there, or the weights that the settings name do not fit.
+        ModelError: The device is not there, or the weights that the settings name cannot be used.
+        SettingsError: The weights that the settings name do not fit.
     """
 
     def __init__(
@@ -69,40 +71,17 @@ class Trainer:
         criterion: Criterion | None = None,
         on_step: OnShare | None = None,
     ) -> None:
-        if not any(r.instances for r in recordings):
-            raise DataError(
-                "no recording for training has an expression; add point labels to annotations.csv"
-            )
-        if settings.labels.kind == "full" and not all(i.bounded for r in recordings for i in r.instances):
-            raise DataError(
-                "some expressions have a point alone; labels of the kind full need onset and offset"
-            )
-        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-            raise SettingsError(
-                f"--device {device!r} is not there; choose cpu, or cuda on a machine with one"
-            )
-        self.recordings, self.settings, self.device = recordings, settings, torch.device(device)
-        regions = recordings[0].motion.shape[1]
-        config = settings.network.config(name, layout, regions)
-        self.partner_name = None if settings.start is None else partner_of(settings.start)
-        """Weights that judge beside the trained network, perhaps within the weights that it begins with."""
-        begun = config if settings.start is None else known(settings.start, config).config
-        self.partner = beside(settings.partner, begun) if self.partner_name is None else None
-        if self.partner is not None:
-            self.partner_name = settings.partner
-            try:
-                joined([begun, self.partner.config])
-            except ModelError as error:
-                raise SettingsError(
-                    f"the partner {self.partner_name} cannot judge beside this network ({error}); change the network "
-                    "or set partner: null"
-                ) from None
+        _check(recordings, settings)
+        self.recordings, self.settings, self.device = recordings, settings, find_device(device)
+        config = settings.network.config(name, layout, recordings[0].motion.shape[1])
         torch.manual_seed(settings.seed)
-        if settings.start is None:
-            self.network = Network(config)
-            nn.init.constant_(self.network.intensity.bias, _NEUTRAL_BIAS)
-        else:
-            self.network = known(settings.start, config)
+        self.network, self.partner_name = _begun(settings.start, config)
+        """``partner_name`` are weights that judge beside the trained network, perhaps within those it begins with."""
+        self.partner: Network | None = None
+        if self.partner_name is None:
+            with torch.random.fork_rng(devices=[]):  # a training draws the same with and without a partner
+                self.partner = beside(settings.partner, self.network.config)
+            self.partner_name = None if self.partner is None else settings.partner
         if start is not None:
             self.network.load_state_dict(start)
         self.network.to(self.device)
@@ -250,6 +229,23 @@ class Trainer:
         return sum(labelled_loss(self.judged(lambda: self.network(motion)), motion, targets))
 
 
+def _check(recordings: Sequence[Recording], settings: TrainSettings) -> None:
+    """Refuse recordings that nothing can be learned from."""
+    if not any(r.instances for r in recordings):
+        raise DataError("no recording for training has an expression; add point labels to annotations.csv")
+    if settings.labels.kind == "full" and not all(i.bounded for r in recordings for i in r.instances):
+        raise DataError("some expressions have a point alone; labels of the kind full need onset and offset")
+
+
+def _begun(start: str | None, config: ModelConfig) -> tuple[Network, str | None]:
+    """Return the network that a training begins with, and the name of the weights that are joined with it already."""
+    if start is not None:
+        return known(start, config)
+    network = Network(config)
+    nn.init.constant_(network.intensity.bias, _NEUTRAL_BIAS)
+    return network, None
+
+
 def _reach(settings: TrainSettings) -> Tensor:
     """Return how far before and after a point a tick may belong to its expression, (2, 2)."""
     labels, margin = settings.labels, torch.tensor(settings.loss.margin)[:, None]
@@ -261,13 +257,11 @@ def _reach(settings: TrainSettings) -> Tensor:
 
 
 @torch.no_grad()
-def predict(network: Network, recordings: Sequence[Recording]) -> dict[str, Scores]:
+def predict(network: Network, recordings: Iterable[Recording]) -> dict[str, Scores]:
     """Return intensity and class probabilities of every tick, ``(T, 3)`` float32 by name of the recording."""
     device = next(network.parameters()).device
     network.eval()
-    scores: dict[str, Scores] = {}
-    for recording in recordings:
-        output = network(torch.from_numpy(recording.motion)[None].to(device))
-        table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
-        scores[recording.name] = table.float().cpu().numpy()
-    return scores
+    return {
+        one.name: network(torch.from_numpy(one.motion)[None].to(device)).scores[0].float().cpu().numpy()
+        for one in recordings
+    }

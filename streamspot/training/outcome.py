@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from streamspot.evaluation.evaluate import evaluate
@@ -14,6 +14,7 @@ from streamspot.evaluation.search import Curves, Scores, choose_scores
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.folds import Job, deal, plan
 from streamspot.training.provenance import commit
+from streamspot.training.settings import TrainSettings
 from streamspot.types import Detection
 
 
@@ -57,6 +58,14 @@ def outcome(job: Job, *, seconds: float) -> dict[str, Any]:
         "min_scores": {s: [c.macro_score, c.micro_score] for s, c in sorted(chosen.items())},
         "wall_s": round(seconds, 1),
         "compute_s": round(spent, 1),
+    }
+
+
+def decoders_of(results: Mapping[str, Any], settings: TrainSettings) -> dict[str, SpotSettings]:
+    """Return the decoder settings of every subject from the content of ``results.json`` and its settings."""
+    return {
+        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
+        for subject, (macro, micro) in results["min_scores"].items()
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +26,9 @@ from streamspot.report.page import drawn, heading, note, pre, table, write_page
 from streamspot.report.words import WORDS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.batches import PointLabels
-from streamspot.training.folds import Job, plan
+from streamspot.training.folds import Job
 from streamspot.training.method import NetworkMethod
-from streamspot.training.outcome import decode_all
+from streamspot.training.outcome import decode_all, decoders_of
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import judge
@@ -83,7 +82,7 @@ def write_evaluation(path: Path, results: Mapping[str, Any], data: Path, weights
     Raises:
         StreamspotError: The data or the weights cannot be used, plotly is missing, or the file cannot be written.
     """
-    dataset, decoder = load(data), SpotSettings(**_tuples(results["decoder"]))
+    dataset, decoder = load(data), SpotSettings(**results["decoder"])
     shown = replace(dataset, recordings=_busiest(dataset))
     scores = judge(Model.load(weights, layout=dataset.layout), shown)
     chosen = " The minimum scores were chosen on these very data, so the figures are optimistic."
@@ -108,10 +107,6 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
     return pre(yaml.safe_dump(dict(values), default_flow_style=None, sort_keys=False, width=100))
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
 def _tables(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield both protocols' tables and, of what can stream, what a live user feels."""
     heads = (*RESULT_HEADS[:-2], "95 % interval of F1", "apex error, ticks")
@@ -132,20 +127,12 @@ def _tables(results: Mapping[str, Any]) -> Iterator[str]:
 def _crossval_figures(results: Mapping[str, Any], data: Path, out: Path) -> Iterator[str]:
     settings = TrainSettings.model_validate(results["configuration"])
     dataset = load(data, seed=settings.seed)
-    job = Job(dataset, settings, NetworkMethod(), out / "folds")
-    epochs: dict[int, dict[str, Scores]] = defaultdict(dict)
-    for fold in plan(dataset.subjects, settings):
-        if fold.outer:
-            for epoch, scores in job.scores(fold)[0].items():
-                epochs[epoch] |= scores
+    epochs = Job(dataset, settings, NetworkMethod(), out / "folds").judged()
     last = epochs[settings.epochs - 1]
     lengths = {one.name: len(one.motion) for one in dataset.recordings}
     if results["dataset"] != dataset.name or lengths != {name: len(one) for name, one in last.items()}:
         raise DataError(f"{out} judged the data set {results['dataset']}, not {data}; give what it judged")
-    decoders = {
-        subject: replace(settings.decoder, macro_score=macro, micro_score=micro)
-        for subject, (macro, micro) in results["min_scores"].items()
-    }
+    decoders = decoders_of(results, settings)
     yield heading("By subject")
     yield drawn(_subjects(dataset, last, decoders))
     yield heading("Apex error by epoch")

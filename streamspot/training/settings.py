@@ -8,21 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from streamspot.errors import SettingsError, cut
 from streamspot.layers import read_keys
 from streamspot.model.config import MOST_CHANNELS, ModelConfig
-from streamspot.settings import refuse_other
-from streamspot.shipped import settings_file
+from streamspot.settings import FromYaml
+from streamspot.shipped import DEFAULT_WEIGHTS, settings_file
 from streamspot.spotting.settings import SpotSettings
 
 Ticks = Annotated[int, Field(ge=0, le=108_000)]
@@ -36,14 +28,8 @@ BEGUN = {"learning_rate": 1e-3, "epochs": 5}
 """Defaults of a training that begins with weights, which the rate for random ones would undo."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``epochs: yes``, which YAML reads as true and would be 1."""
-        return refuse_other(value, cls.model_fields[info.field_name or ""])
+class _Settings(FromYaml):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class NetworkSettings(_Settings):
@@ -172,7 +158,7 @@ class TrainSettings(_Settings):
     start: str | None = None
     """Weights, by name or path, that every network begins with, for instance the shipped ones; the network is then
     theirs, whatever ``network`` says but for its dropout."""
-    partner: str | None = "streamspot-base"
+    partner: str | None = DEFAULT_WEIGHTS
     """Weights that judge beside the trained network, as one network with it: the logit of a micro-expression is the
     mean of both. They are left out where they know other regions or have another look-ahead, and where
     the weights to begin with have a partner already."""

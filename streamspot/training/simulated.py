@@ -14,6 +14,7 @@ from torch import Tensor
 
 from streamspot.errors import SettingsError
 from streamspot.model.network import Network
+from streamspot.model.weights import find_device
 from streamspot.motion.regions import LAYOUTS, mirror
 from streamspot.simulation import simulate
 from streamspot.simulation.time_courses import Array, Rng
@@ -69,11 +70,12 @@ def start(
     """Return weights that have learned from simulated motion alone.
 
     Raises:
+        ModelError: The device is not there.
         SettingsError: The layout cannot be simulated.
     """
     pool = SimulationPool(layout, seed=settings.seed, recordings=settings.simulated.recordings)
     torch.manual_seed(settings.seed)
-    network = Network(settings.network.config("start", layout, regions)).to(device)
+    network = Network(settings.network.config("start", layout, regions)).to(find_device(device))
     learned = learn(network, lambda: pool.draw(BATCH), steps=settings.simulated.steps, on_step=on_step)
     return {key: value.cpu() for key, value in learned.state_dict().items()}
 

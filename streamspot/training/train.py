@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from streamspot.datasets.recording import Dataset
+from streamspot.datasets.recording import Dataset, Recording
 from streamspot.datasets.store import load
 from streamspot.destinations import check_folder, check_result
 from streamspot.errors import DataError, ModelError
@@ -20,7 +20,7 @@ from streamspot.model.weights import Model
 from streamspot.motion.regions import LAYOUTS
 from streamspot.spotting.settings import SpotSettings
 from streamspot.training.labelled import OnStep
-from streamspot.training.loop import OnShare, Trainer
+from streamspot.training.loop import OnShare, Trainer, predict
 from streamspot.training.provenance import commit
 from streamspot.training.resume import TrainingState, Unfinished, mark
 from streamspot.training.settings import TrainSettings
@@ -44,9 +44,9 @@ def train(
 
     Raises:
         DataError: The data cannot be used.
-        ModelError: The weights cannot be written.
-        SettingsError: ``out`` cannot be written, the device is not there, the data's layout cannot be simulated as
-            the settings want, or a training with other data or settings was interrupted there.
+        ModelError: The weights cannot be written, or the device is not there.
+        SettingsError: ``out`` cannot be written, the data's layout cannot be simulated as the settings want, or
+            a training with other data or settings was interrupted there.
     """
     check_folder(out.parent)
     check_result(out, ".safetensors")
@@ -141,16 +141,15 @@ def judge(model: Model, dataset: Dataset) -> dict[str, Scores]:
             f"{dataset.name} has the region layout {dataset.layout}, {model.config.name} wants "
             f"{model.config.layout}; extract the data with it or give other weights"
         )
-    scores: dict[str, Scores] = {}
-    for recording in dataset.recordings:
-        motion = recording.motion
-        if places is not None:
-            motion = np.zeros((len(motion), model.config.regions, 2), np.float32)
-            motion[:, places] = recording.motion
-        try:
-            output = model.forward(motion[None])
-        except ModelError as error:
-            raise DataError(f"{recording.name} of {dataset.name}: {error}") from None
-        table = torch.cat((output.intensity[0, :, None], output.classes[0]), 1)
-        scores[recording.name] = table.cpu().numpy()
-    return scores
+
+    def placed(recording: Recording) -> Recording:
+        if places is None:
+            return recording
+        motion = np.zeros((len(recording.motion), model.config.regions, 2), np.float32)
+        motion[:, places] = recording.motion
+        return replace(recording, motion=motion)
+
+    try:
+        return predict(model.network, map(placed, dataset.recordings))
+    except ModelError as error:
+        raise DataError(f"{dataset.name}: {error}") from None

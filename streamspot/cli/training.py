@@ -1,4 +1,4 @@
-"""The commands ``train``, ``crossval`` and ``evaluate``."""
+"""The commands that train weights and judge them: train, crossval, evaluate, calibrate."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from rich.table import Table
 from streamspot.errors import SettingsError
 from streamspot.files import write_atomically
 from streamspot.progress import Bars
+from streamspot.shipped import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from streamspot.training.adapt import Adapted
 
-app = typer.Typer(no_args_is_help=True, help="Train, cross-validate and evaluate.")
+app = typer.Typer()
 
 Data = Annotated[
     Path, typer.Option("--data", help="Folder with features.npz, annotations.csv and perhaps meta.yaml.")
@@ -41,7 +42,7 @@ Start = Annotated[
         help="Weights to begin with, by name (streamspot-base) or path; instead of those of the settings.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--no-ui", help="Show no progress.")]
+Ui = Annotated[bool, typer.Option("--ui/--no-ui", help="Progress bar, or nothing.")]
 
 
 @app.command("train")
@@ -61,8 +62,8 @@ def train_command(
     force: Annotated[
         bool, typer.Option("--force", help="With --from: write weights that are no better, too.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    no_ui: Quiet = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
+    ui: Ui = True,
 ) -> None:
     """Train a model on all subjects of a data set from one time stamp an expression.
 
@@ -85,7 +86,7 @@ def train_command(
             "--force is for training that begins with other weights; add --from, or leave it out"
         )
     console = Console(stderr=True)
-    with Bars(None if no_ui else console) as bar:
+    with Bars(console if ui else None) as bar:
         steps = settings.simulated.steps
         first = bar.add_task("simulated motion", total=steps, visible=steps > 0, unit="steps")
         epochs = settings.epochs * (1 if settings.start is None else 2)
@@ -136,9 +137,9 @@ def crossval_command(
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster instead.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "cpu",
     report: Annotated[bool, typer.Option("--report", help="Write report.html beside results.json.")] = False,
-    no_ui: Quiet = False,
+    ui: Ui = True,
 ) -> None:
     """Judge every subject by a model that never saw it, and write results.json.
 
@@ -163,7 +164,7 @@ def crossval_command(
         load(folder)
     for folder, place in places.items():
         results = crossval(
-            folder, place, settings, workers=hands, device=device, console=None if no_ui else console
+            folder, place, settings, workers=hands, device=device, console=console if ui else None
         )
         strict[results["dataset"]] = results["strict"]
         _show(results, console)
@@ -236,7 +237,7 @@ def calibrate_command(
     data: Data,
     weights: Annotated[
         str, typer.Option("--weights", help="Name of shipped weights, or a path.")
-    ] = "streamspot-base",
+    ] = DEFAULT_WEIGHTS,
 ) -> None:
     """Find the sensitivity that suits a person or a camera, from labelled recordings.
 
