@@ -8,11 +8,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamspot import __version__
-from streamspot.clips import ENDINGS, TOGETHER, Clip, clips_of, finished, named_clips
+from streamspot.clips import ENDINGS, TOGETHER, Clip, clips_of, finished, finished_in, named_clips
 from streamspot.destinations import check_folder
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError, StreamspotError
@@ -44,11 +45,13 @@ class BatchOutcome:
         done: How many files have results.
         resumed: How many of them had them already.
         broken: File → what is wrong with it and what helps, of the others.
+        earlier: Names of the other finished results in the folder, which earlier runs have left.
     """
 
     done: int
     resumed: int
     broken: dict[Path, str]
+    earlier: list[str]
 
 
 def run_batch(
@@ -57,8 +60,9 @@ def run_batch(
     """Analyse every file of ``settings.source`` into ``out``: events, curve, recording and a summary of each.
 
     A file's results appear when they are whole. A file that has them, made in the same way, is not analysed again.
-    One that cannot be analysed is reported and costs the others nothing. At the end ``all-expressions.csv`` holds the
-    expressions of all. What no batch has written is replaced only with ``settings.output.force``.
+    One that cannot be analysed is reported and costs the others nothing; results that an earlier run has left of it
+    count no longer. At the end ``all-expressions.csv`` holds the expressions of all finished results in ``out``, as a
+    report does. What no batch has written is replaced only with ``settings.output.force``.
 
     Args:
         settings: How to analyse; they name no output but ``force``.
@@ -95,12 +99,12 @@ def run_batch(
     todo.sort(key=lambda clip: -lengths[clip.path])
     for clip, results in workers(_analyse, settings, todo, advance):
         files += 1
-        if fault := results if isinstance(results, str) else _keep(out, clip, results):
+        if fault := _outdate(out, clip, results) if isinstance(results, str) else _keep(out, clip, results):
             broken[clip.path] = fault
         advance(0)
     good = [clip for clip in clips if clip.path not in broken]
-    _write_together(out, good)
-    return BatchOutcome(len(good), len(clips) - len(todo), broken)
+    earlier = _write_together(out, good)
+    return BatchOutcome(len(good), len(clips) - len(todo), broken, earlier)
 
 
 def _check(settings: Settings) -> None:
@@ -197,9 +201,8 @@ def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
 
     A summary of nothing goes before them, so that they are known for a batch's own if it is stopped in between.
     """
-    begun = {"format": SUMMARY, "place": clip.place, "how": UNFINISHED, "seconds": 0, "about": {}}
     try:
-        for ending, content in ((".json", json.dumps(begun).encode()), *results.items()):
+        for ending, content in ((".json", _unfinished(clip)), *results.items()):
             with write_atomically(out / f"{clip.name}{ending}") as part:
                 part.write_bytes(content)
     except OSError as error:
@@ -208,6 +211,20 @@ def _keep(out: Path, clip: Clip, results: dict[str, bytes]) -> str:
             "with --out"
         )
     return ""
+
+
+def _outdate(out: Path, clip: Clip, fault: str) -> str:
+    """Let results that an earlier run has left of a clip count no longer; return what is wrong with it."""
+    if summary_of(out, clip.name).get("place") != clip.place:
+        return fault
+    with suppress(OSError), write_atomically(out / f"{clip.name}.json") as part:
+        part.write_bytes(_unfinished(clip))
+    return f"{fault} (what an earlier run found in it counts no longer)"
+
+
+def _unfinished(clip: Clip) -> bytes:
+    begun = {"format": SUMMARY, "place": clip.place, "how": UNFINISHED, "seconds": 0, "about": {}}
+    return json.dumps(begun).encode()
 
 
 def _run(settings: Settings, clip: Clip, folder: Path, advance: Advance) -> tuple[Stats, float, list[str]]:
@@ -275,15 +292,21 @@ def _summary(
     }
 
 
-def _write_together(out: Path, clips: Sequence[Clip]) -> None:
-    """Write the expressions of all files as one table; its first column names the file."""
+def _write_together(out: Path, clips: Sequence[Clip]) -> list[str]:
+    """Write the expressions of all finished results as one table; its first column names the file.
+
+    Return the names of those that are of none of the clips.
+    """
+    own = {clip.name: clip.file for clip in clips}
+    files = finished_in(out) | own
     with (
         write_atomically(out / TOGETHER) as part,
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for clip in sorted(clips, key=lambda one: one.name):
-            for event in read_events(out / f"{clip.name}.jsonl"):
+        for name in sorted(files):
+            for event in read_events(out / f"{name}.jsonl"):
                 if (row := EXPRESSIONS.row(event)) is not None:
-                    writer.writerow({"file": clip.file, **row})
+                    writer.writerow({"file": files[name], **row})
+    return sorted(files.keys() - own.keys())

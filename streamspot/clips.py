@@ -189,3 +189,13 @@ def finished(out: Path, clip: Clip) -> bool:
     """Tell whether a file has its results, made as it would be now."""
     made = summary_of(out, clip.name).get("how") == clip.how
     return made and all((out / f"{clip.name}{one}").is_file() for one in ENDINGS)
+
+
+def finished_in(out: Path) -> dict[str, str]:
+    """Return the names of all finished results in a folder, each with the file that it calls its own."""
+    said = {one.stem: summary_of(out, one.stem) for one in out.glob("*.json")}
+    return {
+        name: str(summary["about"].get("Source", name))
+        for name, summary in said.items()
+        if summary.get("how") and (out / f"{name}.jsonl").is_file()
+    }

@@ -54,8 +54,8 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part. After an error the old file is untouched and nothing
     is left behind. A new file is for its owner only, unless it is not ``private``; who may read the old one may
-    read the one that replaces it. The temporary name ends in ``.part``: NumPy adds ``.npz`` to such a path, so hand
-    it an open file.
+    read the one that replaces it. A link stays one: what it leads to is replaced. The temporary name ends in
+    ``.part``: NumPy adds ``.npz`` to such a path, so hand it an open file.
 
     Example:
         >>> with write_atomically(path) as part:  # doctest: +SKIP
@@ -64,6 +64,7 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written.
     """
+    path = _led_to(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         part.touch(0o600 if private else 0o666)
@@ -75,6 +76,12 @@ def write_atomically(path: Path, *, private: bool = True) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _led_to(path: Path) -> Path:
+    """Return the file that a path leads to by links, there or yet to come; of a device, which is none, the path."""
+    real = Path(os.path.realpath(path))
+    return real if real.is_file() or not real.exists() else path
 
 
 def claim(file: int, *, wait: bool = False) -> bool:
@@ -93,11 +100,11 @@ def claim(file: int, *, wait: bool = False) -> bool:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other programs that ask so from writing in a folder meanwhile, where the system can."""
+def alone_beside(path: Path) -> Iterator[None]:
+    """Keep other programs that ask so from writing where a file is, or where links lead, where the system can."""
     place = None
     with suppress(OSError):  # Windows opens no folders
-        place = os.open(folder, os.O_RDONLY)
+        place = os.open(_led_to(path).parent, os.O_RDONLY)
         claim(place, wait=True)
     try:
         yield

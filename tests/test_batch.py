@@ -28,6 +28,7 @@ from streamspot.model import Model
 from streamspot.model.config import ModelConfig
 from streamspot.model.network import Network
 from streamspot.progress import Bars
+from streamspot.report.account import accounts_of
 
 
 def test_each_file_has_the_results_of_a_run_of_its_own(videos: Path, tmp_path: Path):
@@ -85,6 +86,24 @@ def test_the_command_names_what_is_broken_and_does_the_rest(videos: Path, tmp_pa
     report = CliRunner().invoke(app, ["report", str(out)])
     assert report.exit_code == 0, report.output
     assert "2 runs" in report.output.replace("\n", " ")
+
+
+def test_the_table_and_a_report_count_the_same_results(videos: Path, tmp_path: Path):
+    """What earlier runs left stays in both and is named; what they found in a file now damaged counts in neither."""
+    out = tmp_path / "out"
+    batch(f"{videos}/*.motion", out)
+    (videos / "visit2.motion").write_text("damaged")
+    (videos / "visit10.motion").rename(videos / "visit010.motion")
+    done = CliRunner().invoke(app, ["run", "--source", f"{videos}/*.motion", "--out", str(out)])
+    assert "(what an earlier run found in it counts no longer)" in str(done.exception)
+    assert "also holds results of earlier runs, of visit10; they count too" in done.stderr
+    assert set(expressions_of(out)) == {"visit10.motion", "visit010.motion"}
+    told: list[str] = []
+    counted = accounts_of(out, "streamspot-base", 0.5, told.append)
+    assert {one.source for one in counted} == {"visit10.motion", "visit010.motion"}
+    assert "of visit2 is not finished" in told[0]
+    batch(videos / "visit010.motion", out)
+    assert set(expressions_of(out)) == {"visit10.motion", "visit010.motion"}
 
 
 @pytest.mark.parametrize("name", ["visit2.json", "visit2.csv", "visit10.jsonl", "visit2.motion", TOGETHER])

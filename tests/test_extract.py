@@ -171,6 +171,15 @@ def test_200_fps_annotations_become_ticks_by_time() -> None:
         on_ticks(_video([Instance("macro", 1, 2004, 2004)], 200.0), seen)
 
 
+@pytest.mark.parametrize("point", [50, 99])
+def test_a_label_lies_where_its_frame_first_shows(point: int) -> None:
+    """However long the frame stays, as in a film of 10 fps or of varying rate; the last may be labelled too."""
+    frames = np.arange(300) // 3
+    seen = Extracted(np.zeros((300, 17, 2), np.float32), np.ones(300, np.bool_), frames, np.arange(300) / 30)
+    video = Video(Annotated("v", "s", 10.0, None, [Instance("macro", 40, point, point, point)], [2]))
+    assert on_ticks(video, seen).instances[0].point == 3 * point
+
+
 @pytest.mark.parametrize(
     ("fps", "said"), [(200.0, "count 200 frames a second and it has 30"), (25.0, ""), (None, "")]
 )

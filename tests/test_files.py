@@ -22,6 +22,21 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_stays_one_and_its_file_gets_the_content(tmp_path: Path) -> None:
+    """Labels in a file that several folders share reach all of them, also where the file is yet to come."""
+    shared, here = tmp_path / "shared", tmp_path / "here"
+    shared.mkdir()
+    here.mkdir()
+    (shared / "old.csv").write_text("old")
+    for name in ("old.csv", "new.csv"):
+        (here / name).symlink_to(shared / name)
+        with write_atomically(here / name) as part:
+            part.write_text("new")
+        assert (here / name).is_symlink()
+        assert (shared / name).read_text() == "new"
+    assert len(list(shared.iterdir())) == len(list(here.iterdir())) == 2
+
+
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_an_interrupted_write_changes_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     """After a full disk or Ctrl-C the old file is as it was, and no part lies about."""

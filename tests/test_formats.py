@@ -121,6 +121,26 @@ def test_casme2_unknown_code(tmp_path: Path) -> None:
         read_format(_casme2(tmp_path, (1, "sad1_1", 1, 2, 3, "", "", "macro-expression", "")), "casme2")
 
 
+def test_casme2_with_the_cropped_faces_beside(tmp_path: Path) -> None:
+    """Of two sets of pictures the raw one is taken, whatever came first; two others are named."""
+    row = (1, "disgust1_1", 101, 111, 120, "4", "negative", "macro-expression", "disgust")
+    folder = _casme2(tmp_path, row)
+    for place in ("s15/15_0101disgustingteeth", "s16/16_0401girlcrashing"):
+        _frames(folder / "croppedpic" / place, "img{}.jpg", range(1, 121))
+        (folder / "__MACOSX" / "rawpic" / place).mkdir(parents=True)
+    found = read_format(folder, "casme2")
+    assert [one.pictures[0].parents[2].name for one in found.videos] == ["rawpic"] * 2
+    (folder / "rawpic").rename(folder / "selectedpic")
+    with pytest.raises(DataError, match=r"croppedpic\S+: \S+/selectedpic\S+ holds the same video; leave one"):
+        read_format(folder, "casme2")
+
+
+def test_casme2_without_kinds(tmp_path: Path) -> None:
+    """A sheet that was cut is a fault with its row."""
+    with pytest.raises(DataError, match=r"row 1: it has 1 of its columns, and the kind is the eighth; give"):
+        read_format(_casme2(tmp_path, (1,)), "casme2")
+
+
 def test_casme3_as_released(tmp_path: Path) -> None:
     """Files that start above 0 and have gaps become positions; apex or offset 0 means unknown."""
     head = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "Expression type")

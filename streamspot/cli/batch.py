@@ -15,7 +15,7 @@ from streamspot.progress import Bars
 from streamspot.settings import Settings
 
 _SHOWN = 8
-"""Files that cannot be analysed that are told in full."""
+"""Files that cannot be analysed, or of earlier runs, that are told in full."""
 
 
 def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> None:
@@ -48,6 +48,13 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
     typer.echo(
         f"{out}: results of {counted(outcome.done, 'file')}{again}; all expressions in {out / TOGETHER}"
     )
+    if earlier := outcome.earlier:
+        more = [f"and {len(earlier) - _SHOWN} more"] if len(earlier) > _SHOWN else []
+        typer.echo(
+            f"! {out} also holds results of earlier runs, of {', '.join([*earlier[:_SHOWN], *more])}; they count "
+            "too, in the table and in a report: move their files elsewhere if they should not",
+            err=True,
+        )
     if folders := passed_over(str(settings.source), out):
         pattern = Path(str(settings.source), "**", "*.mp4")
         typer.echo(

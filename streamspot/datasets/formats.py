@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from streamspot.datasets.annotations import NO_LABEL, Annotated, Faults, annotate
@@ -24,9 +24,10 @@ from streamspot.sources.motion import is_recording, several_at_once
 def read_casme2(folder: Path) -> Found:
     """Read CAS(ME)²: ``CAS(ME)^2code_final.xlsx`` and ``rawpic/sNN/NN_CCCC…/img*.jpg`` (or the cropped faces).
 
-    The first sheet has no head: subject number, expression code, onset, apex, offset, action units, …, kind. The
-    sheets ``naming rule1`` and ``naming rule2`` map numbers to subjects and expression codes to the four digits after
-    the underscore of a folder. Frames count from 1 at 30 a second. Offset 0 means not annotated.
+    Where both sets of pictures are unpacked, ``rawpic`` counts. The first sheet has no head: subject number,
+    expression code, onset, apex, offset, action units, …, kind. The sheets ``naming rule1`` and ``naming rule2`` map
+    numbers to subjects and expression codes to the four digits after the underscore of a folder. Frames count from 1
+    at 30 a second. Offset 0 means not annotated.
     """
     path = one_file(folder, "CAS(ME)^2code_final.xlsx")
     subjects = {whole(r[2]): str(r[1]).strip() for r in sheet_rows_of(path, "naming rule1") if len(r) > 2}
@@ -35,21 +36,26 @@ def read_casme2(folder: Path) -> Found:
         for r in sheet_rows_of(path, "naming rule2")
         if len(r) > 1
     }
-    places = {}
+    places: dict[tuple[int, str], list[Path]] = {}
     for place in folder.rglob("*"):
         if (match := re.match(r"(\d+)_(\d{4})", place.name)) and place.is_dir():
-            places[int(match[1]), match[2]] = place
+            places.setdefault((int(match[1]), match[2]), []).append(place)
     faults = Faults()
     videos = {
         (number, code): Video(
-            Annotated(f"casme_{number:03d}_{code}", f"casme_{number:03d}", 30.0), pictures(place)
+            Annotated(f"casme_{number:03d}_{code}", f"casme_{number:03d}", 30.0),
+            _pictures_of_one(folder, sets, faults),
         )
-        for (number, code), place in places.items()
+        for (number, code), sets in places.items()
     }
     for number, row in enumerate(sheet_rows_of(path), start=1):
         if not row or row[0] in (None, ""):
             continue
         where = f"{path}, row {number}"
+        if len(row) < 8:
+            what = f"it has {len(row)} of its columns, and the kind is the eighth"
+            faults.add(where, what, "give the table as it was released")
+            continue
         subject = subjects.get(whole(row[0]))
         code = codes.get(re.sub(r"_\d+$", "", str(row[1]).strip().lower()))
         if subject is None or code is None:
@@ -65,6 +71,15 @@ def read_casme2(folder: Path) -> Found:
         frames = [whole(row[i]) or None for i in (2, 3, 4)]
         annotate(videos[key].annotated, number, where, kind, frames, faults=faults, first=1)
     return finish(videos, faults)
+
+
+def _pictures_of_one(folder: Path, places: Sequence[Path], faults: Faults) -> tuple[Path, ...]:
+    """Return a video's pictures; of several folders that hold some, those in ``rawpic``, or else it is a fault."""
+    sets = {place: shots for place in sorted(places) if (shots := pictures(place))}
+    chosen = [place for place in sets if "rawpic" in place.relative_to(folder).parts] or list(sets)
+    if len(chosen) > 1:
+        faults.add(str(chosen[0]), f"{chosen[1]} holds the same video", "leave one of the two there")
+    return sets[chosen[0]] if chosen else ()
 
 
 def read_sammlv(folder: Path) -> Found:

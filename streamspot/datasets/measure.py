@@ -60,7 +60,7 @@ class Extracted:
     Attributes:
         motion: ``(T, R, 2)`` float32, row n the displacement since tick n - 1; 0 where no face was seen.
         seen: ``(T,)`` bool, whether a face was.
-        frames: ``(N,)`` int64, numbers of the frames that were measured.
+        frames: ``(N,)`` int64, numbers of the frames that were measured; one that is held stands there several times.
         times: ``(N,)`` float64, their times in seconds after the first frame.
         remarks: What a user should know of the video: faces lost, pictures that could not be decoded.
     """
@@ -177,17 +177,19 @@ def _assemble(
 
 
 def on_ticks(video: Video, extracted: Extracted) -> Annotated:
-    """Return the video's annotation with frames as ticks of its array, by the time of each frame.
+    """Return the video's annotation with frames as ticks of its array, by the time at which each frame first shows.
 
     Raises:
         DataError: An apex or point lies behind the last frame.
     """
     annotated, last = video.annotated, len(extracted.motion) - 1
-    between = int(np.median(np.diff(extracted.frames, prepend=-1))) - 1  # frames that were not looked at
-    final = max(int(extracted.frames[-1]) + between, len(video.pictures) - 1)
+    frames, first = np.unique(extracted.frames, return_index=True)  # one that is held repeats
+    times = extracted.times[first]
+    between = int(np.median(np.diff(frames, prepend=-1))) - 1  # frames that were not looked at
+    final = max(int(frames[-1]) + between, len(video.pictures) - 1)
 
     def tick(frame: int) -> int:
-        seconds = float(np.interp(frame, extracted.frames, extracted.times))
+        seconds = float(np.interp(frame, frames, times))
         return min(last, int(seconds * TICK_RATE + 0.5))
 
     faults = Faults()

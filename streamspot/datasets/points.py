@@ -14,7 +14,7 @@ from pathlib import Path
 
 from streamspot.datasets.video_table import NOT_UTF8, Rewritten, VideoTable
 from streamspot.errors import DataError
-from streamspot.files import alone_in, append_whole, line_has_ended
+from streamspot.files import alone_beside, append_whole, line_has_ended
 from streamspot.types import Mark
 
 _HEAD = ("video", "subject", "kind", "point", "fps")
@@ -110,7 +110,7 @@ class PointsFile:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with alone_in(self._table.path.parent):
+            with alone_beside(self._table.path):
                 yield
         except OSError as error:
             raise DataError(

@@ -23,7 +23,7 @@ SUMMARY = "streamspot-run"
 """What the file begins with in which a batch says how a run went."""
 
 UNFINISHED = ""
-"""Stands there for how results were made while they are written."""
+"""Stands there for how results were made while they are written, and where the file could not be analysed anew."""
 
 _APART = 0.02
 """How far the intensity of an event and its curve may be apart at the apex; both are rounded."""

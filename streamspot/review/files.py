@@ -17,7 +17,7 @@ from streamspot.datasets.annotations import COLUMNS
 from streamspot.datasets.tables import one_form, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
-from streamspot.files import alone_in
+from streamspot.files import alone_beside
 from streamspot.review.labels import COUNTED, Label, Labels, order
 
 _MARKS = ("point", "onset", "apex", "offset")
@@ -61,7 +61,6 @@ class LabelFiles:
         self.coder = coder
         self.points = VideoTable(folder / f"points{ending}.csv", _POINTS)
         self.annotations = VideoTable(folder / f"annotations{ending}.csv", COLUMNS)
-        self._folder = folder
         self._lock = threading.Lock()
         self._known: dict[str, Labels] = {}
         self._said = _Said(self.points), _Said(self.annotations)
@@ -101,7 +100,7 @@ class LabelFiles:
             DataError: A file cannot be written; what could not be is as it was.
             ChangedElsewhereError: Another program changed its labels; nothing is written, and theirs count as read.
         """
-        with self._lock, alone_in(self._folder):  # each writes the whole file
+        with self._lock, alone_beside(self.points.path):  # each writes the whole file
             for table in (self.points, self.annotations):
                 table.restore()
             there = self._there(video, title)
