@@ -19,6 +19,7 @@ from test_privacy import EMOTIONS
 from typer.testing import CliRunner
 
 from streamspot.cli import app
+from streamspot.clips import finished_in
 from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
@@ -153,6 +154,17 @@ def test_what_a_batch_has_not_finished_is_left_out_and_named(visit: Path, tmp_pa
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert isinstance(done.exception, DataError)
     assert "finished" in str(done.exception)
+
+
+@pytest.mark.parametrize("said", [{}, {"seconds": "long", "about": {}}, {"seconds": 20, "about": []}])
+def test_what_stands_beside_events_and_is_no_summary_is_none(
+    visit: Path, tmp_path: Path, said: dict[str, object]
+):
+    """A summary that somebody has cut or changed ends no report."""
+    events = shutil.copy(visit, tmp_path / "ann.jsonl")
+    (tmp_path / "ann.json").write_text(json.dumps({"format": SUMMARY, "place": "x", "how": "abc"} | said))
+    assert len(accounts_of(Path(events), "streamspot-base", 0.5)) == 1
+    assert finished_in(tmp_path) == {}
 
 
 def test_recordings_without_events_in_a_folder_of_events_are_named(visit: Path, tmp_path: Path):

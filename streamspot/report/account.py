@@ -97,7 +97,12 @@ def summary_of(out: Path, name: str) -> dict[str, Any]:
         said = json.loads((out / f"{name}.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) and said.get("format") == SUMMARY else {}
+    ours = isinstance(said, dict) and said.get("format") == SUMMARY
+    return said if ours and _is_number(said.get("seconds")) and isinstance(said.get("about"), dict) else {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < math.inf
 
 
 def is_written(path: Path) -> bool:
