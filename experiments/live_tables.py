@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from statistics import mean
 from typing import Any
 
 from experiments.runs import LIVE, RESULTS, Key
@@ -19,8 +21,8 @@ def live_section(runs: dict[Key, dict[str, Any]]) -> list[str]:
     rows = [row for quick in (False, True) for row in _live_rows(runs, quick=quick)]
     if not rows:
         return []
-    head = "| " + " | ".join(("look-ahead", "protocol", "kind", *HEADS[1:])) + " |"
-    text = [LIVE_TITLE, head, "|---" * (len(HEADS) + 2) + "|", *rows]
+    head = "| " + " | ".join(("look-ahead", "data", "protocol", "seeds", "kind", *HEADS[1:])) + " |"
+    text = [LIVE_TITLE, head, "|---" * (len(HEADS) + 4) + "|", *rows]
     known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     if "trade_off" in known:
         text.append(PLOTTED)
@@ -34,17 +36,27 @@ def live_section(runs: dict[Key, dict[str, Any]]) -> list[str]:
 
 
 def _live_rows(runs: dict[Key, dict[str, Any]], *, quick: bool) -> Iterator[str]:
-    """Yield a row for each kind of every run that has the figures, by look-ahead."""
+    """Yield a row for each kind of every configuration and data set that has the figures, by look-ahead."""
+    known = [line for key, line in sorted(runs.items()) if key[2] == quick and line.get("live")]
     for config in LIVE:
-        for key, line in sorted(runs.items()):
-            if (key[0], key[2]) != (config, quick) or not line.get("live"):
-                continue
-            ticks = line["live"]["look_ahead"]
+        rows = (line for line in known if line["config"] == config)
+        for dataset, found in groupby(rows, key=lambda line: line["dataset"]):
+            seeds, blocks = zip(*((str(line["seed"]), line["live"]) for line in found), strict=True)
+            ticks = blocks[0]["look_ahead"]
             folds = "5 folds, pooled" if quick else "one subject out, nested"
-            for kind, *cells in live_table(line["live"]):
+            about = (f"{ticks} ticks ({ticks / 30:.2f} s)", dataset, folds, ", ".join(seeds))
+            for kind, *cells in live_table(_mean(blocks)):
                 if kind != "overall":
-                    about = (f"{ticks} ticks ({ticks / 30:.2f} s)", f"{key[1]}, {folds}, seed {key[3]}", kind)
-                    yield "| " + " | ".join((*about, *cells)) + " |"
+                    yield "| " + " | ".join((*about, kind, *cells)) + " |"
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Return the mean of every figure of such blocks, over those that have it; counts stay whole."""
+    known = [value for value in values if value is not None]
+    if known and isinstance(known[0], dict):
+        return {key: _mean([value[key] for value in known]) for key in known[0]}
+    whole = all(isinstance(value, int) for value in known)
+    return (round(mean(known)) if whole else mean(known)) if known else None
 
 
 def _streamed_rows(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -95,7 +107,7 @@ share of the expressions found (strict protocol) whose onset was announced befor
 from the annotated onset to its announcement and from the annotated offset to the final event, over the
 expressions found; delays and apex error are medians, the 95 % quantile in brackets. *Cancelled early*: share of the
 announcements made while an expression was under way that were cancelled, and how many an hour. *False*: final
-events that found nothing. Decoded as in the tables above.
+events that found nothing. Several seeds: means. Decoded as in the tables above.
 """
 
 PLOTTED = """

@@ -17,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Phase = Literal["onset", "apex", "offset", "cancelled"]
 """What is announced of an expression: that it began, that it was strongest, that it is over, or that it was none."""
 Kind = Literal["macro", "micro"]
-"""A macro-expression lasts half a second or longer, a micro-expression at most about half a second."""
+"""A macro-expression is plain and mostly lasts half a second or longer, a micro-expression is faint and lasts half a
+second at most; ``SpotSettings`` has the lengths that are told apart."""
 Mark = Literal["macro", "micro", "unsure"]
 """What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
 State = Literal["neutral", "macro", "micro"]

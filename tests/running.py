@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
+from pathlib import Path
 
 from streamspot.engine import Engine
 from streamspot.events import encode
@@ -11,6 +13,7 @@ from streamspot.layers import load_settings
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.sources.pushed import Pictures, PushedFrames
+from streamspot.spotting.overlap import iou
 from streamspot.types import Event, Score, Update
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
@@ -44,6 +47,18 @@ def collect(source: object, **settings: object) -> tuple[list[tuple[int, Score]]
     return [one for update in updates for one in update.scores], [
         event for update in updates for event in update.events
     ]
+
+
+@cache
+def finished_in(clip: Path) -> tuple[Event, ...]:
+    """Return the final events of a real clip, which several tests look at."""
+    return tuple(event for event in collect(clip)[1] if event.phase == "offset")
+
+
+def overlap(event: Event, onset: int, offset: int) -> float:
+    """Return the intersection over union of a finished expression with inclusive frames."""
+    assert event.offset is not None
+    return iou((event.onset.frame, event.offset.frame + 1), (onset, offset + 1))
 
 
 def delivered(event: Event, *without: str) -> object:

@@ -42,7 +42,7 @@ def write_small(
     return folder
 
 
-def write_other(folder: Path, *, subjects: int = 30, frames: int = 833, fps: float = 25.0) -> dict[str, int]:
+def write_other(folder: Path, *, subjects: int, frames: int = 833, fps: float = 25.0) -> dict[str, int]:
     """Write simulated motion exactly as the public CAS(ME)² features come: twelve dlib points, no ``meta.yaml``.
 
     Returns:

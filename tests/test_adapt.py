@@ -54,7 +54,7 @@ def test_weights_that_are_no_better_replace_nothing(tmp_path: Path):
     """What stands at the place stays as it is, and the sentence has both figures; --force writes it nevertheless."""
     data, out = write_small(tmp_path / "data", subjects=3), tmp_path / "mine.safetensors"
     out.write_bytes(b"mine")
-    settings = TrainSettings(start="streamspot-base", partner=None, epochs=1, learning_rate=1e-9)
+    settings = TrainSettings(start="streamspot-base", partner=None, epochs=1, min_steps=1, learning_rate=1e-9)
     with pytest.raises(ModelError, match=r"no better than streamspot-base \(F1 .*, before"):
         adapt(data, out, settings)
     assert out.read_bytes() == b"mine"
@@ -72,7 +72,7 @@ def test_the_command_shows_before_and_after_and_writes_a_card(tmp_path: Path):
     """From data to weights in one command; the file and its card say what was learned from and what it brought."""
     data, out = write_small(tmp_path / "data", subjects=3), tmp_path / "mine.safetensors"
     config = tmp_path / "quick.yaml"
-    config.write_text("epochs: 1\npartner: null\n")
+    config.write_text("epochs: 1\nmin_steps: 1\npartner: null\n")
     places = ["--data", str(data), "--out", str(out), "--config", str(config)]
     said = CliRunner().invoke(app, ["train", "--from", "streamspot-base", *places, "--force", "--no-ui"])
     assert said.exit_code == 0, said.output

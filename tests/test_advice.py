@@ -49,10 +49,6 @@ def _far(image: Picture) -> Picture:
     return cv2.copyMakeBorder(small, 20, 20, 20, 20, cv2.BORDER_REPLICATE)
 
 
-def _noisy(image: Picture) -> Picture:
-    return np.clip(image + np.random.default_rng(0).normal(0, 40, image.shape), 0, 255).astype(np.uint8)
-
-
 @pytest.mark.parametrize(
     ("change", "trouble"),
     [

@@ -30,7 +30,7 @@ from streamspot.training.report import write_crossval
 from streamspot.training.settings import TrainSettings, load_settings
 
 TINY: dict[str, Any] = {
-    "epochs": 7,
+    "epochs": 4,
     "min_steps": 1,
     "crop": 256,
     "batch": 4,

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import yaml
 from brokers import Mosquitto, printed_by
+from pydantic import BaseModel
 from typer.main import get_command
 
 from streamspot.cli import app
 from streamspot.layers import load_settings
 from streamspot.sources.synthetic import Synthetic
+from streamspot.training import settings as training
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], key=str)
@@ -104,6 +106,20 @@ def test_the_settings_shown_are_settings(tmp_path: Path):
     assert (
         load_settings({"source": "0"}, str(file)).spotting.sensitivity
         == yaml.safe_load(text)["spotting"]["sensitivity"]
+    )
+
+
+def test_the_settings_of_a_training_that_are_shown_are_taken(tmp_path: Path):
+    """What the page puts into a file is, and each group of keys is on the page."""
+    page = ROOT / "docs/settings.md"
+    (text,) = blocks(page, "yaml")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    settings = training.load_settings(file)
+    assert (settings.epochs, settings.decoder.macro_score) == (20, 0.6)
+    groups = (getattr(settings, name) for name in training.TrainSettings.model_fields)
+    assert {type(one).__name__ for one in groups if isinstance(one, BaseModel)} <= set(
+        re.findall(r"\w+", page.read_text())
     )
 
 

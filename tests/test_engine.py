@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
+from running import CLIP, SHORT, PushedLive, collect, delivered, overlap, updates_of
 
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine, open_runs
@@ -22,13 +22,8 @@ from streamspot.model import Model
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.sinks.labels import LiveLabels
-from streamspot.sources.synthetic import Synthetic, Truth
-from streamspot.spotting.overlap import iou
+from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Event, Session, Update
-
-
-def _overlap(event: Event, true: Truth) -> float:
-    return iou((event.onset.frame, event.offset.frame + 1), (true.onset, true.offset + 1))
 
 
 def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
@@ -38,7 +33,7 @@ def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, l
     truth = Synthetic.parse(CLIP).truth
     finished = [event for event in events if event.phase == "offset"]
     for true in truth:
-        assert any(_overlap(event, true) >= 0.5 for event in finished)
+        assert any(overlap(event, true.onset, true.offset) >= 0.5 for event in finished)
     for event in finished:
         phases = [other.phase for other in events if other.expression == event.expression]
         assert phases[0] == "onset"

@@ -7,7 +7,6 @@ These tests need its model, a file of 4 MB that is fetched once from its publish
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -19,16 +18,17 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from running import CLIP, overlap
 
 from streamspot import bench
 from streamspot.errors import ModelError
+from streamspot.events import read_events
 from streamspot.face import detectors
 from streamspot.face.align import Eyes
 from streamspot.face.detectors import FaceLandmarker, fetch_landmarker, landmarker_path, make_detector
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import Frame
+from streamspot.types import Event, Frame
 
-CLIP = "synthetic:seconds=10,expressions=2,noise=0"
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("STREAMSPOT_DATA", ROOT.parent / "shared" / "data"))
 PLACES = (
@@ -55,25 +55,13 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return landmarker_path()
 
 
-def expressions(source: str, model: Path, events: Path) -> list[dict[str, int | str]]:
-    """Run the whole program with FaceLandmarker and return the finished expressions, in frames."""
+def expressions(source: str, model: Path, events: Path) -> list[Event]:
+    """Run the whole program with FaceLandmarker and return the finished expressions."""
     command = ["run", "--source", source, "--face-model", model, "--events", events, "--no-ui"]
     subprocess.run(
         [sys.executable, "-m", "streamspot", *command], cwd=ROOT, check=True, timeout=120, capture_output=True
     )
-    told = [json.loads(line)["data"] for line in events.read_text(encoding="utf-8").splitlines()]
-    return [
-        {"kind": one["kind"], "onset": one["onset"]["frame"], "offset": one["offset"]["frame"]}
-        for one in told
-        if one["phase"] == "offset"
-    ]
-
-
-def overlap(found: dict[str, int | str], onset: int, offset: int) -> float:
-    """Return the intersection over union of an expression with inclusive frames."""
-    first, last = int(found["onset"]), int(found["offset"])
-    common = min(last, offset) - max(first, onset) + 1
-    return common / (max(last, offset) - min(first, onset) + 1)
+    return [event for event in read_events(events) if event.phase == "offset"]
 
 
 def test_the_synthetic_clip_gives_its_expressions_with_face_landmarker(model: Path, tmp_path: Path):
@@ -82,14 +70,14 @@ def test_the_synthetic_clip_gives_its_expressions_with_face_landmarker(model: Pa
     truth = Synthetic.parse(CLIP).truth
     assert len(found) == len(truth) == 2
     for one, made in zip(found, truth, strict=True):
-        assert one["kind"] == made.kind
+        assert one.kind == made.kind
         assert overlap(one, made.onset, made.offset) >= 0.5
 
 
 def test_a_real_smile_is_found_with_face_landmarker(model: Path, data: Path, tmp_path: Path):
     """The webcam's smile, at rest before frame 16 and after frame 72, is one macro-expression."""
     (smile,) = expressions(str(data / "clips" / "single_face.mp4"), model, tmp_path / "events.jsonl")
-    assert smile["kind"] == "macro"
+    assert smile.kind == "macro"
     assert overlap(smile, 16, 72) >= 0.5
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import collect, delivered
+from running import collect, delivered, finished_in
 from small_recordings import write_recording
 
 from streamspot.motion.moved import Movement, in_words
@@ -123,9 +123,9 @@ SEEN = {
 @pytest.mark.parametrize("clip", SEEN)
 def test_what_is_named_first_is_what_a_person_sees_move(data: Path, clip: str):
     """On real clips the region named first is the one that the annotator wrote down."""
-    final = [event for event in collect(data / "clips" / clip)[1] if event.offset is not None]
+    finished = finished_in(data / "clips" / clip)
     for (first, last), region in SEEN[clip].items():
-        (found,) = [one for one in final if _frames(one)[0] <= last and _frames(one)[1] >= first]
+        (found,) = [one for one in finished if _frames(one)[0] <= last and _frames(one)[1] >= first]
         assert found.moved[0].region.startswith(region)
 
 

@@ -21,17 +21,17 @@ def _run(*command: object) -> None:
 
 @pytest.mark.slow
 def test_the_same_commands_work_on_another_directory(tmp_path: Path) -> None:
-    """``train``, ``crossval`` and ``evaluate`` take 30 subjects at 25 fps, and count every expression of theirs."""
+    """``train``, ``crossval`` and ``evaluate`` take 12 subjects at 25 fps, and count every expression of theirs."""
     data, config = tmp_path / "other", tmp_path / "tiny.yaml"
-    written = write_other(data)
+    written = write_other(data, subjects=12)
     config.write_text(json.dumps(TINY))
     weights, tables = tmp_path / "mine.safetensors", tmp_path / "tables.json"
     _run("train", "--data", data, "--out", weights, "--config", config, "--no-ui")
     _run("evaluate", "--data", data, "--weights", weights, "--out", tables)
     _run("crossval", "--data", data, "--out", tmp_path / "run", "--config", config, "--no-ui")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert (results["subjects"], results["recordings"], results["dataset"]) == (30, 30, "other")
-    assert len(results["min_scores"]) == 30
+    assert (results["subjects"], results["recordings"], results["dataset"]) == (12, 12, "other")
+    assert len(results["min_scores"]) == 12
     assert results["configuration"]["epochs"] == 2
     assert {"seed", "commit", "wall_s", "compute_s", "decoder"} <= set(results)
     assert min(written.values()) > 10
@@ -43,4 +43,4 @@ def test_the_same_commands_work_on_another_directory(tmp_path: Path) -> None:
                 assert row["tp"] + row["fn"] == count, (protocol, kind)
                 assert {"precision", "recall", "f1", "f1_interval", "apex_error", "fp"} <= set(row)
         assert {kind: judged["live"][kind]["annotated"] for kind in counts} == counts
-        assert judged["live"]["hours"] == pytest.approx(30 * 833 / 25 / 3600, abs=0.001)
+        assert judged["live"]["hours"] == pytest.approx(12 * 833 / 25 / 3600, abs=0.001)

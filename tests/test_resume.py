@@ -53,7 +53,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(tmp_path: Path) 
     """Killed twice, once while a file may be half written, ``train`` ends with the weights of an undisturbed run."""
     data = write_small(tmp_path / "data", subjects=2)
     chosen = tmp_path / "settings.yaml"
-    chosen.write_text(json.dumps(SETTINGS | {"epochs": 60}))
+    chosen.write_text(json.dumps(SETTINGS | {"epochs": 30}))
     train(data, tmp_path / "whole.safetensors", load_settings(chosen))
     out = tmp_path / "broken.safetensors"
     kept = out.with_suffix(".unfinished")
@@ -139,20 +139,27 @@ def test_other_data_or_settings_do_not_go_on(tmp_path: Path) -> None:
         train(data, out, settings)
 
 
-@pytest.mark.parametrize("steps", [5, 40], ids=["while it compares", "while it learns from all"])
-def test_an_adaptation_goes_on(tmp_path: Path, steps: int) -> None:
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainSettings, int]:
+    """Return a folder with data and weights begun from others, how those were made and in how many steps."""
+    folder, seen = tmp_path_factory.mktemp("adapted"), []
+    data = write_small(folder / "data", subjects=2, videos=2)
+    settings = TrainSettings.model_validate(SETTINGS | {"epochs": 4, "simulated": {}})
+    train(data, folder / "start.safetensors", settings)
+    begun = settings.model_copy(update={"start": str(folder / "start.safetensors")})
+    adapt(data, folder / "whole.safetensors", begun, force=True, on_step=lambda share, _: seen.append(share))
+    return folder, begun, len(seen)
+
+
+@pytest.mark.parametrize("steps", [5, 13], ids=["while it compares", "while it learns from all"])
+def test_an_adaptation_goes_on(tmp_path: Path, adapted: tuple[Path, TrainSettings, int], steps: int) -> None:
     """Weights begun from others end the same however often their making is interrupted."""
-    data = write_small(tmp_path / "data", subjects=2, videos=2)
-    settings = TrainSettings.model_validate(SETTINGS | {"simulated": {}})
-    train(data, tmp_path / "start.safetensors", settings)
-    begun = settings.model_copy(update={"start": str(tmp_path / "start.safetensors")})
-    whole, out = tmp_path / "whole.safetensors", tmp_path / "mine.safetensors"
-    seen: list[float] = []
-    adapt(data, whole, begun, force=True, on_step=lambda share, _: seen.append(share))
+    folder, begun, seen = adapted
+    data, out = folder / "data", tmp_path / "mine.safetensors"
     with pytest.raises(KeyboardInterrupt):
         adapt(data, out, begun, force=True, on_step=stopping(steps))
     again: list[float] = []
     adapt(data, out, begun, force=True, on_step=lambda share, _: again.append(share))
-    assert len(again) < len(seen)
-    assert same(out, whole)
+    assert len(again) < seen
+    assert same(out, folder / "whole.safetensors")
     assert not [path for path in tmp_path.iterdir() if path.suffix in {".compared", ".unfinished"}]

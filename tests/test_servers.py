@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from brokers import free_port
 from made_clips import as_frames, portrait_clip, same, spot, write_video
 
 from streamspot.sources import Feed, open_source
@@ -80,7 +81,7 @@ class _Story:
             self.error = error
 
     def _tell(self, kind: str, folder: Path) -> None:
-        clip, port = folder / {"rtsp": "clip.h264", "http": "clip.mov", "udp": "clip.ts"}[kind], _free_port()
+        clip, port = folder / {"rtsp": "clip.h264", "http": "clip.mov", "udp": "clip.ts"}[kind], free_port()
         camera = _CameraServer(kind, port, clip)
         address = {
             "rtsp": "rtsp://127.0.0.1:{}/live",
@@ -133,12 +134,6 @@ class _Story:
         while feed.get(0.05) is None:
             assert time.monotonic() - started < 60
         return time.monotonic() - started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:

@@ -1,6 +1,6 @@
 """The step on a GPU: static buffers and one captured graph for each padded number of streams.
 
-Launching the step's hundred small kernels one by one takes ten times as long as running them. On a processor the
+Launching the step's eighty small kernels one by one takes ten times as long as running them. On a processor the
 same code runs without capture; that is how it is tested.
 """
 

@@ -24,7 +24,7 @@ class Judge:
     """The states of all streams of one model, for any number of threads.
 
     A tick is judged at once. While a step is under way others wait, and are then taken together in the next; so
-    nobody waits for more than the step under way and his own: 0.1 ms for one stream, 4 ms for 256 on a processor.
+    nobody waits for more than the step under way and his own: 0.1 ms for one stream, 3 ms for 256 on a processor.
 
     Args:
         new_state: Returns the state of so many streams, see ``Model.new_state``.

@@ -1,6 +1,6 @@
 """One tick of any number of streams, written once: NumPy on a processor, PyTorch on a GPU.
 
-Between two frames the face mesh has pushed PyTorch's code out of the processor's caches, and a step of 0.2 ms takes
+Between two frames the face mesh has pushed PyTorch's code out of the processor's caches, and a step of 0.1 ms takes
 0.8; so a processor steps in NumPy. There each stream's products are taken by themselves, whose bytes then do not
 depend on how many streams take the tick together.
 """

@@ -39,9 +39,9 @@ before landmarks have a say."""
 class MotionFusion:
     """Measures one face: one flow a frame, head motion removed, fused with landmarks, on 30 Hz ticks.
 
-    Both are fused by :class:`~streamspot.motion.position.Positions`. Landmarks cost four times what flow does, and of
-    a face at rest they say nothing new: they are asked for every 0.2 s, more often the more moves, and whenever flow
-    is unsure. Costs do not depend on the past.
+    Both are fused by :class:`~streamspot.motion.position.Positions`. Landmarks cost three times what flow does, and
+    of a face at rest they say nothing new: they are asked for every 0.2 s, more often the more moves, and whenever
+    flow is unsure. Costs do not depend on the past.
 
     Each frame is followed into first, then pushed, with its landmarks or, if those are not needed, without.
 
