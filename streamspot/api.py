@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from streamspot.analysis import Analyser
 from streamspot.commands import Pause, Resume, Sensitivity
 from streamspot.engine import Engine
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, nearest
 from streamspot.run import StreamRun
-from streamspot.settings import AnalysisSettings, Settings, build, nearest
+from streamspot.settings import AnalysisSettings, Settings, build
 from streamspot.sources.pushed import PushedFrames, as_frame, resized
 from streamspot.stats import Stats
 from streamspot.types import Controls, Update

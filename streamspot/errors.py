@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class StreamspotError(Exception):
     """Something the user can mend.
@@ -39,3 +42,14 @@ def cut(text: object, most: int = 60) -> str:
     """Return the start of a text: what a stranger wrote is never repeated whole."""
     whole = str(text)
     return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for a name that is not known: the one that was meant, or all."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(sorted(known))}"
+
+
+def unknown(name: str, known: Iterable[str], where: str) -> SettingsError:
+    """Return what is raised where a setting of that name is given and there is none."""
+    return SettingsError(f"there is no setting {cut(repr(name))}{where}{nearest(name, known)}")

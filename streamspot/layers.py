@@ -9,8 +9,8 @@ from typing import Any
 
 from streamspot.bounds import read_yaml
 from streamspot.credentials import VARIABLES
-from streamspot.errors import SettingsError, cut
-from streamspot.settings import GROUPS, Settings, build, unknown
+from streamspot.errors import SettingsError, cut, unknown
+from streamspot.settings import GROUPS, Settings, build
 from streamspot.shipped import settings_file
 
 _PREFIX = "STREAMSPOT_"

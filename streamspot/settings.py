@@ -8,8 +8,7 @@ error.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from streamspot.errors import SettingsError, cut
+from streamspot.errors import SettingsError, cut, unknown
 from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
 
@@ -296,14 +295,3 @@ def _check_effect(settings: Settings, where: Mapping[str, str]) -> None:
 def state_folder() -> Path:
     """Return where what outlives a run is kept (journals, the log): ``$XDG_STATE_HOME/streamspot``."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "streamspot"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the remedy for a name that is not known: the one that was meant, or all."""
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(sorted(known))}"
-
-
-def unknown(leaf: str, known: Iterable[str], where: str) -> SettingsError:
-    """Return what is raised where a setting of that name is given and there is none."""
-    return SettingsError(f"there is no setting {cut(repr(leaf))}{where}{nearest(leaf, known)}")

@@ -196,11 +196,11 @@ def test_too_few_subjects_and_jobs_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epoch: 3", "epoch"),
-        ("loss: {smoooth: 1}", "loss.smoooth"),
+        ("epoch: 3", r"'epoch' in .*; did you mean 'epochs'\?"),
+        ("labels: {hard_rech: 1}", r"'hard_rech' among those of labels in .*; did you mean 'hard_reach'\?"),
         ("epochs: 0", "epochs"),
         ("seed: yes", "seed.*write a number"),
-        ("spotting: {threshold: 1}", "threshold"),
+        ("spotting: {threshold: 1}", "did you mean 'thresholds'"),
         ("spotting: {sensitivity: 0.7}", "a sensitivity is a setting of a run"),
         ("spotting: {usual: [[18, 22], [8]]}", r"usual is \(\(18, 22\), \(8,\)\); give two pairs"),
         ("spotting: {macro_score: 03}", "macro_score is '03'; give a number"),

@@ -11,9 +11,8 @@ from streamspot.convert.boris import boris
 from streamspot.convert.elan import write_elan
 from streamspot.convert.expressions import Expression, read_expressions
 from streamspot.destinations import check_not_read, check_writable
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, nearest
 from streamspot.files import write_atomically
-from streamspot.settings import nearest
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sinks.table import write_parquet
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
-from streamspot.errors import SettingsError, cut
+from streamspot.errors import SettingsError, cut, unknown
 from streamspot.types import Kind
 
 _GRID = 1 << 20
@@ -225,11 +225,8 @@ class SpotSettings:
         """
         if not 0 <= sensitivity <= 1:
             raise SettingsError(f"the sensitivity {sensitivity} must lie between 0 and 1")
-        unknown = sorted(set(overrides) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise SettingsError(
-                f"there is no spotting setting {cut(unknown[0])!r}; see SpotSettings for the names"
-            )
+        for name in sorted(overrides.keys() - cls.__dataclass_fields__.keys()):
+            raise unknown(name, cls.__dataclass_fields__, " among those of spotting")
         tuples: dict[str, Any] = {key: _tuples(value) for key, value in overrides.items()}
         plain, less = cls(**tuples), 0.5 - sensitivity
         level = _as_score(plain.onset_level + 0.3 * less)

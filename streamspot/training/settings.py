@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from streamspot.errors import SettingsError, cut
+from streamspot.errors import SettingsError, cut, unknown
 from streamspot.layers import read_keys
 from streamspot.model.config import MOST_CHANNELS, ModelConfig
 from streamspot.settings import FromYaml
@@ -257,6 +257,12 @@ def checked(values: dict[str, Any], where: str | Path | None = None) -> TrainSet
             named = "" if where is None else f"{where}: "
             raise SettingsError(named + first["msg"].removeprefix("Value error, ")) from None
         within = "" if where is None else f" in {where}"
+        if first["type"] == "extra_forbidden":
+            *group, name = map(str, first["loc"])
+            known: Any = TrainSettings.model_fields
+            for one in group:
+                known = known[one].annotation.model_fields
+            raise unknown(name, known, f" among those of {group[0]}{within}" if group else within) from None
         raise SettingsError(
             f"the setting {key}{within} is wrong: {first['msg'].lower()} (got {cut(repr(first['input']))})"
         ) from None
