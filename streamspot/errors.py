@@ -35,6 +35,11 @@ class DataError(StreamspotError):
     """A data set or an annotation that cannot be used; names the file, the row and the remedy."""
 
 
+def needs(what: str, package: str, extra: str, why: object = "it is not installed") -> str:
+    """Return the sentence about a package that is not there, which ends in the command that installs its extra."""
+    return f"{what} needs the package {package} ({why}); install it with: pip install 'streamspot[{extra}]'"
+
+
 def cut(text: object, most: int = 60) -> str:
     """Return the start of a text: what a stranger wrote is never repeated whole."""
     whole = str(text)

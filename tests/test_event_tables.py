@@ -152,7 +152,7 @@ async def test_pandas_polars_and_duckdb_read_the_tables(tmp_path: Path):
 async def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Who lacks the optional package is told its name."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(SettingsError, match="install it with the extra parquet"):
+    with pytest.raises(SettingsError, match=r"streamspot\[parquet\]"):
         async with EventTable(tmp_path / "t.parquet", PHASES):
             pass
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.files import line_has_ended, make_private, write_atomically
 from streamspot.sinks.columns import Table
 from streamspot.sinks.lines import LineFile, LineTarget
@@ -171,9 +171,7 @@ def _pyarrow() -> Any:
         import pyarrow as pa  # noqa: PLC0415  (an extra)
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError(
-            f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
-        ) from None
+        raise SettingsError(needs("Parquet", "pyarrow", "parquet", error)) from None
     return pa
 
 
