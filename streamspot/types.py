@@ -18,8 +18,11 @@ Phase = Literal["onset", "apex", "offset", "cancelled"]
 """What is announced of an expression: that it began, that it was strongest, that it is over, or that it was none."""
 Kind = Literal["macro", "micro"]
 """A macro-expression lasts half a second or longer, a micro-expression at most about half a second."""
+KINDS: tuple[Kind, Kind] = ("macro", "micro")
 Mark = Literal["macro", "micro", "unsure"]
 """What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
+MARK_KEYS: Mapping[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
+"""The key for each, wherever labels are given by keys."""
 State = Literal["neutral", "macro", "micro"]
 """What a face does: nothing, or an expression of a kind."""
 Status = Literal["online", "stopped", "offline"]

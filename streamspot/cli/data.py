@@ -20,6 +20,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
 from streamspot.progress import Bars
+from streamspot.types import MARK_KEYS
 
 app = typer.Typer()
 
@@ -164,7 +165,7 @@ def label(
             )
         finally:
             screen.write("\n")
-    counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
+    counts = ", ".join(f"{points.count(kind)} {kind}" for kind in MARK_KEYS.values())
     end = "" if whole else "; not seen to its end"
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
     command = f"streamspot extract {shlex.quote(str(out.parent))} --layout folder --out mine"

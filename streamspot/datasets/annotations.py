@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from streamspot.datasets.recording import KINDS, Instance
+from streamspot.datasets.recording import Instance
 from streamspot.datasets.tables import FPS, LARGEST, records_of
 from streamspot.errors import DataError, cut
-from streamspot.types import Kind
+from streamspot.types import KINDS, Kind
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
 """The columns of the file; ``fps``, ``frames`` and ``point`` may be left out."""

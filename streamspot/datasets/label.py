@@ -20,9 +20,8 @@ from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import MotionWriter
-from streamspot.types import FaceMotion, Frame, Mark, RegionMotion, Session
+from streamspot.types import MARK_KEYS, FaceMotion, Frame, RegionMotion, Session
 
-KEYS: dict[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 UNDO, QUIT = "backspace", "q"
 
 _REMEMBERED = 1024
@@ -106,9 +105,9 @@ def label(
             if key == UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
-            elif key in KEYS and (frame := recent.ago(reaction * pace)) is not None:
-                points.add(KEYS[key], frame)
-                said = f"{KEYS[key]} at frame {frame}"
+            elif key in MARK_KEYS and (frame := recent.ago(reaction * pace)) is not None:
+                points.add(MARK_KEYS[key], frame)
+                said = f"{MARK_KEYS[key]} at frame {frame}"
         if recent:
             draw(_parts(recent, points), said)
     points.watched()
@@ -137,7 +136,7 @@ def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
     if any(seen.motion is not None for seen in recent):
         parts.insert(0, _meter(recent))
-    return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
+    return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in MARK_KEYS.items()]
 
 
 def _meter(recent: deque[OnShow], width: int = 30) -> str:

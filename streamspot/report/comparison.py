@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from streamspot.datasets.annotations import NO_LABEL
-from streamspot.datasets.recording import KINDS, Instance
+from streamspot.datasets.recording import Instance
 from streamspot.datasets.tables import no_frame, one_form, rate_in, records_of, whole
 from streamspot.errors import DataError, cut
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
 from streamspot.report.figures import FigureSpan
 from streamspot.sources.base import stream_name
-from streamspot.types import TICK_RATE, Detection, Event, Kind
+from streamspot.types import KINDS, TICK_RATE, Detection, Event, Kind
 
 
 @dataclass(frozen=True, slots=True)
