@@ -194,6 +194,11 @@ Seconds = Annotated[float, Field(ge=-1e12, le=1e12), _ROUND]
 """A time of a source as it goes over the wire."""
 
 
+def utc(moment: datetime) -> str:
+    """Return a moment as RFC 3339 with microseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class Moment(BaseModel):
     """An instant on every clock a consumer may hold."""
 
@@ -287,9 +292,8 @@ class Session:
     def moment(self, tick: int, frame: int) -> Moment:
         """Return tick and frame on every clock."""
         wall = self.start + timedelta(seconds=tick / TICK_RATE)
-        stamp = wall.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         pts = round(self.origin + tick / TICK_RATE, 6)
-        return Moment(tick=tick, frame=frame, pts=pts, time=stamp)
+        return Moment(tick=tick, frame=frame, pts=pts, time=utc(wall))
 
 
 Item = Frame | Motion | Session
