@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from streamspot.errors import SettingsError, needs
 from streamspot.files import line_has_ended, make_private, write_atomically
-from streamspot.sinks.columns import Table
+from streamspot.sinks.columns import CURVE, Table
 from streamspot.sinks.lines import LineFile, LineTarget
 from streamspot.sinks.writer import BackgroundWriter, Host
 from streamspot.types import Update
@@ -229,7 +229,7 @@ class IntensityCsv(LineFile):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self.write(b"tick,pts,intensity,macro,micro" + (b",face\n" if self._faces else b"\n"))
+        self.write((CURVE + (",face\n" if self._faces else "\n")).encode())
         return self
 
     async def take(self, update: Update) -> None:
