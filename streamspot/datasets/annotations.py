@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.tables import FPS, LARGEST, records_of
-from streamspot.errors import DataError, cut
+from streamspot.errors import DataError, cut, first_few
 from streamspot.types import KINDS, Kind
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
@@ -23,9 +23,6 @@ AROUND = {"macro": 10, "micro": 5}
 
 NO_LABEL = frozenset({"", "unsure", "rejected"})
 """Kinds of the rows of ``points.csv`` that name no expression."""
-
-_SHOWN = 8
-"""Faults that are told in full."""
 
 
 @dataclass(slots=True)
@@ -91,9 +88,7 @@ class Faults:
     def stop_if_any(self) -> None:
         """Raise all faults as one ``DataError``, if there are any."""
         if self.found:
-            more = len(self.found) - _SHOWN
-            tail = [f"… and {more} more of the kind"] if more > 0 else []
-            raise DataError("\n".join(self.found[:_SHOWN] + tail))
+            raise DataError("\n".join(first_few(self.found, "more of the kind")))
 
 
 def annotate(
