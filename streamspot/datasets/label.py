@@ -35,6 +35,8 @@ _LOOK_S = 0.02
 
 _SHOWN_S = 3.0
 """Seconds of motion drawn."""
+_WIDTH = 30
+"""Bars of it."""
 
 _REGIONS = "face17"
 """What is recorded of a camera; ``paper10`` is a part of it."""
@@ -139,12 +141,12 @@ def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in MARK_KEYS.items()]
 
 
-def _meter(recent: deque[OnShow], width: int = 30) -> str:
+def _meter(recent: deque[OnShow]) -> str:
     """Draw the motion of the last seconds as a row of bars."""
     now = recent[-1].pts
-    highest = [0.0] * width
+    highest = [0.0] * _WIDTH
     for seen in recent:
-        place = width - 1 - int((now - seen.pts) / _SHOWN_S * width)
+        place = _WIDTH - 1 - int((now - seen.pts) / _SHOWN_S * _WIDTH)
         if place >= 0:
             highest[place] = max(highest[place], seen.motion or 0.0)
     return "".join(_BARS[min(8, int(value / _FULL * 8 + 0.999))] for value in highest)

@@ -297,6 +297,6 @@ def _words(error: Exception) -> str:
     return re.sub(r"^\[(code|Errno)[^\]]*\] *", "", str(error)).strip().lower() or "no answer"
 
 
-def backoff(attempt: int, *, longest: float = 60.0) -> float:
+def backoff(attempt: int) -> float:
     """Return the seconds to wait before an attempt (1, 2, ...): 1 s doubling to 60 s, with full jitter."""
-    return random.uniform(0.1, min(longest, 2.0 ** min(attempt - 1, 10)))
+    return random.uniform(0.1, min(60.0, 2.0 ** min(attempt - 1, 10)))
