@@ -45,13 +45,12 @@ class EventTable:
         SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
     """
 
-    def __init__(self, path: str | Path, table: Table, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, table: Table, host: Host) -> None:
         self._path = Path(path)
         self._table = table
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
         plain = self._path.suffix == ".csv"
-        host = host or Host()
         self._target = _CsvRows(self._path, table, host) if plain else _ParquetParts(self._path, table)
         self._writer = BackgroundWriter(self._target, str(path), host)
         self._rows: list[Row] = []  # that are not handed over yet
@@ -223,7 +222,7 @@ class IntensityCsv(LineFile):
         host: The run around it.
     """
 
-    def __init__(self, path: str | Path, *, faces: bool = False, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, *, faces: bool = False, host: Host) -> None:
         super().__init__(path, host, headed=True)
         self._faces = faces
 
