@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 
-def save_png(figure: Figure, path: Path, *, dpi: int = 90) -> None:
+def save_png(figure: Figure, path: Path) -> None:
     """Write a figure with a palette of 32 colours, which its few lines do not exceed by much."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi)
+    figure.savefig(drawn, format="png", dpi=90)
     Image.open(drawn).convert("RGB").quantize(32).save(path, optimize=True)

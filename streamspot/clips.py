@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from streamspot.errors import SettingsError
 from streamspot.report.account import summary_of
 from streamspot.session import digest
 from streamspot.sources.base import VIDEOS, file_identity, kind_of
+from streamspot.sources.images import natural
 from streamspot.sources.motion import is_recording
 
 ENDINGS = (".jsonl", ".csv", ".motion")
@@ -71,9 +71,7 @@ def clips_of(source: str) -> list[Path]:
             f"there is no video at {source!r}; give a folder of videos, or a pattern in quotation marks: "
             "'videos/*.mp4'"
         )
-    return sorted(
-        set(found), key=lambda one: [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(one))]
-    )
+    return sorted(set(found), key=lambda one: (natural(str(one)), one))
 
 
 def passed_over(source: str, out: Path) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from streamspot import __version__
-from streamspot.errors import SettingsError, StreamspotError
+from streamspot.errors import SettingsError, StreamspotError, needs
 from streamspot.processes import Advance, Processes, Result, Shared, Task, Workers
 
 _RETRIES = 5
@@ -30,10 +30,8 @@ def connect(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         import ray  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise SettingsError(
-            "--ray needs Ray, which is not installed; pip install 'streamspot[ray]'"
-        ) from None
+    except ImportError as error:
+        raise SettingsError(needs("--ray", "ray", "ray", error)) from None
     if ray.is_initialized():
         return ray
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamspot.errors import SettingsError, cut
 from streamspot.files import make_private
-from streamspot.sinks.columns import EXPRESSIONS, PHASES
+from streamspot.sinks.columns import CURVE, EXPRESSIONS, PHASES
 from streamspot.sinks.table import columns_of
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import is_recording
@@ -18,7 +18,7 @@ from streamspot.sources.motion import is_recording
 _TABLES = {"log": PHASES, "expressions": EXPRESSIONS}
 _OURS: dict[str, bytes] = {
     "events": b'{"specversion":"1.0"',
-    "intensity": b"tick,pts,intensity,macro,micro",
+    "intensity": CURVE.encode(),
     **{flag: ",".join(table.columns).encode() for flag, table in _TABLES.items()},
 }
 """How the files begin that an output may replace, or append to: those that a run has written before."""

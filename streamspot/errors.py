@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -36,6 +36,17 @@ class BrokerError(StreamspotError):
 
 class DataError(StreamspotError):
     """A data set or an annotation that cannot be used; names the file, the row and the remedy."""
+
+
+def needs(what: str, package: str, extra: str, why: object = "it is not installed") -> str:
+    """Return the sentence about a package that is not there, which ends in the command that installs its extra."""
+    return f"{what} needs the package {package} ({why}); install it with: pip install 'streamspot[{extra}]'"
+
+
+def first_few(lines: Sequence[str], more: str = "more", most: int = 8) -> list[str]:
+    """Return the first of many lines, and how many others there are."""
+    others = [f"… and {len(lines) - most} {more}"] if len(lines) > most else []
+    return [*lines[:most], *others]
 
 
 def cut(text: object, most: int = 60) -> str:

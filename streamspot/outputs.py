@@ -40,8 +40,9 @@ from streamspot.sinks.table import EventTable, IntensityCsv
 from streamspot.sinks.writer import Host
 from streamspot.sources import MotionRecording
 from streamspot.sources.base import LONGEST_NAME, slug, stream_name
+from streamspot.sources.motion import several_at_once
 from streamspot.stats import Delivery
-from streamspot.types import FaceMotion, SegmentEnd, Update
+from streamspot.types import Update
 
 _POLL = 0.05
 """Seconds between two looks whether outputs have caught up."""
@@ -261,15 +262,6 @@ def _several_faces(run: StreamRun) -> bool:
     """Return whether more than one face may be in view at once; of a recording, whether more are."""
     if not isinstance(run.source, MotionRecording):
         return run.settings.face.faces > 1
-    seen: set[int] = set()
     with contextlib.suppress(SourceError):  # which the run will tell
-        for one in MotionRecording(Path(run.source.name)).read():
-            if isinstance(one, FaceMotion):
-                seen.add(one.face)
-            elif isinstance(one, SegmentEnd):
-                seen.discard(one.face)
-            if len(seen) > 1:
-                return True
-            if run.ending.asked:
-                break
+        return several_at_once(Path(run.source.name), lambda: run.ending.asked)
     return False

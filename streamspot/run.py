@@ -240,11 +240,8 @@ class StreamRun:
                 self.analyser.arrivals.measure()
                 if self._changed.is_set():
                     self._tell(self._last)
-                if (
-                    self.stats.live
-                    and feed.get(0.0) is not None
-                    and self.analyser.arrivals.lost_since is not None
-                ):
+                shown = feed.get(0.0) if self.stats.live else None
+                if shown is not None and self.analyser.arrivals.lost_since is not None:
                     self._found()
                     self.analyser.arrivals.rest()
         except EndOfStream:

@@ -19,8 +19,11 @@ Phase = Literal["onset", "apex", "offset", "cancelled"]
 Kind = Literal["macro", "micro"]
 """A macro-expression is plain and mostly lasts half a second or longer, a micro-expression is faint and lasts half a
 second at most; ``SpotSettings`` has the lengths that are told apart."""
+KINDS: tuple[Kind, Kind] = ("macro", "micro")
 Mark = Literal["macro", "micro", "unsure"]
 """What a person says of an expression just seen; what is unsure is kept for people and counts as nothing."""
+MARK_KEYS: Mapping[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
+"""The key for each, wherever labels are given by keys."""
 State = Literal["neutral", "macro", "micro"]
 """What a face does: nothing, or an expression of a kind."""
 Status = Literal["online", "stopped", "offline"]
@@ -192,6 +195,11 @@ Seconds = Annotated[float, Field(ge=-1e12, le=1e12), _ROUND]
 """A time of a source as it goes over the wire."""
 
 
+def utc(moment: datetime) -> str:
+    """Return a moment as RFC 3339 with microseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class Moment(BaseModel):
     """An instant on every clock a consumer may hold."""
 
@@ -285,9 +293,8 @@ class Session:
     def moment(self, tick: int, frame: int) -> Moment:
         """Return tick and frame on every clock."""
         wall = self.start + timedelta(seconds=tick / TICK_RATE)
-        stamp = wall.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         pts = round(self.origin + tick / TICK_RATE, 6)
-        return Moment(tick=tick, frame=frame, pts=pts, time=stamp)
+        return Moment(tick=tick, frame=frame, pts=pts, time=utc(wall))
 
 
 Item = Frame | Motion | Session

@@ -154,7 +154,7 @@ def test_impossible_names_of_blend_shapes_are_one_sentence(url: str, names: str,
 async def test_without_python_osc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     """Who lacks the optional package is told its name."""
     monkeypatch.setitem(sys.modules, "pythonosc.udp_client", None)
-    with pytest.raises(SettingsError, match="install it with the extra osc"):
+    with pytest.raises(SettingsError, match=r"streamspot\[osc\]"):
         async with OscSink("vrchat://127.0.0.1"):
             pass
 

@@ -15,12 +15,13 @@ from streamspot.destinations import check_outputs
 from streamspot.errors import SettingsError
 from streamspot.sinks.columns import EXPRESSIONS, PHASES, Table
 from streamspot.sinks.table import EventTable
+from streamspot.sinks.writer import Host
 
 
 async def two_runs(path: Path, table: Table) -> None:
     """Write onset and offset of an expression in each of two runs over one recording."""
     for run in ("r1", "r2"):
-        async with EventTable(path, table) as sink:
+        async with EventTable(path, table, Host()) as sink:
             await sink.take(make_update(make_event(0, "onset", run=run), make_event(1, "offset", run=run)))
 
 
@@ -123,7 +124,7 @@ async def test_a_table_without_an_expression_is_a_table(tmp_path: Path, table: T
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
     for name, read in (("t.csv", pandas.read_csv), ("t.parquet", pandas.read_parquet)):
-        async with EventTable(tmp_path / name, table) as sink:
+        async with EventTable(tmp_path / name, table, Host()) as sink:
             await sink.take(make_update())
         nothing = read(tmp_path / name)
         assert (list(nothing), len(nothing)) == (list(table.columns), 0)
@@ -152,15 +153,15 @@ async def test_pandas_polars_and_duckdb_read_the_tables(tmp_path: Path):
 async def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Who lacks the optional package is told its name."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(SettingsError, match="install it with the extra parquet"):
-        async with EventTable(tmp_path / "t.parquet", PHASES):
+    with pytest.raises(SettingsError, match=r"streamspot\[parquet\]"):
+        async with EventTable(tmp_path / "t.parquet", PHASES, Host()):
             pass
 
 
 async def test_a_table_of_another_kind_is_refused(tmp_path: Path):
     """The endings that work are named, and so is a place that does not."""
     with pytest.raises(SettingsError, match="csv"):
-        EventTable("events.xlsx", PHASES)
+        EventTable("events.xlsx", PHASES, Host())
     with pytest.raises(SettingsError, match="name another place"):
-        async with EventTable(tmp_path / "nowhere" / "events.csv", PHASES):
+        async with EventTable(tmp_path / "nowhere" / "events.csv", PHASES, Host()):
             pass

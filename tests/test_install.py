@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.face.detectors import has_face_mesh
 from streamspot.shipped import settings_file, shipped
 
@@ -80,6 +80,19 @@ def test_no_private_part_of_another_library_without_an_exact_pin():
     for _, library in PRIVATE:
         specifiers = [str(need.specifier) for need in NEEDS if need.name == library]
         assert any(re.fullmatch(r"==[\d.]+", specifier) for specifier in specifiers)
+
+
+def test_a_package_that_is_missing_is_one_of_the_extra_that_is_named():
+    """The command at the end of the sentence installs what is missing."""
+    extras = {
+        extra: {Requirement(line).name for line in lines}
+        for extra, lines in PROJECT["optional-dependencies"].items()
+    }
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "streamspot").rglob("*.py"))
+    named = re.findall(r'Error\(needs\(.+?, (?:"([\w-]+)"|.+?), "(\w+)"', text)
+    assert len(named) == text.count("Error(needs(")
+    assert all(package in extras[extra] for package, extra in named if package)
+    assert needs("OSC", "python-osc", "osc").endswith("pip install 'streamspot[osc]'")
 
 
 @pytest.mark.skipif(not has_face_mesh(), reason="this MediaPipe has no FaceMesh")

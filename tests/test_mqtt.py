@@ -23,6 +23,7 @@ from streamspot.mqtt.resend import resend
 from streamspot.mqtt.subscriber import Seen, Subscription, subscribe
 from streamspot.sinks.json import JsonLines
 from streamspot.sinks.table import IntensityCsv
+from streamspot.sinks.writer import Host
 from streamspot.state import fold
 from streamspot.stats import Delivery, Stats
 from streamspot.types import Controls, FaceMotion, FaceState, RegionMotion, Score, SegmentEnd, Update
@@ -42,7 +43,7 @@ async def test_events_arrive_in_order_with_the_bytes_of_the_log(url: str, tmp_pa
     async with overhear(url, "streamspot/#") as raw, subscribe(url) as events:
         async with (
             publisher_to(url, tmp_path, delivery) as publisher,
-            JsonLines(log, node="n") as lines,
+            JsonLines(log, node="n", host=Host()) as lines,
         ):
             for event in sent:
                 await publisher.take("cam", make_update(event))
@@ -245,20 +246,20 @@ async def test_resend_repeats_the_journal_while_the_stream_runs(url: str, tmp_pa
 
 async def test_the_curve_as_csv(tmp_path: Path):
     """The file has the documented columns and a row for each tick."""
-    async with IntensityCsv(tmp_path / "curve.csv") as csv:
+    async with IntensityCsv(tmp_path / "curve.csv", host=Host()) as csv:
         await csv.take(make_update(make_event(0), scores=[(0, Score(3, 0.1, 4, 0.5, 0.25, 0.125))]))
     assert (tmp_path / "curve.csv").read_text() == (
         "tick,pts,intensity,macro,micro\n3,0.100000,0.500000,0.250000,0.125000\n"
     )
     with pytest.raises(SettingsError, match="name another"):
-        async with IntensityCsv(tmp_path / "nowhere" / "curve.csv"):
+        async with IntensityCsv(tmp_path / "nowhere" / "curve.csv", host=Host()):
             pass
 
 
 async def test_two_runs_write_the_same_bytes(tmp_path: Path):
     """The log of the same events is the same file, apart from the run's id and what the wall clock says."""
     for name, time in (("a", "2026-11-22T10:00:00.000000Z"), ("b", "2027-01-01T00:00:00.000000Z")):
-        async with JsonLines(tmp_path / name, node="n") as lines:
+        async with JsonLines(tmp_path / name, node="n", host=Host()) as lines:
             for number in range(5):
                 event = make_event(number, run=f"run-{name}")
                 moments = ("onset", "apex", "offset", "decided_at")

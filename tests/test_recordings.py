@@ -16,6 +16,7 @@ from streamspot.layers import load_settings
 from streamspot.motion.regions import layout
 from streamspot.run import StreamRun
 from streamspot.sinks.motion import MotionRecorder
+from streamspot.sinks.writer import Host
 from streamspot.sources.motion import MotionRecording, MotionWriter, is_recording
 from streamspot.sources.synthetic import Synthetic
 from streamspot.types import Event, FaceMotion, RegionMotion, SegmentEnd, Session, Update
@@ -111,7 +112,7 @@ async def test_a_recording_with_a_gap_says_so(tmp_path: Path):
     run = StreamRun(load_settings({"source": SHORT}))
     run.analyser.layout = "face17"
     session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    recorder = MotionRecorder(tmp_path / "r.motion", run)
+    recorder = MotionRecorder(tmp_path / "r.motion", run, Host())
     async with recorder:
         for tick in range(9):
             recorder._writer._room = 0 if 3 <= tick < 6 else 2**20
@@ -135,7 +136,7 @@ async def test_a_recording_says_when_its_source_ended(tmp_path: Path):
     run = StreamRun(load_settings({"source": SHORT}))
     run.analyser.layout = "face17"
     session = Session("r", "s", "s", 0.0, datetime(2026, 1, 1, tzinfo=UTC))
-    async with MotionRecorder(first, run) as recorder:
+    async with MotionRecorder(first, run, Host()) as recorder:
         motion = FaceMotion(0, RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32)))
         await recorder.take(Update(session=session, motion=(motion,)))
         await recorder.take(Update(session=session, pts=9.5, frame=285))

@@ -33,14 +33,15 @@ Array = NDArray[np.float32]
 PLOT = Path(__file__).parents[2] / "docs" / "fit.png"
 PARTS = {"brows": [0, 1, 2, 3, 4, 5], "mouth": [6, 8, 9]}
 WINDOW = 32
+MARGIN = 10
 
 
-def outside(motion: Array, busy: Iterable[tuple[int, int]], margin: int = 10) -> list[Array]:
+def outside(motion: Array, busy: Iterable[tuple[int, int]]) -> list[Array]:
     """Return the pieces, of at least ``WINDOW`` ticks, that hold no tick of the intervals nor one close by."""
     free = np.ones(len(motion), bool)
-    free[:margin] = False
+    free[:MARGIN] = False
     for start, end in busy:
-        free[max(0, start - margin) : end + margin + 1] = False
+        free[max(0, start - MARGIN) : end + MARGIN + 1] = False
     edges = np.flatnonzero(np.diff(np.concatenate(([0], free.astype(np.int8), [0]))))
     return [motion[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= WINDOW]
 

@@ -9,13 +9,10 @@ import typer
 
 from streamspot.console import QuietStderr
 from streamspot.dashboard.text import counted
-from streamspot.errors import DataError
+from streamspot.errors import DataError, first_few
 from streamspot.processes import Workers
 from streamspot.progress import Bars
 from streamspot.settings import Settings
-
-_SHOWN = 8
-"""Files that cannot be analysed, or of earlier runs, that are told in full."""
 
 
 def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> None:
@@ -49,9 +46,8 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
         f"{out}: results of {counted(outcome.done, 'file')}{again}; all expressions in {out / TOGETHER}"
     )
     if earlier := outcome.earlier:
-        more = [f"and {len(earlier) - _SHOWN} more"] if len(earlier) > _SHOWN else []
         typer.echo(
-            f"! {out} also holds results of earlier runs, of {', '.join([*earlier[:_SHOWN], *more])}; they count "
+            f"! {out} also holds results of earlier runs, of {', '.join(first_few(earlier))}; they count "
             "too, in the table and in a report: move their files elsewhere if they should not",
             err=True,
         )
@@ -65,6 +61,5 @@ def run_files(settings: Settings, out: Path, hands: Workers, *, draw: bool) -> N
         faults = [
             f"{path}: {fault}" if str(path) not in fault else fault for path, fault in outcome.broken.items()
         ]
-        more = [f"… and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        listed = "\n".join([*faults[:_SHOWN], *more])
+        listed = "\n".join(first_few(faults))
         raise DataError(f"{counted(len(faults), 'file')} could not be analysed:\n{listed}")

@@ -16,11 +16,12 @@ import typer
 from streamspot.cluster import workers
 from streamspot.console import QuietStderr, StatusLine
 from streamspot.dashboard.text import counted
-from streamspot.errors import DataError, SettingsError
+from streamspot.errors import DataError, SettingsError, first_few
 from streamspot.files import write_atomically
 from streamspot.keys import Keys
 from streamspot.progress import Bars
 from streamspot.shipped import DEFAULT_WEIGHTS
+from streamspot.types import MARK_KEYS
 
 app = typer.Typer()
 
@@ -87,7 +88,7 @@ def extract(
         part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     again = f", {outcome.resumed} of them measured before" if outcome.resumed else ""
     typer.echo(f"{out}: {outcome.videos} of {len(found.videos)} videos{again}", err=True)
-    for note in _first(outcome.notes, "more notes", report):
+    for note in first_few(outcome.notes, f"more notes in {report}"):
         typer.echo(f"  {note}", err=True)
     if outcome.videos:
         typer.echo(
@@ -96,16 +97,10 @@ def extract(
             err=True,
         )
     if faults:
-        listed = "\n".join(_first(faults, "more", report))
+        listed = "\n".join(first_few(faults, f"more in {report}"))
         if not outcome.videos and (out / "annotations.csv").exists():
             listed += f"\n{out} still holds what was extracted before"
         raise DataError(f"{len(faults)} of {len(found.videos)} videos could not be used:\n{listed}")
-
-
-def _first(lines: list[str], more: str, report: Path) -> list[str]:
-    """Return the first eight lines, and where the others stand."""
-    others = [f"… and {len(lines) - 8} {more} in {report}"] if len(lines) > 8 else []
-    return [*lines[:8], *others]
 
 
 @app.command()
@@ -165,7 +160,7 @@ def label(
             )
         finally:
             screen.write("\n")
-    counts = ", ".join(f"{points.count(kind)} {kind}" for kind in labelling.KEYS.values())
+    counts = ", ".join(f"{points.count(kind)} {kind}" for kind in MARK_KEYS.values())
     end = "" if whole else "; not seen to its end"
     typer.echo(f"{out}: {counts} labels of {name}{end}", err=True)
     command = f"streamspot extract {shlex.quote(str(out.parent))} --layout folder --out mine"

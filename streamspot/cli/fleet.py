@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, first_few
 from streamspot.layers import load_streams
 from streamspot.progress import Bars
 
@@ -120,8 +120,6 @@ def _show(status: dict[str, Any], *, json: bool) -> None:
 
 def _complain(status: dict[str, Any], console: Console) -> None:
     """Name the sources with which something is wrong."""
-    wrong = [(name, row["note"]) for name, row in sorted(status["sources"].items()) if row["note"]]
-    for name, note in wrong[:_SHOWN]:
-        console.print(f"  {name}: {note}", markup=False)
-    if len(wrong) > _SHOWN:
-        console.print(f"  … and {len(wrong) - _SHOWN} more; streamspot fleet status --json lists them")
+    wrong = [f"{name}: {row['note']}" for name, row in sorted(status["sources"].items()) if row["note"]]
+    for line in first_few(wrong, "more; streamspot fleet status --json lists them", _SHOWN):
+        console.print(f"  {line}", markup=False)

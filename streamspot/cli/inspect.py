@@ -15,7 +15,7 @@ from rich.table import Table
 from streamspot.console import QuietStderr
 from streamspot.destinations import check_result
 from streamspot.doctor import examine
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.files import write_atomically
 from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.sources.cameras import list_cameras
@@ -112,7 +112,7 @@ def bench(
     if plot is not None:
         check_result(plot, ".svg" if plot.suffix == ".svg" else ".png", "--plot")
         if find_spec("matplotlib") is None:
-            raise SettingsError("--plot needs matplotlib; install it with the extra plot")
+            raise SettingsError(needs("--plot", "matplotlib", "plot"))
     with QuietStderr():
         result = measure(source, weights, frames)
         if seconds:

@@ -13,7 +13,7 @@ import typer
 
 from streamspot.console import QuietStderr
 from streamspot.dashboard.text import counted
-from streamspot.errors import DataError, SettingsError, StreamspotError
+from streamspot.errors import DataError, SettingsError, StreamspotError, needs
 from streamspot.loop import on_signals, run_to_end
 from streamspot.shipped import DEFAULT_WEIGHTS
 
@@ -71,10 +71,7 @@ def review(
     try:
         from streamspot.review.server import ReviewServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"the review page needs the package aiohttp ({error}); install it with the extra review: "
-            "pip install 'streamspot[review]'"
-        ) from None
+        raise SettingsError(needs("the review page", "aiohttp", "review", error)) from None
     from streamspot.review.reviewing import Reviewing  # noqa: PLC0415
 
     settings: Any = {"faces": faces, "sensitivity": sensitivity, "weights": weights}

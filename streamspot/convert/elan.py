@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamspot.convert.expressions import Expression
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 
 
 def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None = None) -> None:
@@ -20,9 +20,7 @@ def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None
     try:
         from pympi.Elan import Eaf, to_string  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise SettingsError(
-            f"ELAN needs the package pympi-ling ({error}); install it with the extra convert"
-        ) from None
+        raise SettingsError(needs("ELAN", "pympi-ling", "convert", error)) from None
     document = Eaf(author="streamspot")
     document.add_linguistic_type("what moved", constraints="Symbolic_Association", timealignable=False)
     for tier in sorted({one.tier for one in expressions}):

@@ -9,7 +9,7 @@ from typing import Literal
 from streamspot.commands import Command, Label, Pause, Resume, Sensitivity, Undo
 from streamspot.dashboard.curve import TickSpan
 from streamspot.dashboard.view import Shown
-from streamspot.types import TICK_RATE, Mark
+from streamspot.types import MARK_KEYS, TICK_RATE
 
 ZOOMS = (6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds that a graph may show."""
@@ -29,7 +29,6 @@ KEYS = {
 """Every key and what it does."""
 
 _STEP = 0.05
-_LABELS: Mapping[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def command(key: str, shown: Shown, stream: str, face: int | None = None) -> Com
             return Sensitivity(min(max(round(wanted / _STEP) / round(1 / _STEP), 0.0), 1.0))
         case "backspace":
             return Undo()
-    return Label(_LABELS[key], face) if key in _LABELS else None
+    return Label(MARK_KEYS[key], face) if key in MARK_KEYS else None
 
 
 def done(asked: Mapping[str, Command]) -> str:

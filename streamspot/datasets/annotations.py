@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import FPS, LARGEST, records_of
-from streamspot.errors import DataError, cut
-from streamspot.types import Kind
+from streamspot.datasets.recording import Instance
+from streamspot.datasets.tables import FPS, no_frame, rate_in, records_of, whole
+from streamspot.errors import DataError, cut, first_few
+from streamspot.types import KINDS, Kind
 
 COLUMNS = ("video", "subject", "fps", "frames", "kind", "onset", "apex", "offset", "point")
 """The columns of the file; ``fps``, ``frames`` and ``point`` may be left out."""
@@ -23,9 +23,6 @@ AROUND = {"macro": 10, "micro": 5}
 
 NO_LABEL = frozenset({"", "unsure", "rejected"})
 """Kinds of the rows of ``points.csv`` that name no expression."""
-
-_SHOWN = 8
-"""Faults that are told in full."""
 
 
 @dataclass(slots=True)
@@ -91,9 +88,7 @@ class Faults:
     def stop_if_any(self) -> None:
         """Raise all faults as one ``DataError``, if there are any."""
         if self.found:
-            more = len(self.found) - _SHOWN
-            tail = [f"… and {more} more of the kind"] if more > 0 else []
-            raise DataError("\n".join(self.found[:_SHOWN] + tail))
+            raise DataError("\n".join(first_few(self.found, "more of the kind")))
 
 
 def annotate(
@@ -152,22 +147,19 @@ def annotate(
     video.rows.append(row)
 
 
-def _number(row: Mapping[str, str], key: str, where: str, faults: Faults) -> float | None:
-    """Return a number or None for an empty field; anything else is a fault."""
-    text = row.get(key, "")
-    try:
-        return float(text) if text else None
-    except ValueError:
-        faults.add(where, f"{key} is {cut(repr(text))}", "write a number or leave the field empty")
-        return None
+def frame_of(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
+    """Return the frame in a cell, None if it is empty or negative; anything else is a fault."""
+    if no_frame(cell := row.get(key, "")):
+        faults.add(where, f"{key} is {cut(cell)!r}", "count whole frames, from 0, or leave it empty")
+    return whole(cell)
 
 
-def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
-    value = _number(row, key, where, faults)
-    if value is not None and not (value.is_integer() and abs(value) < LARGEST):
-        faults.add(where, f"{key} is {value}", "frame numbers are whole")
-        return None
-    return None if value is None else int(value)
+def rate_of(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
+    """Return the frames a second that a row gives, None if it gives none; anything else is a fault."""
+    cell = row.get("fps", "")
+    if (rate := rate_in(cell)) is None and cell:
+        faults.add(where, f"fps is {cut(cell)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing")
+    return rate
 
 
 def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISSING) -> dict[str, Annotated]:
@@ -182,14 +174,12 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
         if not name or not subject:
             faults.add(where, "video or subject is empty", "name both in every row")
             continue
-        fps, frames = _number(row, "fps", where, faults), _frame(row, "frames", where, faults)
-        if fps is not None and not FPS[0] <= fps <= FPS[1]:
-            faults.add(where, f"fps is {fps:g}", f"give frames a second, {FPS[0]:g} to {FPS[1]:g}")
+        fps, frames = rate_of(row, where, faults), frame_of(row, "frames", where, faults)
         video = videos.setdefault(name, Annotated(name, subject, fps, frames))
         if (video.subject, video.fps) != (subject, fps):
             what = f"{name} has another subject or fps than in an earlier row"
             faults.add(where, what, "make them the same")
-        *marks, point = (_frame(row, key, where, faults) for key in ("onset", "apex", "offset", "point"))
+        *marks, point = (frame_of(row, key, where, faults) for key in ("onset", "apex", "offset", "point"))
         if row["kind"] or marks[0] is not None:
             annotate(video, number, where, row["kind"], marks, faults=faults, point=point, missing=missing)
     return videos

@@ -13,8 +13,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from streamspot.datasets.annotations import NO_LABEL, Annotated, Faults, annotate
-from streamspot.datasets.tables import FPS, no_frame, one_form, rate_in, records_of, sheet_rows_of, whole
+from streamspot.datasets.annotations import NO_LABEL, Annotated, Faults, annotate, frame_of, rate_of
+from streamspot.datasets.tables import no_frame, one_form, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
 from streamspot.sources.images import picture_files
@@ -194,12 +194,11 @@ def read_folder(folder: Path) -> Found:
             continue
         if kind in NO_LABEL:
             continue
-        point = None if no_frame(row["point"]) else whole(row["point"])
-        if point is None:
+        if no_frame(row["point"]) or (point := whole(row["point"])) is None:
             what = f"point is {cut(row['point'])!r}"
             faults.add(where, what, "give the frame that shows the expression, from 0")
             continue
-        onset, apex, offset = (_frame(row, key, where, faults) for key in ("onset", "apex", "offset"))
+        onset, apex, offset = (frame_of(row, key, where, faults) for key in ("onset", "apex", "offset"))
         ends = onset is not None and offset is not None
         frames = (onset, point if apex is None else apex, offset) if ends else (None, None, None)
         annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
@@ -218,27 +217,10 @@ def _rates(rows: Iterable[tuple[int, Mapping[str, str]]], path: Path, faults: Fa
     rates: dict[str, float] = {}
     for number, row in rows:
         where, name = f"{path}, row {number}", row["video"]
-        if (rate := _rate(row, where, faults)) is not None and rates.setdefault(name, rate) != rate:
+        if (rate := rate_of(row, where, faults)) is not None and rates.setdefault(name, rate) != rate:
             what = f"{cut(name)} has another fps than in an earlier row"
             faults.add(where, what, "make them the same")
     return rates
-
-
-def _rate(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
-    """Return the frames a second that a row gives, None if it gives none."""
-    fps = row.get("fps", "")
-    if (rate := rate_in(fps)) is not None:
-        return rate
-    if fps:
-        faults.add(where, f"fps is {cut(fps)!r}", f"give a number from {FPS[0]:g} to {FPS[1]:g}, or nothing")
-    return None
-
-
-def _frame(row: Mapping[str, str], key: str, where: str, faults: Faults) -> int | None:
-    """Return the frame in a cell, None if it is empty or negative."""
-    if no_frame(cell := row.get(key, "")):
-        faults.add(where, f"{key} is {cut(cell)!r}", "give a frame, from 0, or nothing")
-    return whole(cell)
 
 
 def _several(path: Path) -> bool:

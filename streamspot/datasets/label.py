@@ -20,9 +20,8 @@ from streamspot.motion.regions import layout
 from streamspot.sources import EndOfStream, Feed, MotionRecording, Source, open_source
 from streamspot.sources.base import kind_of
 from streamspot.sources.motion import MotionWriter
-from streamspot.types import FaceMotion, Frame, Mark, RegionMotion, Session
+from streamspot.types import MARK_KEYS, FaceMotion, Frame, RegionMotion, Session
 
-KEYS: dict[str, Mark] = {"m": "macro", "u": "micro", "x": "unsure"}
 UNDO, QUIT = "backspace", "q"
 
 _REMEMBERED = 1024
@@ -36,6 +35,8 @@ _LOOK_S = 0.02
 
 _SHOWN_S = 3.0
 """Seconds of motion drawn."""
+_WIDTH = 30
+"""Bars of it."""
 
 _REGIONS = "face17"
 """What is recorded of a camera; ``paper10`` is a part of it."""
@@ -106,9 +107,9 @@ def label(
             if key == UNDO:
                 gone = points.undo()
                 said = "nothing to undo" if gone is None else f"{gone['kind']} at {gone['point']} undone"
-            elif key in KEYS and (frame := recent.ago(reaction * pace)) is not None:
-                points.add(KEYS[key], frame)
-                said = f"{KEYS[key]} at frame {frame}"
+            elif key in MARK_KEYS and (frame := recent.ago(reaction * pace)) is not None:
+                points.add(MARK_KEYS[key], frame)
+                said = f"{MARK_KEYS[key]} at frame {frame}"
         if recent:
             draw(_parts(recent, points), said)
     points.watched()
@@ -137,15 +138,15 @@ def _parts(recent: deque[OnShow], points: PointsFile) -> list[str]:
     parts = [f"{minutes:02.0f}:{seconds:04.1f}", f"frame {recent[-1].frame}"]
     if any(seen.motion is not None for seen in recent):
         parts.insert(0, _meter(recent))
-    return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in KEYS.items()]
+    return parts + [f"{kind} {points.count(kind)} ({key})" for key, kind in MARK_KEYS.items()]
 
 
-def _meter(recent: deque[OnShow], width: int = 30) -> str:
+def _meter(recent: deque[OnShow]) -> str:
     """Draw the motion of the last seconds as a row of bars."""
     now = recent[-1].pts
-    highest = [0.0] * width
+    highest = [0.0] * _WIDTH
     for seen in recent:
-        place = width - 1 - int((now - seen.pts) / _SHOWN_S * width)
+        place = _WIDTH - 1 - int((now - seen.pts) / _SHOWN_S * _WIDTH)
         if place >= 0:
             highest[place] = max(highest[place], seen.motion or 0.0)
     return "".join(_BARS[min(8, int(value / _FULL * 8 + 0.999))] for value in highest)

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from xml.etree.ElementTree import ParseError
 
 from streamspot.bounds import check_archive
-from streamspot.errors import DataError, cut
+from streamspot.errors import DataError, cut, needs
 
 FPS = 1.0, 1000.0
 """Fewest and most frames a second of a video."""
@@ -28,8 +28,8 @@ def sheet_rows_of(path: Path, sheet: int | str = 0) -> list[tuple[Any, ...]]:
     try:
         from openpyxl import load_workbook  # noqa: PLC0415 - an extra
         from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise DataError(f"{path} needs openpyxl; install streamspot[train]") from None
+    except ModuleNotFoundError as error:
+        raise DataError(needs(str(path), "openpyxl", "train", error)) from None
     try:
         check_archive(path, free=8)
         book = load_workbook(path, read_only=True, data_only=True)

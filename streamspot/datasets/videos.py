@@ -10,8 +10,7 @@ from typing import Any
 
 from streamspot.datasets.annotations import Annotated, Faults
 from streamspot.errors import DataError
-
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp"}
+from streamspot.sources.images import picture_files
 
 
 @dataclass(slots=True)
@@ -51,9 +50,8 @@ def number_of(picture: Path) -> int:
 
 
 def pictures(folder: Path) -> tuple[Path, ...]:
-    """Return the pictures of a folder in order of their numbers, img2 before img10; hidden files are none."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
-    return tuple(sorted(found, key=lambda picture: (number_of(picture), picture.name)))
+    """Return the pictures of a folder in order of the last numbers in their names."""
+    return tuple(sorted(picture_files(folder), key=number_of))
 
 
 def one_file(folder: Path, *patterns: str) -> Path:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from streamspot.datasets.recording import KINDS, Instance, Recording
+from streamspot.datasets.recording import Instance, Recording
 from streamspot.evaluation.matching import CLASSES, match
 from streamspot.evaluation.results import hours
 from streamspot.evaluation.search import Scores
 from streamspot.spotting.online import Spotter, scores_of
 from streamspot.spotting.settings import SpotSettings
-from streamspot.types import TICK_RATE, Detection
+from streamspot.types import KINDS, TICK_RATE, Detection
 
 
 @dataclass(frozen=True, slots=True)

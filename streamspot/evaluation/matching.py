@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from streamspot.datasets.recording import KINDS, Instance
+from streamspot.datasets.recording import Instance
 from streamspot.spotting.overlap import iou
-from streamspot.types import Detection, Kind
+from streamspot.types import KINDS, Detection, Kind
 
 Protocol = Literal["strict", "paper"]
 """How hits are counted, see ``overlap`` and ``match``."""

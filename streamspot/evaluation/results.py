@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from streamspot.datasets.recording import KINDS, Recording
+from streamspot.datasets.recording import Recording
 from streamspot.evaluation.matching import CLASSES, Counts, Protocol, count
-from streamspot.types import TICK_RATE, Detection, Kind
+from streamspot.types import KINDS, TICK_RATE, Detection, Kind
 
 SubjectCounts = dict[str, dict[Kind, Counts]]
 """For each subject and class the counts over all its recordings."""

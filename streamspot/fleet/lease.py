@@ -88,7 +88,6 @@ class Tenancy:
     """
 
     engine: str
-    term: float = TERM
     running: set[Lease] = field(default_factory=set)
     _reporting: set[Lease] = field(default_factory=set)
     _ended: dict[Lease, LeaseEnding] = field(default_factory=dict)
@@ -122,7 +121,7 @@ class Tenancy:
             for lease in orders.recalled
             if lease not in self.running | self._ended.keys()
         }
-        self._until = self._asked + self.term
+        self._until = self._asked + TERM
 
     @property
     def void(self) -> bool:

@@ -79,17 +79,12 @@ class Leases:
         engines: By name.
         sources: By name; one that is not wanted any more keeps its epoch.
         draining: Nodes that are to be left.
-
-    Args:
-        term: Seconds for which an engine holds what it was granted, counted from its question.
-        margin: Seconds to wait beyond it.
     """
 
-    def __init__(self, *, term: float = TERM, margin: float = MARGIN) -> None:
+    def __init__(self) -> None:
         self.engines: dict[str, EngineRow] = {}
         self.sources: dict[str, SourceRow] = {}
         self.draining: set[str] = set()
-        self._patience = term + margin
 
     def declare(self, wanted: Mapping[str, tuple[float, str]]) -> None:
         """Say which sources there are: name → cost and version of the settings. Others are ended."""
@@ -136,7 +131,7 @@ class Leases:
 
     def tick(self, now: float) -> bool:
         """Do what is due: call it about once a second. Return whether a source was granted."""
-        for name in [n for n, row in self.engines.items() if now - row.seen > self._patience]:
+        for name in [n for n, row in self.engines.items() if now - row.seen > TERM + MARGIN]:
             self.bury(name, now)
         granted = self._place(now)
         self._recall(now)

@@ -21,8 +21,9 @@ from streamspot.errors import SettingsError, StreamspotError
 from streamspot.events import CONTENT_TYPE, decode, encode
 from streamspot.fleet.lease import Lease
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Connection, Dialler, quiet_loop
+from streamspot.mqtt.connection import Connection, Dialler
 from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.paho import quiet_loop
 from streamspot.mqtt.payloads import LeasePayload
 from streamspot.mqtt.resend import event_topic
 from streamspot.types import Event

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from streamspot.destinations import check_result
-from streamspot.errors import ModelError
+from streamspot.errors import ModelError, needs
 from streamspot.face.align import EYE_CORNERS
 from streamspot.files import write_atomically
 from streamspot.model.weights import Model
@@ -68,7 +68,7 @@ def export_onnx(model: Model, path: Path, *, streams: int = 1) -> float:
     check_result(path, ".onnx")
     lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if lacking:
-        raise ModelError(f"exporting needs {lacking[0]}; install it with: pip install 'streamspot[onnx]'")
+        raise ModelError(needs("exporting", lacking[0], "onnx"))
     step = _Step(model, streams)
     motion = torch.zeros(streams, model.config.regions, 2)
     with _quiet():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 from streamspot.face.detectors import make_detector
@@ -50,11 +49,9 @@ class MotionEstimator:
         self.visible = 0
 
     @classmethod
-    def open(
-        cls, layout: Layout, *, faces: int = 1, face_model: Path | None = None, flow: FlowName = "lk"
-    ) -> Self:
+    def open(cls, layout: Layout, *, faces: int = 1, flow: FlowName = "lk") -> Self:
         """Return an estimator with a face detector of its own, see ``make_detector``."""
-        return cls(FaceTracker(make_detector(faces, face_model), faces), layout, flow=flow)
+        return cls(FaceTracker(make_detector(faces), faces), layout, flow=flow)
 
     def push(self, frame: Frame) -> list[Motion]:
         """Take the next frame; return what is now known of every face's motion, in order of track number.

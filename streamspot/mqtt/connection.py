@@ -1,9 +1,8 @@
 """A connection to a broker, whatever the transport and the MQTT version.
 
 What aiomqtt leaves to its user is done here: giving up in seconds, closing half-open connections, telling a refused
-message from an accepted one, and turning failures into sentences. For some of that, private parts of aiomqtt are
-touched: in ``_paho`` and ``_close`` only, checked with aiomqtt 2.5.1 and paho-mqtt 2.2.0, which is why both are
-pinned exactly.
+message from an accepted one, and turning failures into sentences; what of that depends on the inside of aiomqtt and
+paho-mqtt stands in ``paho.py``.
 
 MQTT 5 is spoken on request only. Trying it first does not work: amqtt 0.12 misreads a CONNECT of version 5 with a
 will and waits for ever instead of refusing it.
@@ -20,16 +19,13 @@ import re
 import secrets
 import socket
 import ssl
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import Client as Paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -39,6 +35,7 @@ from streamspot.credentials import MQTT_PASSWORD
 from streamspot.errors import BrokerError
 from streamspot.loop import watches_sockets
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.paho import close, hear_refusals, paho_of, second_handle, write_at_once
 
 TIMEOUT = 4.0
 """Seconds for any answer of the broker; after it the connection is given up and made anew."""
@@ -81,10 +78,8 @@ class Connection:
 
     client: aiomqtt.Client
     v5: bool
-    _senders: dict[int, object] = field(default_factory=dict)
-    """Number of a message in flight → the task that waits for its acknowledgement."""
-    _refusals: dict[object, str] = field(default_factory=dict)
-    """That task → why the broker dropped the message."""
+    _refusals: dict[object, str]
+    """Task that waits for a message's acknowledgement → why the broker dropped the message."""
 
     async def publish(
         self,
@@ -129,25 +124,6 @@ class Connection:
         codes = [one.value if isinstance(one, ReasonCode) else int(one) for one in granted]
         if any(code >= _FAILED for code in codes):
             raise RefusedError(f"the broker refuses a subscription to {topic}; check its access rules")
-
-    def hear_refusals(self) -> None:
-        """Remember whose message the broker dropped, and why; aiomqtt takes a refusal for an acknowledgement."""
-        paho: Any = _paho(self.client)
-        publish, published = paho.publish, paho.on_publish
-
-        def on_publish(a: Any, b: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
-            sender = self._senders.pop(mid, None)
-            if reason.is_failure:
-                self._refusals[sender] = str(reason).lower()
-            published(a, b, mid, reason, properties)
-
-        def publishing(topic: str, payload: bytes, qos: int, *rest: Any) -> Any:
-            sent = publish(topic, payload, qos, *rest)
-            if qos:
-                self._senders[sent.mid] = asyncio.current_task()
-            return sent
-
-        paho.publish, paho.on_publish = publishing, on_publish
 
 
 @dataclass(slots=True)
@@ -206,12 +182,11 @@ class Dialler:
             logger=_QUIET,
             **self._session(),
         )
-        _paho(client).connect_timeout = TIMEOUT
-        _write_at_once(_paho(client))
-        connection = Connection(client, self.broker.v5)
-        connection.hear_refusals()
+        paho_of(client).connect_timeout = TIMEOUT
+        write_at_once(client)
+        connection = Connection(client, self.broker.v5, hear_refusals(client))
         with contextlib.ExitStack() as stack:
-            stack.callback(_close, client)
+            stack.callback(close, client)
             async with contextlib.AsyncExitStack() as leaving:
                 with _answering(self.broker):
                     await leaving.enter_async_context(client)
@@ -219,9 +194,9 @@ class Dialler:
                     yield connection
                 except BaseException:
                     if will is not None:  # which a broker of whom we take leave does not publish
-                        _close(client)
+                        close(client)
                     raise
-                second = stack.enter_context(_second_handle(client))
+                second = stack.enter_context(second_handle(client))
             await _until_closed(second)
 
     async def _reach(self) -> None:
@@ -263,24 +238,6 @@ def _told(kind: str, expiry: int) -> Properties:
     return properties
 
 
-def _paho(client: aiomqtt.Client) -> Paho:
-    """Return the client of paho-mqtt below, for which aiomqtt 2.5.1 has no public name."""
-    return client._client  # noqa: SLF001
-
-
-def _close(client: aiomqtt.Client) -> None:
-    """Close what aiomqtt 2.5.1 leaves open when a broker accepts and never answers: the socket, an unread future."""
-    _paho(client)._sock_close()  # noqa: SLF001  (paho-mqtt 2.2.0)
-    if client._disconnected.done():  # noqa: SLF001
-        client._disconnected.exception()  # noqa: SLF001
-
-
-def _second_handle(client: aiomqtt.Client) -> socket.socket:
-    """Return another handle of the connection's socket, which keeps it open when the first is closed."""
-    first: Any = _paho(client).socket()
-    return socket.socket() if first is None else socket.socket(fileno=socket.dup(first.fileno()))
-
-
 async def _until_closed(second: socket.socket) -> None:
     """Wait until the broker closes a connection that we have left.
 
@@ -293,20 +250,6 @@ async def _until_closed(second: socket.socket) -> None:
         async with asyncio.timeout(_LINGER):
             while await asyncio.get_running_loop().sock_recv(second, 1 << 16):
                 pass
-
-
-def _write_at_once(paho: Any) -> None:
-    """Send a packet as soon as it is made; aiomqtt waits for the socket to say, in the loop, that it is writable."""
-    thread, wait = threading.get_ident(), paho.on_socket_register_write
-
-    def register(client: Any, data: Any, sock: Any) -> None:
-        if threading.get_ident() == thread:
-            with contextlib.suppress(OSError):  # shows again when the loop reads or writes
-                client.loop_write()
-        if client.want_write() and sock.fileno() >= 0:
-            wait(client, data, sock)
-
-    paho.on_socket_register_write = register
 
 
 @contextlib.contextmanager
@@ -354,46 +297,6 @@ def _words(error: Exception) -> str:
     return re.sub(r"^\[(code|Errno)[^\]]*\] *", "", str(error)).strip().lower() or "no answer"
 
 
-def backoff(attempt: int, *, longest: float = 60.0) -> float:
+def backoff(attempt: int) -> float:
     """Return the seconds to wait before an attempt (1, 2, ...): 1 s doubling to 60 s, with full jitter."""
-    return random.uniform(0.1, min(longest, 2.0 ** min(attempt - 1, 10)))
-
-
-@contextlib.contextmanager
-def quiet_loop() -> Iterator[None]:
-    """Keep aiomqtt's harmless complaint about a socket that closed under it off the terminal.
-
-    Uses may overlap in any order: the first installs the loop's handler, the last puts back what was there before.
-    """
-    loop = asyncio.get_running_loop()
-    quiet = _KEPT_QUIET.setdefault(loop, _Quiet(loop.get_exception_handler()))
-    if quiet.uses == 0:
-        loop.set_exception_handler(quiet)
-    quiet.uses += 1
-    try:
-        yield
-    finally:
-        quiet.uses -= 1
-        if quiet.uses == 0:
-            loop.set_exception_handler(_KEPT_QUIET.pop(loop).before)
-
-
-@dataclass(slots=True)
-class _Quiet:
-    """Handles what nobody has caught in a loop, as the handler before did, but for what is harmless."""
-
-    before: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
-    uses: int = 0
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error, text = context.get("exception"), str(context.get("message"))
-        if isinstance(error, OSError | ValueError) and re.search("add_(reader|writer)", text):
-            return
-        if self.before is not None:
-            self.before(loop, context)
-        else:
-            loop.default_exception_handler(context)
-
-
-_KEPT_QUIET: WeakKeyDictionary[asyncio.AbstractEventLoop, _Quiet] = WeakKeyDictionary()
-"""The loops that are kept quiet."""
+    return random.uniform(0.1, min(60.0, 2.0 ** min(attempt - 1, 10)))

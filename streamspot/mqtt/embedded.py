@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from streamspot.errors import BrokerError
 
+_HOST = "127.0.0.1"
 _USUAL = 1883
 """The port at which subscribers expect a broker."""
 _PATIENCE = 0.5
@@ -17,11 +18,10 @@ _PATIENCE = 0.5
 
 
 @contextlib.asynccontextmanager
-async def embedded_broker(host: str = "127.0.0.1", port: int | None = 0) -> AsyncIterator[str]:
+async def embedded_broker(port: int | None = 0) -> AsyncIterator[str]:
     """Run an MQTT 3.1.1 broker on this machine's loopback and yield its address.
 
     Args:
-        host: Where to listen.
         port: 0 takes a free one, None the usual one, 1883, if it is free and another if not.
 
     Raises:
@@ -32,14 +32,14 @@ async def embedded_broker(host: str = "127.0.0.1", port: int | None = 0) -> Asyn
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if port is None:
-        port = _USUAL if _is_free(host, _USUAL) else 0
+        port = _USUAL if _is_free(_USUAL) else 0
     if not port:
         with socket.socket() as probe:
-            probe.bind((host, 0))
+            probe.bind((_HOST, 0))
             port = probe.getsockname()[1]
     broker = Broker(
         {
-            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{_HOST}:{port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
     )
@@ -47,10 +47,10 @@ async def embedded_broker(host: str = "127.0.0.1", port: int | None = 0) -> Asyn
         await broker.start()
     except Exception as error:  # noqa: BLE001  (amqtt wraps whatever happened)
         raise BrokerError(
-            f"the demo broker cannot listen on {host}:{port} ({error}); choose another"
+            f"the demo broker cannot listen on {_HOST}:{port} ({error}); choose another"
         ) from None
     try:
-        yield f"mqtt://{host}:{port}"
+        yield f"mqtt://{_HOST}:{port}"
     finally:
         # amqtt never closes a connection on which nothing was said, and Python 3.12's servers wait for their last one
         with contextlib.suppress(TimeoutError):
@@ -58,9 +58,9 @@ async def embedded_broker(host: str = "127.0.0.1", port: int | None = 0) -> Asyn
                 await broker.shutdown()
 
 
-def _is_free(host: str, port: int) -> bool:
+def _is_free(port: int) -> bool:
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server((_HOST, port)).close()
     except OSError:
         return False
     return True

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from streamspot.credentials import redacted
 from streamspot.events import dumps
 from streamspot.stats import Delivery, Latency, Stats
-from streamspot.types import FaceState, Number, Score, State, Trouble, Update
+from streamspot.types import FaceState, Number, Score, State, Trouble, Update, utc
 
 TICKS = 60
 """Of the curve, in one message at most: fewer numbers than a face has landmarks."""
@@ -23,11 +23,6 @@ TICKS = 60
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
-
-
-def utc(moment: datetime) -> str:
-    """Return a moment as RFC 3339 with microseconds and Z."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _Moment = Annotated[AwareDatetime, PlainSerializer(utc), Field(json_schema_extra={"format": "date-time"})]

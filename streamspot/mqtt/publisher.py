@@ -21,8 +21,9 @@ from streamspot.errors import BrokerError
 from streamspot.events import CONTENT_TYPE, encode, topic_name
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.channel import JSON, TEXT, Channel
-from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff, quiet_loop
+from streamspot.mqtt.connection import Connection, Dialler, RefusedError, backoff
 from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.paho import quiet_loop
 from streamspot.mqtt.resend import event_topic
 from streamspot.mqtt.tasks import cancel_all, run_until_first
 from streamspot.stats import Delivery

@@ -10,8 +10,9 @@ from pathlib import Path
 from streamspot.errors import SettingsError
 from streamspot.events import CONTENT_TYPE
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Dialler, quiet_loop
+from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.paho import quiet_loop
 
 _SOURCE = re.compile(rb'\{"specversion":"1\.0","id":"[^"\\]*","source":"(streamspot/[\w.-]+/[\w.-]+)"')
 """How an event begins; every one is written by ``events.encode``."""

@@ -15,7 +15,8 @@ import aiomqtt
 from streamspot.errors import BrokerError, SettingsError, StreamspotError
 from streamspot.events import decode, topic_name
 from streamspot.mqtt.address import Broker
-from streamspot.mqtt.connection import Connection, Dialler, backoff, quiet_loop
+from streamspot.mqtt.connection import Connection, Dialler, backoff
+from streamspot.mqtt.paho import quiet_loop
 from streamspot.types import Event
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from streamspot.errors import DataError, SourceError
 from streamspot.events import read_events, time_lines
+from streamspot.sinks.columns import CURVE
 from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.types import TICK_RATE, Event, FaceMotion, Motion, Session, Trouble
 
@@ -195,7 +196,7 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
     """Complete an account from the files beside its events, if they are of the same run."""
     curve, recording = path.with_suffix(".csv"), path.with_suffix(".motion")
     rows = curve.read_text(encoding="utf-8-sig", errors="replace").splitlines() if curve.is_file() else []
-    if len(rows) > 1 and rows[0].startswith("tick,pts,intensity,macro,micro"):
+    if len(rows) > 1 and rows[0].startswith(CURVE):
         try:
             values = np.loadtxt(rows[1:], delimiter=",", ndmin=2)
         except ValueError:

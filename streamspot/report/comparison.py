@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from streamspot.datasets.annotations import NO_LABEL
-from streamspot.datasets.recording import KINDS, Instance
-from streamspot.datasets.tables import no_frame, one_form, rate_in, records_of, whole
-from streamspot.errors import DataError, cut
+from streamspot.datasets.annotations import NO_LABEL, Faults, frame_of
+from streamspot.datasets.recording import Instance
+from streamspot.datasets.tables import one_form, rate_in, records_of, whole
+from streamspot.errors import DataError
 from streamspot.evaluation.matching import Counts, match
 from streamspot.report.account import Account
 from streamspot.report.figures import FigureSpan
 from streamspot.sources.base import stream_name
-from streamspot.types import TICK_RATE, Detection, Event, Kind
+from streamspot.types import KINDS, TICK_RATE, Detection, Event, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,19 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     if not rows:
         return None
     seconds, last = _time_line(account, [row for _, row in rows])
-    instances, faces = [], []
+    instances, faces, faults = [], [], Faults()
     for number, row in rows:
-        if row["kind"].lower() not in NO_LABEL:
-            instance = _instance(path, number, row)
-            if instance.stamp > last:
-                raise DataError(
-                    f"{path}, row {number}: frame {instance.stamp} lies behind the end of {account.name}, which has "
-                    f"about {last:.0f}; correct or remove it"
-                )
-            instances.append(instance)
-            faces.append(whole(row.get("face", "")))
+        where = f"{path}, row {number}"
+        if row["kind"].lower() in NO_LABEL or (instance := _instance(row, where, faults)) is None:
+            continue
+        if instance.stamp > last:
+            behind = (
+                f"frame {instance.stamp} lies behind the end of {account.name}, which has about {last:.0f}"
+            )
+            faults.add(where, behind, "correct or remove it")
+        instances.append(instance)
+        faces.append(whole(row.get("face", "")))
+    faults.stop_if_any()
     spans = [
         FigureSpan(
             seconds(i.onset), seconds(i.offset), "labelled", f"labelled {i.kind}, frame {i.stamp}",
@@ -178,34 +180,20 @@ def _rows_of(account: Account, path: Path, among: Sequence[Account]) -> list[tup
     return list(found.values())  # what stands there twice is one label
 
 
-def _instance(path: Path, number: int, row: Mapping[str, str]) -> Instance:
-    """Return the expression that a row of labels tells of.
-
-    Args:
-        path: The table, for the error.
-        number: Of the row, for the error.
-        row: Its cells by the names of their columns.
-
-    Raises:
-        DataError: A frame is no number, the end comes before the beginning, or the row lacks a kind or a frame.
-    """
-    marks = [row.get(key, "") for key in ("onset", "apex", "offset", "point")]
-    if wrong := list(filter(no_frame, marks)):
-        raise DataError(
-            f"{path}, row {number}: {cut(wrong[0])!r} is no frame; write a whole number, or nothing"
-        )
-    onset, apex, offset, point = map(whole, marks)
-    said = row["kind"].lower()
+def _instance(row: Mapping[str, str], where: str, faults: Faults) -> Instance | None:
+    """Return the expression that a row of labels tells of; what is wrong with it is a fault."""
+    onset, apex, offset, point = (
+        frame_of(row, key, where, faults) for key in ("onset", "apex", "offset", "point")
+    )
+    kind = next((one for one in KINDS if one == row["kind"].lower()), None)
     at = next((frame for frame in (point, apex, onset) if frame is not None), None)
-    if said not in KINDS or at is None:
-        raise DataError(
-            f"{path}, row {number}: a label needs a kind (macro or micro) and a frame; complete it or remove it"
-        )
+    if kind is None or at is None:
+        faults.add(where, "a label needs a kind (macro or micro) and a frame", "complete it or remove it")
+        return None
     bounded = onset is not None and offset is not None
     begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)
     if end < begin:
-        raise DataError(f"{path}, row {number}: offset {end} lies before onset {begin}; correct it")
-    kind: Kind = "macro" if said == "macro" else "micro"
+        faults.add(where, f"offset {end} lies before onset {begin}", "correct it")
     return Instance(kind, begin, apex if apex is not None else at, end, point, bounded=bounded)
 
 

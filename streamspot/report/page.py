@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.files import write_atomically
 from streamspot.report.figures import Figure
 
@@ -117,9 +117,7 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
     try:
         from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise SettingsError(
-            f"a report needs the package plotly ({error}); install it with the extra report"
-        ) from None
+        raise SettingsError(needs("a report", "plotly", "report", error)) from None
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_ALLOWED}">'

@@ -12,7 +12,6 @@ import numpy as np
 
 from streamspot.advice import TROUBLES
 from streamspot.dashboard.text import clock, counted
-from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts
 from streamspot.motion.moved import in_words
 from streamspot.report.account import Account
@@ -20,7 +19,7 @@ from streamspot.report.comparison import Comparison, span_of
 from streamspot.report.figures import Panel, curves
 from streamspot.report.page import drawn, heading, links, note, table, write_page
 from streamspot.report.words import WORDS
-from streamspot.types import TICK_RATE, Event
+from streamspot.types import KINDS, TICK_RATE, Event
 
 _UNKNOWN = "–"
 

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+_KINDS = """
+    A macro-expression is a plain one, mostly of half a second and more; a micro-expression is short and faint.
+"""
+_MARKS = """
+    from onset (the first moment of the movement) to offset (its last); the diamond is the apex, its strongest moment.
+"""
+_RATES = """
+    Per hour: how many there would be in an hour at this rate, which says little where a recording lasts seconds.
+    Lasted (median): half of the expressions lasted longer, half shorter.
+"""
+
 _TEXTS = {
     "end": """
         streamspot reports that a face moved, when and where. It does not say what a person feels:
         the same movement may have many causes. This page holds numbers only, and loads and sends nothing.
     """,
-    "overview": """
-        One row a recording. A macro-expression is a plain one, mostly of half a second and more; a
-        micro-expression is short and faint. Per hour: how many there would be in an hour at this rate, which
-        says little where a recording lasts seconds. Lasted (median): half of the expressions lasted longer, half
-        shorter. Could be judged: for how much of the time a face was seen well enough.
+    "overview": f"""
+        One row a recording. {_KINDS} {_RATES}
+        Could be judged: for how much of the time a face was seen well enough.
     """,
-    "curve": """
+    "curve": f"""
         The line is the intensity: how clearly the face shows an expression at each moment, from 0 (not at all) to 1.
         It says when an expression rises and falls, not how large the movement is.
-        Shaded, and marked below the line, is what was reported as an expression, from onset (the first moment
-        of the movement) to offset (its last); the diamond is the apex, its strongest moment. A macro-expression
-        is a plain one, mostly of half a second and more; a micro-expression is short and faint.
+        Shaded, and marked below the line, is what was reported as an expression, {_MARKS} {_KINDS}
     """,
-    "no curve": """
-        Each bar is an expression, from onset (the first moment of the movement) to offset (its last); the
-        diamond is the apex, its strongest moment. A macro-expression is a plain one, mostly of half a second
-        and more; a micro-expression is short and faint. The curve itself is not at hand: run again with
-        --intensity beside --events.
+    "no curve": f"""
+        Each bar is an expression, {_MARKS} {_KINDS}
+        The curve itself is not at hand: run again with --intensity beside --events.
     """,
     "nothing": "No face was judged here: none was in view, or only the events were kept and there are none.",
     "zoom": "Drag across the curve to zoom in, double-click to see all of it again.",
-    "frequencies": """
-        Per hour: how many there would be in an hour at this rate, which says little where a recording lasts
-        seconds. Lasted (median): half of the expressions lasted longer, half shorter. Share of the time: for how
-        much of the time in which the face could be judged an expression was going on.
+    "frequencies": f"""
+        {_RATES}
+        Share of the time: for how much of the time in which the face could be judged an expression was going on.
     """,
     "expressions": """
         Times are minutes and seconds of the source. Peak: the highest intensity. Moved most: the regions of the

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.annotations import AROUND
 from streamspot.evaluation.matching import MIN_IOU
-from streamspot.review.labels import COUNTED, Label, Labels
+from streamspot.review.labels import Label, Labels
 from streamspot.spotting.overlap import Span, iou
+from streamspot.types import KINDS
 
-_UNSURE = len(COUNTED) + 1
+_UNSURE = len(KINDS) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
         for both in _by_face(one[video].given, other[video].given):
             tracks = np.stack([_track(labels, frames[video]) for labels in both])
             kept.append(tracks[:, (tracks != _UNSURE).all(0)])
-            sides = [[label for label in labels if label.kind in COUNTED] for labels in both]
+            sides = [[label for label in labels if label.kind in KINDS] for labels in both]
             counts = [count + len(side) for count, side in zip(counts, sides, strict=True)]
             pairs += _pairs(*sides)
     first, second = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), int)
@@ -106,7 +107,7 @@ def _span(label: Label) -> Span:
 def _track(labels: Iterable[Label], frames: int) -> NDArray[np.int_]:
     """Return the category of each frame: 0 none, 1 macro, 2 micro, 3 unsure."""
     track = np.zeros(frames, int)
-    for category, kind in enumerate((*COUNTED, "unsure"), start=1):
+    for category, kind in enumerate((*KINDS, "unsure"), start=1):
         for label in labels:
             if label.kind == kind:
                 start, end = _span(label)

@@ -18,7 +18,8 @@ from streamspot.datasets.tables import one_form, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import alone_beside
-from streamspot.review.labels import COUNTED, Label, Labels, order
+from streamspot.review.labels import Label, Labels, order
+from streamspot.types import KINDS
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
@@ -114,7 +115,7 @@ class LabelFiles:
                 said.look(name, stand, [*known.given, *labels.given])
             rows = self._said[0].rows(video, labels.given, [*points, *annotations], new, seen=labels.seen)
             self.points.replace(video, rows)
-            counted = [one for one in labels.given if one.kind in COUNTED]
+            counted = [one for one in labels.given if one.kind in KINDS]
             whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
             new["frames"] = frames
             rows = self._said[1].rows(title, counted, [*annotations, *points], new, seen=not counted)

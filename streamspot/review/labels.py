@@ -13,9 +13,6 @@ from streamspot.types import Mark
 Verdict = Literal[Mark, "rejected"]
 """What a coder says: an expression of a kind, perhaps one, or that an event is none."""
 
-COUNTED = ("macro", "micro")
-"""The verdicts that training and agreement count as an expression."""
-
 FrameNumber = Annotated[int, Field(ge=0, lt=10**10)]
 
 

@@ -1,4 +1,4 @@
-"""Where updates go: a sink is an asynchronous context manager that takes every update of a stream."""
+"""Where updates go: a sink is an asynchronous context manager that takes every update of one stream or of all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamspot.types import Update
 
 
 class Sink(Protocol):
-    """What takes the updates of one stream, all from the event loop's thread."""
+    """What takes the updates of one stream, or of all streams of a run, from the event loop's thread."""
 
     async def __aenter__(self) -> Self:
         """Open what has to be open."""
@@ -20,4 +20,4 @@ class Sink(Protocol):
         """Flush and close."""
 
     async def take(self, update: Update) -> None:
-        """Take an update; its events are safe (written or journalled) when this returns."""
+        """Take an update; what may wait for a disk is written soon after, by a thread (``writer.py``)."""

@@ -1,4 +1,4 @@
-"""The two tables for analysts: one row a phase, or one row an expression."""
+"""The tables for analysts: one row a phase, one row an expression, or one row a tick."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from streamspot.types import DECIMALS, Event, Moment
+
+CURVE = "tick,pts,intensity,macro,micro"
+"""The head of the curve, one row a tick; where there are several faces ``face`` follows."""
 
 _MOMENTS = ("onset", "apex", "offset", "decided_at")
 _TYPES: dict[Any, type] = {int: int, float: float}

@@ -19,7 +19,7 @@ class JsonLines(LineFile):
         host: The run around it.
     """
 
-    def __init__(self, path: str | Path, *, node: str, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, *, node: str, host: Host) -> None:
         super().__init__(path, host)
         self._node = node
 

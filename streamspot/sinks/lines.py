@@ -149,18 +149,14 @@ class LineFile:
     Args:
         path: File, overwritten, or ``-`` for standard output.
         host: The run around it.
-        append: Go on behind what the file holds instead.
         headed: Its first piece names what follows.
 
     Raises:
         SettingsError: The file cannot be written (on entering), or nobody reads standard output any more.
     """
 
-    def __init__(
-        self, path: str | Path, host: Host | None = None, *, append: bool = False, headed: bool = False
-    ) -> None:
-        host = host or Host()
-        self.target = LineTarget(path, append=append, headed=headed, tell=host.tell)
+    def __init__(self, path: str | Path, host: Host, *, headed: bool = False) -> None:
+        self.target = LineTarget(path, headed=headed, tell=host.tell)
         self._writer = BackgroundWriter(self.target, self.target.name, host)
 
     async def __aenter__(self) -> Self:

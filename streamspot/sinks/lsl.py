@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.run import StreamRun
 from streamspot.types import TICK_RATE, Event, Moment, Session, Update
 
@@ -47,9 +47,7 @@ class LslOutlet:
         try:
             import pylsl  # noqa: PLC0415  (an extra; it opens sockets only when an outlet is made)
         except (ImportError, RuntimeError, OSError) as error:  # the library itself may be missing too
-            raise SettingsError(
-                f"Lab Streaming Layer needs the package pylsl ({error}); install it with the extra lsl"
-            ) from None
+            raise SettingsError(needs("Lab Streaming Layer", "pylsl", "lsl", error)) from None
         self._lsl = pylsl
         name, place = f"streamspot {self._run.name}", f"streamspot/{self._node}/{self._run.name}"
         markers = pylsl.StreamInfo(name, "Markers", 1, 0.0, "string", f"{place}/markers")

@@ -24,7 +24,7 @@ class MotionRecorder(LineFile):
         host: The run around it.
     """
 
-    def __init__(self, path: Path, run: StreamRun, host: Host | None = None) -> None:
+    def __init__(self, path: Path, run: StreamRun, host: Host) -> None:
         super().__init__(path, host, headed=True)
         self._run = run
         self._lines: MotionLines | None = None

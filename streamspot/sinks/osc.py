@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.types import FaceState, Kind, State, Update
 
 _PORTS = {"vrchat": 9000, "vmc": 39540}
@@ -63,9 +63,7 @@ class OscSink:
         try:
             from pythonosc.udp_client import SimpleUDPClient  # noqa: PLC0415  (an extra)
         except ImportError as error:
-            raise SettingsError(
-                f"OSC needs the package python-osc ({error}); install it with the extra osc"
-            ) from None
+            raise SettingsError(needs("OSC", "python-osc", "osc", error)) from None
         try:
             self._client = SimpleUDPClient(self._host, self._port)
         except OSError as error:

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from streamspot import __version__
 from streamspot.errors import SettingsError
 from streamspot.stats import Delivery, Stats
-from streamspot.types import Kind, Phase, Update
+from streamspot.types import KINDS, Kind, Phase, Update
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -139,7 +139,7 @@ class _Figures(Collector):
             ("", {"stream": one.stream, "phase": phase, "kind": kind}, self.events[one.stream, phase, kind])
             for one in self._streams
             for phase in get_args(Phase)
-            for kind in get_args(Kind)
+            for kind in KINDS
         ]
         return self._counter("events", "Events reported.", samples)
 

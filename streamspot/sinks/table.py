@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from streamspot.errors import SettingsError
+from streamspot.errors import SettingsError, needs
 from streamspot.files import line_has_ended, make_private, write_atomically
-from streamspot.sinks.columns import Table
+from streamspot.sinks.columns import CURVE, Table
 from streamspot.sinks.lines import LineFile, LineTarget
 from streamspot.sinks.writer import BackgroundWriter, Host
 from streamspot.types import Update
@@ -45,13 +45,12 @@ class EventTable:
         SettingsError: Another ending, a place that cannot be written, or pyarrow is missing (on entering).
     """
 
-    def __init__(self, path: str | Path, table: Table, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, table: Table, host: Host) -> None:
         self._path = Path(path)
         self._table = table
         if self._path.suffix not in {".csv", ".parquet"}:
             raise SettingsError(f"{path} is neither .csv nor .parquet; name a file with one of these endings")
         plain = self._path.suffix == ".csv"
-        host = host or Host()
         self._target = _CsvRows(self._path, table, host) if plain else _ParquetParts(self._path, table)
         self._writer = BackgroundWriter(self._target, str(path), host)
         self._rows: list[Row] = []  # that are not handed over yet
@@ -171,9 +170,7 @@ def _pyarrow() -> Any:
         import pyarrow as pa  # noqa: PLC0415  (an extra)
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError(
-            f"Parquet needs the package pyarrow ({error}); install it with the extra parquet"
-        ) from None
+        raise SettingsError(needs("Parquet", "pyarrow", "parquet", error)) from None
     return pa
 
 
@@ -225,13 +222,13 @@ class IntensityCsv(LineFile):
         host: The run around it.
     """
 
-    def __init__(self, path: str | Path, *, faces: bool = False, host: Host | None = None) -> None:
+    def __init__(self, path: str | Path, *, faces: bool = False, host: Host) -> None:
         super().__init__(path, host, headed=True)
         self._faces = faces
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self.write(b"tick,pts,intensity,macro,micro" + (b",face\n" if self._faces else b"\n"))
+        self.write((CURVE + (",face\n" if self._faces else "\n")).encode())
         return self
 
     async def take(self, update: Update) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,15 +165,19 @@ def is_recording(path: Path) -> bool:
         return False
 
 
-def several_at_once(path: Path) -> bool:
-    """Tell whether a recording holds several faces in one tick.
+def several_at_once(path: Path, stop: Callable[[], object] = lambda: False) -> bool:
+    """Tell whether a recording holds several faces in one tick; once ``stop`` returns something, as far as is known.
 
     Raises:
         SourceError: It cannot be read.
     """
-    seen: dict[int, int] = {}
-    ticks = (one for one in MotionRecording(path).read() if isinstance(one, FaceMotion))
-    return any(seen.setdefault(one.motion.tick, one.face) != one.face for one in ticks)
+    face, newest = -1, -1
+    for one in itertools.takewhile(lambda _: not stop(), MotionRecording(path).read()):
+        if isinstance(one, FaceMotion):
+            if one.face != face and one.motion.tick <= newest:
+                return True
+            face, newest = one.face, one.motion.tick
+    return False
 
 
 class MotionRecording(Source):

@@ -16,9 +16,7 @@ from streamspot.spotting.components import Component
 from streamspot.spotting.extent import MEAN, moving_mean, peaks
 from streamspot.spotting.overlap import Span, iou
 from streamspot.spotting.settings import SpotSettings, on_grid
-from streamspot.types import TICK_RATE, Detection, Kind, Phase
-
-_KINDS: tuple[Kind, Kind] = ("macro", "micro")
+from streamspot.types import KINDS, TICK_RATE, Detection, Kind, Phase
 
 MAX_PROPOSALS = 64
 """How many proposals of a component, the most confident ones, are considered: soft-NMS is quadratic."""
@@ -113,7 +111,7 @@ def propose_peaks(component: Component, settings: SpotSettings) -> tuple[list[Pr
     earliest, latest = -(len(component.before) // 2), count - 1 + len(component.after) // 2
     found: list[Proposal] = []
     missed: list[Miss] = []
-    for kind, usual in zip(_KINDS, settings.usual or (), strict=True):
+    for kind, usual in zip(KINDS, settings.usual or (), strict=True):
         curve, level = component.brief, component.level(kind)
         if kind == "macro":
             curve = [on_grid(a * p) for a, p in zip(level, component.macro, strict=True)]
@@ -145,13 +143,13 @@ def propose_runs(component: Component, settings: SpotSettings) -> tuple[list[Pro
     values, lead, at_trough = component.values, len(component.before), component.at_trough
     total = (0.0, *accumulate((*component.before, *values, *component.after)))
     spans = dict.fromkeys(span for level in settings.levels for span in runs(values, level))
-    lengths = {kind: settings.lengths(kind, at_trough=at_trough) for kind in _KINDS}
+    lengths = {kind: settings.lengths(kind, at_trough=at_trough) for kind in KINDS}
     found: list[Proposal] = []
     missed: list[Miss] = []
     for first, last in spans:
         length = last - first + 1
         apex = values.index(max(values[first : last + 1]), first)
-        likely = zip(_KINDS, (component.macro[apex], component.micro[apex]), strict=True)
+        likely = zip(KINDS, (component.macro[apex], component.micro[apex]), strict=True)
         clear = [(kind, probability) for kind, probability in likely if probability > settings.class_floor]
         kinds = [one for one in clear if lengths[one[0]][0] <= length <= lengths[one[0]][1]]
         if not clear:
