@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from experiments.shipped.held_out import HELD_OUT
-from streamspot.datasets.recording import KINDS, Recording
+from streamspot.datasets.recording import Recording
 from streamspot.evaluation.live import HEADS, follow, live_figures, live_table
 from streamspot.evaluation.matching import match
 from streamspot.model import Model
 from streamspot.simulation import simulate
 from streamspot.spotting import SpotSettings
-from streamspot.types import Detection
+from streamspot.types import KINDS, Detection
 
 RECORDINGS = 200
 

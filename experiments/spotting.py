@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.datasets.recording import KINDS, Instance, Recording
+from streamspot.datasets.recording import Instance, Recording
 from streamspot.datasets.store import load
 from streamspot.evaluation.matching import match
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
+from streamspot.types import KINDS
 
 Array = NDArray[np.float64]
 

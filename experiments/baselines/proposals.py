@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamspot.datasets.recording import KINDS, Recording
+from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import MIN_SCORE, Scores
 from streamspot.model.network import Network
 from streamspot.spotting.components import Component
 from streamspot.spotting.decode import propose
 from streamspot.spotting.settings import SpotSettings
+from streamspot.types import KINDS
 
 _PEAK = 2.0**-10
 """How far a plateau's highest tick stands out, so that the decoder finds the apex."""

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from experiments.baselines.proposals import Proposals, head, interval_iou, plateaus, proposals_of, sections
-from streamspot.datasets.recording import KINDS, Recording
+from streamspot.datasets.recording import Recording
 from streamspot.evaluation.search import Scores
 from streamspot.model.network import Network
 from streamspot.training.settings import TrainSettings
+from streamspot.types import KINDS
 
 CENTRED = 0.8
 """Centre score from which on a proposal has a say in where its point should stand."""

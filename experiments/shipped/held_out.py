@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
 from streamspot.model import Model
 from streamspot.simulation import Simulation
-from streamspot.types import Detection
+from streamspot.types import KINDS, Detection
 
 HELD_OUT = 10_000_000
 """Seeds of simulations from here on are never trained on."""

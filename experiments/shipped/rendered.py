@@ -20,10 +20,9 @@ from typing import Any
 from experiments.observing import events_of_recording, record
 from experiments.runs import RESULTS
 from experiments.shipped.heads import HeadModel, RenderedPerson
-from streamspot.datasets.recording import KINDS
 from streamspot.evaluation.matching import Counts, count
 from streamspot.model import Model
-from streamspot.types import Detection, Event
+from streamspot.types import KINDS, Detection, Event
 
 FIRST_SEED = 51_100
 """People before this one were looked at while earlier weights were made."""

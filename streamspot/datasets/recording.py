@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamspot.types import KINDS as KINDS  # noqa: PLC0414 - handed on to training and experiments
 from streamspot.types import TICK_RATE, Kind
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamspot.datasets.recording import KINDS, Recording
+from streamspot.datasets.recording import Recording
 from streamspot.training.settings import AugmentSettings
+from streamspot.types import KINDS
 
 CONTEXT = 128
 """Ticks before a crop that the network sees and that count in no loss."""

@@ -13,7 +13,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from streamspot.datasets.recording import KINDS, Dataset, Recording
+from streamspot.datasets.recording import Dataset, Recording
 from streamspot.datasets.store import load
 from streamspot.errors import DataError
 from streamspot.evaluation.live import HEADS, live_table
@@ -32,7 +32,7 @@ from streamspot.training.outcome import decode_all, decoders_of
 from streamspot.training.pseudo import label
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import judge
-from streamspot.types import TICK_RATE, Detection
+from streamspot.types import KINDS, TICK_RATE, Detection
 
 TRACES = 6
 """Recordings that are drawn: those with most expressions."""
