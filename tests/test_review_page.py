@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ def becomes(points: Path, expected: tuple[str, ...]) -> None:
 def marks(path: Path, lines: int) -> list[tuple[str, ...]]:
     """Return kind, point, onset and offset of each row."""
     return [(row["kind"], row["point"], row["onset"], row["offset"]) for row in rows(path, lines)]
+
+
+def on_timeline(page: Any, seconds: float) -> tuple[Callable[[float], float], float, float]:
+    """Return where a time lies of a timeline that shows so many seconds, and the heights of labels and events."""
+    box = page.locator("#timeline").bounding_box()
+    motion = round((box["height"] - 80) * 0.55)
+    bottom = box["y"] + box["height"] - motion
+    return lambda time_s: box["x"] + 104 + time_s / seconds * (box["width"] - 112), bottom - 17, bottom - 47
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +118,9 @@ def test_labels_are_drawn_and_dragged_with_the_mouse(
     """Across the empty row adds one with both ends; an end, the middle; a double click accepts an event."""
     points = tmp_path / "points.csv"
     with program(portrait_file, "--out", tmp_path) as (address, _), opened(browser, address) as page:
-        box = page.locator("#timeline").bounding_box()
         page.keyboard.press("n")
         page.wait_for_timeout(200)
-        where = """() => { const t = document.getElementById("timeline"); return [t.clientWidth, t.clientHeight]; }"""
-        width, height = page.evaluate(where)
-        motion = round((height - 80) * 0.55)
-        row, events = box["y"] + height - motion - 17, box["y"] + height - motion - 47
-        seconds = 10.2
-
-        def x(time_s: float) -> float:
-            return box["x"] + 104 + time_s / seconds * (width - 112)
+        x, row, events = on_timeline(page, 10.2)
 
         def drag(start: float, end: float) -> None:
             page.mouse.move(x(start), row)
@@ -173,15 +174,23 @@ def test_the_page_says_that_the_program_has_ended(browser: Any, tmp_path: Path) 
 
 
 def test_a_blind_coder_sees_no_curve_and_no_events(browser: Any, tmp_path: Path) -> None:
-    """Until h asks for them."""
+    """Nor finds them with the mouse, until h asks for them."""
     path = write_recording(tmp_path / "a.motion")
     with program(path, "--coder", "ben", "--blind") as (address, _), opened(browser, address) as page:
         assert "hidden" in page.locator("#list").inner_text()
         page.keyboard.press("a")
         assert "hidden" in page.locator("#said").inner_text()
+        x, _, events = on_timeline(page, 6)
+        cursor = "() => document.getElementById('timeline').style.cursor"
+        page.mouse.dblclick(x(2.8), events)  # within an expression
+        page.mouse.move(x(3), events)
+        assert page.evaluate(cursor) == "default"
         assert not (tmp_path / "points-ben.csv").exists()
         page.keyboard.press("h")
         assert "open" in page.locator("#list").inner_text()
+        page.wait_for_timeout(100)
+        page.mouse.move(x(2.8), events)
+        assert page.evaluate(cursor) == "pointer"
 
 
 def test_a_folder_is_gone_through_item_by_item(browser: Any, tmp_path: Path) -> None:

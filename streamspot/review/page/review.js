@@ -253,7 +253,7 @@ function mark(kind) {
 
 /** Of what lies under the cursor: what is selected, else what is of the face that labels are of, else the first. */
 const first = (under) => under.find(({ id }) => id === selected.id) ?? under.find(({ face }) => face === null || face === faceNow()) ?? under[0];
-const event = () => (hidden ? null : first(status.events.filter(({ frames: [on, , off] }) => on <= number && number <= off)));
+const event = () => first(status.events.filter(({ frames: [on, , off] }) => on <= number && number <= off));
 
 /** The label under the cursor, else the one that is selected or that answers the event that is. */
 function label() {
@@ -278,7 +278,8 @@ function answerTo({ frames: [on, , off], face: shown, kind }) {
 }
 
 function judge(accepted, which = event()) {
-  if (!which) return say(hidden ? "events are hidden; h shows them" : "no event here; n goes to the next");
+  if (hidden) return say("events are hidden; h shows them");
+  if (!which) return say("no event here; n goes to the next");
   const [onset, point, offset] = which.frames, kind = accepted ? which.kind : "rejected";
   const id = answerTo(which)?.id ?? crypto.randomUUID();
   put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, `${accepted ? `accepted as ${kind}` : "rejected"} at ${clock(frames.timeOf(point), 2)}`).then(() => { draw(); lists(); });

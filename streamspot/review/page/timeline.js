@@ -71,7 +71,7 @@ export class Timeline {
       }
       return best ?? { empty: true };
     }
-    if (y >= rows.events && y < rows.events + EVENTS) {
+    if (!this.shown.hidden && y >= rows.events && y < rows.events + EVENTS) {
       const event = this.shown.events.find(({ times }) => x >= this.x(times[0]) - 3 && x <= this.x(times[2]) + 3);
       if (event) return { event };
     }
