@@ -116,8 +116,9 @@ async function take(answer) {
   status = { ...status, ...answer, error: answer.error };
   pending.forEach(known);
   if (answer.frames > frames.length) {
-    const here = frames, pairs = await fetch(`items/${item}/frames?first=${here.length}`).then((r) => r.arrayBuffer());
-    if (here === frames) here.append(new Float64Array(pairs));
+    const here = frames, first = here.length, pairs = await fetch(`items/${item}/frames?first=${first}`).then((r) => r.arrayBuffer());
+    if (here !== frames) return; // another is looked at by now
+    here.append(new Float64Array(pairs), first);
   }
   timeline.length = length();
   if (grown && status.known > timeline.view.start) curve(grown && answer.done);
