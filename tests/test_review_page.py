@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_clips import portrait_clip, write_video
+from made_clips import playable, portrait_clip, write_video
 from review_browser import opened, program, rows
 from small_recordings import write_recording
 
@@ -156,6 +156,35 @@ def test_labels_are_drawn_and_dragged_with_the_mouse(
         page.mouse.move(x(5), row)
         page.mouse.wheel(0, -400)
         page.wait_for_timeout(300)
+
+
+def test_no_label_lies_behind_the_last_frame(browser: Any, tmp_path: Path) -> None:
+    """Neither by shifting it, nor by its ends, nor by dragging it; extract would leave out the video."""
+    path = playable(tmp_path)
+    points = path.parent / "points.csv"
+    with program(path) as (address, _), opened(browser, address) as page:
+        page.keyboard.press("End")
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("m")
+        page.keyboard.press(">")
+        becomes(points, ("macro", "39", "", ""))
+        for _ in range(12):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("1")
+        page.keyboard.press(">")
+        becomes(points, ("macro", "39", "24", "39"))
+        page.keyboard.press("<")
+        becomes(points, ("macro", "29", "14", "29"))
+        x, row, _ = on_timeline(page, 1.6)
+        for start, ends in ((1, ("macro", "39", "24", "39")), (0.5, ("macro", "26", "12", "39"))):
+            page.mouse.move(x(start), row)
+            page.mouse.down()
+            page.mouse.move(x(start + 0.3), row)
+            page.mouse.move(x(2), row)
+            page.mouse.up()
+            becomes(points, ends)
+            page.keyboard.press("Delete")
 
 
 def test_the_page_says_that_the_program_has_ended(browser: Any, tmp_path: Path) -> None:

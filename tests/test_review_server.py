@@ -232,6 +232,18 @@ async def test_an_impossible_label_is_refused(clip: Path, label: dict[str, Any])
         assert _points(clip.parent) == []
 
 
+async def test_a_label_behind_the_end_comes_to_the_last_frame(tmp_path: Path) -> None:
+    """As soon as the end is known; a shift to behind it would cost the whole video when it is read."""
+    path = write_recording(tmp_path / "a.motion", ticks=60)
+    async with served(path) as page:
+        _, told = await page.change(op="put", label=_label("a", "macro", 70, 55, 90))
+        assert told["labels"][0]["point"] == 70
+        await page.analysed()
+        _, told = await page.change(op="put", label=_label("a", "micro", 70, 55, 90))
+        (label,) = told["labels"]
+        assert (label["kind"], label["onset"], label["point"], label["offset"]) == ("micro", 55, 59, 59)
+
+
 async def test_a_second_coder_sees_nothing_of_the_first(clip: Path) -> None:
     """Neither labels nor counts, and the files stay apart."""
     async with served(clip) as page:

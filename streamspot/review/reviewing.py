@@ -47,7 +47,13 @@ class Reviewed:
         self._writing = asyncio.Lock()
 
     async def change(self, change: Change) -> None:
-        """Make a change and write the labels; what cannot be written is kept and told in ``unsaved``."""
+        """Make a change and write the labels; what cannot be written is kept and told in ``unsaved``.
+
+        Of a label that is put, what lies behind the end of the item, once that is known, comes to its last frame.
+        """
+        last = None if self.analysis is None else self.analysis.last
+        if change.label is not None and last is not None:
+            change = change.model_copy(update={"label": change.label.within(last)})
         self.history.take(change)
         self.version += 1
         await self.save()

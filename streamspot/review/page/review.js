@@ -298,10 +298,14 @@ function setMark(part) {
   edit((one) => {
     if (part !== "point" && one.onset === null) {
       const far = Math.abs(number - one.point);
-      one = { ...one, onset: Math.max(0, one.point - far), offset: one.point + far };
+      one = { ...one, onset: Math.max(0, one.point - far), offset: Math.min(one.point + far, last()) };
     }
-    return moved(one, part, number, 0);
+    return moved(one, part, number, 0, last());
   });
+}
+
+function shift(by) {
+  edit((one) => moved(one, "all", one.point, by, last()));
 }
 
 function remove(one = label()) {
@@ -357,9 +361,9 @@ function draw() {
     if (!player || !status || status.error) return;
     const time = frames.timeOf(number);
     timeline.draw({
-      labels: status.labels, data, cursor: time, known: status.done ? length() : status.known, hidden, selected,
+      labels: status.labels, data, cursor: time, known: status.done ? length() : status.known, hidden, selected, last: last(),
       events: status.events.map((one) => ({ ...one, verdict: answerTo(one)?.kind })),
-      number: (t) => frames.numberAt(t), timeOf: (n) => frames.timeOf(n), seconds: (a, b) => frames.timeOf(b + 1) - frames.timeOf(a),
+      number: (t) => Math.min(frames.numberAt(t), last()), timeOf: (n) => frames.timeOf(n), seconds: (a, b) => frames.timeOf(b + 1) - frames.timeOf(a),
     });
     face.draw(time, status.known, hidden);
     $("clock").textContent = `${clock(time, 3)} · frame ${number}`;
@@ -443,8 +447,7 @@ const KEYS = {
   f: nextFace, a: () => judge(true), r: () => judge(false), z: () => send({ op: "undo" }), y: () => send({ op: "redo" }), n: () => go(1), p: () => go(-1),
   "[": () => timeline.zoom(0.5, frames.timeOf(number)), "]": () => timeline.zoom(2, frames.timeOf(number)), PageUp: () => timeline.pan(-0.5), PageDown: () => timeline.pan(0.5),
   Home: () => seek(0), End: () => { player.pause(); seek(Infinity); }, h: () => hide(), 1: () => setMark("onset"), 2: () => setMark("point"), 3: () => setMark("offset"),
-  ",": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point - 1, -1)), ".": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point + 1, 1)),
-  "<": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point - 10, -10)), ">": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point + 10, 10)),
+  ",": () => shift(-1), ".": () => shift(1), "<": () => shift(-10), ">": () => shift(10),
   Delete: () => remove(), Backspace: () => remove(), d: () => send({ op: "seen", seen: !status.seen }).then(items), Escape: () => { selected = {}; lists(); draw(); },
   N: () => item + 1 < overview.items.length && look(item + 1), P: () => item > 0 && look(item - 1), "?": () => $("help").showModal(),
 };
