@@ -158,6 +158,22 @@ def test_labels_are_drawn_and_dragged_with_the_mouse(
         page.wait_for_timeout(300)
 
 
+def test_space_plays_after_a_click_on_a_button(browser: Any, tmp_path: Path) -> None:
+    """It sets no second label; a button that has the focus of the keyboard is pressed by it all the same."""
+    path = write_recording(tmp_path / "a.motion")
+    with program(path) as (address, _), opened(browser, address) as page:
+        page.locator("button[data-key=m]").click()
+        page.locator("#forth").click()
+        page.keyboard.press(" ")
+        page.wait_for_selector('#play:has-text("⏸")')
+        page.keyboard.press(" ")
+        page.wait_for_selector('#play:has-text("▶")')
+        assert marks(tmp_path / "points.csv", 1) == [("macro", "0", "", "")]
+        page.locator("button[data-key=u]").focus()
+        page.keyboard.press(" ")
+        assert len(marks(tmp_path / "points.csv", 2)) == 2
+
+
 def test_no_label_lies_behind_the_last_frame(browser: Any, tmp_path: Path) -> None:
     """Neither by shifting it, nor by its ends, nor by dragging it; extract would leave out the video."""
     path = playable(tmp_path)

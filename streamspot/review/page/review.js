@@ -462,13 +462,14 @@ addEventListener("keydown", (e) => {
   act();
 });
 
+addEventListener("mousedown", (e) => { if (e.target.closest?.("button")) e.preventDefault(); }); // or it takes the focus, and space presses it
 for (const button of document.querySelectorAll("button[data-key]")) button.addEventListener("click", () => player && KEYS[button.dataset.key]());
 $("back").addEventListener("click", () => player && step(-1));
 $("forth").addEventListener("click", () => player && step(1));
 $("play").addEventListener("click", () => player && playPause());
 $("rate").addEventListener("change", () => { player?.rate(Number($("rate").value)); $("rate").blur(); });
 $("hide").addEventListener("click", () => hide());
-$("whose").addEventListener("click", () => { nextFace(); $("whose").blur(); });
+$("whose").addEventListener("click", nextFace);
 $("help-button").addEventListener("click", () => $("help").showModal());
 addEventListener("resize", () => { curve(); draw(); });
 
