@@ -254,6 +254,30 @@ def test_a_folder_is_gone_through_item_by_item(browser: Any, tmp_path: Path) -> 
         assert "Labels (1)" in page.locator("#list").inner_text()
 
 
+def test_a_label_set_before_the_next_item_comes_is_of_the_one_on_show(browser: Any, tmp_path: Path) -> None:
+    """However late its answer comes, the next item shows its own name, labels and frames."""
+    for name in ("a.motion", "b.motion"):
+        write_recording(tmp_path / name)
+    with program(tmp_path) as (address, _), opened(browser, address) as page:
+        asked: list[Any] = []
+
+        def hold(route: Any) -> None:
+            asked.append(route) if len(asked) < 2 else route.continue_()
+
+        for path in ("items/1/look", "items/0/labels"):
+            page.route(f"{address}{path}", hold)
+        page.keyboard.press("Shift+N")
+        page.keyboard.press("m")
+        page.wait_for_timeout(300)
+        for late in asked:
+            late.continue_()
+            page.wait_for_timeout(300)
+        page.wait_for_selector('#items button[aria-current=true]:has-text("b.motion")')
+        assert page.locator("#name").inner_text() == "b.motion"
+        assert "Labels (0)" in page.locator("#list").inner_text()
+        assert [row["video"] for row in rows(tmp_path / "points.csv", 1)] == ["a.motion"]
+
+
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_fits_the_screen(browser: Any, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:

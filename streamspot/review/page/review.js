@@ -64,8 +64,11 @@ function say(text) {
 
 async function look(which) {
   const turn = ++opening;
-  await queue;
-  const answer = await ask(`items/${which}/look`, {});
+  let before, answer;
+  do {
+    await (before = queue);
+    answer = await ask(`items/${which}/look`, {});
+  } while (before !== queue); // labels set meanwhile are of what is still on show
   if (!answer || turn !== opening) return;
   player?.close();
   item = which;
