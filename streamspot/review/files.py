@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,12 +79,22 @@ class LabelFiles:
         self._known[video] = self._there(video, title)
         return self._known[video]
 
-    def all(self) -> dict[str, Labels]:
-        """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one."""
+    def all(self, *, strict: bool = True) -> dict[str, Labels]:
+        """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one.
+
+        Args:
+            strict: Whether a row that cannot be understood is an error; else its video is left out.
+
+        Raises:
+            DataError: The file is no such table, or a row cannot be understood.
+        """
         videos: dict[str, list[Row]] = {}
         for row in self.points.rows():
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
-        found = {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
+        found: dict[str, Labels] = {}
+        for video, rows in videos.items():
+            with nullcontext() if strict else suppress(DataError):
+                found[video] = _labels_of(rows, self.points.path)
         return {
             video: replace(labels, given=tuple({one.content: one for one in labels.given}.values()))
             for video, labels in found.items()

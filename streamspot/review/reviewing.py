@@ -134,10 +134,10 @@ class Reviewing:
 
     def overview(self) -> list[dict[str, Any]]:
         """Return for each item its name, its number of labels and whether it was seen to its end."""
-        with suppress(DataError):
-            written = self.files.all()
-            return [self._line(number, item, written) for number, item in enumerate(self.items)]
-        return [self._line(number, item, {}) for number, item in enumerate(self.items)]
+        written: dict[str, Labels] = {}
+        with suppress(DataError):  # said when one of them is opened
+            written = self.files.all(strict=False)
+        return [self._line(number, item, written) for number, item in enumerate(self.items)]
 
     def _line(self, number: int, item: ReviewItem, written: dict[str, Labels]) -> dict[str, Any]:
         opened = self._opened.get(number)
