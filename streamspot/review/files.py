@@ -119,7 +119,7 @@ class LabelFiles:
             if _contents(there) not in (_contents(known), _contents(labels)):
                 self._known[video] = _named_as(known, there)
                 raise ChangedElsewhereError(known, self._known[video])
-            points, annotations = self.points.of(video), self.annotations.of(title)
+            points, annotations = self.points.of(video), self._annotated(video, title)
             new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
             for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
                 said.look(name, stand, [*known.given, *labels.given])
@@ -135,8 +135,16 @@ class LabelFiles:
     def _there(self, video: str, title: str) -> Labels:
         table, rows = self.points, self.points.of(video)
         if not rows:
-            table, rows = self.annotations, self.annotations.of(title)
+            table, rows = self.annotations, self._annotated(video, title)
         return _labels_of(rows, table.path)
+
+    def _annotated(self, video: str, title: str) -> list[Row]:
+        """Return the rows of a video in ``annotations.csv``: none if another one in ``points.csv`` has that title."""
+        others = [
+            Path(one_form(row.cells.get("video", ""))) for row in self.points.rows() if not row.is_of(video)
+        ]
+        taken = any(one_form(title) in {one.name, one.stem} for one in others)
+        return [] if taken else self.annotations.of(title)
 
 
 class _Said:
