@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from made_clips import copy_streams, number_in, numbered, write_video
 from review_browser import opened, program, rows
 
+import streamspot.review
 from streamspot.review.items import facts_of, find_items
 from streamspot.review.pictures import VideoPictures
 from streamspot.sources import open_source
+
+PAGE = Path(streamspot.review.__file__).with_name("page")
 
 NUMBER = """() => {
     const video = document.getElementById("video"), canvas = document.createElement("canvas");
@@ -113,6 +117,26 @@ def test_a_label_ahead_of_the_analysis_stands_at_the_frame_that_is_seen(browser:
         page.keyboard.press("m")
         assert [row["point"] for row in rows(tmp_path / "points.csv", 1)] == [str(frame)]
         assert page.locator("#progress[hidden]").count() == 0
+
+
+def test_frames_that_were_asked_for_twice_are_there_once(browser: Any) -> None:
+    """A key may fall into the fetch of what the analysis reached; all that comes later stays in its place."""
+    script = base64.b64encode((PAGE / "frames.js").read_bytes()).decode()
+    walk = """async (script) => {
+        const { Frames } = await import("data:text/javascript;base64," + script), frames = new Frames(25);
+        const pair = (from) => (_, i) => (from + (i >> 1)) / (i % 2 ? 25 : 1);
+        for (const [from, to] of [[0, 100], [100, 200], [100, 220], [100, 150], [220, 300]]) {
+            frames.append(Float64Array.from({ length: 2 * (to - from) }, pair(from)), from);
+        }
+        const walked = [0];
+        while (walked.length < 300) walked.push(frames.next(walked.at(-1), 1));
+        return [frames.length, walked, walked.map((number) => frames.numberAt(number / 25))];
+    }"""
+    page = browser.new_page()
+    known, walked, shown = page.evaluate(walk, script)
+    page.close()
+    assert known == 300
+    assert walked == shown == list(range(300))
 
 
 @pytest.mark.parametrize("name", ["b.mp4", "b.webm"])

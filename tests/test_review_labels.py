@@ -288,6 +288,31 @@ def test_expressions_that_are_annotated_already_are_where_a_review_begins(tmp_pa
     assert len(csv_rows(tmp_path / "points.csv")) == 2
 
 
+@pytest.mark.parametrize("other", ["take.m4v", "away/take.mp4"])
+def test_videos_of_one_name_do_not_share_their_labels(tmp_path: Path, other: str) -> None:
+    """Reviewed one at a time, each begins with its own, beside the other or in another folder with one of labels."""
+    (tmp_path / "away").mkdir()
+    for name in ("take.mp4", other):
+        (tmp_path / name).touch()
+
+    def item_of(name: str) -> tuple[LabelFiles, str, str]:
+        (item,), folder = find_items(str(tmp_path / name), tmp_path)
+        return LabelFiles(folder), item.video, item.title
+
+    files, video, title = item_of("take.mp4")
+    first = Labels((_label("a", "macro", 40, 30, 50),))
+    files.write(video, title, first, subject="ann", fps=25, frames=100)
+    files, video, title = item_of(other)
+    assert not files.read(video, title)
+    files.write(video, title, Labels((_label("b", "micro", 7),)), subject="ben", fps=30, frames=200)
+    assert [(row["video"], row["subject"], row["fps"]) for row in csv_rows(tmp_path / "points.csv")] == [
+        ("take.mp4", "ann", "25"),
+        (other, "ben", "30"),
+    ]
+    files, video, title = item_of("take.mp4")
+    assert _same(files.read(video, title)) == _same(first)
+
+
 def test_labels_belong_to_their_video_however_a_system_writes_its_accents(tmp_path: Path) -> None:
     """A folder that was labelled on a Mac and copied elsewhere shows its labels, and each once."""
     apart, whole = "U\u0308bung.mp4", "Übung.mp4"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_clips import portrait_clip, write_video
+from made_clips import playable, portrait_clip, write_video
 from review_browser import opened, program, rows
 from small_recordings import write_recording
 
@@ -30,6 +31,14 @@ def becomes(points: Path, expected: tuple[str, ...]) -> None:
 def marks(path: Path, lines: int) -> list[tuple[str, ...]]:
     """Return kind, point, onset and offset of each row."""
     return [(row["kind"], row["point"], row["onset"], row["offset"]) for row in rows(path, lines)]
+
+
+def on_timeline(page: Any, seconds: float) -> tuple[Callable[[float], float], float, float]:
+    """Return where a time lies of a timeline that shows so many seconds, and the heights of labels and events."""
+    box = page.locator("#timeline").bounding_box()
+    motion = round((box["height"] - 80) * 0.55)
+    bottom = box["y"] + box["height"] - motion
+    return lambda time_s: box["x"] + 104 + time_s / seconds * (box["width"] - 112), bottom - 17, bottom - 47
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +118,9 @@ def test_labels_are_drawn_and_dragged_with_the_mouse(
     """Across the empty row adds one with both ends; an end, the middle; a double click accepts an event."""
     points = tmp_path / "points.csv"
     with program(portrait_file, "--out", tmp_path) as (address, _), opened(browser, address) as page:
-        box = page.locator("#timeline").bounding_box()
         page.keyboard.press("n")
         page.wait_for_timeout(200)
-        where = """() => { const t = document.getElementById("timeline"); return [t.clientWidth, t.clientHeight]; }"""
-        width, height = page.evaluate(where)
-        motion = round((height - 80) * 0.55)
-        row, events = box["y"] + height - motion - 17, box["y"] + height - motion - 47
-        seconds = 10.2
-
-        def x(time_s: float) -> float:
-            return box["x"] + 104 + time_s / seconds * (width - 112)
+        x, row, events = on_timeline(page, 10.2)
 
         def drag(start: float, end: float) -> None:
             page.mouse.move(x(start), row)
@@ -157,6 +158,51 @@ def test_labels_are_drawn_and_dragged_with_the_mouse(
         page.wait_for_timeout(300)
 
 
+def test_space_plays_after_a_click_on_a_button(browser: Any, tmp_path: Path) -> None:
+    """It sets no second label; a button that has the focus of the keyboard is pressed by it all the same."""
+    path = write_recording(tmp_path / "a.motion")
+    with program(path) as (address, _), opened(browser, address) as page:
+        page.locator("button[data-key=m]").click()
+        page.locator("#forth").click()
+        page.keyboard.press(" ")
+        page.wait_for_selector('#play:has-text("⏸")')
+        page.keyboard.press(" ")
+        page.wait_for_selector('#play:has-text("▶")')
+        assert marks(tmp_path / "points.csv", 1) == [("macro", "0", "", "")]
+        page.locator("button[data-key=u]").focus()
+        page.keyboard.press(" ")
+        assert len(marks(tmp_path / "points.csv", 2)) == 2
+
+
+def test_no_label_lies_behind_the_last_frame(browser: Any, tmp_path: Path) -> None:
+    """Neither by shifting it, nor by its ends, nor by dragging it; extract would leave out the video."""
+    path = playable(tmp_path)
+    points = path.parent / "points.csv"
+    with program(path) as (address, _), opened(browser, address) as page:
+        page.keyboard.press("End")
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("m")
+        page.keyboard.press(">")
+        becomes(points, ("macro", "39", "", ""))
+        for _ in range(12):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("1")
+        page.keyboard.press(">")
+        becomes(points, ("macro", "39", "24", "39"))
+        page.keyboard.press("<")
+        becomes(points, ("macro", "29", "14", "29"))
+        x, row, _ = on_timeline(page, 1.6)
+        for start, ends in ((1, ("macro", "39", "24", "39")), (0.5, ("macro", "26", "12", "39"))):
+            page.mouse.move(x(start), row)
+            page.mouse.down()
+            page.mouse.move(x(start + 0.3), row)
+            page.mouse.move(x(2), row)
+            page.mouse.up()
+            becomes(points, ends)
+            page.keyboard.press("Delete")
+
+
 def test_the_page_says_that_the_program_has_ended(browser: Any, tmp_path: Path) -> None:
     """Nobody labels on for nothing."""
     path = write_recording(tmp_path / "a.motion")
@@ -173,15 +219,23 @@ def test_the_page_says_that_the_program_has_ended(browser: Any, tmp_path: Path) 
 
 
 def test_a_blind_coder_sees_no_curve_and_no_events(browser: Any, tmp_path: Path) -> None:
-    """Until h asks for them."""
+    """Nor finds them with the mouse, until h asks for them."""
     path = write_recording(tmp_path / "a.motion")
     with program(path, "--coder", "ben", "--blind") as (address, _), opened(browser, address) as page:
         assert "hidden" in page.locator("#list").inner_text()
         page.keyboard.press("a")
         assert "hidden" in page.locator("#said").inner_text()
+        x, _, events = on_timeline(page, 6)
+        cursor = "() => document.getElementById('timeline').style.cursor"
+        page.mouse.dblclick(x(2.8), events)  # within an expression
+        page.mouse.move(x(3), events)
+        assert page.evaluate(cursor) == "default"
         assert not (tmp_path / "points-ben.csv").exists()
         page.keyboard.press("h")
         assert "open" in page.locator("#list").inner_text()
+        page.wait_for_timeout(100)
+        page.mouse.move(x(2.8), events)
+        assert page.evaluate(cursor) == "pointer"
 
 
 def test_a_folder_is_gone_through_item_by_item(browser: Any, tmp_path: Path) -> None:
@@ -198,6 +252,30 @@ def test_a_folder_is_gone_through_item_by_item(browser: Any, tmp_path: Path) -> 
         page.keyboard.press("Shift+P")
         page.wait_for_selector('#items button[aria-current=true]:has-text("a.motion")')
         assert "Labels (1)" in page.locator("#list").inner_text()
+
+
+def test_a_label_set_before_the_next_item_comes_is_of_the_one_on_show(browser: Any, tmp_path: Path) -> None:
+    """However late its answer comes, the next item shows its own name, labels and frames."""
+    for name in ("a.motion", "b.motion"):
+        write_recording(tmp_path / name)
+    with program(tmp_path) as (address, _), opened(browser, address) as page:
+        asked: list[Any] = []
+
+        def hold(route: Any) -> None:
+            asked.append(route) if len(asked) < 2 else route.continue_()
+
+        for path in ("items/1/look", "items/0/labels"):
+            page.route(f"{address}{path}", hold)
+        page.keyboard.press("Shift+N")
+        page.keyboard.press("m")
+        page.wait_for_timeout(300)
+        for late in asked:
+            late.continue_()
+            page.wait_for_timeout(300)
+        page.wait_for_selector('#items button[aria-current=true]:has-text("b.motion")')
+        assert page.locator("#name").inner_text() == "b.motion"
+        assert "Labels (0)" in page.locator("#list").inner_text()
+        assert [row["video"] for row in rows(tmp_path / "points.csv", 1)] == ["a.motion"]
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])

@@ -232,6 +232,29 @@ async def test_an_impossible_label_is_refused(clip: Path, label: dict[str, Any])
         assert _points(clip.parent) == []
 
 
+async def test_a_label_behind_the_end_comes_to_the_last_frame(tmp_path: Path) -> None:
+    """As soon as the end is known; a shift to behind it would cost the whole video when it is read."""
+    path = write_recording(tmp_path / "a.motion", ticks=60)
+    async with served(path) as page:
+        _, told = await page.change(op="put", label=_label("a", "macro", 70, 55, 90))
+        assert told["labels"][0]["point"] == 70
+        await page.analysed()
+        _, told = await page.change(op="put", label=_label("a", "micro", 70, 55, 90))
+        (label,) = told["labels"]
+        assert (label["kind"], label["onset"], label["point"], label["offset"]) == ("micro", 55, 59, 59)
+
+
+def test_a_row_that_is_wrong_hides_the_labels_of_its_video_alone(tmp_path: Path) -> None:
+    """The list of the videos shows how many labels the others have, and which of them were seen."""
+    for name in ("a", "b", "c"):
+        write_recording(tmp_path / f"{name}.motion", ticks=2)
+    rows = "a.motion,a,macro,50\nb.motion,b,,\nc.motion,c,smile,7\ngone.mp4,c,macro,12.34\n"
+    (tmp_path / "points.csv").write_text(f"video,subject,kind,point\n{rows}")
+    items, folder = find_items(str(tmp_path), None)
+    lines = Reviewing(items, LabelFiles(folder), {}).overview()
+    assert [(one["labels"], one["seen"]) for one in lines] == [(1, False), (0, True), (0, False)]
+
+
 async def test_a_second_coder_sees_nothing_of_the_first(clip: Path) -> None:
     """Neither labels nor counts, and the files stay apart."""
     async with served(clip) as page:

@@ -99,6 +99,12 @@ class Analysis:
         """How far it is."""
         return self._progress
 
+    @property
+    def last(self) -> int | None:
+        """Number of the last frame; None until the source was seen to its end."""
+        now = self._progress
+        return self._newest if now.frames and now.done and not now.trouble else None
+
     def end(self) -> None:
         """Let it end; what is known stays."""
         self._ended.set()

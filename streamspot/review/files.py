@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,12 +79,22 @@ class LabelFiles:
         self._known[video] = self._there(video, title)
         return self._known[video]
 
-    def all(self) -> dict[str, Labels]:
-        """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one."""
+    def all(self, *, strict: bool = True) -> dict[str, Labels]:
+        """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one.
+
+        Args:
+            strict: Whether a row that cannot be understood is an error; else its video is left out.
+
+        Raises:
+            DataError: The file is no such table, or a row cannot be understood.
+        """
         videos: dict[str, list[Row]] = {}
         for row in self.points.rows():
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
-        found = {video: _labels_of(rows, self.points.path) for video, rows in videos.items()}
+        found: dict[str, Labels] = {}
+        for video, rows in videos.items():
+            with nullcontext() if strict else suppress(DataError):
+                found[video] = _labels_of(rows, self.points.path)
         return {
             video: replace(labels, given=tuple({one.content: one for one in labels.given}.values()))
             for video, labels in found.items()
@@ -109,7 +119,7 @@ class LabelFiles:
             if _contents(there) not in (_contents(known), _contents(labels)):
                 self._known[video] = _named_as(known, there)
                 raise ChangedElsewhereError(known, self._known[video])
-            points, annotations = self.points.of(video), self.annotations.of(title)
+            points, annotations = self.points.of(video), self._annotated(video, title)
             new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
             for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
                 said.look(name, stand, [*known.given, *labels.given])
@@ -125,8 +135,16 @@ class LabelFiles:
     def _there(self, video: str, title: str) -> Labels:
         table, rows = self.points, self.points.of(video)
         if not rows:
-            table, rows = self.annotations, self.annotations.of(title)
+            table, rows = self.annotations, self._annotated(video, title)
         return _labels_of(rows, table.path)
+
+    def _annotated(self, video: str, title: str) -> list[Row]:
+        """Return the rows of a video in ``annotations.csv``: none if another one in ``points.csv`` has that title."""
+        others = [
+            Path(one_form(row.cells.get("video", ""))) for row in self.points.rows() if not row.is_of(video)
+        ]
+        taken = any(one_form(title) in {one.name, one.stem} for one in others)
+        return [] if taken else self.annotations.of(title)
 
 
 class _Said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class ReviewItem:
         path: The file, or the folder of pictures.
         options: What follows the path in the source that is opened: empty, or ``?fps=200``, ``?stream=1``.
         video: Its name in ``points.csv``: the path as seen from the folder of the labels.
-        title: Its name in ``annotations.csv``.
+        title: Its name in ``annotations.csv``: without the ending, unless another item beside it has the same.
         motion: Whether it is a recording of region motion, without a picture.
     """
 
@@ -94,7 +95,7 @@ def find_items(source: str, folder: Path | None) -> tuple[list[ReviewItem], Path
         elif not _holds_pictures(path):
             raise SourceError(f"the folder {path} holds no video, recording or pictures; name another")
     folder = folder or found[0].parent
-    stems = Counter(one.stem for one in found)
+    stems = Counter(one.stem for one in (found if len(found) > 1 else _of_one_stem(found[0])))
     return [
         ReviewItem(
             one,
@@ -105,6 +106,14 @@ def find_items(source: str, folder: Path | None) -> tuple[list[ReviewItem], Path
         )
         for one in found
     ], folder
+
+
+def _of_one_stem(path: Path) -> list[Path]:
+    """Return an item, and what lies beside it and has the same name but for the ending."""
+    beside: list[Path] = []
+    with suppress(OSError):  # a folder that cannot be listed
+        beside = [one for one in path.parent.iterdir() if one.stem == path.stem and one.name != path.name]
+    return [path, *(one for one in beside if _is_item(one))]
 
 
 def _is_item(path: Path) -> bool:

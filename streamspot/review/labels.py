@@ -35,6 +35,11 @@ class Label(BaseModel):
         """What it says, its id aside: two labels of one content are one."""
         return self.kind, self.point, self.onset, self.offset, self.face
 
+    def within(self, last: int) -> Self:
+        """Return it with what lies behind the last frame at that frame."""
+        marks = {"point": self.point, "onset": self.onset, "offset": self.offset}
+        return self.model_copy(update={name: min(at, last) for name, at in marks.items() if at is not None})
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         """Refuse half a stretch, and a point outside it."""

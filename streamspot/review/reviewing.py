@@ -47,7 +47,13 @@ class Reviewed:
         self._writing = asyncio.Lock()
 
     async def change(self, change: Change) -> None:
-        """Make a change and write the labels; what cannot be written is kept and told in ``unsaved``."""
+        """Make a change and write the labels; what cannot be written is kept and told in ``unsaved``.
+
+        Of a label that is put, what lies behind the end of the item, once that is known, comes to its last frame.
+        """
+        last = None if self.analysis is None else self.analysis.last
+        if change.label is not None and last is not None:
+            change = change.model_copy(update={"label": change.label.within(last)})
         self.history.take(change)
         self.version += 1
         await self.save()
@@ -128,10 +134,10 @@ class Reviewing:
 
     def overview(self) -> list[dict[str, Any]]:
         """Return for each item its name, its number of labels and whether it was seen to its end."""
-        with suppress(DataError):
-            written = self.files.all()
-            return [self._line(number, item, written) for number, item in enumerate(self.items)]
-        return [self._line(number, item, {}) for number, item in enumerate(self.items)]
+        written: dict[str, Labels] = {}
+        with suppress(DataError):  # said when one of them is opened
+            written = self.files.all(strict=False)
+        return [self._line(number, item, written) for number, item in enumerate(self.items)]
 
     def _line(self, number: int, item: ReviewItem, written: dict[str, Labels]) -> dict[str, Any]:
         opened = self._opened.get(number)

@@ -11,8 +11,9 @@ export class Frames {
     this.stamps = new Float64Array(0);
   }
 
-  /** Takes pairs of number and time that follow those known. */
-  append(pairs) {
+  /** Takes pairs of number and time from the `first` known on; those of them that came meanwhile are not taken twice. */
+  append(pairs, first) {
+    pairs = pairs.subarray(2 * (this.length - first));
     const known = this.length + pairs.length / 2;
     const numbers = new Float64Array(known), times = new Float64Array(known);
     numbers.set(this.numbers.subarray(0, this.length));

@@ -64,8 +64,11 @@ function say(text) {
 
 async function look(which) {
   const turn = ++opening;
-  await queue;
-  const answer = await ask(`items/${which}/look`, {});
+  let before, answer;
+  do {
+    await (before = queue);
+    answer = await ask(`items/${which}/look`, {});
+  } while (before !== queue); // labels set meanwhile are of what is still on show
   if (!answer || turn !== opening) return;
   player?.close();
   item = which;
@@ -116,8 +119,9 @@ async function take(answer) {
   status = { ...status, ...answer, error: answer.error };
   pending.forEach(known);
   if (answer.frames > frames.length) {
-    const here = frames, pairs = await fetch(`items/${item}/frames?first=${here.length}`).then((r) => r.arrayBuffer());
-    if (here === frames) here.append(new Float64Array(pairs));
+    const here = frames, first = here.length, pairs = await fetch(`items/${item}/frames?first=${first}`).then((r) => r.arrayBuffer());
+    if (here !== frames) return; // another is looked at by now
+    here.append(new Float64Array(pairs), first);
   }
   timeline.length = length();
   if (grown && status.known > timeline.view.start) curve(grown && answer.done);
@@ -253,7 +257,7 @@ function mark(kind) {
 
 /** Of what lies under the cursor: what is selected, else what is of the face that labels are of, else the first. */
 const first = (under) => under.find(({ id }) => id === selected.id) ?? under.find(({ face }) => face === null || face === faceNow()) ?? under[0];
-const event = () => (hidden ? null : first(status.events.filter(({ frames: [on, , off] }) => on <= number && number <= off)));
+const event = () => first(status.events.filter(({ frames: [on, , off] }) => on <= number && number <= off));
 
 /** The label under the cursor, else the one that is selected or that answers the event that is. */
 function label() {
@@ -278,7 +282,8 @@ function answerTo({ frames: [on, , off], face: shown, kind }) {
 }
 
 function judge(accepted, which = event()) {
-  if (!which) return say(hidden ? "events are hidden; h shows them" : "no event here; n goes to the next");
+  if (hidden) return say("events are hidden; h shows them");
+  if (!which) return say("no event here; n goes to the next");
   const [onset, point, offset] = which.frames, kind = accepted ? which.kind : "rejected";
   const id = answerTo(which)?.id ?? crypto.randomUUID();
   put({ id, kind, onset, point, offset, face: status.faces.length ? which.face : null }, `${accepted ? `accepted as ${kind}` : "rejected"} at ${clock(frames.timeOf(point), 2)}`).then(() => { draw(); lists(); });
@@ -296,10 +301,14 @@ function setMark(part) {
   edit((one) => {
     if (part !== "point" && one.onset === null) {
       const far = Math.abs(number - one.point);
-      one = { ...one, onset: Math.max(0, one.point - far), offset: one.point + far };
+      one = { ...one, onset: Math.max(0, one.point - far), offset: Math.min(one.point + far, last()) };
     }
-    return moved(one, part, number, 0);
+    return moved(one, part, number, 0, last());
   });
+}
+
+function shift(by) {
+  edit((one) => moved(one, "all", one.point, by, last()));
 }
 
 function remove(one = label()) {
@@ -355,9 +364,9 @@ function draw() {
     if (!player || !status || status.error) return;
     const time = frames.timeOf(number);
     timeline.draw({
-      labels: status.labels, data, cursor: time, known: status.done ? length() : status.known, hidden, selected,
+      labels: status.labels, data, cursor: time, known: status.done ? length() : status.known, hidden, selected, last: last(),
       events: status.events.map((one) => ({ ...one, verdict: answerTo(one)?.kind })),
-      number: (t) => frames.numberAt(t), timeOf: (n) => frames.timeOf(n), seconds: (a, b) => frames.timeOf(b + 1) - frames.timeOf(a),
+      number: (t) => Math.min(frames.numberAt(t), last()), timeOf: (n) => frames.timeOf(n), seconds: (a, b) => frames.timeOf(b + 1) - frames.timeOf(a),
     });
     face.draw(time, status.known, hidden);
     $("clock").textContent = `${clock(time, 3)} · frame ${number}`;
@@ -441,8 +450,7 @@ const KEYS = {
   f: nextFace, a: () => judge(true), r: () => judge(false), z: () => send({ op: "undo" }), y: () => send({ op: "redo" }), n: () => go(1), p: () => go(-1),
   "[": () => timeline.zoom(0.5, frames.timeOf(number)), "]": () => timeline.zoom(2, frames.timeOf(number)), PageUp: () => timeline.pan(-0.5), PageDown: () => timeline.pan(0.5),
   Home: () => seek(0), End: () => { player.pause(); seek(Infinity); }, h: () => hide(), 1: () => setMark("onset"), 2: () => setMark("point"), 3: () => setMark("offset"),
-  ",": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point - 1, -1)), ".": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point + 1, 1)),
-  "<": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point - 10, -10)), ">": () => edit((one) => moved(one, one.onset === null ? "point" : "all", one.point + 10, 10)),
+  ",": () => shift(-1), ".": () => shift(1), "<": () => shift(-10), ">": () => shift(10),
   Delete: () => remove(), Backspace: () => remove(), d: () => send({ op: "seen", seen: !status.seen }).then(items), Escape: () => { selected = {}; lists(); draw(); },
   N: () => item + 1 < overview.items.length && look(item + 1), P: () => item > 0 && look(item - 1), "?": () => $("help").showModal(),
 };
@@ -457,13 +465,14 @@ addEventListener("keydown", (e) => {
   act();
 });
 
+addEventListener("mousedown", (e) => { if (e.target.closest?.("button")) e.preventDefault(); }); // or it takes the focus, and space presses it
 for (const button of document.querySelectorAll("button[data-key]")) button.addEventListener("click", () => player && KEYS[button.dataset.key]());
 $("back").addEventListener("click", () => player && step(-1));
 $("forth").addEventListener("click", () => player && step(1));
 $("play").addEventListener("click", () => player && playPause());
 $("rate").addEventListener("change", () => { player?.rate(Number($("rate").value)); $("rate").blur(); });
 $("hide").addEventListener("click", () => hide());
-$("whose").addEventListener("click", () => { nextFace(); $("whose").blur(); });
+$("whose").addEventListener("click", nextFace);
 $("help-button").addEventListener("click", () => $("help").showModal());
 addEventListener("resize", () => { curve(); draw(); });
 

@@ -71,7 +71,7 @@ export class Timeline {
       }
       return best ?? { empty: true };
     }
-    if (y >= rows.events && y < rows.events + EVENTS) {
+    if (!this.shown.hidden && y >= rows.events && y < rows.events + EVENTS) {
       const event = this.shown.events.find(({ times }) => x >= this.x(times[0]) - 3 && x <= this.x(times[2]) + 3);
       if (event) return { event };
     }
@@ -97,7 +97,7 @@ export class Timeline {
     }
     if (Math.abs(at.x - held.x) > 2) held.moved = true;
     const now = this.shown.number(Math.min(Math.max(0, this.time(at.x)), this.length));
-    if (held.label && held.moved) this.draft = moved(held.label, held.part, now, now - held.from);
+    if (held.label && held.moved) this.draft = moved(held.label, held.part, now, now - held.from, this.shown.last);
     else if (held.empty && held.moved) this.draft = drawn(held.from, now, this.shown.seconds);
     else if (!held.label && !held.event && !held.empty) this.does.seek(this.time(at.x));
     this.draw();
@@ -134,7 +134,7 @@ export class Timeline {
     return label.onset === null ? [point, point, point] : [timeOf(label.onset), point, timeOf(label.offset + 1)];
   }
 
-  /** Draws `shown`: labels, events (with `verdict`), curve, cursor, known, hidden, selected, number(), timeOf(), seconds(). */
+  /** Draws `shown`: labels, events (with `verdict`), curve, cursor, known, hidden, selected, last, number(), timeOf(), seconds(). */
   draw(shown = this.shown) {
     this.shown = shown;
     if (!shown) return;
@@ -318,15 +318,15 @@ export class Timeline {
   }
 }
 
-/** The label with one of its marks at a frame, or all of it so many frames further on. */
-export function moved(label, part, number, by) {
+/** The label with one of its marks at a frame, or all of it so many frames further on, within the frames up to the last. */
+export function moved(label, part, number, by, last) {
   let { onset, point, offset } = label;
   if (part === "all" || onset === null) {
-    const step = part === "all" ? by : number - point;
-    [onset, point, offset] = [onset, point, offset].map((n) => (n === null ? null : n + step));
-    const low = Math.min(0, onset ?? point);
-    return { ...label, onset: onset === null ? null : onset - low, point: point - low, offset: offset === null ? null : offset - low };
+    const step = part === "all" ? by : number - point, inside = Math.max(-(onset ?? point), Math.min(step, last - (offset ?? point)));
+    [onset, point, offset] = [onset, point, offset].map((n) => (n === null ? null : n + inside));
+    return { ...label, onset, point, offset };
   }
+  number = Math.min(number, last);
   if (part === "point") point = Math.min(Math.max(number, onset), offset);
   if (part === "onset") { onset = Math.max(0, number); offset = Math.max(offset, onset); }
   if (part === "offset") { offset = Math.max(0, number); onset = Math.min(onset, offset); }
