@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 import struct
@@ -191,9 +192,7 @@ class Decoder:
             image = image[::2]
         if frame.rotation != self._rotation:
             # Not for every picture: one that was asked for its side data refers to itself and is freed late.
-            self._rotation, data = frame.rotation, frame.side_data
-            turn: Any = data.get("DISPLAYMATRIX")
-            self._matrix = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
+            self._rotation, self._matrix = frame.rotation, _matrix(frame)
         a, b, c, d = self._matrix
         sideways = abs(b) > abs(a)
         stored = frame.width, frame.height, sideways
@@ -236,6 +235,21 @@ class Decoder:
                 self._messages.append(f"{self._name}: the picture is now {upright[0]}x{upright[1]}")
             return width, height
         return before[::-1] if sideways else before
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Return the entries a, b, c, d of the matrix that turns a picture upright.
+
+    PyAV hands out no side data at all where one kind is unknown to it, as EXIF is. How far the picture is to be
+    turned it says nevertheless, though not whether it is mirrored.
+    """
+    try:
+        turn: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        angle = math.radians(frame.rotation)  # anticlockwise
+        across, down = round(math.cos(angle)), round(math.sin(angle))
+        return across, -down, down, across
+    return (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
 
 
 def _keep_freed_memory() -> None:

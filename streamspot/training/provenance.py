@@ -15,7 +15,9 @@ def commit() -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
     try:
-        git("ls-files", "--error-unmatch", here.name)  # or it is installed below the repository of something else
+        git(
+            "ls-files", "--error-unmatch", here.name
+        )  # or it is installed below the repository of something else
         changed = git("status", "--porcelain", "--untracked-files=no", "--", "..")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
