@@ -143,6 +143,23 @@ def test_jpegs_with_exif_come_upright(tmp_path: Path, orientation: int, turns: i
     assert np.abs(frames[2].image.astype(int) - picture).mean() < 4
 
 
+@pytest.mark.parametrize("layout", ["bgr24", "bgra"])
+def test_bitmaps_stored_from_the_last_row_come_upright(tmp_path: Path, layout: str):
+    """An uncompressed AVI as Windows writes it shows what one does that is stored from the first row."""
+    pictures = [small_picture(number) for number in range(3)]
+    clip = write_video(
+        tmp_path / "rows.avi", [one[::-1] for one in pictures], codec="rawvideo", layout=layout
+    )
+    data = bytearray(clip.read_bytes())
+    height = data.index(b"strf") + 16
+    assert struct.unpack_from("<i", data, height) == (-48,)
+    struct.pack_into("<i", data, height, 48)
+    (tmp_path / "windows.avi").write_bytes(data)
+    frames, said = _read(tmp_path / "windows.avi")
+    assert said == []
+    assert all(np.array_equal(frame.image, one) for frame, one in zip(frames, pictures, strict=True))
+
+
 @pytest.mark.parametrize(
     ("codec", "layout", "tagged"),
     [("libx264", "yuvj420p", False), ("libvpx-vp9", "yuv420p", True), ("mjpeg", "yuvj422p", False)],

@@ -208,6 +208,10 @@ class Decoder:
 
     def _in_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return the pixels of a frame, ``(H, W, 3)`` BGR."""
+        if frame.planes[0].line_size < 0:
+            # A bitmap stored from its last row to its first: FFmpeg puts it right when it makes another layout of it.
+            layout = "bgr24" if frame.format.name == "rgb24" else "rgb24"
+            frame = self._convert(frame, format=layout, src_colorspace=Colorspace.ITU601, threads=1)
         channels, code = _PACKED.get(frame.format.name, (0, 0))
         if not channels:
             # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601: so
