@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from small_pictures import encoded, write_clip
 
 from streamspot.errors import SourceError
+from streamspot.review.pictures import times_of
 from streamspot.sources import open_source
 from streamspot.sources.base import read_options, redact, slug
 
@@ -153,6 +154,15 @@ def test_two_sources_never_share_a_name(tmp_path, monkeypatch):
     assert all(slug(name) == name for name in names)
     assert open_source("P01/video.mp4").stream == open_source(str(tmp_path / "P01" / "video.mp4")).stream
     assert open_source("Émile.mp4").stream.startswith("emile-")
+
+
+@pytest.mark.parametrize("name", ["2026-11-29T10:30.mp4", "concat:a.mp4"])
+def test_a_colon_in_a_file_name_names_no_protocol(tmp_path, monkeypatch, name):
+    """A recording is read under any name, wherever its file is opened."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / name, 5, codec="mp4v")
+    assert len(list(open_source(name).read())) == 5
+    assert len(times_of(name)) == 5
 
 
 def test_identity_names_the_content(tmp_path):

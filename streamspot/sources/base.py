@@ -115,6 +115,11 @@ def kind_of(path: str | Path) -> Literal["file", "folder", "other"] | None:
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
 
 
+def whole_path(path: str | Path) -> str:
+    """Return the path by which FFmpeg takes a file for one: a relative one with a colon might name a protocol."""
+    return str(Path(path).absolute())
+
+
 def file_identity(path: Path) -> str:
     """Return an identity of a file's content: name, size and a hash of its first and last MiB."""
     size = path.stat().st_size
