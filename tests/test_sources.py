@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ from streamspot.sources.base import read_options, redact, slug
         ("97?fps=fast", "fps='fast'"),
         ("97", "camera 97"),
         ("/dev/video97", "/dev/video97"),
+        ("/dev/stdin", "give -"),
+        ("/dev/fd/99", "give -"),
     ],
 )
 def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
@@ -131,6 +134,16 @@ def test_streams_are_named_after_their_source(tmp_path):
     assert re.fullmatch("cam-local-live-one-[0-9a-f]{6}", open_source(address).stream)
     assert open_source(address.replace("u:p", "u:other")).stream == open_source(address).stream
     assert open_source("-").stream == "stdin"
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm here")  # noqa: S108
+def test_what_lies_in_the_memory_is_no_camera():
+    """A file or folder under /dev/shm is read as anywhere else."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        clip = write_clip(Path(folder) / "clip.avi", 5)
+        assert len(list(open_source(str(clip)).read())) == 5
+        (Path(folder) / "1.jpg").write_bytes(encoded(1, ".jpg"))
+        assert len(list(open_source(folder).read())) == 1
 
 
 def test_two_sources_never_share_a_name(tmp_path, monkeypatch):
