@@ -236,13 +236,13 @@ class StreamRun:
         self._tell(self.analyser.finish("paused"))
         self.analyser.arrivals.rest()
         try:
-            while not self._going.wait(_POLL) and not self.ending.asked:
+            while not self._going.wait(0.0 if self.stats.live else _POLL) and not self.ending.asked:
                 self.analyser.arrivals.measure()
                 if self._changed.is_set():
                     self._tell(self._last)
                 if (
                     self.stats.live
-                    and feed.get(0.0) is not None
+                    and feed.get(_POLL) is not None
                     and self.analyser.arrivals.lost_since is not None
                 ):
                     self._found()

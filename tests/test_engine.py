@@ -352,10 +352,12 @@ async def test_a_label_is_of_what_was_on_show_when_it_was_seen(tmp_path: Path):
     assert [row.split(",")[3] for row in rows] == ["167", "239"]
 
 
-async def test_a_source_that_ends_during_a_pause_ends_the_run():
-    """A camera that is gone while the stream is paused is not waited for for ever."""
+@pytest.mark.parametrize("policy", ["latest", "every"])
+async def test_a_source_that_ends_during_a_pause_ends_the_run(policy: str, monkeypatch: pytest.MonkeyPatch):
+    """A camera that is gone while the stream is paused is not waited for for ever, nor held up before."""
+    monkeypatch.setattr("streamspot.run._POLL", 1.0)  # more pictures come in that time than are read ahead
     pictures = ((frame.image, frame.pts) for frame in Synthetic.parse(SHORT).read())
-    run = StreamRun(load_settings({"source": SHORT}), PushedLive(pictures))
+    run = StreamRun(load_settings({"source": SHORT, "policy": policy}), PushedLive(pictures))
     async with Engine([run]) as engine, asyncio.timeout(30):
         run.obey(Pause())
         async for _ in engine:
