@@ -259,6 +259,8 @@ class StreamRun:
         while not self._room.acquire(timeout=_POLL):
             if self._deaf.is_set() or (self.ending.asked and not update.events):
                 return
+            if self.ending.asked:  # what ends now is told, even to one who is far behind and busy
+                break
         self._give(update)
 
     def _messages(self, feed: Feed) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
 
+import streamspot
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import ModelError, SettingsError, SourceError
@@ -129,6 +130,24 @@ async def test_stopping_ends_the_run_and_cancels_what_is_open():
     ended = {event.expression for event in events if event.phase in ("offset", "cancelled")}
     assert started == ended
     assert events[-1].reason == "stopped"
+
+
+def test_a_busy_consumer_is_told_what_a_stop_cancels(
+    recorded: tuple[Path, list, list[Event]], monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever is as far behind as may be, stops the stream and then does something else is told all the same."""
+    monkeypatch.setattr("streamspot.run._AHEAD", 2)
+    told: list[tuple[str, str | None]] = []
+    with streamspot.open(str(recorded[0])) as stream:
+        for update in stream:
+            told += [(event.phase, event.reason) for event in update.events]
+            assert update.messages == ()
+            if told == [("onset", None)]:
+                time.sleep(0.2)
+                stream.stop()
+                time.sleep(0.6)
+                told.append(("", None))
+    assert told[-1] == ("cancelled", "stopped")
 
 
 async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
