@@ -197,6 +197,7 @@ class StreamRun:
         while not self.ending.asked:
             if self.controls.paused:
                 if self._rest(feed):
+                    self.analyser.resume()
                     continue
                 break
             asked = time.perf_counter()

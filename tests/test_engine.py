@@ -14,6 +14,7 @@ import pytest
 from running import CLIP, SHORT, PushedLive, collect, delivered, updates_of
 
 import streamspot
+from streamspot.analysis import Analyser
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import ModelError, SettingsError, SourceError
@@ -25,7 +26,7 @@ from streamspot.run import StreamRun
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sources.synthetic import Synthetic, Truth
 from streamspot.spotting.overlap import iou
-from streamspot.types import Event, Session, Update
+from streamspot.types import Event, Frame, Session, Update
 
 
 def _overlap(event: Event, true: Truth) -> float:
@@ -114,6 +115,21 @@ async def test_waiting_for_the_models_is_no_latency(monkeypatch: pytest.MonkeyPa
     total = run.stats.stages["total"]
     assert total.count == run.stats.frames - 1
     assert total.quantiles()[1] < 3
+
+
+def test_a_pause_is_no_latency(monkeypatch: pytest.MonkeyPatch):
+    """A picture that was read ahead before a pause did not take as long as the pause to be judged."""
+    settings = load_settings({"source": SHORT, "speed": 1.0})
+    analyser = Analyser(settings, Synthetic.parse(SHORT))
+    analyser.load()
+    clock, picture = time.monotonic_ns, np.zeros((48, 64, 3), np.uint8)
+    analyser.analyse(Frame(0, 0.0, clock(), picture))
+    ahead = Frame(1, 0.03, clock(), picture)
+    monkeypatch.setattr("streamspot.analysis.time.monotonic_ns", lambda: clock() + 60 * 10**9)
+    analyser.resume()
+    analyser.analyse(ahead)
+    analyser.close()
+    assert 0 < analyser.stats.stages["total"].quantiles()[1] < 60
 
 
 async def test_stopping_ends_the_run_and_cancels_what_is_open():
