@@ -57,6 +57,20 @@ def test_damaged_picture_leaves_a_gap(tmp_path):
     assert "2.png" in source.messages[0]
 
 
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_change_of_size_loses_nobody(tmp_path, piped):
+    """Pictures that grow are shown in the size before; of other proportions, which cannot be, each change is told."""
+    sizes = [(64, 48), (128, 96), (64, 64), (64, 64)]
+    for number, size in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), small_picture(9, *size))
+    data = b"".join((tmp_path / f"{number}.png").read_bytes() for number in range(4))
+    source = StandardInput(fps=30, read=_pipe(data)) if piped else open_source(str(tmp_path))
+    images = [frame.image for frame in source.read()]
+    assert [image.shape[1::-1] for image in images] == [(64, 48), (64, 48), (64, 64), (64, 64)]
+    assert np.abs(images[1].astype(int) - images[0]).mean() < 2
+    assert list(source.messages) == [f"{source.name}: the picture is now 64x64"]
+
+
 def test_what_is_no_picture_does_not_count(tmp_path):
     """What macOS leaves beside each file is no picture, and one that vanishes leaves a gap and no complaint."""
     for number in range(4):

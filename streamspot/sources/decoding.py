@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import MOST_PIXELS, TOO_LARGE, is_too_large
+from streamspot.sources.base import MOST_PIXELS, TOO_LARGE, ShownSize, is_too_large
 
 _STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
 """Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
@@ -103,7 +103,7 @@ class Decoder:
         self._matrix = (1, 0, 0, 1)
         self._stored: tuple[int, int, bool] | None = None
         self._target = (0, 0)
-        self._size: tuple[int, int] | None = None
+        self._sizes = ShownSize(name, messages)
 
     def pictures(self) -> Iterator[DecodedPicture]:
         """Yield every picture that can be decoded; what cannot is counted."""
@@ -230,15 +230,8 @@ class Decoder:
         return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
 
     def _shown(self, width: int, height: int, *, sideways: bool) -> tuple[int, int]:
-        """Return the size at which a picture is shown: that of the first, if it is as wide for its height."""
-        upright = (height, width) if sideways else (width, height)
-        before = self._size
-        if before is None or abs(before[0] * upright[1] / (before[1] * upright[0]) - 1) > 0.02:
-            self._size = upright
-            if before is not None:
-                self._messages.append(f"{self._name}: the picture is now {upright[0]}x{upright[1]}")
-            return width, height
-        return before[::-1] if sideways else before
+        """Return the size at which a picture is shown, before it is turned upright."""
+        return self._sizes.of(height, width)[::-1] if sideways else self._sizes.of(width, height)
 
 
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import TOO_LARGE, Source, is_picture, is_too_large
+from streamspot.sources.base import TOO_LARGE, ShownSize, Source, is_picture, is_too_large
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -65,6 +65,8 @@ class StandardInput(Source):
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
+        One of another size is shown in that of the first; other proportions are told.
+
         Raises:
             SourceError: Standard input is a terminal, or holds no picture.
         """
@@ -72,12 +74,13 @@ class StandardInput(Source):
             raise SourceError(
                 "standard input is a terminal; pipe pictures into the program, or give another source"
             )
+        sizes = ShownSize(self.name, self.messages)
         bad = count = 0
         for index, image in enumerate(self._raw(*self._size) if self._size else self._encoded()):
             if image is None:
                 bad += 1
                 continue
-            yield Frame(index, index / self._rate, time.monotonic_ns(), image)
+            yield Frame(index, index / self._rate, time.monotonic_ns(), sizes.fit(image))
             count += 1
         if self.closed.is_set():
             return
