@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import struct
+import time
 import zlib
 from itertools import pairwise
 
@@ -154,6 +155,15 @@ def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
     frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).read())
     assert [frame.pts for frame in frames] == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert [int(frame.image[40, 40, 1] - 20 + 2) // 5 for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_a_large_picture_costs_no_more_for_coming_in_pieces():
+    """What has come is not searched again with each piece of a picture that a pipe hands out."""
+    scan = b"\xff\xd8\xff\xda\0\2" + bytes(1 << 23) + b"\xff\xd9"
+    source = StandardInput(fps=10, read=_pipe(scan + encoded(0, ".jpg"), [1 << 12] * (1 << 11)))
+    begun = time.thread_time()
+    assert [frame.index for frame in source.read()] == [1]
+    assert time.thread_time() - begun < 1
 
 
 def test_thumbnail_inside_a_picture_is_no_picture():
