@@ -59,7 +59,7 @@ class Analyser:
         self._pipeline: Pipeline | None = None
         self._start: datetime | None = None  # of a recording, as it became known better
         self._advice = Advice()
-        self._ready_ns: int | None = None  # when the first frame was analysed, monotonic time
+        self._ready_ns: int | None = None  # since when frames are analysed as they come, monotonic time
 
     @property
     def begun(self) -> bool:
@@ -154,6 +154,11 @@ class Analyser:
     def finish(self, reason: str | None = None) -> Update:
         """End every segment: None says that the source has ended."""
         return Update() if self._pipeline is None else self._pipeline.finish(reason)
+
+    def resume(self) -> None:
+        """Note that frames which are there by now have waited for the end of a pause, and for nothing else."""
+        if self._ready_ns is not None:
+            self._ready_ns = time.monotonic_ns()
 
     def advice(self) -> tuple[str, ...]:
         """Return what the user should know of the pictures now that they have ended."""

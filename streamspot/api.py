@@ -16,7 +16,7 @@ from streamspot.engine import Engine
 from streamspot.errors import SettingsError, nearest
 from streamspot.run import StreamRun
 from streamspot.settings import AnalysisSettings, Settings, build
-from streamspot.sources.pushed import PushedFrames, as_frame, resized
+from streamspot.sources.pushed import PushedFrames, Resizing, as_frame
 from streamspot.stats import Stats
 from streamspot.types import Controls, Update
 
@@ -189,7 +189,7 @@ class FrameSpotter:
         self.stats: Stats = self._analyser.stats
         self._count = 0
         self._pts: float | None = None
-        self._size: tuple[int, ...] | None = None
+        self._sizes = Resizing()
         self._closed = False
         self._idle = threading.Lock()
 
@@ -206,8 +206,8 @@ class FrameSpotter:
         """
         with self._one_at_a_time():
             frame = as_frame(self._count, image, time, self._pts)
-            said = resized(frame, self._size)
-            self._count, self._pts, self._size = self._count + 1, frame.pts, frame.image.shape[:2]
+            said = self._sizes.take(frame)
+            self._count, self._pts = self._count + 1, frame.pts
             update = self._analyser.analyse(frame)
             return replace(update, controls=self._controls, messages=said + update.messages)
 

@@ -28,6 +28,7 @@ from streamspot.session import digest
 from streamspot.settings import Settings, build
 from streamspot.shipped import weight_files
 from streamspot.sinks.columns import EXPRESSIONS
+from streamspot.sources.base import whole_path
 from streamspot.sources.motion import is_recording
 from streamspot.stats import Stats
 from streamspot.threads import one_thread
@@ -175,7 +176,7 @@ def _length(path: Path) -> int:
     import av  # noqa: PLC0415 - takes a while
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(whole_path(path)) as container:
             return round((container.duration or 0) / 1000)
     except (av.error.FFmpegError, OSError):
         return 0

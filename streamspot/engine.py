@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 from streamspot.errors import SettingsError
@@ -42,9 +44,10 @@ def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
         runs[name] = StreamRun(placed(settings, name), source)
         output = runs[name].settings.output
         for flag, place in (("record", output.record), ("intensity", output.intensity), ("osc", output.osc)):
-            if place is not None and taken.setdefault(place, name) != name:
+            at = os.path.realpath(place) if isinstance(place, Path) else place
+            if at is not None and taken.setdefault(at, name) != name:
                 raise SettingsError(
-                    f"--{flag} {place} would take what {taken[place]} and {name} give; "
+                    f"--{flag} {place} would take what {taken[at]} and {name} give; "
                     + ("set it for one source" if flag == "osc" else "write {stream} in its name")
                 )
     return list(runs.values())

@@ -197,6 +197,7 @@ class StreamRun:
         while not self.ending.asked:
             if self.controls.paused:
                 if self._rest(feed):
+                    self.analyser.resume()
                     continue
                 break
             asked = time.perf_counter()
@@ -236,11 +237,11 @@ class StreamRun:
         self._tell(self.analyser.finish("paused"))
         self.analyser.arrivals.rest()
         try:
-            while not self._going.wait(_POLL) and not self.ending.asked:
+            while not self._going.wait(0.0 if self.stats.live else _POLL) and not self.ending.asked:
                 self.analyser.arrivals.measure()
                 if self._changed.is_set():
                     self._tell(self._last)
-                shown = feed.get(0.0) if self.stats.live else None
+                shown = feed.get(_POLL) if self.stats.live else None
                 if shown is not None and self.analyser.arrivals.lost_since is not None:
                     self._found()
                     self.analyser.arrivals.rest()
@@ -256,6 +257,8 @@ class StreamRun:
         while not self._room.acquire(timeout=_POLL):
             if self._deaf.is_set() or (self.ending.asked and not update.events):
                 return
+            if self.ending.asked:  # what ends now is told, even to one who is far behind and busy
+                break
         self._give(update)
 
     def _messages(self, feed: Feed) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from streamspot.face.detectors import make_detector
 from streamspot.face.tracker import FaceTracker
 from streamspot.motion.estimator import MotionEstimator
 from streamspot.motion.regions import layout
+from streamspot.report.account import SightCounts
 from streamspot.sources import open_source
 from streamspot.types import FaceMotion, RegionMotion, SegmentEnd, Trouble
 
@@ -63,6 +64,18 @@ def test_what_stands_in_the_way_is_named(change: Callable[[Picture], Picture], t
     found = _troubles(change)
     assert found[trouble] > 0.7 * found.total()
     assert set(found) <= {None, trouble}
+
+
+def test_few_pictures_a_second_hide_no_face():
+    """What flow cannot tell at six pictures a second is no hand or blur, and is judged by landmarks."""
+    estimator, sight = MotionEstimator(FaceTracker(make_detector(1), 1), layout("face17")), SightCounts()
+    for frame in open_source(f"{CLIP},fps=6").read():
+        for one in estimator.push(frame):
+            if isinstance(one, FaceMotion):
+                sight.take(one)
+    estimator.close()
+    assert not sight.troubles
+    assert sight.judged == sight.ticks - 1 > 180
 
 
 def test_a_face_seen_seldom_is_said_at_the_end(tmp_path: Path):

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from running import CLIP, SHORT, PushedLive, collect, delivered, overlap, updates_of
 
+import streamspot
+from streamspot.analysis import Analyser
 from streamspot.commands import Label, Pause, Resume, Sensitivity
 from streamspot.engine import Engine, open_runs
 from streamspot.errors import ModelError, SettingsError, SourceError
@@ -23,7 +25,7 @@ from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
 from streamspot.sinks.labels import LiveLabels
 from streamspot.sources.synthetic import Synthetic
-from streamspot.types import Event, Session, Update
+from streamspot.types import Event, Frame, Session, Update
 
 
 def test_a_clip_with_two_expressions_gives_them_in_order(recorded: tuple[Path, list, list[Event]]):
@@ -110,6 +112,21 @@ async def test_waiting_for_the_models_is_no_latency(monkeypatch: pytest.MonkeyPa
     assert total.quantiles()[1] < 3
 
 
+def test_a_pause_is_no_latency(monkeypatch: pytest.MonkeyPatch):
+    """A picture that was read ahead before a pause did not take as long as the pause to be judged."""
+    settings = load_settings({"source": SHORT, "speed": 1.0})
+    analyser = Analyser(settings, Synthetic.parse(SHORT))
+    analyser.load()
+    clock, picture = time.monotonic_ns, np.zeros((48, 64, 3), np.uint8)
+    analyser.analyse(Frame(0, 0.0, clock(), picture))
+    ahead = Frame(1, 0.03, clock(), picture)
+    monkeypatch.setattr("streamspot.analysis.time.monotonic_ns", lambda: clock() + 60 * 10**9)
+    analyser.resume()
+    analyser.analyse(ahead)
+    analyser.close()
+    assert 0 < analyser.stats.stages["total"].quantiles()[1] < 60
+
+
 async def test_stopping_ends_the_run_and_cancels_what_is_open():
     """Ctrl-C leaves no expression open and nobody waiting; the rest of the minute of video is not read."""
     events: list[Event] = []
@@ -124,6 +141,24 @@ async def test_stopping_ends_the_run_and_cancels_what_is_open():
     ended = {event.expression for event in events if event.phase in ("offset", "cancelled")}
     assert started == ended
     assert events[-1].reason == "stopped"
+
+
+def test_a_busy_consumer_is_told_what_a_stop_cancels(
+    recorded: tuple[Path, list, list[Event]], monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever is as far behind as may be, stops the stream and then does something else is told all the same."""
+    monkeypatch.setattr("streamspot.run._AHEAD", 2)
+    told: list[tuple[str, str | None]] = []
+    with streamspot.open(str(recorded[0])) as stream:
+        for update in stream:
+            told += [(event.phase, event.reason) for event in update.events]
+            assert update.messages == ()
+            if told == [("onset", None)]:
+                time.sleep(0.2)
+                stream.stop()
+                time.sleep(0.6)
+                told.append(("", None))
+    assert told[-1] == ("cancelled", "stopped")
 
 
 async def test_a_consumer_that_leaves_early_leaves_no_thread_behind():
@@ -347,10 +382,12 @@ async def test_a_label_is_of_what_was_on_show_when_it_was_seen(tmp_path: Path):
     assert [row.split(",")[3] for row in rows] == ["167", "239"]
 
 
-async def test_a_source_that_ends_during_a_pause_ends_the_run():
-    """A camera that is gone while the stream is paused is not waited for for ever."""
+@pytest.mark.parametrize("policy", ["latest", "every"])
+async def test_a_source_that_ends_during_a_pause_ends_the_run(policy: str, monkeypatch: pytest.MonkeyPatch):
+    """A camera that is gone while the stream is paused is not waited for for ever, nor held up before."""
+    monkeypatch.setattr("streamspot.run._POLL", 1.0)  # more pictures come in that time than are read ahead
     pictures = ((frame.image, frame.pts) for frame in Synthetic.parse(SHORT).read())
-    run = StreamRun(load_settings({"source": SHORT}), PushedLive(pictures))
+    run = StreamRun(load_settings({"source": SHORT, "policy": policy}), PushedLive(pictures))
     async with Engine([run]) as engine, asyncio.timeout(30):
         run.obey(Pause())
         async for _ in engine:

@@ -94,6 +94,11 @@ def test_streams_have_names_and_files_of_their_own(recordings: list[Path], tmp_p
     assert alone.settings.output.intensity == tmp_path / "simulated.csv"
     with pytest.raises(SettingsError, match=r"write \{stream\} in its name"):
         open_runs(load_streams({"source": twice, "intensity": tmp_path / "one.csv"}))
+    (tmp_path / "link").symlink_to(tmp_path)
+    linked = [tmp_path / "one.csv", tmp_path / "link" / "one.csv"]
+    streams = [load_settings({"source": twice[0], "intensity": path}) for path in linked]
+    with pytest.raises(SettingsError, match=r"write \{stream\} in its name"):
+        open_runs(streams)
     with pytest.raises(SettingsError, match="set it for one source"):
         open_runs(load_streams({"source": twice, "osc": "vrchat://127.0.0.1"}))
     with pytest.raises(SettingsError, match="a name of its own"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import struct
+import time
 import zlib
 from itertools import pairwise
 
@@ -55,6 +56,20 @@ def test_damaged_picture_leaves_a_gap(tmp_path):
     source = open_source(str(tmp_path))
     assert [frame.index for frame in source.read()] == [0, 1, 3]
     assert "2.png" in source.messages[0]
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_change_of_size_loses_nobody(tmp_path, piped):
+    """Pictures that grow are shown in the size before; of other proportions, which cannot be, each change is told."""
+    sizes = [(64, 48), (128, 96), (64, 64), (64, 64)]
+    for number, size in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), small_picture(9, *size))
+    data = b"".join((tmp_path / f"{number}.png").read_bytes() for number in range(4))
+    source = StandardInput(fps=30, read=_pipe(data)) if piped else open_source(str(tmp_path))
+    images = [frame.image for frame in source.read()]
+    assert [image.shape[1::-1] for image in images] == [(64, 48), (64, 48), (64, 64), (64, 64)]
+    assert np.abs(images[1].astype(int) - images[0]).mean() < 2
+    assert list(source.messages) == [f"{source.name}: the picture is now 64x64"]
 
 
 def test_what_is_no_picture_does_not_count(tmp_path):
@@ -140,6 +155,15 @@ def test_pictures_on_stdin_are_found_however_they_arrive(cuts, kind, between):
     frames = list(StandardInput(fps=10, read=_pipe(data, cuts)).read())
     assert [frame.pts for frame in frames] == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert [int(frame.image[40, 40, 1] - 20 + 2) // 5 for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_a_large_picture_costs_no_more_for_coming_in_pieces():
+    """What has come is not searched again with each piece of a picture that a pipe hands out."""
+    scan = b"\xff\xd8\xff\xda\0\2" + bytes(1 << 23) + b"\xff\xd9"
+    source = StandardInput(fps=10, read=_pipe(scan + encoded(0, ".jpg"), [1 << 12] * (1 << 11)))
+    begun = time.thread_time()
+    assert [frame.index for frame in source.read()] == [1]
+    assert time.thread_time() - begun < 1
 
 
 def test_thumbnail_inside_a_picture_is_no_picture():

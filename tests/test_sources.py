@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from small_pictures import encoded, write_clip
 
 from streamspot.errors import SourceError
+from streamspot.review.pictures import times_of
 from streamspot.sources import open_source
 from streamspot.sources.base import read_options, redact, slug
 
@@ -36,6 +38,8 @@ from streamspot.sources.base import read_options, redact, slug
         ("97?fps=fast", "fps='fast'"),
         ("97", "camera 97"),
         ("/dev/video97", "/dev/video97"),
+        ("/dev/stdin", "give -"),
+        ("/dev/fd/99", "give -"),
     ],
 )
 def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
@@ -132,6 +136,16 @@ def test_streams_are_named_after_their_source(tmp_path):
     assert open_source("-").stream == "stdin"
 
 
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm here")  # noqa: S108
+def test_what_lies_in_the_memory_is_no_camera():
+    """A file or folder under /dev/shm is read as anywhere else."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        clip = write_clip(Path(folder) / "clip.avi", 5)
+        assert len(list(open_source(str(clip)).read())) == 5
+        (Path(folder) / "1.jpg").write_bytes(encoded(1, ".jpg"))
+        assert len(list(open_source(folder).read())) == 1
+
+
 def test_two_sources_never_share_a_name(tmp_path, monkeypatch):
     """Names in any script, equal names in two folders, two channels of one camera: each stream has its own name."""
     monkeypatch.chdir(tmp_path)
@@ -153,6 +167,15 @@ def test_two_sources_never_share_a_name(tmp_path, monkeypatch):
     assert all(slug(name) == name for name in names)
     assert open_source("P01/video.mp4").stream == open_source(str(tmp_path / "P01" / "video.mp4")).stream
     assert open_source("Émile.mp4").stream.startswith("emile-")
+
+
+@pytest.mark.parametrize("name", ["2026-11-29T10:30.mp4", "concat:a.mp4"])
+def test_a_colon_in_a_file_name_names_no_protocol(tmp_path, monkeypatch, name):
+    """A recording is read under any name, wherever its file is opened."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / name, 5, codec="mp4v")
+    assert len(list(open_source(name).read())) == 5
+    assert len(times_of(name)) == 5
 
 
 def test_identity_names_the_content(tmp_path):

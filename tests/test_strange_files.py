@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -126,6 +127,37 @@ def test_rotated_videos_come_upright(plain: Path, tmp_path: Path, degrees: int):
     for frame, picture in zip(_read(clip)[0], pictures, strict=True):
         assert frame.image.shape == picture.shape
         assert np.abs(frame.image.astype(int) - picture).mean() < 4
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 1), (8, 3)])
+def test_jpegs_with_exif_come_upright(tmp_path: Path, orientation: int, turns: int):
+    """Pictures that carry EXIF, as network cameras and phones write them, are read, and turned as EXIF says."""
+    picture = portrait_clip()[0]
+    jpeg = cv2.imencode(".jpg", np.rot90(picture, turns))[1].tobytes()
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, orientation, 0)
+    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    (tmp_path / "camera.mjpeg").write_bytes(3 * jpeg)
+    frames, said = _read(tmp_path / "camera.mjpeg")
+    assert said == []
+    assert [frame.image.shape for frame in frames] == 3 * [picture.shape]
+    assert np.abs(frames[2].image.astype(int) - picture).mean() < 4
+
+
+@pytest.mark.parametrize("layout", ["bgr24", "bgra"])
+def test_bitmaps_stored_from_the_last_row_come_upright(tmp_path: Path, layout: str):
+    """An uncompressed AVI as Windows writes it shows what one does that is stored from the first row."""
+    pictures = [small_picture(number) for number in range(3)]
+    clip = write_video(
+        tmp_path / "rows.avi", [one[::-1] for one in pictures], codec="rawvideo", layout=layout
+    )
+    data = bytearray(clip.read_bytes())
+    height = data.index(b"strf") + 16
+    assert struct.unpack_from("<i", data, height) == (-48,)
+    struct.pack_into("<i", data, height, 48)
+    (tmp_path / "windows.avi").write_bytes(data)
+    frames, said = _read(tmp_path / "windows.avi")
+    assert said == []
+    assert all(np.array_equal(frame.image, one) for frame, one in zip(frames, pictures, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -55,19 +55,19 @@ class Sight:
         self._seen = self._quality = 1.0
         self._looked: float | None = None
 
-    def look(self, frame: Frame, face: Face | None, quality: float) -> None:
+    def look(self, frame: Frame, face: Face | None, quality: float | None) -> None:
         """Take another look.
 
         Args:
             frame: The frame.
             face: The face in it, None if it was looked for and not found.
-            quality: Of its motion, in [0, 1].
+            quality: Of its motion, in [0, 1]; None where flow, which tells, was not measured.
         """
         before, self._looked = self._looked, frame.pts
         if before is not None:
             share = 1.0 - math.exp(-(frame.pts - before) / _SECOND)
             self._seen += share * ((face is not None) - self._seen)
-            if face is not None:
+            if face is not None and quality is not None:
                 self._quality += share * (quality - self._quality)
         now = self.trouble if face is None else self._hindered(frame.image, face.landmarks)
         if self._seen < _SELDOM and now is None:

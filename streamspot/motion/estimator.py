@@ -88,7 +88,8 @@ class MotionEstimator:
                 followed.quality = motion[-1].quality
             if face is None:
                 continue
-            sight.look(frame, face, 1.0 if cover.there else followed.quality)
+            quality = None if followed.fusion.leapt else followed.quality
+            sight.look(frame, face, 1.0 if cover.there else quality)
             if cover.look(frame, face):
                 found.append(SegmentEnd(track, "face covered"))
                 followed.fusion = self._fusion(frame.pts)

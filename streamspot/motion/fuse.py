@@ -47,6 +47,7 @@ class MotionFusion:
 
     Attributes:
         seen: Time of the frame that was pushed last, seconds.
+        leapt: Whether it came so late that flow says nothing of it; quality then is that of an earlier frame.
 
     Args:
         layout: The regions to measure.
@@ -58,7 +59,7 @@ class MotionFusion:
     def __init__(
         self, layout: Layout, *, origin: float, flow: FlowName = "lk", seen: float = -math.inf
     ) -> None:
-        self.seen = seen
+        self.seen, self.leapt = seen, False
         self._points = np.concatenate([RIGID, layout.vertices])
         self._grid = TickGrid(origin)
         self._follower = Follower(len(layout), flow)
@@ -80,10 +81,12 @@ class MotionFusion:
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
+        self.leapt = self._follower.follows and frame.pts - self._pts > _FLOW_GAP
         if not self._follower.follows:
             return True
-        if frame.pts - self._pts > _FLOW_GAP:
-            self._ahead = self._follower.leap(frame, self._quality)
+        if self.leapt:
+            # Before any flow has been measured, landmarks alone are trusted as flow that is barely sure of itself.
+            self._ahead = self._follower.leap(frame, self._quality or SURE)
             return True
         self._ahead = step = self._follower.step(frame)
         carried, since = float(np.abs(self._carried + step.own).max()), frame.pts - self._looked + _ROUNDING

@@ -13,7 +13,7 @@ import av
 from streamspot.datasets.tables import one_form
 from streamspot.errors import SourceError
 from streamspot.sources import MotionRecording, open_source
-from streamspot.sources.base import VIDEOS, kind_of
+from streamspot.sources.base import VIDEOS, kind_of, whole_path
 from streamspot.sources.images import ImageFolder, natural
 from streamspot.sources.motion import is_recording
 
@@ -142,7 +142,7 @@ def facts_of(item: ReviewItem) -> Facts:
     fps = source.fps or 30.0
     if isinstance(source, ImageFolder):
         return Facts(len(source) / fps, len(source), fps, None)
-    with av.open(str(item.path)) as container:
+    with av.open(whole_path(item.path)) as container:
         streams = [one for one in container.streams.video if one.codec_context is not None]
         seconds, frames = source.duration or 0.0, source.length
         if not frames:  # as a browser writes it while it records

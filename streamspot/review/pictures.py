@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
 from streamspot.sources import open_source
-from streamspot.sources.base import kind_of
+from streamspot.sources.base import kind_of, whole_path
 from streamspot.sources.decoding import Decoder
 from streamspot.sources.images import ImageFolder
 from streamspot.sources.video import VideoFile
@@ -121,7 +121,10 @@ def times_of(source: str) -> NDArray[np.float64]:
     """Return the time of every picture of a video in seconds from the first, as its container says; else nothing."""
     times = np.zeros(0)
     if kind_of(source) == "file":
-        with suppress(av.FFmpegError, OSError, ValueError, SourceError), av.open(source) as container:
+        with (
+            suppress(av.FFmpegError, OSError, ValueError, SourceError),
+            av.open(whole_path(source)) as container,
+        ):
             times = np.array(Decoder(container, source, deque()).stamps())
     return times - times[:1]
 
@@ -149,7 +152,7 @@ def _sought(source: str, number: int, pts: float | None) -> Iterator[tuple[int, 
 
 
 def _sought_in(path: str, number: int, pts: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    with av.open(path) as container:
+    with av.open(whole_path(path)) as container:
         if not _INDEXED & set(container.format.name.split(",")):
             return
         decoder = Decoder(container, path, deque())

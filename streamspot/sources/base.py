@@ -38,6 +38,10 @@ LONGEST_NAME = 40
 """Characters of a name that may stand in a topic."""
 
 _MIB = 1 << 20
+_ALIKE = 0.02
+"""Share by which the proportions of two pictures may differ and be the same."""
+_MOST_TOLD = 5
+"""Changes of size that are told."""
 
 
 class Source(ABC):
@@ -115,6 +119,11 @@ def kind_of(path: str | Path) -> Literal["file", "folder", "other"] | None:
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
 
 
+def whole_path(path: str | Path) -> str:
+    """Return the path by which FFmpeg takes a file for one: a relative one with a colon might name a protocol."""
+    return str(Path(path).absolute())
+
+
 def file_identity(path: Path) -> str:
     """Return an identity of a file's content: name, size and a hash of its first and last MiB."""
     size = path.stat().st_size
@@ -145,6 +154,36 @@ def is_picture(image: Any) -> bool:
         and (image.ndim == 2 or image.shape[2] in {1, 3, 4})
         and not is_too_large(image.shape[1], image.shape[0])
     )
+
+
+class ShownSize:
+    """The size in which pictures are shown: that of the first, as long as they are as wide for their height.
+
+    Args:
+        name: Of their source.
+        messages: Told of other proportions, which lose every face.
+    """
+
+    def __init__(self, name: str, messages: deque[str]) -> None:
+        self._name, self._messages = name, messages
+        self._size: tuple[int, int] | None = None
+        self._told = 0
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height in which the next picture is shown, which has this size."""
+        before = self._size
+        if before is not None and abs(before[0] * height / (before[1] * width) - 1) <= _ALIKE:
+            return before
+        if before is not None and self._told < _MOST_TOLD:
+            self._told += 1
+            self._messages.append(f"{self._name}: the picture is now {width}x{height}")
+        self._size = width, height
+        return self._size
+
+    def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the next picture, ``(H, W, 3)``, in the size in which it is shown."""
+        size = self.of(image.shape[1], image.shape[0])
+        return image if size == image.shape[1::-1] else np.asarray(cv2.resize(image, size), np.uint8)
 
 
 def as_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:

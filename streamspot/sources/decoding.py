@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 import struct
@@ -18,7 +19,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import MOST_PIXELS, TOO_LARGE, is_too_large
+from streamspot.sources.base import MOST_PIXELS, TOO_LARGE, ShownSize, is_too_large
 
 _STILLS = frozenset({"bmp", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp"})
 """Codecs of cover pictures and stills; a stream of one of them is taken only where there is no other."""
@@ -102,7 +103,7 @@ class Decoder:
         self._matrix = (1, 0, 0, 1)
         self._stored: tuple[int, int, bool] | None = None
         self._target = (0, 0)
-        self._size: tuple[int, int] | None = None
+        self._sizes = ShownSize(name, messages)
 
     def pictures(self) -> Iterator[DecodedPicture]:
         """Yield every picture that can be decoded; what cannot is counted."""
@@ -191,9 +192,7 @@ class Decoder:
             image = image[::2]
         if frame.rotation != self._rotation:
             # Not for every picture: one that was asked for its side data refers to itself and is freed late.
-            self._rotation, data = frame.rotation, frame.side_data
-            turn: Any = data.get("DISPLAYMATRIX")
-            self._matrix = (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
+            self._rotation, self._matrix = frame.rotation, _matrix(frame)
         a, b, c, d = self._matrix
         sideways = abs(b) > abs(a)
         stored = frame.width, frame.height, sideways
@@ -209,6 +208,10 @@ class Decoder:
 
     def _in_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return the pixels of a frame, ``(H, W, 3)`` BGR."""
+        if frame.planes[0].line_size < 0:
+            # A bitmap stored from its last row to its first: FFmpeg puts it right when it makes another layout of it.
+            layout = "bgr24" if frame.format.name == "rgb24" else "rgb24"
+            frame = self._convert(frame, format=layout, src_colorspace=Colorspace.ITU601, threads=1)
         channels, code = _PACKED.get(frame.format.name, (0, 0))
         if not channels:
             # One thread: handing slices to several costs more than the conversion. The matrix is that of BT.601: so
@@ -227,15 +230,23 @@ class Decoder:
         return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
 
     def _shown(self, width: int, height: int, *, sideways: bool) -> tuple[int, int]:
-        """Return the size at which a picture is shown: that of the first, if it is as wide for its height."""
-        upright = (height, width) if sideways else (width, height)
-        before = self._size
-        if before is None or abs(before[0] * upright[1] / (before[1] * upright[0]) - 1) > 0.02:
-            self._size = upright
-            if before is not None:
-                self._messages.append(f"{self._name}: the picture is now {upright[0]}x{upright[1]}")
-            return width, height
-        return before[::-1] if sideways else before
+        """Return the size at which a picture is shown, before it is turned upright."""
+        return self._sizes.of(height, width)[::-1] if sideways else self._sizes.of(width, height)
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Return the entries a, b, c, d of the matrix that turns a picture upright.
+
+    PyAV hands out no side data at all where one kind is unknown to it, as EXIF is. How far the picture is to be
+    turned it says nevertheless, though not whether it is mirrored.
+    """
+    try:
+        turn: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        angle = math.radians(frame.rotation)  # anticlockwise
+        across, down = round(math.cos(angle)), round(math.sin(angle))
+        return across, -down, down, across
+    return (1, 0, 0, 1) if turn is None else struct.unpack_from("=2i4x2i", turn)
 
 
 def _keep_freed_memory() -> None:

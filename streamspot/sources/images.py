@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, is_picture, kind_of, slug, stream_name
+from streamspot.sources.base import ShownSize, Source, is_picture, kind_of, slug, stream_name
 from streamspot.types import Frame
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -117,10 +117,13 @@ class ImageFolder(Source):
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
+        One of another size is shown in that of the first; other proportions are told.
+
         Raises:
             SourceError: None of them can be read.
         """
         bad: list[str] = []
+        sizes = ShownSize(self.name, self.messages)
         count = 0
         for index, path in enumerate(self._files):
             if self.closed.is_set():
@@ -132,7 +135,7 @@ class ImageFolder(Source):
             if image is None:
                 bad.append(path.name)
                 continue
-            yield Frame(index, index / self._rate, time.monotonic_ns(), image)
+            yield Frame(index, index / self._rate, time.monotonic_ns(), sizes.fit(image))
             count += 1
         if not count:
             raise SourceError(

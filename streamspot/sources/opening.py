@@ -60,7 +60,11 @@ def open_source(spec: str) -> Source:
     base, options = (spec, "") if kind_of(spec) else spec.partition("?")[::2]
     if base == "-":
         return StandardInput(**read_options(options, {"size": tuple, "fps": float}, "standard input"))
-    if re.fullmatch(r"[0-9]{1,3}", base) or base.startswith("/dev/"):
+    if re.fullmatch(r"[0-9]{1,3}", base) or (base.startswith("/dev/") and kind_of(base) in {None, "other"}):
+        if re.fullmatch(r"/dev/(stdin|fd/\d+)", base):
+            raise SourceError(
+                f"{base} is no file here; pipe JPEG or PNG pictures into the program and give - as the source"
+            )
         return camera_source(base, **read_options(options, {"size": tuple, "fps": float}, f"camera {base}"))
     return _local(base, options)
 

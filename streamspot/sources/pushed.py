@@ -17,6 +17,9 @@ from streamspot.types import Frame
 _FOREVER = 1e11
 """Seconds, some three thousand years."""
 
+_ALIKE = 0.05
+"""Share by which the sizes of two pictures may differ: a face then is nearly where it was, and is followed."""
+
 Pictures = Iterable[tuple[NDArray[Any], float]]
 """Pictures ``(H, W, 3)`` uint8 BGR, each with its time in seconds; times increase."""
 
@@ -66,14 +69,23 @@ def as_frame(
     return Frame(index, float(pts), time.monotonic_ns(), as_bgr(image))
 
 
-def resized(frame: Frame, size: tuple[int, ...] | None) -> tuple[str, ...]:
-    """Say so where a picture has another size, (H, W), than the one before, which loses every face."""
-    height, width = frame.image.shape[:2]
-    if size in {None, (height, width)}:
-        return ()
-    return (
-        f"picture {frame.index} is {width}x{height}: scale all to one size, or nobody is followed into it",
-    )
+class Resizing:
+    """Notices when a picture is a good deal larger or smaller than the one before, which loses every face."""
+
+    def __init__(self) -> None:
+        self._size: tuple[int, ...] | None = None
+        self._told = False
+
+    def take(self, frame: Frame) -> tuple[str, ...]:
+        """Take the next picture; return what is to be said of its size, once at most."""
+        before, (height, width) = self._size, frame.image.shape[:2]
+        self._size = height, width
+        if self._told or before is None or np.allclose(self._size, before, rtol=_ALIKE, atol=0):
+            return ()
+        self._told = True
+        return (
+            f"picture {frame.index} is {width}x{height}: scale all to one size, or nobody is followed into it",
+        )
 
 
 class PushedFrames(Source):
@@ -97,7 +109,7 @@ class PushedFrames(Source):
             SourceError: What the iterable yields is no picture, or its time does not increase.
         """
         before: float | None = None
-        size: tuple[int, ...] | None = None
+        sizes = Resizing()
         for index, item in enumerate(self._pictures):
             if self.closed.is_set():
                 return
@@ -108,6 +120,6 @@ class PushedFrames(Source):
                     f"item {index} of the frames is no pair of a picture and its time"
                 ) from None
             frame = as_frame(index, image, pts, before, reused=True)
-            self.messages.extend(resized(frame, size))
-            before, size = frame.pts, frame.image.shape[:2]
+            self.messages.extend(sizes.take(frame))
+            before = frame.pts
             yield frame

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import TOO_LARGE, Source, is_picture, is_too_large
+from streamspot.sources.base import TOO_LARGE, ShownSize, Source, is_picture, is_too_large
 from streamspot.types import Frame
 
 _CHUNK = 1 << 18
@@ -65,6 +65,8 @@ class StandardInput(Source):
     def read(self) -> Iterator[Frame]:
         """Yield every picture; a damaged one leaves a gap in the numbering, and a message at the end.
 
+        One of another size is shown in that of the first; other proportions are told.
+
         Raises:
             SourceError: Standard input is a terminal, or holds no picture.
         """
@@ -72,12 +74,13 @@ class StandardInput(Source):
             raise SourceError(
                 "standard input is a terminal; pipe pictures into the program, or give another source"
             )
+        sizes = ShownSize(self.name, self.messages)
         bad = count = 0
         for index, image in enumerate(self._raw(*self._size) if self._size else self._encoded()):
             if image is None:
                 bad += 1
                 continue
-            yield Frame(index, index / self._rate, time.monotonic_ns(), image)
+            yield Frame(index, index / self._rate, time.monotonic_ns(), sizes.fit(image))
             count += 1
         if self.closed.is_set():
             return
@@ -110,6 +113,7 @@ class StandardInput(Source):
     def _encoded(self) -> Iterator[NDArray[np.uint8] | None]:
         """Yield each picture, None for one that cannot be decoded."""
         data = bytearray()
+        lengths: Iterator[int | None] | None = None  # of the picture that it begins with
         while not self.closed.is_set():
             chunk = self._read(_CHUNK)
             if not chunk:
@@ -117,19 +121,24 @@ class StandardInput(Source):
                     self.messages.append("standard input ended within a picture")
                 return
             data += chunk
-            while (start := _START.search(data)) is not None:
-                del data[: start.start()]
-                length = (_jpeg_length if data.startswith(_JPEG) else _png_length)(data)
+            while True:
+                if lengths is None:
+                    start = _START.search(data)
+                    if start is None:
+                        del data[: max(0, len(data) - len(_PNG) + 1)]
+                        break
+                    del data[: start.start()]
+                    lengths = (_jpeg_length if data.startswith(_JPEG) else _png_length)(data)
+                length = next(lengths)
                 if length is None:
                     break
+                lengths = None
                 if not length:
                     del data[:2]  # the next picture may begin inside what this one claims
                     yield None
                     continue
                 yield _decode(bytes(data[:length]))
                 del data[:length]
-            else:
-                del data[: max(0, len(data) - len(_PNG) + 1)]
             if len(data) > _LARGEST:
                 raise SourceError("standard input holds a picture without an end; send JPEG or PNG pictures")
 
@@ -142,40 +151,43 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
     return np.asarray(image, np.uint8) if is_picture(image) else None
 
 
-def _jpeg_length(data: bytearray) -> int | None:
-    """Return the length of the JPEG that ``data`` begins with, None before its end has come, 0 if damaged.
+def _jpeg_length(data: bytearray) -> Iterator[int | None]:
+    """Yield the length of the JPEG that ``data`` begins with: None as long as its end has not come, 0 if damaged.
 
-    Segments are stepped over by their lengths: a thumbnail inside one has an end-of-image marker of its own.
+    ``data`` may grow meanwhile; no byte is looked at twice. Segments are stepped over by their lengths: a thumbnail
+    inside one has an end-of-image marker of its own.
     """
     at = 2
-    while at + 4 <= len(data) or data[at : at + 2] == b"\xff\xd9":
-        if data[at] != 0xFF:
-            return 0
+    while True:
+        while at + 4 > len(data) and data[at : at + 2] != b"\xff\xd9":
+            yield None
         marker = data[at + 1]
-        if marker == 0xD9:
-            return at + 2
-        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:  # noqa: PLR1714 - a range stands among them
+        if data[at] != 0xFF or marker == 0xD8:
+            yield 0
+        elif marker == 0xD9:
+            yield at + 2
+        elif marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:  # noqa: PLR1714 - a range stands among them
             at += 1 if marker == 0xFF else 2
-            continue
-        if marker == 0xD8:
-            return 0
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-        if marker == 0xDA:
-            end = _MARKER_AFTER_SCAN.search(data, at)
-            if end is None:
-                return None
-            at = end.start()
-    return None
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+            if marker == 0xDA:
+                while (end := _MARKER_AFTER_SCAN.search(data, at)) is None:
+                    at = max(at, len(data) - 1)
+                    yield None
+                at = end.start()
 
 
-def _png_length(data: bytearray) -> int | None:
-    """Return the length of the PNG that ``data`` begins with, None before its end has come, 0 if damaged."""
+def _png_length(data: bytearray) -> Iterator[int | None]:
+    """Yield the length of the PNG that ``data`` begins with: None as long as its end has not come, 0 if damaged."""
     at = len(_PNG)
-    while at + 12 <= len(data):
+    while True:
+        while at + 12 > len(data):
+            yield None
         size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         if size > _LARGEST:
-            return 0
+            yield 0
         at += 12 + size
-        if kind == b"IEND" and at <= len(data):
-            return at
-    return None
+        if kind == b"IEND":
+            while at > len(data):
+                yield None
+            yield at

@@ -13,7 +13,15 @@ from pathlib import Path
 import av
 
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, file_identity, kind_of, redact, stream_name, without_login
+from streamspot.sources.base import (
+    Source,
+    file_identity,
+    kind_of,
+    redact,
+    stream_name,
+    whole_path,
+    without_login,
+)
 from streamspot.sources.decoding import Decoder
 from streamspot.sources.network import open_address
 from streamspot.types import Frame
@@ -189,7 +197,7 @@ class VideoFile(Source):
             container = open_address(self._address, follow=self._follow)
         else:
             try:
-                container = av.open(self._address, options=_OPTIONS)
+                container = av.open(whole_path(self._address), options=_OPTIONS)
             except (av.FFmpegError, OSError, ValueError):
                 raise SourceError(
                     f"{self.name} is not a video that can be decoded (damaged, cut short or an unknown codec); "
