@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.float32]
-
 
 class _Wish:
     """Ticks that a thread wants judged, and what came of it."""
 
     def __init__(self, rows: list[int], motion: NDArray[np.float32]) -> None:
         self.rows, self.motion = rows, motion
-        self.outcome: Scores | Exception | None = None
+        self.outcome: NDArray[np.float32] | Exception | None = None
 
 
 class Judge:
@@ -31,7 +29,7 @@ class Judge:
         step: Takes a tick of some rows of a state, see ``Model.step``.
     """
 
-    def __init__(self, new_state: Callable[[int], Any], step: Callable[..., Scores]) -> None:
+    def __init__(self, new_state: Callable[[int], Any], step: Callable[..., NDArray[np.float32]]) -> None:
         self._new_state, self._step = new_state, step
         self._state: Any = new_state(1)
         self._free = [0]
@@ -53,7 +51,7 @@ class Judge:
         """Let a stream go; its row is given to another."""
         self._free.append(row)
 
-    def take(self, rows: list[int], motion: NDArray[np.float32]) -> Scores:
+    def take(self, rows: list[int], motion: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take a tick of the streams in these rows; motion and result as in ``Model.step``."""
         wish = _Wish(rows, motion)
         with self._waiting:

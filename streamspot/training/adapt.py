@@ -26,7 +26,7 @@ _LEARNED = 0.6
 _BEGUN = "Begun from"
 """How a card begins below its title."""
 
-Table = dict[str, Any]
+ResultTable = dict[str, Any]
 """Counts and F1 for macro, micro and overall, as ``results.json`` has them."""
 
 
@@ -42,8 +42,8 @@ class Adapted:
     """
 
     model: Model
-    before: Table
-    after: Table
+    before: ResultTable
+    after: ResultTable
     labels: tuple[int, int]
 
     @property
@@ -181,7 +181,7 @@ def _count(recordings: Sequence[Recording]) -> int:
     return sum(len(one.instances) for one in recordings)
 
 
-def _table(model: Model, dataset: Dataset, recordings: Sequence[Recording]) -> Table:
+def _table(model: Model, dataset: Dataset, recordings: Sequence[Recording]) -> ResultTable:
     held = replace(dataset, recordings=tuple(recordings))
     decoder = SpotSettings.from_sensitivity(0.5, **model.spotting)
     results = evaluate(held.recordings, judge(model, held), decoder, look_ahead=model.config.look_ahead)
