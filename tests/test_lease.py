@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,67 @@ def test_a_source_that_fails_is_tried_again_ever_more_seldom() -> None:
     leases.declare({"s0": (1.0, "v2")})
     leases.tick(now)
     assert leases.sources["s0"].engine
+
+
+class _Engines:
+    """Engines that ask once a second and run what they are given; ``bad`` sources, or versions of one, fail."""
+
+    def __init__(self, leases: Leases, bad: Collection[str] = ()) -> None:
+        self.leases, self.bad, self.now = leases, set(bad), 0.0
+        self.tenancies = [Tenancy(name) for name in leases.engines]
+
+    def run(self, seconds: int) -> None:
+        """Let time pass."""
+        for _ in range(seconds):
+            self.now += 1.0
+            for tenancy in self.tenancies:
+                tenancy.accept(self.leases.answer(tenancy.ask(self.now), self.now))
+                for lease in tenancy.stops(self.now):
+                    tenancy.end(lease)
+                for lease in tenancy.starts(self.now):
+                    tenancy.begin(lease)
+                    tenancy.report(lease)
+                for lease in sorted(tenancy.running):
+                    if self.bad & {lease.source, f"{lease.source} {lease.version}"}:
+                        tenancy.end(lease, LeaseEnding("it does not open"))
+            self.leases.tick(self.now)
+
+    def current(self) -> set[str]:
+        """Return the sources that give results with the settings in force."""
+        rows = self.leases.sources.items()
+        return {name for name, row in rows if row.reporting and row.granted == row.version}
+
+
+def _sources(count: int, version: str) -> dict[str, tuple[float, str]]:
+    return {f"s{n}": (1.0, version) for n in range(count)}
+
+
+@pytest.mark.parametrize("changed", [4, 2])
+def test_a_camera_that_is_dead_anyway_stops_no_rollout(changed: int) -> None:
+    """It may have died before the fleet began or later, and have new settings itself or not."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 4)
+    engines = _Engines(leases, {"s3"})
+    engines.run(60)
+    engines.bad.add("s2")
+    engines.run(60)
+    leases.declare(_sources(4, "v1") | _sources(changed, "v2"))
+    engines.run(120)
+    assert engines.current() == {"s0", "s1"}
+
+
+def test_settings_that_stop_a_source_that_ran_reach_no_other() -> None:
+    """However often it is tried with them, and after a restart of the keeper; right ones then reach all."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 4)
+    engines = _Engines(leases, {"s0 v2", "s1 v2", "s2 v2", "s3 v2"})
+    engines.run(60)
+    leases.declare(_sources(4, "v2"))
+    engines.run(400)
+    leases.restore(json.loads(json.dumps(leases.snapshot())), engines.now)
+    engines.run(400)
+    assert sum(row.reporting for row in leases.sources.values()) == 3
+    leases.declare(_sources(4, "v3"))
+    engines.run(120)
+    assert len(engines.current()) == 4
 
 
 @pytest.mark.parametrize("even", [True, False])

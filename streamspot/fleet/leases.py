@@ -48,6 +48,7 @@ class SourceRow:
         since: When it was granted.
         recalled: Whether the holder is to end it.
         reporting: Whether it gives results.
+        proven: Version that it gave results with last and has not failed with since.
         failures: In a row.
         retry: Not granted before this time.
         finished: The source itself has ended and is not granted again.
@@ -63,6 +64,7 @@ class SourceRow:
     since: float = 0.0
     recalled: bool = False
     reporting: bool = False
+    proven: str = ""
     failures: int = 0
     retry: float = float("-inf")
     finished: bool = False
@@ -89,7 +91,8 @@ class Leases:
     def declare(self, wanted: Mapping[str, tuple[float, str]]) -> None:
         """Say which sources there are: name → cost and version of the settings. Others are ended."""
         for name, row in self.sources.items():
-            row.wanted = row.wanted and name in wanted
+            if name not in wanted:
+                row.wanted, row.proven = False, ""
         for name, (cost, version) in wanted.items():
             row = self.sources.setdefault(name, SourceRow())
             if not row.wanted or row.version != version:  # that deserves another try
@@ -112,7 +115,7 @@ class Leases:
         for lease in question.reporting:
             row = self._row(question.engine, lease)
             if row is not None and not row.reporting:
-                row.reporting, row.failures, row.note = True, 0, ""
+                row.reporting, row.proven, row.failures, row.note = True, row.granted, 0, ""
         rows = [(name, self.sources[name]) for name in engine.held]
         held = [(row, Lease(name, row.epoch, row.granted)) for name, row in rows]
         kept = tuple(lease for row, lease in held if not row.recalled)
@@ -181,6 +184,8 @@ class Leases:
     def _fail(row: SourceRow, now: float, why: str, *, spared: int = 0) -> None:
         row.failures += 1
         row.note = why
+        if row.proven == row.granted:  # it would fail with any settings
+            row.proven = ""
         first, most = _RETRY
         if row.failures > spared:
             row.retry = now + min(most, first * 2.0 ** min(row.failures - spared - 1, 10))
@@ -260,8 +265,8 @@ class Leases:
         return room
 
     def _roll(self, settled: Collection[SourceRow], room: int) -> int:
-        """Recall what runs with old settings, unless new ones have failed somewhere."""
-        if any(row.failures and row.wanted and not row.reporting for row in self.sources.values()):
+        """Recall what runs with old settings, unless a source that ran with others has failed with the new ones."""
+        if any(row.failures and row.proven and row.granted == row.version for row in self.sources.values()):
             return room
         for row in settled:
             if room and row.granted != row.version and not row.recalled:
