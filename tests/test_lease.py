@@ -22,8 +22,12 @@ from streamspot.layers import load_streams
 NODES = ["n1", "n2", "n3"]
 
 
+def _sources(count: int, version: str) -> dict[str, tuple[float, str]]:
+    return {f"s{n}": (1.0, version) for n in range(count)}
+
+
 class Fleet(RuleBasedStateMachine):
-    """Three nodes, six sources; messages arrive late or never, engines stop, come back and are told to drain."""
+    """Three nodes, six sources and one too large; messages come late or never, engines stop, come back and drain."""
 
     questions = Bundle("questions")
     answers = Bundle("answers")
@@ -32,7 +36,7 @@ class Fleet(RuleBasedStateMachine):
         super().__init__()
         self.now = 100.0
         self.leases = Leases()
-        self.wanted = {f"s{n}": (1.0, "v1") for n in range(6)}
+        self.wanted = _sources(6, "v1") | {"large": (4.5, "v1")}
         self.tenancies: dict[str, Tenancy] = {}
         self.joined = 0
         self.epochs: dict[str, int] = {}
@@ -105,7 +109,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(["v1", "v2"]), count=st.integers(3, 6))
     def declare(self, version: str, count: int) -> None:
-        self.wanted = {f"s{n}": (1.0, version) for n in range(count)}
+        self.wanted = _sources(count, version) | {"large": (4.5, version)}
         self.leases.declare(self.wanted)
 
     @rule()
@@ -127,7 +131,7 @@ class Fleet(RuleBasedStateMachine):
         assert len(held) == len(set(held))
 
     def teardown(self) -> None:
-        """Once all is quiet, every source is granted and gives results, and no engine holds more than it can."""
+        """Once all is quiet, every source that fits gives results, and no engine holds more than it can."""
         self.leases.draining.clear()
         for _ in range(700):
             self.now += 1.0
@@ -141,6 +145,7 @@ class Fleet(RuleBasedStateMachine):
             self.never_twice()
         rows = {name: row for name, row in self.leases.sources.items() if row.wanted}
         assert rows.keys() == self.wanted.keys()
+        assert not rows.pop("large").engine
         assert all(row.engine and row.reporting and row.granted == row.version for row in rows.values())
         assert all(self.leases.load(name) <= 4.0 for name in self.leases.engines)
 
@@ -152,7 +157,7 @@ TestFleet.settings = settings(max_examples=60, stateful_step_count=40, deadline=
 def _granted(capacities: dict[str, float], sources: int) -> Leases:
     """Return a table after its first tick."""
     leases = Leases()
-    leases.declare({f"s{n}": (1.0, "v1") for n in range(sources)})
+    leases.declare(_sources(sources, "v1"))
     for name, capacity in capacities.items():
         leases.join(f"{name}#1", name, capacity, 0.0)
     leases.tick(0.0)
@@ -245,10 +250,6 @@ class _Engines:
         return {name for name, row in rows if row.reporting and row.granted == row.version}
 
 
-def _sources(count: int, version: str) -> dict[str, tuple[float, str]]:
-    return {f"s{n}": (1.0, version) for n in range(count)}
-
-
 @pytest.mark.parametrize("changed", [4, 2])
 def test_a_camera_that_is_dead_anyway_stops_no_rollout(changed: int) -> None:
     """It may have died before the fleet began or later, and have new settings itself or not."""
@@ -275,6 +276,35 @@ def test_settings_that_stop_a_source_that_ran_reach_no_other() -> None:
     leases.declare(_sources(4, "v3"))
     engines.run(120)
     assert len(engines.current()) == 4
+
+
+def test_what_fits_nowhere_holds_up_nothing_else() -> None:
+    """Settings are changed, a node is left and load is evened out while a source waits for capacity."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 2)
+    engines = _Engines(leases)
+    leases.declare(_sources(2, "v1") | {"large": (4.5, "v1")})
+    engines.run(60)
+    leases.declare(_sources(2, "v2") | {"large": (4.5, "v1")})
+    engines.run(60)
+    assert engines.current() == {"s0", "s1"}
+    leases.draining.add("n1")
+    engines.run(60)
+    assert leases.load("n2#1") == 2.0
+    leases.draining.clear()
+    engines.run(60)
+    assert leases.load("n1#1") == leases.load("n2#1") == 1.0
+    assert leases.sources["large"].note == "waits for capacity"
+
+
+def test_what_is_moved_loses_its_place_to_nobody_who_waits() -> None:
+    """Even if who waits is larger, and larger ones are placed first."""
+    leases = _granted({"n1": 1.5, "n2": 1.5}, 2)
+    engines = _Engines(leases)
+    leases.declare(_sources(2, "v1") | {"large": (1.2, "v1")})
+    engines.run(60)
+    leases.declare(_sources(2, "v2") | {"large": (1.2, "v1")})
+    engines.run(60)
+    assert engines.current() == {"s0", "s1"}
 
 
 @pytest.mark.parametrize("even", [True, False])

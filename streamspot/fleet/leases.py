@@ -51,6 +51,7 @@ class SourceRow:
         proven: Version that it gave results with last and has not failed with since.
         failures: In a row.
         retry: Not granted before this time.
+        waiting: It was due and fitted nowhere.
         finished: The source itself has ended and is not granted again.
         note: What is wrong, or why nobody holds it.
     """
@@ -67,6 +68,7 @@ class SourceRow:
     proven: str = ""
     failures: int = 0
     retry: float = float("-inf")
+    waiting: bool = False
     finished: bool = False
     note: str = ""
 
@@ -203,13 +205,17 @@ class Leases:
         }
 
     def _place(self, now: float) -> bool:
-        """Grant what nobody holds to the engine that is least loaded for its capacity."""
+        """Grant what nobody holds to the engine that is least loaded for its capacity.
+
+        What waits for capacity comes after what is on its way from one engine to another, whose room that was.
+        """
         free = [row for row in self.sources.items() if self._due(row[1], now)]
         if not free:
             return False
         loads, granted = self._room(), False
-        for name, row in sorted(free, key=lambda one: -one[1].cost):
+        for name, row in sorted(free, key=lambda one: (one[1].waiting, -one[1].cost)):
             engine = self._coldest(loads, row.cost)
+            row.waiting = engine is None
             if engine is None:
                 row.note = row.note or _NO_ROOM
                 continue
@@ -234,13 +240,14 @@ class Leases:
     def _recall(self, now: float) -> None:
         """Ask back what is not wanted any more, stands on a draining node, has old settings or lies unevenly.
 
-        Whatever is moved rests for some seconds, so only one source in twenty is on its way at a time.
+        Whatever is moved rests for some seconds, so only one source in twenty is on its way at a time. What nobody
+        holds by now waits for capacity, or to be tried again, and keeps nothing from being moved.
         """
         moving, settled = 0, {}
         for name, row in self.sources.items():
             row.recalled = row.recalled or (bool(row.engine) and not row.wanted)
             starting = bool(row.engine) and not row.reporting and now - row.since < _SLOW
-            if row.recalled or starting or self._due(row, now):
+            if row.recalled or starting:
                 moving += 1
             elif row.engine:
                 settled[name] = row
