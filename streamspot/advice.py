@@ -87,7 +87,9 @@ and large enough in the picture']
 
     def end(self) -> Iterator[str]:
         """Yield what is to be said at the end of the source."""
-        if not self._frames:
+        if self._frames == 1:
+            yield "only one picture was analysed, in which nothing can be spotted; give a video, or a camera's stream"
+        if self._frames < 2:
             return
         yield from self._rate()
         if not self._seen:

@@ -83,7 +83,7 @@ def _own(source: Any, where: str) -> dict[str, Any]:
     if not isinstance(source, Mapping):
         return {} if source is None else {"source": source}
     own = _flattened(_underscored(source), where)
-    if own.get("source") in {None, ""}:
+    if own.get("source") in (None, "", []):
         raise SettingsError(f"a source in {where} has no name; begin each with - source: NAME")
     for leaf in own:
         if GROUPS.get(leaf) not in _OF_EACH and leaf in GROUPS and leaf not in _OF_EACH_TOO:

@@ -170,6 +170,15 @@ def test_a_slow_source_is_said_once(fps: float, count: int, words: str | None):
     assert words is None or words in said[0]
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_single_picture_is_said(seen: bool):
+    """A snapshot of a camera, a photograph or the cover of a song gives nothing, and the user learns what would."""
+    advice = Advice()
+    assert not list(advice.take(0.0, seen=seen, motion=()))
+    (said,) = advice.end()
+    assert said.startswith("only one picture was analysed, in which nothing can be spotted;")
+
+
 def test_a_live_user_is_told_of_a_slow_source_after_ten_seconds():
     """Not after thirty pictures, which would take half a minute."""
     advice = Advice()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,12 @@ from streamspot.layers import load_streams
 NODES = ["n1", "n2", "n3"]
 
 
+def _sources(count: int, version: str) -> dict[str, tuple[float, str]]:
+    return {f"s{n}": (1.0, version) for n in range(count)}
+
+
 class Fleet(RuleBasedStateMachine):
-    """Three nodes, six sources; messages arrive late or never, engines stop, come back and are told to drain."""
+    """Three nodes, six sources and one too large; messages come late or never, engines stop, come back and drain."""
 
     questions = Bundle("questions")
     answers = Bundle("answers")
@@ -31,7 +36,7 @@ class Fleet(RuleBasedStateMachine):
         super().__init__()
         self.now = 100.0
         self.leases = Leases()
-        self.wanted = {f"s{n}": (1.0, "v1") for n in range(6)}
+        self.wanted = _sources(6, "v1") | {"large": (4.5, "v1")}
         self.tenancies: dict[str, Tenancy] = {}
         self.joined = 0
         self.epochs: dict[str, int] = {}
@@ -104,7 +109,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(["v1", "v2"]), count=st.integers(3, 6))
     def declare(self, version: str, count: int) -> None:
-        self.wanted = {f"s{n}": (1.0, version) for n in range(count)}
+        self.wanted = _sources(count, version) | {"large": (4.5, version)}
         self.leases.declare(self.wanted)
 
     @rule()
@@ -126,7 +131,7 @@ class Fleet(RuleBasedStateMachine):
         assert len(held) == len(set(held))
 
     def teardown(self) -> None:
-        """Once all is quiet, every source is granted and gives results, and no engine holds more than it can."""
+        """Once all is quiet, every source that fits gives results, and no engine holds more than it can."""
         self.leases.draining.clear()
         for _ in range(700):
             self.now += 1.0
@@ -140,6 +145,7 @@ class Fleet(RuleBasedStateMachine):
             self.never_twice()
         rows = {name: row for name, row in self.leases.sources.items() if row.wanted}
         assert rows.keys() == self.wanted.keys()
+        assert not rows.pop("large").engine
         assert all(row.engine and row.reporting and row.granted == row.version for row in rows.values())
         assert all(self.leases.load(name) <= 4.0 for name in self.leases.engines)
 
@@ -151,7 +157,7 @@ TestFleet.settings = settings(max_examples=60, stateful_step_count=40, deadline=
 def _granted(capacities: dict[str, float], sources: int) -> Leases:
     """Return a table after its first tick."""
     leases = Leases()
-    leases.declare({f"s{n}": (1.0, "v1") for n in range(sources)})
+    leases.declare(_sources(sources, "v1"))
     for name, capacity in capacities.items():
         leases.join(f"{name}#1", name, capacity, 0.0)
     leases.tick(0.0)
@@ -213,6 +219,92 @@ def test_a_source_that_fails_is_tried_again_ever_more_seldom() -> None:
     leases.declare({"s0": (1.0, "v2")})
     leases.tick(now)
     assert leases.sources["s0"].engine
+
+
+class _Engines:
+    """Engines that ask once a second and run what they are given; ``bad`` sources, or versions of one, fail."""
+
+    def __init__(self, leases: Leases, bad: Collection[str] = ()) -> None:
+        self.leases, self.bad, self.now = leases, set(bad), 0.0
+        self.tenancies = [Tenancy(name) for name in leases.engines]
+
+    def run(self, seconds: int) -> None:
+        """Let time pass."""
+        for _ in range(seconds):
+            self.now += 1.0
+            for tenancy in self.tenancies:
+                tenancy.accept(self.leases.answer(tenancy.ask(self.now), self.now))
+                for lease in tenancy.stops(self.now):
+                    tenancy.end(lease)
+                for lease in tenancy.starts(self.now):
+                    tenancy.begin(lease)
+                    tenancy.report(lease)
+                for lease in sorted(tenancy.running):
+                    if self.bad & {lease.source, f"{lease.source} {lease.version}"}:
+                        tenancy.end(lease, LeaseEnding("it does not open"))
+            self.leases.tick(self.now)
+
+    def current(self) -> set[str]:
+        """Return the sources that give results with the settings in force."""
+        rows = self.leases.sources.items()
+        return {name for name, row in rows if row.reporting and row.granted == row.version}
+
+
+@pytest.mark.parametrize("changed", [4, 2])
+def test_a_camera_that_is_dead_anyway_stops_no_rollout(changed: int) -> None:
+    """It may have died before the fleet began or later, and have new settings itself or not."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 4)
+    engines = _Engines(leases, {"s3"})
+    engines.run(60)
+    engines.bad.add("s2")
+    engines.run(60)
+    leases.declare(_sources(4, "v1") | _sources(changed, "v2"))
+    engines.run(120)
+    assert engines.current() == {"s0", "s1"}
+
+
+def test_settings_that_stop_a_source_that_ran_reach_no_other() -> None:
+    """However often it is tried with them, and after a restart of the keeper; right ones then reach all."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 4)
+    engines = _Engines(leases, {"s0 v2", "s1 v2", "s2 v2", "s3 v2"})
+    engines.run(60)
+    leases.declare(_sources(4, "v2"))
+    engines.run(400)
+    leases.restore(json.loads(json.dumps(leases.snapshot())), engines.now)
+    engines.run(400)
+    assert sum(row.reporting for row in leases.sources.values()) == 3
+    leases.declare(_sources(4, "v3"))
+    engines.run(120)
+    assert len(engines.current()) == 4
+
+
+def test_what_fits_nowhere_holds_up_nothing_else() -> None:
+    """Settings are changed, a node is left and load is evened out while a source waits for capacity."""
+    leases = _granted({"n1": 4.0, "n2": 4.0}, 2)
+    engines = _Engines(leases)
+    leases.declare(_sources(2, "v1") | {"large": (4.5, "v1")})
+    engines.run(60)
+    leases.declare(_sources(2, "v2") | {"large": (4.5, "v1")})
+    engines.run(60)
+    assert engines.current() == {"s0", "s1"}
+    leases.draining.add("n1")
+    engines.run(60)
+    assert leases.load("n2#1") == 2.0
+    leases.draining.clear()
+    engines.run(60)
+    assert leases.load("n1#1") == leases.load("n2#1") == 1.0
+    assert leases.sources["large"].note == "waits for capacity"
+
+
+def test_what_is_moved_loses_its_place_to_nobody_who_waits() -> None:
+    """Even if who waits is larger, and larger ones are placed first."""
+    leases = _granted({"n1": 1.5, "n2": 1.5}, 2)
+    engines = _Engines(leases)
+    leases.declare(_sources(2, "v1") | {"large": (1.2, "v1")})
+    engines.run(60)
+    leases.declare(_sources(2, "v2") | {"large": (1.2, "v1")})
+    engines.run(60)
+    assert engines.current() == {"s0", "s1"}
 
 
 @pytest.mark.parametrize("even", [True, False])

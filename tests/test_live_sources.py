@@ -18,6 +18,7 @@ from streamspot.errors import SourceError
 from streamspot.sources import Feed, Source, open_source
 from streamspot.sources.cameras import list_cameras
 from streamspot.sources.live import LiveSource
+from streamspot.sources.network import NetworkStream, open_address
 from streamspot.types import Frame
 
 # Cameras
@@ -240,6 +241,13 @@ def test_address_of_a_recording_is_read_whole(server):
     assert source.name == f"http://{server}/a%20clip.avi"
     frames = list(Feed(source))
     assert np.allclose([frame.pts for frame in frames], np.arange(10) / 25, atol=1e-3)
+
+
+def test_a_format_without_time_stamps_is_given_none(server):
+    """MJPEG says nothing of time, whatever the decoder makes up, so the arrival of a picture counts."""
+    capture = NetworkStream(open_address(f"http://{server}/live"), "eye")
+    assert np.isnan([capture.read()[0] for _ in range(3)]).all()
+    capture.release()
 
 
 def test_network_camera_is_opened_again(server):

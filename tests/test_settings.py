@@ -49,6 +49,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch):
         ("face: {faces: 1, faces: 2}\n", r"it has the key 'faces' twice"),
         ("source: [a.mp4, null]\n", "a source in the list of sources is empty"),
         ("source: [{source: '', face: {faces: 2}}]\n", "begin each with - source: NAME"),
+        ("source: [{source: [a.mp4, b.mp4]}]\n", r"source = \['a.mp4', 'b.mp4'\] .* is impossible"),
         ("name: {subject: 1.10}\n", r"subject = 1.1 .* is impossible: write it in quotation marks"),
         ("face: {faces: 0}\n", r"faces = 0 \(in .*live\.yaml\) is impossible: .* 1"),
     ],

@@ -136,6 +136,23 @@ def test_streams_are_named_after_their_source(tmp_path):
     assert open_source("-").stream == "stdin"
 
 
+@pytest.mark.parametrize("address", ["rtsp://Cam/Live?A=B", "tcp://Cam:1/Live"])
+def test_capital_letters_in_a_scheme_change_nothing(address, monkeypatch):
+    """An address is the same source, and reaches FFmpeg in the same words, however its scheme is written."""
+    asked = []
+    monkeypatch.setattr(
+        "streamspot.sources.opening.open_address",
+        lambda address, **_: asked.append(address) or _nobody_there(address),
+    )
+    scheme, _, rest = address.partition(":")
+    sources = [open_source(f"{written}:{rest}") for written in (scheme, scheme.upper(), scheme.title())]
+    for source in sources:
+        with pytest.raises(SourceError):
+            next(source.read())
+    assert asked == [address] * 3
+    assert len({source.stream for source in sources}) == 1
+
+
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm here")  # noqa: S108
 def test_what_lies_in_the_memory_is_no_camera():
     """A file or folder under /dev/shm is read as anywhere else."""

@@ -192,3 +192,21 @@ def test_invented_stamps_are_not_believed():
     clock = Clock()
     pts = [clock.stamp(900 + number / 10, number / 25) for number in range(300)]
     assert np.allclose(np.diff(pts), 0.1)
+
+
+@pytest.mark.parametrize("fps", [24.6, 25.3])
+def test_stamps_a_little_too_fast_or_slow_are_not_believed_for_long(fps: float):
+    """A device that counts its pictures as 25 a second, when they are a little fewer or more, is found out."""
+    clock = Clock()
+    late = [clock.stamp(900 + number / fps, number / 25) - number / fps for number in range(round(200 * fps))]
+    assert max(map(abs, late)) < 0.3
+    assert max(map(abs, late[1500:])) < 1e-6
+
+
+def test_a_network_that_becomes_slower_leaves_the_stamps_of_a_camera():
+    """Pictures that are all late from some moment on, or come in bursts, keep the regular times of their device."""
+    clock = Clock()
+    arrived = [900 + number / 25 + 0.45 * (number > 600) for number in range(3000)]
+    arrived += [900 + number // 8 * 8 / 25 + 0.45 for number in range(3000, 6000)]
+    pts = [clock.stamp(time, 50 + number / 25) for number, time in enumerate(arrived)]
+    assert max(abs(np.diff(pts)[100:] - 1 / 25)) < 2e-3

@@ -48,8 +48,10 @@ class SourceRow:
         since: When it was granted.
         recalled: Whether the holder is to end it.
         reporting: Whether it gives results.
+        proven: Version that it gave results with last and has not failed with since.
         failures: In a row.
         retry: Not granted before this time.
+        waiting: It was due and fitted nowhere.
         finished: The source itself has ended and is not granted again.
         note: What is wrong, or why nobody holds it.
     """
@@ -63,8 +65,10 @@ class SourceRow:
     since: float = 0.0
     recalled: bool = False
     reporting: bool = False
+    proven: str = ""
     failures: int = 0
     retry: float = float("-inf")
+    waiting: bool = False
     finished: bool = False
     note: str = ""
 
@@ -89,7 +93,8 @@ class Leases:
     def declare(self, wanted: Mapping[str, tuple[float, str]]) -> None:
         """Say which sources there are: name → cost and version of the settings. Others are ended."""
         for name, row in self.sources.items():
-            row.wanted = row.wanted and name in wanted
+            if name not in wanted:
+                row.wanted, row.proven = False, ""
         for name, (cost, version) in wanted.items():
             row = self.sources.setdefault(name, SourceRow())
             if not row.wanted or row.version != version:  # that deserves another try
@@ -112,7 +117,7 @@ class Leases:
         for lease in question.reporting:
             row = self._row(question.engine, lease)
             if row is not None and not row.reporting:
-                row.reporting, row.failures, row.note = True, 0, ""
+                row.reporting, row.proven, row.failures, row.note = True, row.granted, 0, ""
         rows = [(name, self.sources[name]) for name in engine.held]
         held = [(row, Lease(name, row.epoch, row.granted)) for name, row in rows]
         kept = tuple(lease for row, lease in held if not row.recalled)
@@ -181,6 +186,8 @@ class Leases:
     def _fail(row: SourceRow, now: float, why: str, *, spared: int = 0) -> None:
         row.failures += 1
         row.note = why
+        if row.proven == row.granted:  # it would fail with any settings
+            row.proven = ""
         first, most = _RETRY
         if row.failures > spared:
             row.retry = now + min(most, first * 2.0 ** min(row.failures - spared - 1, 10))
@@ -198,13 +205,17 @@ class Leases:
         }
 
     def _place(self, now: float) -> bool:
-        """Grant what nobody holds to the engine that is least loaded for its capacity."""
+        """Grant what nobody holds to the engine that is least loaded for its capacity.
+
+        What waits for capacity comes after what is on its way from one engine to another, whose room that was.
+        """
         free = [row for row in self.sources.items() if self._due(row[1], now)]
         if not free:
             return False
         loads, granted = self._room(), False
-        for name, row in sorted(free, key=lambda one: -one[1].cost):
+        for name, row in sorted(free, key=lambda one: (one[1].waiting, -one[1].cost)):
             engine = self._coldest(loads, row.cost)
+            row.waiting = engine is None
             if engine is None:
                 row.note = row.note or _NO_ROOM
                 continue
@@ -229,13 +240,14 @@ class Leases:
     def _recall(self, now: float) -> None:
         """Ask back what is not wanted any more, stands on a draining node, has old settings or lies unevenly.
 
-        Whatever is moved rests for some seconds, so only one source in twenty is on its way at a time.
+        Whatever is moved rests for some seconds, so only one source in twenty is on its way at a time. What nobody
+        holds by now waits for capacity, or to be tried again, and keeps nothing from being moved.
         """
         moving, settled = 0, {}
         for name, row in self.sources.items():
             row.recalled = row.recalled or (bool(row.engine) and not row.wanted)
             starting = bool(row.engine) and not row.reporting and now - row.since < _SLOW
-            if row.recalled or starting or self._due(row, now):
+            if row.recalled or starting:
                 moving += 1
             elif row.engine:
                 settled[name] = row
@@ -260,8 +272,8 @@ class Leases:
         return room
 
     def _roll(self, settled: Collection[SourceRow], room: int) -> int:
-        """Recall what runs with old settings, unless new ones have failed somewhere."""
-        if any(row.failures and row.wanted and not row.reporting for row in self.sources.values()):
+        """Recall what runs with old settings, unless a source that ran with others has failed with the new ones."""
+        if any(row.failures and row.proven and row.granted == row.version for row in self.sources.values()):
             return room
         for row in settled:
             if room and row.granted != row.version and not row.recalled:

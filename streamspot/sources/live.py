@@ -27,6 +27,10 @@ _HUNG_PAUSE_S = 60.0
 _MOST_FAILED = 5
 _FAILED_S = 0.01
 """Pictures that may fail one after the other, so far apart, before the capture is opened anew."""
+_ASIDE_S, _MOST_ASIDE = 0.1, 1000
+"""So far from the arrivals, on one side, a device's clock may be for so many pictures; a step is gone by then."""
+_PROBE_S, _LONG_PROBE_S, _APART_S = 3.0, 60.0, 0.06
+"""Seconds for which a device's clock is compared with ours, at first and once it was wrong; how far it may stray."""
 
 
 class Over(SourceError):  # noqa: N818 - it is no error
@@ -226,35 +230,43 @@ class Clock:
     """Times of pictures in seconds since the first, strictly increasing.
 
     The device's own stamps have no jitter from the transport and the scheduler, so they are used, moved to
-    this computer's clock, once they have kept pace with the arrivals for three seconds (some decoders make
+    this computer's clock, once they have kept pace with the arrivals for three seconds (some devices make
     them up at 25 a second) and while they increase and stay near the arrivals; else the arrival counts.
+    A clock that is found to be fast or slow later has to keep pace for a minute before it is used again.
     """
 
     def __init__(self) -> None:
         self._start: float | None = None
         self._last = -math.inf
-        self._device = math.inf
         self._offset = 0.0
-        self._trusted = False
         self._first = (0.0, 0.0)
         self._gaps: list[float] = []
+        self.restart()
 
     def restart(self) -> None:
         """Forget the device's clock: it was opened anew."""
         self._device = math.inf
         self._trusted = False
+        self._probe_s = _PROBE_S
+        self._late, self._aside = 0.0, 0
 
     def stamp(self, arrived: float, device: float) -> float:
         """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
         pts = arrived
         if not (math.isfinite(device) and device > self._device):
-            self._trusted, self._first, self._gaps = False, (arrived, device), []
+            self._doubt(arrived, device)
         elif self._trusted:
             pts = device + self._offset
+            late = arrived - pts
             # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
-            self._offset += (arrived - pts) / 500
-            if abs(arrived - pts) > 0.5:
-                self._trusted, self._first, self._gaps, pts = False, (arrived, device), [], arrived
+            self._offset += late / 500
+            self._aside = self._aside + 1 if abs(late) > _ASIDE_S and late * self._late > 0 else 0
+            self._late = late
+            if self._aside > _MOST_ASIDE:
+                self._probe_s = _LONG_PROBE_S
+            if abs(late) > 0.5 or self._aside > _MOST_ASIDE:
+                self._doubt(arrived, device)
+                pts = arrived
         else:
             self._probe(arrived, device)
         self._device = device if math.isfinite(device) else math.inf
@@ -263,12 +275,16 @@ class Clock:
         self._last = max(pts - self._start, self._last + 1e-4)
         return self._last
 
+    def _doubt(self, arrived: float, device: float) -> None:
+        """Compare the device's clock with ours from here on, and do not use it meanwhile."""
+        self._trusted, self._first, self._gaps, self._aside = False, (arrived, device), [], 0
+
     def _probe(self, arrived: float, device: float) -> None:
-        """Trust the device's clock when it has run as fast as ours for three seconds."""
+        """Trust the device's clock when it has run as fast as ours for some time."""
         self._gaps.append(arrived - device)
         elapsed = arrived - self._first[0]
-        if elapsed >= 3.0:
-            self._trusted = abs((device - self._first[1]) / elapsed - 1) < 0.02
+        if elapsed >= self._probe_s:
+            self._trusted = abs(device - self._first[1] - elapsed) < _APART_S
             self._offset = sum(self._gaps) / len(self._gaps)
             self._first, self._gaps = (arrived, device), []
 

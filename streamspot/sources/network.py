@@ -33,6 +33,8 @@ _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manife
 _RTSP = {"rtsp_transport": "tcp"}  # over UDP pictures tear
 _LIVE = {"analyzeduration": "500000", "fpsprobesize": "0"}
 _AHEAD_S = 10.0
+_NO_TIMESTAMPS = 0x80
+"""``AVFMT_NOTIMESTAMPS`` of FFmpeg."""
 
 
 def open_address(address: str, *, follow: bool = False) -> InputContainer:
@@ -172,6 +174,7 @@ class NetworkStream:
         self.greeting = "".join(messages)
         self.fps = self._decoder.fps
         self._segmented = container.format.name in SEGMENTED
+        self._unstamped = _is_unstamped(container)
         self._pictures = self._decoder.pictures()
         self._base: float | None = None
 
@@ -186,7 +189,7 @@ class NetworkStream:
             if self._finite and not self._decoder.broken:
                 raise Over
             return None
-        stamp = np.nan if picture.stamp is None else picture.stamp
+        stamp = np.nan if picture.stamp is None or self._unstamped else picture.stamp
         if self._segmented and picture.stamp is not None:
             now = time.monotonic()
             ahead = 0.0 if self._base is None else self._base + stamp - now
@@ -199,3 +202,8 @@ class NetworkStream:
     def release(self) -> None:
         """Close the connection."""
         self._decoder.close()
+
+
+def _is_unstamped(container: InputContainer) -> bool:
+    """Return whether a format says nothing of time, as MJPEG and bare H.264: FFmpeg then counts at a fixed rate."""
+    return bool(container.format.flags & _NO_TIMESTAMPS) or container.format.name.endswith("pipe")

@@ -56,7 +56,7 @@ def open_source(spec: str) -> Source:
         return Synthetic.parse(spec)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", spec)
     if scheme:
-        return _address(scheme[1].lower(), spec)
+        return _address(scheme[1].lower(), spec[: scheme.end(1)].lower() + spec[scheme.end(1) :])
     base, options = (spec, "") if kind_of(spec) else spec.partition("?")[::2]
     if base == "-":
         return StandardInput(**read_options(options, {"size": tuple, "fps": float}, "standard input"))
