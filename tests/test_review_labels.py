@@ -182,6 +182,29 @@ def test_a_row_that_was_not_changed_stays_byte_for_byte(tmp_path: Path) -> None:
     assert "a.mp4,ann,macro,20,30,,,,0,0.9\n" in path.read_text(), "an undo brings back the whole row"
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_what_others_wrote_beside_a_label_goes_with_it(tmp_path: Path, known: bool) -> None:
+    """A label without ends takes its video out of annotations.csv until it has them; no further cell is lost."""
+    path = tmp_path / "annotations.csv"
+    path.write_text(
+        "video,subject,kind,onset,apex,offset,au\nclip,ann,macro,10,15,30,AU12\nclip,ann,,,,,calm\n"
+    )
+    if known:
+        (tmp_path / "points.csv").write_text(
+            "video,subject,kind,point,onset,apex,offset\nclip.mp4,ann,macro,15,10,15,30\nclip.mp4,ann,,,,,\n"
+        )
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("n", "macro", 90))))
+    assert csv_rows(path) == []
+    assert [row["au"] for row in csv_rows(tmp_path / "points.csv")] == ["AU12", "", "calm"]
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    ends = [one.model_copy(update={"onset": 85, "offset": 95}) for one in found.given if one.point == 90]
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=ends[0])))
+    assert [(row["onset"], row["au"]) for row in csv_rows(path)] == [("10", "AU12"), ("85", "")]
+
+
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) -> None:
     """Equal and empty column names, rows longer than the head, quotes, empty rows and a byte order mark."""

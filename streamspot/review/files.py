@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,6 +24,10 @@ from streamspot.types import KINDS
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
+_OURS = {*_POINTS, *COLUMNS}
+
+Further = Mapping[str | None, Mapping[str, str]]
+"""What others wrote beside a label, by the label's id; by None beside that a video was seen."""
 
 
 class ChangedElsewhereError(Exception):
@@ -43,7 +48,8 @@ class LabelFiles:
 
     ``points.csv`` is what counts: one row a label, in the form of ``streamspot extract --layout folder``, with onset
     and offset where they were given. A video stands in ``annotations.csv`` too as soon as all its expressions have
-    both ends; a video that is in ``annotations.csv`` alone starts with the expressions written there.
+    both ends; a video that is in ``annotations.csv`` alone starts with the expressions written there. What others
+    wrote beside a label goes with it: into ``points.csv`` when its video leaves ``annotations.csv``, and back.
 
     Args:
         folder: Where they are.
@@ -123,12 +129,21 @@ class LabelFiles:
             new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
             for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
                 said.look(name, stand, [*known.given, *labels.given])
-            rows = self._said[0].rows(video, labels.given, [*points, *annotations], new, seen=labels.seen)
-            self.points.replace(video, rows)
             counted = [one for one in labels.given if one.kind in KINDS]
             whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
+            beside = self._said[1].beside(title, labels.given)
+            self.points.columns = tuple(dict.fromkeys((*self.points.columns, *chain(*beside.values()))))
+            others, moved = [*points, *annotations], bool(annotations) and not whole
+            rows = self._said[0].rows(
+                video, labels.given, others, new, seen=labels.seen, beside=beside, moved=moved
+            )
+            beside = self._said[0].beside(video, labels.given)
+            self.points.replace(video, rows)
             new["frames"] = frames
-            rows = self._said[1].rows(title, counted, [*annotations, *points], new, seen=not counted)
+            others, moved = [*annotations, *points], not annotations
+            rows = self._said[1].rows(
+                title, counted, others, new, seen=not counted, beside=beside, moved=moved
+            )
             self.annotations.replace(title, rows if whole else [])
             self._known[video] = labels
 
@@ -173,6 +188,14 @@ class _Said:
             if same := standing[label.content[: self._parts]]:
                 self._rows[video, label.id] = label, same.pop(0)
 
+    def beside(self, video: str, labels: Sequence[Label]) -> Further:
+        """Return what others wrote beside labels, and beside that the video was seen."""
+        rows = {one.id: self._rows[video, one.id][1] for one in labels if (video, one.id) in self._rows}
+        return {
+            name: {key: cell for key, cell in row.cells.items() if key and cell and key not in _OURS}
+            for name, row in [*rows.items(), *((None, row) for row in self._seen[video][:1])]
+        }
+
     def rows(
         self,
         video: str,
@@ -181,6 +204,8 @@ class _Said:
         new: Mapping[str, object],
         *,
         seen: bool,
+        beside: Further,
+        moved: bool,
     ) -> list[Rewritten]:
         """Return of each label its row, None for a new one, and the cells that change.
 
@@ -190,6 +215,8 @@ class _Said:
             others: Rows that tell whose faces these are, and at which rate frames count.
             new: Cells of a new row where no other row tells.
             seen: Whether a row says that the video was seen to its end.
+            beside: What others wrote beside the labels in the other table.
+            moved: Whether they come from there; else it is written into new rows alone.
         """
         known = [row.cells for row in others]
         rate = next((cells["fps"] for cells in known if cells.get("fps")), new["fps"])
@@ -198,13 +225,18 @@ class _Said:
             whose = _subject(known, face) or new["subject"]
             return {**new, "video": video, "subject": whose, "fps": rate}
 
+        def along(row: Row | None, name: str | None) -> dict[str, object]:
+            further = beside.get(name, {}) if moved or row is None else {}
+            return {key: cell for key, cell in further.items() if row is None or row.cells.get(key) != cell}
+
         rows: list[Rewritten] = []
         for one in labels:
             before, row = self._rows.get((video, one.id), (None, None))
-            changes = {} if one == before else _cells(one)
+            changes = along(row, one.id) | ({} if one == before else _cells(one))
             rows.append((row, changes if row else fresh(one.face) | changes))
         if seen:
-            rows += [(row, {}) for row in self._seen[video]] or [(None, fresh(None))]
+            stand = [(row, along(row, None)) for row in self._seen[video]]
+            rows += stand or [(None, fresh(None) | along(None, None))]
         return rows
 
 
