@@ -356,6 +356,12 @@ def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> No
     path.write_text("video,subject,kind,point\nclip.mp4,ann,happy,7\n")
     with pytest.raises(DataError, match=r"points.csv, clip.mp4 at 7: kind cannot be used .*; mend the row"):
         LabelFiles(tmp_path).read("clip.mp4", "clip")
+    path.write_text("video,subject,kind,point\nclip.mp4,ann,macro,7\nclip.mp4,ann,,9\n,ann,macro,11\n")
+    with pytest.raises(DataError, match=r"a label at 11: it names no video; name it in every row; merged"):
+        LabelFiles(tmp_path).read("clip.mp4", "clip")
+    path.write_text("video,subject,kind,point\nclip.mp4,ann,macro,7\nclip.mp4,ann,,9\n")
+    with pytest.raises(DataError, match=r"clip.mp4 at 9: kind cannot be used .*; mend the row; merged"):
+        LabelFiles(tmp_path).read("clip.mp4", "clip")
     path.write_text("something,else\n1,2\n")
     with pytest.raises(DataError, match="has no column 'video'"):
         _write(LabelFiles(tmp_path), "clip.mp4", Labels(seen=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from streamspot.datasets.annotations import COLUMNS
+from streamspot.datasets.annotations import COLUMNS, MERGED, has_frame
 from streamspot.datasets.tables import one_form, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
@@ -95,7 +95,7 @@ class LabelFiles:
             DataError: The file is no such table, or a row cannot be understood.
         """
         videos: dict[str, list[Row]] = {}
-        for row in self.points.rows():
+        for row in _named(self.points) if strict else self.points.rows():
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
         found: dict[str, Labels] = {}
         for video, rows in videos.items():
@@ -148,10 +148,10 @@ class LabelFiles:
             self._known[video] = labels
 
     def _there(self, video: str, title: str) -> Labels:
-        table, rows = self.points, self.points.of(video)
-        if not rows:
-            table, rows = self.annotations, self._annotated(video, title)
-        return _labels_of(rows, table.path)
+        if rows := [row for row in _named(self.points) if row.is_of(video)]:
+            return _labels_of(rows, self.points.path)
+        _named(self.annotations)
+        return _labels_of(self._annotated(video, title), self.annotations.path)
 
     def _annotated(self, video: str, title: str) -> list[Row]:
         """Return the rows of a video in ``annotations.csv``: none if another one in ``points.csv`` has that title."""
@@ -240,6 +240,21 @@ class _Said:
         return rows
 
 
+def _named(table: VideoTable) -> list[Row]:
+    """Return the rows of a table.
+
+    Raises:
+        DataError: A label names no video, and other rows do.
+    """
+    rows = table.rows()
+    unnamed = [row for row in rows if row.is_of("")]
+    lost = next((row.cells for row in unnamed if has_frame(row.cells)), None)
+    if lost is not None and len(unnamed) < len(rows):
+        at = next(cell for key in _MARKS if (cell := lost.get(key)))
+        raise DataError(f"{table.path}, a label at {at}: it names no video; name it in every row; {MERGED}")
+    return rows
+
+
 def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:
     """Return who a face is by the rows of its video, empty where they do not tell."""
     named = [(whole(cells.get("face")), cells["subject"]) for cells in rows if cells.get("subject")]
@@ -269,7 +284,7 @@ def _cells(label: Label) -> dict[str, object]:
 def _label_of(row: Row, name: str) -> Label | None:
     """Return what a row says; None if it is that the video was seen."""
     cells = {key: (row.cells.get(key) or "").strip().lower() or None for key in ("kind", *_MARKS, "face")}
-    if cells["kind"] is None:
+    if cells["kind"] is None and not has_frame(row.cells):
         return None
     apex = cells.pop("apex")
     cells["point"] = cells["point"] or apex
@@ -287,7 +302,8 @@ def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
             first = error.errors()[0]
             where = f"{path}, {row.cells.get('video')} at {row.cells.get('point') or row.cells.get('apex')}"
             what = " ".join((*(str(part) for part in first["loc"]), "cannot be used"))
-            raise DataError(f"{where}: {what} ({first['msg']}); mend the row") from None
+            empty = "" if (row.cells.get("kind") or "").strip() else f"; {MERGED}"
+            raise DataError(f"{where}: {what} ({first['msg']}); mend the row{empty}") from None
         if label is None:
             seen = True
         else:
