@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_clips import numbered, write_video
 from small_data import csv_rows
 
 from streamspot.datasets.annotations import Faults, read_annotations
@@ -18,6 +19,7 @@ from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
 from streamspot.review.items import find_items
 from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
+from streamspot.review.reviewing import Reviewing
 
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
@@ -366,6 +368,37 @@ def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> No
     with pytest.raises(DataError, match="has no column 'video'"):
         _write(LabelFiles(tmp_path), "clip.mp4", Labels(seen=True))
     assert path.read_text() == "something,else\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "fps", "uneven", "refused"),
+    [
+        ("points.csv", "30", False, True),
+        ("annotations.csv", "30", False, True),
+        ("points.csv", "25.2", False, False),
+        ("points.csv", "", False, False),
+        ("points.csv", "30", True, False),
+    ],
+)
+def test_frames_that_count_at_another_rate_are_refused(
+    tmp_path: Path, table: str, fps: str, uneven: bool, refused: bool
+) -> None:
+    """They would stand at other moments; a rounded rate, and any of a video of variable rate, is as good as none."""
+    stamps = [number / 25 + (uneven and number > 5) for number in range(10)]
+    clip = write_video(tmp_path / "clip.mp4", numbered(10), fps=25, stamps=stamps)
+    name = clip.name if table == "points.csv" else clip.stem
+    (tmp_path / table).write_text(
+        f"video,subject,kind,point,onset,offset,fps\n{name},ann,macro,7,5,9,{fps}\n"
+    )
+    items, folder = find_items(str(clip), None)
+    review = Reviewing(items, LabelFiles(folder), {})
+    if refused:
+        with pytest.raises(
+            DataError, match=rf"{table}, {name} at 7: fps is 30 and the video has 25; see that"
+        ):
+            review.opened(0)
+    else:
+        assert _same(review.opened(0).history.now) == [("macro", 7, 5, 9)]
 
 
 def test_each_coder_has_files_of_their_own(tmp_path: Path) -> None:

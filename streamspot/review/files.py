@@ -15,11 +15,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from streamspot.datasets.annotations import COLUMNS, MERGED, has_frame
-from streamspot.datasets.tables import one_form, whole
+from streamspot.datasets.tables import one_form, rate_in, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import alone_beside
 from streamspot.review.labels import Label, Labels, order
+from streamspot.review.pictures import steady_rate
 from streamspot.types import KINDS
 
 _MARKS = ("point", "onset", "apex", "offset")
@@ -84,6 +85,35 @@ class LabelFiles:
         """
         self._known[video] = self._there(video, title)
         return self._known[video]
+
+    def check_rates(self, video: str, title: str, fps: float | None, source: str) -> None:
+        """Refuse rows that count frames at another rate than their video has.
+
+        One that is rounded stays, and so does any where the video has no steady rate, or is no video.
+
+        Args:
+            video: Its name in ``points.csv``.
+            title: Its name in ``annotations.csv``.
+            fps: Its nominal rate, None where only time counts.
+            source: What to open.
+
+        Raises:
+            DataError: There is such a row.
+        """
+        rows = [(self.points.path, row) for row in self.points.of(video)]
+        rows += [(self.annotations.path, row) for row in self._annotated(video, title)]
+        for path, row in rows:
+            said = rate_in(row.cells.get("fps", "").strip())
+            if said is None or fps is None or _alike(said, fps):
+                continue
+            own = steady_rate(source)
+            if own is None:
+                return
+            if not _alike(said, own):
+                raise DataError(
+                    f"{_where(row, path)}: fps is {said:g} and the video has {own:.4g}; see that the frames are "
+                    "those of this video and correct it"
+                )
 
     def all(self, *, strict: bool = True) -> dict[str, Labels]:
         """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one.
@@ -248,11 +278,21 @@ def _named(table: VideoTable) -> list[Row]:
     """
     rows = table.rows()
     unnamed = [row for row in rows if row.is_of("")]
-    lost = next((row.cells for row in unnamed if has_frame(row.cells)), None)
+    lost = next((row for row in unnamed if has_frame(row.cells)), None)
     if lost is not None and len(unnamed) < len(rows):
-        at = next(cell for key in _MARKS if (cell := lost.get(key)))
-        raise DataError(f"{table.path}, a label at {at}: it names no video; name it in every row; {MERGED}")
+        raise DataError(f"{_where(lost, table.path)}: it names no video; name it in every row; {MERGED}")
     return rows
+
+
+def _alike(said: float, own: float) -> bool:
+    """Tell whether a rate that is said may be a video's own, perhaps rounded."""
+    return abs(said - own) <= max(0.5, 0.02 * own)
+
+
+def _where(row: Row, path: Path) -> str:
+    """Return where a row stands, in words."""
+    at = next((f" at {cell}" for key in _MARKS if (cell := row.cells.get(key))), "")
+    return f"{path}, {row.cells.get('video') or 'a label'}{at}"
 
 
 def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:
@@ -300,10 +340,9 @@ def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
             label = _label_of(row, uuid.uuid4().hex)
         except ValidationError as error:
             first = error.errors()[0]
-            where = f"{path}, {row.cells.get('video')} at {row.cells.get('point') or row.cells.get('apex')}"
             what = " ".join((*(str(part) for part in first["loc"]), "cannot be used"))
             empty = "" if (row.cells.get("kind") or "").strip() else f"; {MERGED}"
-            raise DataError(f"{where}: {what} ({first['msg']}); mend the row{empty}") from None
+            raise DataError(f"{_where(row, path)}: {what} ({first['msg']}); mend the row{empty}") from None
         if label is None:
             seen = True
         else:
