@@ -274,6 +274,8 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
         ("one.mp4,ann,macro,12.34", "row 2: point is '12.34'; give the frame"),
         ("one.mp4,ann,macro,50,1.5,60", "row 2: onset is '1.5'; count whole frames"),
         ("one.mp4,ann,smile,5", "row 2: kind is 'smile'"),
+        ("one.mp4,ann,macro,5\none.mp4,ann,,50", "row 3: kind is ''; write macro or micro; merged cells"),
+        ("one.mp4,ann,macro,5\n,ann,macro,50", "row 3: there is no video '', .* merged cells"),
         ("one.mp4,,macro,5", "row 2: there is no video 'one.mp4', or no subject"),
         ("one.mp4,ann,macro,50\none.mp4,bob,macro,90", "row 3: one.mp4 has another subject"),
         ("one.mp4,ann,macro,50,,,200\none.mp4,ann,macro,90,,,60", "row 3: one.mp4 has another fps"),

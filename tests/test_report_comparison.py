@@ -54,6 +54,9 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
     table.write_text(f"{first_frame}visit.mp4,macro,999999\n")
     with pytest.raises(DataError, match="row 3: frame 999999 lies behind the end of visit"):
         with_labels(account, table)
+    table.write_text("video,kind,point\nvisit.mp4,micro,3\n,micro,9\nvisit.mp4,,12\nvisit.mp4,,\n")
+    with pytest.raises(DataError, match=r"row 3: it names no video.*; merged cells .*\n.*row 4: .*; merged"):
+        with_labels(account, table)
     table.write_text("video,kind,point\nannother.mp4,micro,3\nthird.mp4,micro,3\n")
     with pytest.raises(DataError, match="no row of visit"):
         with_labels(account, table)

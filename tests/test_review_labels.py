@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_clips import numbered, write_video
 from small_data import csv_rows
 
 from streamspot.datasets.annotations import Faults, read_annotations
@@ -18,6 +19,7 @@ from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
 from streamspot.review.items import find_items
 from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
+from streamspot.review.reviewing import Reviewing
 
 
 def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
@@ -182,6 +184,29 @@ def test_a_row_that_was_not_changed_stays_byte_for_byte(tmp_path: Path) -> None:
     assert "a.mp4,ann,macro,20,30,,,,0,0.9\n" in path.read_text(), "an undo brings back the whole row"
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_what_others_wrote_beside_a_label_goes_with_it(tmp_path: Path, known: bool) -> None:
+    """A label without ends takes its video out of annotations.csv until it has them; no further cell is lost."""
+    path = tmp_path / "annotations.csv"
+    path.write_text(
+        "video,subject,kind,onset,apex,offset,au\nclip,ann,macro,10,15,30,AU12\nclip,ann,,,,,calm\n"
+    )
+    if known:
+        (tmp_path / "points.csv").write_text(
+            "video,subject,kind,point,onset,apex,offset\nclip.mp4,ann,macro,15,10,15,30\nclip.mp4,ann,,,,,\n"
+        )
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=_label("n", "macro", 90))))
+    assert csv_rows(path) == []
+    assert [row["au"] for row in csv_rows(tmp_path / "points.csv")] == ["AU12", "", "calm"]
+    files = LabelFiles(tmp_path)
+    found = files.read("clip.mp4", "clip")
+    ends = [one.model_copy(update={"onset": 85, "offset": 95}) for one in found.given if one.point == 90]
+    _write(files, "clip.mp4", changed(found, Change(op="put", label=ends[0])))
+    assert [(row["onset"], row["au"]) for row in csv_rows(path)] == [("10", "AU12"), ("85", "")]
+
+
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_rows_of_other_videos_are_kept_as_they_stand(tmp_path: Path, ends: str) -> None:
     """Equal and empty column names, rows longer than the head, quotes, empty rows and a byte order mark."""
@@ -333,10 +358,47 @@ def test_what_cannot_be_understood_is_named_and_left_alone(tmp_path: Path) -> No
     path.write_text("video,subject,kind,point\nclip.mp4,ann,happy,7\n")
     with pytest.raises(DataError, match=r"points.csv, clip.mp4 at 7: kind cannot be used .*; mend the row"):
         LabelFiles(tmp_path).read("clip.mp4", "clip")
+    path.write_text("video,subject,kind,point\nclip.mp4,ann,macro,7\nclip.mp4,ann,,9\n,ann,macro,11\n")
+    with pytest.raises(DataError, match=r"a label at 11: it names no video; name it in every row; merged"):
+        LabelFiles(tmp_path).read("clip.mp4", "clip")
+    path.write_text("video,subject,kind,point\nclip.mp4,ann,macro,7\nclip.mp4,ann,,9\n")
+    with pytest.raises(DataError, match=r"clip.mp4 at 9: kind cannot be used .*; mend the row; merged"):
+        LabelFiles(tmp_path).read("clip.mp4", "clip")
     path.write_text("something,else\n1,2\n")
     with pytest.raises(DataError, match="has no column 'video'"):
         _write(LabelFiles(tmp_path), "clip.mp4", Labels(seen=True))
     assert path.read_text() == "something,else\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "fps", "uneven", "refused"),
+    [
+        ("points.csv", "30", False, True),
+        ("annotations.csv", "30", False, True),
+        ("points.csv", "25.2", False, False),
+        ("points.csv", "", False, False),
+        ("points.csv", "30", True, False),
+    ],
+)
+def test_frames_that_count_at_another_rate_are_refused(
+    tmp_path: Path, table: str, fps: str, uneven: bool, refused: bool
+) -> None:
+    """They would stand at other moments; a rounded rate, and any of a video of variable rate, is as good as none."""
+    stamps = [number / 25 + (uneven and number > 5) for number in range(10)]
+    clip = write_video(tmp_path / "clip.mp4", numbered(10), fps=25, stamps=stamps)
+    name = clip.name if table == "points.csv" else clip.stem
+    (tmp_path / table).write_text(
+        f"video,subject,kind,point,onset,offset,fps\n{name},ann,macro,7,5,9,{fps}\n"
+    )
+    items, folder = find_items(str(clip), None)
+    review = Reviewing(items, LabelFiles(folder), {})
+    if refused:
+        with pytest.raises(
+            DataError, match=rf"{table}, {name} at 7: fps is 30 and the video has 25; see that"
+        ):
+            review.opened(0)
+    else:
+        assert _same(review.opened(0).history.now) == [("macro", 7, 5, 9)]
 
 
 def test_each_coder_has_files_of_their_own(tmp_path: Path) -> None:

@@ -21,8 +21,11 @@ MISSING = (20, 10)
 AROUND = {"macro": 10, "micro": 5}
 """Frames on either side of a point that stand for the expression where nothing else of it is known."""
 
-NO_LABEL = frozenset({"", "unsure", "rejected"})
+NO_LABEL = frozenset({"unsure", "rejected"})
 """Kinds of the rows of ``points.csv`` that name no expression."""
+
+MERGED = "merged cells of a spreadsheet leave all but the first empty"
+"""Why a cell may be empty that a user sees filled."""
 
 
 @dataclass(slots=True)
@@ -117,7 +120,8 @@ def annotate(
         faults.assume(where, "onset 0 in a table that counts from 1, taken as the first frame")
         onset = 0
     if kind not in KINDS:
-        faults.add(where, f"kind is {cut(repr(kind))}", "write macro or micro")
+        remedy = "write macro or micro" + ("" if kind else f"; {MERGED}")
+        faults.add(where, f"kind is {cut(repr(kind))}", remedy)
         return
     bounded = point is None or not onset is apex is offset is None
     if point is not None and not bounded:
@@ -154,6 +158,16 @@ def frame_of(row: Mapping[str, str], key: str, where: str, faults: Faults) -> in
     return whole(cell)
 
 
+def has_frame(row: Mapping[str, str]) -> bool:
+    """Tell whether a row gives a frame, so that it is about an expression."""
+    return any(whole(row.get(key)) is not None for key in ("point", "onset", "apex", "offset"))
+
+
+def is_label(row: Mapping[str, str]) -> bool:
+    """Tell whether a row is about an expression; one with a frame and no kind is, and is a fault."""
+    return row["kind"].lower() not in NO_LABEL if row["kind"] else has_frame(row)
+
+
 def rate_of(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
     """Return the frames a second that a row gives, None if it gives none; anything else is a fault."""
     cell = row.get("fps", "")
@@ -172,7 +186,7 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
     for number, row in records_of(path, ("video", "subject", "kind", "onset", "apex", "offset")):
         where, name, subject = f"{path}, row {number}", row["video"], row["subject"]
         if not name or not subject:
-            faults.add(where, "video or subject is empty", "name both in every row")
+            faults.add(where, "video or subject is empty", f"name both in every row; {MERGED}")
             continue
         fps, frames = rate_of(row, where, faults), frame_of(row, "frames", where, faults)
         video = videos.setdefault(name, Annotated(name, subject, fps, frames))
@@ -180,7 +194,7 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
             what = f"{name} has another subject or fps than in an earlier row"
             faults.add(where, what, "make them the same")
         *marks, point = (frame_of(row, key, where, faults) for key in ("onset", "apex", "offset", "point"))
-        if row["kind"] or marks[0] is not None:
+        if row["kind"] or has_frame(row):
             annotate(video, number, where, row["kind"], marks, faults=faults, point=point, missing=missing)
     return videos
 

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from streamspot.datasets.annotations import NO_LABEL, Annotated, Faults, annotate, frame_of, rate_of
+from streamspot.datasets.annotations import MERGED, Annotated, Faults, annotate, frame_of, is_label, rate_of
 from streamspot.datasets.tables import no_frame, one_form, records_of, sheet_rows_of, whole
 from streamspot.datasets.videos import Found, Video, finish, number_of, one_file, pictures
 from streamspot.errors import DataError, SettingsError, SourceError, cut
@@ -152,10 +152,10 @@ def read_folder(folder: Path) -> Found:
     """Read a plain folder of videos (files, or folders of pictures) with a ``points.csv``.
 
     Columns: video (file or folder name), subject, kind, point, and perhaps fps, onset, apex, offset, face; frames
-    count from 0. A row with an empty kind names a video without expressions; ``unsure`` and ``rejected`` are for
-    people and count as nothing. A row without both onset and offset is a point label, which stands for no interval;
-    with both, an apex that is not given is the point. Where several faces are in view at once and the labels name
-    them, each face is a video.
+    count from 0. A row with neither kind nor frame names a video without expressions; ``unsure`` and ``rejected``
+    are for people and count as nothing. A row without both onset and offset is a point label, which stands for no
+    interval; with both, an apex that is not given is the point. Where several faces are in view at once and the
+    labels name them, each face is a video.
     """
     path = folder / "points.csv"
     if not path.exists():
@@ -178,11 +178,11 @@ def read_folder(folder: Path) -> Found:
         place, face = folder / name, whole(row.get("face")) if name in several else None
         if not name or not place.exists() or not row["subject"]:
             what = f"there is no video {cut(name)!r}, or no subject"
-            faults.add(where, what, f"put it into {folder} and name both")
+            empty = "" if name and row["subject"] else f"; {MERGED}"
+            faults.add(where, what, f"put it into {folder} and name both{empty}")
             continue
-        kind = row["kind"].lower()
         if name in several and face is None:
-            if kind not in NO_LABEL:
+            if is_label(row):
                 what = "several faces are in view at once, and the row names none"
                 faults.add(where, what, "give the number of its face, as other rows of this video do")
             continue
@@ -192,7 +192,7 @@ def read_folder(folder: Path) -> Found:
             what = f"{cut(name)} has another subject than in an earlier row"
             faults.add(where, what, "make them the same")
             continue
-        if kind in NO_LABEL:
+        if not is_label(row):
             continue
         if no_frame(row["point"]) or (point := whole(row["point"])) is None:
             what = f"point is {cut(row['point'])!r}"
@@ -201,7 +201,8 @@ def read_folder(folder: Path) -> Found:
         onset, apex, offset = (frame_of(row, key, where, faults) for key in ("onset", "apex", "offset"))
         ends = onset is not None and offset is not None
         frames = (onset, point if apex is None else apex, offset) if ends else (None, None, None)
-        annotate(videos[name, face].annotated, number, where, kind, frames, faults=faults, point=point)
+        kind, video = row["kind"].lower(), videos[name, face].annotated
+        annotate(video, number, where, kind, frames, faults=faults, point=point)
     return finish(videos, faults)
 
 

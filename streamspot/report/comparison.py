@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamspot.datasets.annotations import NO_LABEL, Faults, frame_of
+from streamspot.datasets.annotations import MERGED, Faults, frame_of, is_label
 from streamspot.datasets.recording import Instance
 from streamspot.datasets.tables import one_form, rate_in, records_of, whole
 from streamspot.errors import DataError
@@ -64,14 +64,16 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     Raises:
         DataError: It is no such table, has no row of this only source, or does not tell of which video a row is.
     """
-    rows = _rows_of(account, path, among)
+    faults = Faults()
+    rows = _rows_of(account, path, among, faults)
     if not rows:
+        faults.stop_if_any()
         return None
     seconds, last = _time_line(account, [row for _, row in rows])
-    instances, faces, faults = [], [], Faults()
+    instances, faces = [], []
     for number, row in rows:
         where = f"{path}, row {number}"
-        if row["kind"].lower() in NO_LABEL or (instance := _instance(row, where, faults)) is None:
+        if not is_label(row) or (instance := _instance(row, where, faults)) is None:
             continue
         if instance.stamp > last:
             behind = (
@@ -161,8 +163,12 @@ def counterparts(accounts: Sequence[Account], others: Sequence[Account]) -> list
     return found if alone and any(found) else []
 
 
-def _rows_of(account: Account, path: Path, among: Sequence[Account]) -> list[tuple[int, dict[str, str]]]:
+def _rows_of(
+    account: Account, path: Path, among: Sequence[Account], faults: Faults
+) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a table that are about a run's source, with their numbers; arguments as in ``with_labels``.
+
+    A label without a video, where other rows name one, is a fault.
 
     Raises:
         DataError: There is none, and it is the only run that is reported; or whose they are is not told.
@@ -176,6 +182,9 @@ def _rows_of(account: Account, path: Path, among: Sequence[Account]) -> list[tup
         raise DataError(
             f"{path} has no row of {account.name} (it names {listed}); give the labels of this source"
         )
+    for number, row in rows:
+        if any(videos) and not row.get("video") and is_label(row):
+            faults.add(f"{path}, row {number}", "it names no video", f"name it in every row; {MERGED}")
     found = {tuple(row.items()): (number, row) for number, row in rows if row.get("video", "") in mine}
     return list(found.values())  # what stands there twice is one label
 
@@ -188,7 +197,8 @@ def _instance(row: Mapping[str, str], where: str, faults: Faults) -> Instance | 
     kind = next((one for one in KINDS if one == row["kind"].lower()), None)
     at = next((frame for frame in (point, apex, onset) if frame is not None), None)
     if kind is None or at is None:
-        faults.add(where, "a label needs a kind (macro or micro) and a frame", "complete it or remove it")
+        remedy = "complete it or remove it" + ("" if row["kind"] else f"; {MERGED}")
+        faults.add(where, "a label needs a kind (macro or micro) and a frame", remedy)
         return None
     bounded = onset is not None and offset is not None
     begin, end = (onset, offset) if onset is not None and offset is not None else (at, at)

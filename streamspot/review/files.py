@@ -9,20 +9,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from streamspot.datasets.annotations import COLUMNS
-from streamspot.datasets.tables import one_form, whole
+from streamspot.datasets.annotations import COLUMNS, MERGED, has_frame
+from streamspot.datasets.tables import one_form, rate_in, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import alone_beside
 from streamspot.review.labels import Label, Labels, order
+from streamspot.review.pictures import steady_rate
 from streamspot.types import KINDS
 
 _MARKS = ("point", "onset", "apex", "offset")
 _POINTS = ("video", "subject", "kind", "point", "fps", "onset", "apex", "offset", "face")
+_OURS = {*_POINTS, *COLUMNS}
+
+Further = Mapping[str | None, Mapping[str, str]]
+"""What others wrote beside a label, by the label's id; by None beside that a video was seen."""
 
 
 class ChangedElsewhereError(Exception):
@@ -43,7 +49,8 @@ class LabelFiles:
 
     ``points.csv`` is what counts: one row a label, in the form of ``streamspot extract --layout folder``, with onset
     and offset where they were given. A video stands in ``annotations.csv`` too as soon as all its expressions have
-    both ends; a video that is in ``annotations.csv`` alone starts with the expressions written there.
+    both ends; a video that is in ``annotations.csv`` alone starts with the expressions written there. What others
+    wrote beside a label goes with it: into ``points.csv`` when its video leaves ``annotations.csv``, and back.
 
     Args:
         folder: Where they are.
@@ -79,6 +86,35 @@ class LabelFiles:
         self._known[video] = self._there(video, title)
         return self._known[video]
 
+    def check_rates(self, video: str, title: str, fps: float | None, source: str) -> None:
+        """Refuse rows that count frames at another rate than their video has.
+
+        One that is rounded stays, and so does any where the video has no steady rate, or is no video.
+
+        Args:
+            video: Its name in ``points.csv``.
+            title: Its name in ``annotations.csv``.
+            fps: Its nominal rate, None where only time counts.
+            source: What to open.
+
+        Raises:
+            DataError: There is such a row.
+        """
+        rows = [(self.points.path, row) for row in self.points.of(video)]
+        rows += [(self.annotations.path, row) for row in self._annotated(video, title)]
+        for path, row in rows:
+            said = rate_in(row.cells.get("fps", "").strip())
+            if said is None or fps is None or _alike(said, fps):
+                continue
+            own = steady_rate(source)
+            if own is None:
+                return
+            if not _alike(said, own):
+                raise DataError(
+                    f"{_where(row, path)}: fps is {said:g} and the video has {own:.4g}; see that the frames are "
+                    "those of this video and correct it"
+                )
+
     def all(self, *, strict: bool = True) -> dict[str, Labels]:
         """Return the labels of every video in ``points.csv``, by its name there; one that stands twice is one.
 
@@ -89,7 +125,7 @@ class LabelFiles:
             DataError: The file is no such table, or a row cannot be understood.
         """
         videos: dict[str, list[Row]] = {}
-        for row in self.points.rows():
+        for row in _named(self.points) if strict else self.points.rows():
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
         found: dict[str, Labels] = {}
         for video, rows in videos.items():
@@ -123,20 +159,29 @@ class LabelFiles:
             new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
             for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
                 said.look(name, stand, [*known.given, *labels.given])
-            rows = self._said[0].rows(video, labels.given, [*points, *annotations], new, seen=labels.seen)
-            self.points.replace(video, rows)
             counted = [one for one in labels.given if one.kind in KINDS]
             whole = all(one.onset is not None for one in counted) and (labels.seen or counted)
+            beside = self._said[1].beside(title, labels.given)
+            self.points.columns = tuple(dict.fromkeys((*self.points.columns, *chain(*beside.values()))))
+            others, moved = [*points, *annotations], bool(annotations) and not whole
+            rows = self._said[0].rows(
+                video, labels.given, others, new, seen=labels.seen, beside=beside, moved=moved
+            )
+            beside = self._said[0].beside(video, labels.given)
+            self.points.replace(video, rows)
             new["frames"] = frames
-            rows = self._said[1].rows(title, counted, [*annotations, *points], new, seen=not counted)
+            others, moved = [*annotations, *points], not annotations
+            rows = self._said[1].rows(
+                title, counted, others, new, seen=not counted, beside=beside, moved=moved
+            )
             self.annotations.replace(title, rows if whole else [])
             self._known[video] = labels
 
     def _there(self, video: str, title: str) -> Labels:
-        table, rows = self.points, self.points.of(video)
-        if not rows:
-            table, rows = self.annotations, self._annotated(video, title)
-        return _labels_of(rows, table.path)
+        if rows := [row for row in _named(self.points) if row.is_of(video)]:
+            return _labels_of(rows, self.points.path)
+        _named(self.annotations)
+        return _labels_of(self._annotated(video, title), self.annotations.path)
 
     def _annotated(self, video: str, title: str) -> list[Row]:
         """Return the rows of a video in ``annotations.csv``: none if another one in ``points.csv`` has that title."""
@@ -173,6 +218,14 @@ class _Said:
             if same := standing[label.content[: self._parts]]:
                 self._rows[video, label.id] = label, same.pop(0)
 
+    def beside(self, video: str, labels: Sequence[Label]) -> Further:
+        """Return what others wrote beside labels, and beside that the video was seen."""
+        rows = {one.id: self._rows[video, one.id][1] for one in labels if (video, one.id) in self._rows}
+        return {
+            name: {key: cell for key, cell in row.cells.items() if key and cell and key not in _OURS}
+            for name, row in [*rows.items(), *((None, row) for row in self._seen[video][:1])]
+        }
+
     def rows(
         self,
         video: str,
@@ -181,6 +234,8 @@ class _Said:
         new: Mapping[str, object],
         *,
         seen: bool,
+        beside: Further,
+        moved: bool,
     ) -> list[Rewritten]:
         """Return of each label its row, None for a new one, and the cells that change.
 
@@ -190,6 +245,8 @@ class _Said:
             others: Rows that tell whose faces these are, and at which rate frames count.
             new: Cells of a new row where no other row tells.
             seen: Whether a row says that the video was seen to its end.
+            beside: What others wrote beside the labels in the other table.
+            moved: Whether they come from there; else it is written into new rows alone.
         """
         known = [row.cells for row in others]
         rate = next((cells["fps"] for cells in known if cells.get("fps")), new["fps"])
@@ -198,14 +255,44 @@ class _Said:
             whose = _subject(known, face) or new["subject"]
             return {**new, "video": video, "subject": whose, "fps": rate}
 
+        def along(row: Row | None, name: str | None) -> dict[str, object]:
+            further = beside.get(name, {}) if moved or row is None else {}
+            return {key: cell for key, cell in further.items() if row is None or row.cells.get(key) != cell}
+
         rows: list[Rewritten] = []
         for one in labels:
             before, row = self._rows.get((video, one.id), (None, None))
-            changes = {} if one == before else _cells(one)
+            changes = along(row, one.id) | ({} if one == before else _cells(one))
             rows.append((row, changes if row else fresh(one.face) | changes))
         if seen:
-            rows += [(row, {}) for row in self._seen[video]] or [(None, fresh(None))]
+            stand = [(row, along(row, None)) for row in self._seen[video]]
+            rows += stand or [(None, fresh(None) | along(None, None))]
         return rows
+
+
+def _named(table: VideoTable) -> list[Row]:
+    """Return the rows of a table.
+
+    Raises:
+        DataError: A label names no video, and other rows do.
+    """
+    rows = table.rows()
+    unnamed = [row for row in rows if row.is_of("")]
+    lost = next((row for row in unnamed if has_frame(row.cells)), None)
+    if lost is not None and len(unnamed) < len(rows):
+        raise DataError(f"{_where(lost, table.path)}: it names no video; name it in every row; {MERGED}")
+    return rows
+
+
+def _alike(said: float, own: float) -> bool:
+    """Tell whether a rate that is said may be a video's own, perhaps rounded."""
+    return abs(said - own) <= max(0.5, 0.02 * own)
+
+
+def _where(row: Row, path: Path) -> str:
+    """Return where a row stands, in words."""
+    at = next((f" at {cell}" for key in _MARKS if (cell := row.cells.get(key))), "")
+    return f"{path}, {row.cells.get('video') or 'a label'}{at}"
 
 
 def _subject(rows: Sequence[Mapping[str, str]], face: int | None) -> str:
@@ -237,7 +324,7 @@ def _cells(label: Label) -> dict[str, object]:
 def _label_of(row: Row, name: str) -> Label | None:
     """Return what a row says; None if it is that the video was seen."""
     cells = {key: (row.cells.get(key) or "").strip().lower() or None for key in ("kind", *_MARKS, "face")}
-    if cells["kind"] is None:
+    if cells["kind"] is None and not has_frame(row.cells):
         return None
     apex = cells.pop("apex")
     cells["point"] = cells["point"] or apex
@@ -253,9 +340,9 @@ def _labels_of(rows: Sequence[Row], path: Path) -> Labels:
             label = _label_of(row, uuid.uuid4().hex)
         except ValidationError as error:
             first = error.errors()[0]
-            where = f"{path}, {row.cells.get('video')} at {row.cells.get('point') or row.cells.get('apex')}"
             what = " ".join((*(str(part) for part in first["loc"]), "cannot be used"))
-            raise DataError(f"{where}: {what} ({first['msg']}); mend the row") from None
+            empty = "" if (row.cells.get("kind") or "").strip() else f"; {MERGED}"
+            raise DataError(f"{_where(row, path)}: {what} ({first['msg']}); mend the row{empty}") from None
         if label is None:
             seen = True
         else:

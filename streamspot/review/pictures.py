@@ -28,6 +28,8 @@ _BACK = 15
 """Pictures before the one asked for that are kept on the way there."""
 _LEAST = 1e-4
 """Seconds by which the stamp of a picture may differ from its frame's time."""
+_EVEN = 0.5
+"""Share by which the time of a picture may differ from the mean where a rate is steady; stamps are rounded."""
 _INDEXED = frozenset({"avi", "matroska", "mp4"})
 """Formats that say exactly where each picture is; in others stamps are guessed after a jump."""
 
@@ -127,6 +129,14 @@ def times_of(source: str) -> NDArray[np.float64]:
         ):
             times = np.array(Decoder(container, source, deque()).stamps())
     return times - times[:1]
+
+
+def steady_rate(source: str) -> float | None:
+    """Return the frames a second of a video whose pictures follow one another evenly; None for anything else."""
+    steps = np.diff(times_of(source))
+    if not steps.size or steps.min() <= 0 or abs(steps / steps.mean() - 1).max() > _EVEN:
+        return None
+    return float(1 / steps.mean())
 
 
 def _from_start(source: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -39,6 +39,7 @@ class Reviewed:
         self.item = item
         self.facts: Facts = facts_of(item)
         self.history = UndoHistory(files.read(item.video, item.title))
+        files.check_rates(item.video, item.title, self.facts.fps, item.source)
         self.version = 0
         self.unsaved = ""
         self.analysis: Analysis | None = None
