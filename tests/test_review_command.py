@@ -12,7 +12,7 @@ import pytest
 from made_clips import numbered, playable, write_video
 
 from streamspot.review.files import LabelFiles
-from streamspot.review.labels import Label, Labels
+from streamspot.review.labels import GivenLabel, Labels
 
 pytest.importorskip("aiohttp")
 
@@ -69,7 +69,7 @@ def test_agreement_is_printed_for_each_pair_of_coders(tmp_path: Path) -> None:
     clip = playable(tmp_path)
 
     def code(name: str, onset: int) -> None:
-        label = Label(id="a", kind="macro", point=onset + 3, onset=onset, offset=onset + 9)
+        label = GivenLabel(id="a", kind="macro", point=onset + 3, onset=onset, offset=onset + 9)
         LabelFiles(clip.parent, name).write(
             "clip.mp4", "clip", Labels((label,)), subject="a", fps=25, frames=40
         )
@@ -91,7 +91,7 @@ def test_agreement_names_what_both_labelled_and_cannot_be_compared(tmp_path: Pat
     for coder in ("ann", "ben"):
         files = LabelFiles(folder, coder)
         for name in ("clip", "broken", "gone"):
-            one = Labels((Label(id="a", kind="macro", point=13),))
+            one = Labels((GivenLabel(id="a", kind="macro", point=13),))
             files.write(f"{name}.mp4", name, one, subject="a", fps=25, frames=40)
     done = subprocess.run(_command(folder, "--agreement"), capture_output=True, text=True, check=True)
     assert "ann and ben, 1 video that both have labelled, 40 frames" in done.stdout
@@ -106,7 +106,7 @@ def test_agreement_counts_the_frames_that_there_are(tmp_path: Path) -> None:
     """A video of variable frame rate has those that its container holds, not those of its nominal rate."""
     stamps = [number / 10 for number in range(60)]
     clip = write_video(tmp_path / "slow.mkv", numbered(60), fps=25, stamps=stamps)
-    label = Label(id="a", kind="macro", point=13, onset=10, offset=19)
+    label = GivenLabel(id="a", kind="macro", point=13, onset=10, offset=19)
     for coder in ("ann", "ben"):
         LabelFiles(tmp_path, coder).write(
             clip.name, "slow", Labels((label,)), subject="a", fps=25, frames=None

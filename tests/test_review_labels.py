@@ -18,12 +18,14 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.review.agreement import compare, kappa
 from streamspot.review.files import ChangedElsewhereError, LabelFiles, coders
 from streamspot.review.items import find_items
-from streamspot.review.labels import Change, Label, Labels, UndoHistory, changed, merged
+from streamspot.review.labels import Change, GivenLabel, Labels, UndoHistory, changed, merged
 from streamspot.review.reviewing import Reviewing
 
 
-def _label(name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None) -> Label:
-    return Label(id=name, kind=kind, point=point, onset=onset, offset=offset)  # type: ignore[arg-type]
+def _label(
+    name: str, kind: str, point: int, onset: int | None = None, offset: int | None = None
+) -> GivenLabel:
+    return GivenLabel(id=name, kind=kind, point=point, onset=onset, offset=offset)  # type: ignore[arg-type]
 
 
 def _write(files: LabelFiles, video: str, labels: Labels) -> None:
@@ -168,7 +170,7 @@ def test_a_row_that_was_not_changed_stays_byte_for_byte(tmp_path: Path) -> None:
     path.write_text(head + "".join(there))
     files = LabelFiles(tmp_path)
     found = files.read("a.mp4", "a")
-    more = Label(id="new", kind="micro", point=90, onset=None, offset=None, face=1)
+    more = GivenLabel(id="new", kind="micro", point=90, onset=None, offset=None, face=1)
     _write(files, "a.mp4", changed(found, Change(op="put", label=more)))
     lines = path.read_text().splitlines(keepends=True)
     assert lines[0] == head

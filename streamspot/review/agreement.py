@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamspot.datasets.annotations import AROUND
 from streamspot.evaluation.matching import MIN_IOU
-from streamspot.review.labels import Label, Labels
+from streamspot.review.labels import GivenLabel, Labels
 from streamspot.spotting.overlap import Span, iou
 from streamspot.types import KINDS
 
@@ -67,7 +67,7 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
         frames: Number of frames of each video; what lies behind them is left out.
     """
     videos = sorted(one.keys() & other.keys() & frames.keys())
-    kept, pairs, counts = [], list[tuple[Label, Label, float]](), [0, 0]
+    kept, pairs, counts = [], list[tuple[GivenLabel, GivenLabel, float]](), [0, 0]
     for video in videos:
         for both in _by_face(one[video].given, other[video].given):
             tracks = np.stack([_track(labels, frames[video]) for labels in both])
@@ -89,7 +89,7 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
     )
 
 
-def _by_face(*both: Sequence[Label]) -> list[list[Sequence[Label]]]:
+def _by_face(*both: Sequence[GivenLabel]) -> list[list[Sequence[GivenLabel]]]:
     """Return the labels of each coder, face by face where they name several; those that name none by themselves."""
     faces = {label.face for labels in both for label in labels}
     if len(faces - {None}) < 2:
@@ -97,14 +97,14 @@ def _by_face(*both: Sequence[Label]) -> list[list[Sequence[Label]]]:
     return [[[label for label in labels if label.face == face] for labels in both] for face in faces]
 
 
-def _span(label: Label) -> Span:
+def _span(label: GivenLabel) -> Span:
     if label.onset is not None and label.offset is not None:
         return label.onset, label.offset + 1
     around = AROUND.get(label.kind, AROUND["micro"])
     return max(0, label.point - around), label.point + around + 1
 
 
-def _track(labels: Iterable[Label], frames: int) -> NDArray[np.int_]:
+def _track(labels: Iterable[GivenLabel], frames: int) -> NDArray[np.int_]:
     """Return the category of each frame: 0 none, 1 macro, 2 micro, 3 unsure."""
     track = np.zeros(frames, int)
     for category, kind in enumerate((*KINDS, "unsure"), start=1):
@@ -115,7 +115,9 @@ def _track(labels: Iterable[Label], frames: int) -> NDArray[np.int_]:
     return track
 
 
-def _pairs(mine: Sequence[Label], theirs: Sequence[Label]) -> list[tuple[Label, Label, float]]:
+def _pairs(
+    mine: Sequence[GivenLabel], theirs: Sequence[GivenLabel]
+) -> list[tuple[GivenLabel, GivenLabel, float]]:
     """Return the expressions that overlap by at least half, one-to-one, the closest first."""
     near = [(a, b, iou(_span(a), _span(b))) for a, b in product(mine, theirs)]
     free = {label.id for label in mine}, {label.id for label in theirs}

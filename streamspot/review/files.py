@@ -19,7 +19,7 @@ from streamspot.datasets.tables import one_form, rate_in, whole
 from streamspot.datasets.video_table import Rewritten, Row, VideoTable
 from streamspot.errors import DataError, SettingsError
 from streamspot.files import alone_beside
-from streamspot.review.labels import Label, Labels, order
+from streamspot.review.labels import GivenLabel, Labels, order
 from streamspot.review.pictures import steady_rate
 from streamspot.types import KINDS
 
@@ -203,10 +203,10 @@ class _Said:
 
     def __init__(self, table: VideoTable) -> None:
         self._parts = 5 if "face" in table.columns else 4
-        self._rows: dict[tuple[str, str], tuple[Label, Row]] = {}
+        self._rows: dict[tuple[str, str], tuple[GivenLabel, Row]] = {}
         self._seen: dict[str, list[Row]] = {}
 
-    def look(self, video: str, rows: Sequence[Row], labels: Sequence[Label]) -> None:
+    def look(self, video: str, rows: Sequence[Row], labels: Sequence[GivenLabel]) -> None:
         """Find the rows of labels among those that stand in the file."""
         standing: dict[tuple[object, ...], list[Row]] = defaultdict(list)
         for row in rows:
@@ -218,7 +218,7 @@ class _Said:
             if same := standing[label.content[: self._parts]]:
                 self._rows[video, label.id] = label, same.pop(0)
 
-    def beside(self, video: str, labels: Sequence[Label]) -> Further:
+    def beside(self, video: str, labels: Sequence[GivenLabel]) -> Further:
         """Return what others wrote beside labels, and beside that the video was seen."""
         rows = {one.id: self._rows[video, one.id][1] for one in labels if (video, one.id) in self._rows}
         return {
@@ -229,7 +229,7 @@ class _Said:
     def rows(
         self,
         video: str,
-        labels: Sequence[Label],
+        labels: Sequence[GivenLabel],
         others: Sequence[Row],
         new: Mapping[str, object],
         *,
@@ -315,13 +315,13 @@ def coders(folder: Path) -> Iterator[str]:
             yield match[1] or ""
 
 
-def _cells(label: Label) -> dict[str, object]:
+def _cells(label: GivenLabel) -> dict[str, object]:
     """Return what both files say of a label."""
     apex = None if label.onset is None else label.point
     return {**label.model_dump(exclude={"id"}), "apex": apex}
 
 
-def _label_of(row: Row, name: str) -> Label | None:
+def _label_of(row: Row, name: str) -> GivenLabel | None:
     """Return what a row says; None if it is that the video was seen."""
     cells = {key: (row.cells.get(key) or "").strip().lower() or None for key in ("kind", *_MARKS, "face")}
     if cells["kind"] is None and not has_frame(row.cells):
@@ -330,7 +330,7 @@ def _label_of(row: Row, name: str) -> Label | None:
     cells["point"] = cells["point"] or apex
     if cells["onset"] is None or cells["offset"] is None:
         cells["onset"] = cells["offset"] = None
-    return Label.model_validate({"id": name, **cells})
+    return GivenLabel.model_validate({"id": name, **cells})
 
 
 def _labels_of(rows: Sequence[Row], path: Path) -> Labels:

@@ -16,7 +16,7 @@ Verdict = Literal[Mark, "rejected"]
 FrameNumber = Annotated[int, Field(ge=0, lt=10**10)]
 
 
-class Label(BaseModel):
+class GivenLabel(BaseModel):
     """One verdict on a moment, or on a stretch of time where both ends are given, in frames of the video from 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class Labels:
         seen: Whether the coder has declared it seen to its end, so that no label means no expression.
     """
 
-    given: tuple[Label, ...] = ()
+    given: tuple[GivenLabel, ...] = ()
     seen: bool = False
 
     def __bool__(self) -> bool:
@@ -79,12 +79,12 @@ class Change(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     op: Literal["put", "remove", "seen", "undo", "redo"]
-    label: Label | None = None
+    label: GivenLabel | None = None
     id: str | None = None
     seen: bool = False
 
 
-def order(label: Label) -> tuple[int, int, str]:
+def order(label: GivenLabel) -> tuple[int, int, str]:
     """Return by what labels are ordered: their frame, whose they are, their name."""
     return label.point, -1 if label.face is None else label.face, label.id
 
