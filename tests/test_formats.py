@@ -80,6 +80,20 @@ def test_sammlv_faults_name_the_row(tmp_path: Path) -> None:
     """An instance without its folder is reported by file and row, not dropped."""
     with pytest.raises(DataError, match=r"Release\.xlsx, row 11: there is no folder for 036_7_4"):
         read_format(_samm(tmp_path, ("036", "036_7_4", 2, 1, 5, 9, 9, "Macro", "", "")), "sammlv")
+    cut = [("Subject", "Filename"), ("006", "006_2_1")]
+    _book(tmp_path / "SAMM_LongVideos_V2_Release.xlsx", Sheet1=cut)
+    with pytest.raises(DataError, match=r"row 2: it has 2 of its columns, and the kind is the eighth; give"):
+        read_format(tmp_path, "sammlv")
+
+
+def test_sammlv_unpacked_twice(tmp_path: Path) -> None:
+    """An empty copy counts for nothing, and of two with pictures both are named."""
+    folder = _samm(tmp_path, ("006", "006_2_1", 2, 101, 151, 201, 101, "Macro", "4", ""))
+    (folder / "AA" / "006_2").mkdir(parents=True)
+    assert len(read_format(folder, "sammlv").videos[0].pictures) == 400
+    _frames(folder / "zz" / "006_2", "006_2_{:04d}.jpg", range(1, 51))
+    with pytest.raises(DataError, match=r"SAMM_longvideos\S+: \S+/zz/006_2 holds the same video; leave one"):
+        read_format(folder, "sammlv")
 
 
 def _casme2(folder: Path, *rows: tuple[Any, ...]) -> Path:

@@ -52,9 +52,7 @@ def read_casme2(folder: Path) -> Found:
         if not row or row[0] in (None, ""):
             continue
         where = f"{path}, row {number}"
-        if len(row) < 8:
-            what = f"it has {len(row)} of its columns, and the kind is the eighth"
-            faults.add(where, what, "give the table as it was released")
+        if not _has_kind(row, where, faults):
             continue
         subject = subjects.get(whole(row[0]))
         code = codes.get(re.sub(r"_\d+$", "", str(row[1]).strip().lower()))
@@ -71,6 +69,14 @@ def read_casme2(folder: Path) -> Found:
         frames = [whole(row[i]) or None for i in (2, 3, 4)]
         annotate(videos[key].annotated, number, where, kind, frames, faults=faults, first=1)
     return finish(videos, faults)
+
+
+def _has_kind(row: Sequence[object], where: str, faults: Faults) -> bool:
+    """Tell whether a row of a released sheet reaches to its kind; that it does not is a fault."""
+    if len(row) < 8:
+        what = f"it has {len(row)} of its columns, and the kind is the eighth"
+        faults.add(where, what, "give the table as it was released")
+    return len(row) >= 8
 
 
 def _pictures_of_one(folder: Path, places: Sequence[Path], faults: Faults) -> tuple[Path, ...]:
@@ -93,16 +99,20 @@ def read_sammlv(folder: Path) -> Found:
     head = next((i for i, row in enumerate(table) if row and str(row[0]).strip() == "Subject"), None)
     if head is None:
         raise DataError(f"{path} has no row that begins with 'Subject'; give the table as it was released")
+    places: dict[str, list[Path]] = {}
+    for place in folder.rglob("*"):
+        if place.is_dir() and re.fullmatch(r"\d{3}_\d+", place.name):
+            places.setdefault(place.name, []).append(place)
     faults = Faults()
     videos = {
-        place.name: Video(Annotated(place.name, place.name.split("_")[0], 200.0), pictures(place))
-        for place in folder.rglob("*")
-        if place.is_dir() and re.fullmatch(r"\d{3}_\d+", place.name)
+        name: Video(Annotated(name, name.split("_")[0], 200.0), _pictures_of_one(folder, sets, faults))
+        for name, sets in places.items()
     }
     for number, row in enumerate(table[head + 1 :], start=head + 2):
-        if not row or row[1] in (None, ""):
+        where = f"{path}, row {number}"
+        if len(row) < 2 or row[1] in (None, "") or not _has_kind(row, where, faults):
             continue
-        where, code = f"{path}, row {number}", str(row[1]).strip()
+        code = str(row[1]).strip()
         name = code.rpartition("_")[0]
         if name not in videos:
             what = f"there is no folder for {code}"
