@@ -267,6 +267,17 @@ def test_a_label_replaces_the_row_that_said_there_was_none(tmp_path: Path) -> No
     assert path.read_text() == "video,subject,kind,point,fps\na.mp4,ann,macro,4,\n"
 
 
+def test_a_row_that_lacks_its_kind_is_kept(tmp_path: Path) -> None:
+    """It is a label that somebody has still to complete; taking one's own back does not delete it."""
+    path = tmp_path / "points.csv"
+    path.write_text("video,subject,kind,point\na.mp4,ann,,40\n")
+    points = PointsFile(path, "a.mp4", "ann", None)
+    points.add("macro", 10)
+    points.undo()
+    points.watched()
+    assert path.read_text() == "video,subject,kind,point\na.mp4,ann,,40\n"
+
+
 def test_a_label_that_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk the table stays whole, and the count tells what it holds."""
     path = tmp_path / "points.csv"
