@@ -300,7 +300,7 @@ def test_everything_fits_the_screen(browser: Any, tmp_path: Path, size: tuple[in
 def test_a_long_recording_is_there_before_it_is_analysed(browser: Any, tmp_path: Path) -> None:
     """One labels while the analysis goes on, and nothing is lost (`benchmarks/review.py` has an hour of it)."""
     points = tmp_path / "points.csv"
-    path = write_recording(tmp_path / "long.motion", ticks=12_000)
+    path = write_recording(tmp_path / "long.motion", ticks=6_000)
     with program(path) as (address, _):
         with opened(browser, address, analysed=False) as page:
             for number in range(12):
@@ -314,7 +314,7 @@ def test_a_long_recording_is_there_before_it_is_analysed(browser: Any, tmp_path:
             page.wait_for_selector("body[data-curve]")
             page.keyboard.press("End")
             page.keyboard.press("]")
-            page.wait_for_selector("body[data-frame='11999']")
+            page.wait_for_selector("body[data-frame='5999']")
 
 
 def _luminance(colour: str) -> float:
