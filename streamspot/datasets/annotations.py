@@ -159,13 +159,18 @@ def frame_of(row: Mapping[str, str], key: str, where: str, faults: Faults) -> in
 
 
 def has_frame(row: Mapping[str, str]) -> bool:
-    """Tell whether a row gives a frame, so that it is about an expression."""
+    """Tell whether a row gives a frame."""
     return any(whole(row.get(key)) is not None for key in ("point", "onset", "apex", "offset"))
 
 
+def tells_of_expression(row: Mapping[str, str]) -> bool:
+    """Tell whether a row is about an expression; one with neither kind nor frame says that its video was seen."""
+    return bool(row.get("kind")) or has_frame(row)
+
+
 def is_label(row: Mapping[str, str]) -> bool:
-    """Tell whether a row is about an expression; one with a frame and no kind is, and is a fault."""
-    return row["kind"].lower() not in NO_LABEL if row["kind"] else has_frame(row)
+    """Tell whether a row is a label that counts; one with a frame and no kind is, and is a fault."""
+    return tells_of_expression(row) and row["kind"].lower() not in NO_LABEL
 
 
 def rate_of(row: Mapping[str, str], where: str, faults: Faults) -> float | None:
@@ -194,7 +199,7 @@ def read_annotations(path: Path, faults: Faults, missing: tuple[int, int] = MISS
             what = f"{name} has another subject or fps than in an earlier row"
             faults.add(where, what, "make them the same")
         *marks, point = (frame_of(row, key, where, faults) for key in ("onset", "apex", "offset", "point"))
-        if row["kind"] or has_frame(row):
+        if tells_of_expression(row):
             annotate(video, number, where, row["kind"], marks, faults=faults, point=point, missing=missing)
     return videos
 

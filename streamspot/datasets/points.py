@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamspot.datasets.annotations import has_frame
-from streamspot.datasets.video_table import NOT_UTF8, Rewritten, Row, VideoTable
+from streamspot.datasets.annotations import tells_of_expression
+from streamspot.datasets.video_table import NOT_UTF8, Rewritten, VideoTable
 from streamspot.errors import DataError
 from streamspot.files import alone_beside, append_whole, line_has_ended
 from streamspot.types import Mark
@@ -40,7 +40,7 @@ class PointsFile:
         """The labels of this video, oldest first."""
         rate = "" if fps is None else f"{fps:g}"
         self._empty = {"video": video, "subject": subject, "fps": rate}
-        self._watched = not all(map(_is_about_an_expression, rows))
+        self._watched = not all(tells_of_expression(row.cells) for row in rows)
         self._head = b"" if self._watched else self._first_line()
         """Of a file in which no row stands that a label would replace."""
 
@@ -77,7 +77,7 @@ class PointsFile:
 
     def _labelled(self) -> list[Rewritten]:
         """Return the rows of this video's labels as they are now, those that lack a kind among them."""
-        return [(row, {}) for row in self._table.of(self._empty["video"]) if _is_about_an_expression(row)]
+        return [(row, {}) for row in self._table.of(self._empty["video"]) if tells_of_expression(row.cells)]
 
     def _rewrite(self, rows: list[Rewritten]) -> None:
         if any("face" in cells for _, cells in rows):
@@ -119,11 +119,6 @@ class PointsFile:
             ) from None
         except UnicodeEncodeError:
             raise DataError(NOT_UTF8) from None
-
-
-def _is_about_an_expression(row: Row) -> bool:
-    """Tell whether a row is more than a note that the video was seen."""
-    return bool(row.cells.get("kind")) or has_frame(row.cells)
 
 
 def _same(cells: Mapping[str, str], label: Mapping[str, str]) -> bool:
