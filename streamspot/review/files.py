@@ -83,7 +83,7 @@ class LabelFiles:
         Raises:
             DataError: A row cannot be understood.
         """
-        self._known[video] = self._there(video, title)
+        self._known[video] = self._labels(*self._standing(video, title))
         return self._known[video]
 
     def check_rates(self, video: str, title: str, fps: float | None, source: str) -> None:
@@ -100,9 +100,9 @@ class LabelFiles:
         Raises:
             DataError: There is such a row.
         """
-        rows = [(self.points.path, row) for row in self.points.of(video)]
-        rows += [(self.annotations.path, row) for row in self._annotated(video, title)]
-        for path, row in rows:
+        points, annotations = self._standing(video, title)
+        paths = [self.points.path] * len(points) + [self.annotations.path] * len(annotations)
+        for path, row in zip(paths, [*points, *annotations], strict=True):
             said = rate_in(row.cells.get("fps", "").strip())
             if said is None or fps is None or _alike(said, fps):
                 continue
@@ -125,7 +125,10 @@ class LabelFiles:
             DataError: The file is no such table, or a row cannot be understood.
         """
         videos: dict[str, list[Row]] = {}
-        for row in _named(self.points) if strict else self.points.rows():
+        standing = self.points.rows()
+        if strict:
+            _check_named(standing, self.points.path)
+        for row in standing:
             videos.setdefault(one_form(row.cells.get("video", "")), []).append(row)
         found: dict[str, Labels] = {}
         for video, rows in videos.items():
@@ -150,12 +153,12 @@ class LabelFiles:
         with self._lock, alone_beside(self.points.path):  # each writes the whole file
             for table in (self.points, self.annotations):
                 table.restore()
-            there = self._there(video, title)
+            points, annotations = self._standing(video, title)
+            there = self._labels(points, annotations)
             known = self._known.get(video, there)
             if _contents(there) not in (_contents(known), _contents(labels)):
                 self._known[video] = _named_as(known, there)
                 raise ChangedElsewhereError(known, self._known[video])
-            points, annotations = self.points.of(video), self._annotated(video, title)
             new: dict[str, object] = {"subject": subject, "fps": None if fps is None else f"{fps:g}"}
             for said, name, stand in zip(self._said, (video, title), (points, annotations), strict=True):
                 said.look(name, stand, [*known.given, *labels.given])
@@ -177,19 +180,26 @@ class LabelFiles:
             self.annotations.replace(title, rows if whole else [])
             self._known[video] = labels
 
-    def _there(self, video: str, title: str) -> Labels:
-        if rows := [row for row in _named(self.points) if row.is_of(video)]:
-            return _labels_of(rows, self.points.path)
-        _named(self.annotations)
-        return _labels_of(self._annotated(video, title), self.annotations.path)
+    def _standing(self, video: str, title: str) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a video in both files: none in the second if another video in the first has its title.
 
-    def _annotated(self, video: str, title: str) -> list[Row]:
-        """Return the rows of a video in ``annotations.csv``: none if another one in ``points.csv`` has that title."""
-        others = [
-            Path(one_form(row.cells.get("video", ""))) for row in self.points.rows() if not row.is_of(video)
-        ]
+        Raises:
+            DataError: A file is no such table, or a label that may be of this video names none.
+        """
+        points, annotations = self.points.rows(), self.annotations.rows()
+        _check_named(points, self.points.path)
+        mine = [row for row in points if row.is_of(video)]
+        if not mine:
+            _check_named(annotations, self.annotations.path)
+        others = [Path(one_form(row.cells.get("video", ""))) for row in points if not row.is_of(video)]
         taken = any(one_form(title) in {one.name, one.stem} for one in others)
-        return [] if taken else self.annotations.of(title)
+        return mine, [] if taken else [row for row in annotations if row.is_of(title)]
+
+    def _labels(self, points: Sequence[Row], annotations: Sequence[Row]) -> Labels:
+        """Return what the rows of a video say: those of ``annotations.csv`` only where there are no others."""
+        if points:
+            return _labels_of(points, self.points.path)
+        return _labels_of(annotations, self.annotations.path)
 
 
 class _Said:
@@ -270,18 +280,12 @@ class _Said:
         return rows
 
 
-def _named(table: VideoTable) -> list[Row]:
-    """Return the rows of a table.
-
-    Raises:
-        DataError: A label names no video, and other rows do.
-    """
-    rows = table.rows()
+def _check_named(rows: Sequence[Row], path: Path) -> None:
+    """Refuse the rows of a table in which a label names no video, and other rows do."""
     unnamed = [row for row in rows if row.is_of("")]
     lost = next((row for row in unnamed if has_frame(row.cells)), None)
     if lost is not None and len(unnamed) < len(rows):
-        raise DataError(f"{_where(lost, table.path)}: it names no video; name it in every row; {MERGED}")
-    return rows
+        raise DataError(f"{_where(lost, path)}: it names no video; name it in every row; {MERGED}")
 
 
 def _alike(said: float, own: float) -> bool:
