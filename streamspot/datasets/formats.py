@@ -36,17 +36,13 @@ def read_casme2(folder: Path) -> Found:
         for r in sheet_rows_of(path, "naming rule2")
         if len(r) > 1
     }
-    places: dict[tuple[int, str], list[Path]] = {}
-    for place in folder.rglob("*"):
-        if (match := re.match(r"(\d+)_(\d{4})", place.name)) and place.is_dir():
-            places.setdefault((int(match[1]), match[2]), []).append(place)
     faults = Faults()
     videos = {
         (number, code): Video(
             Annotated(f"casme_{number:03d}_{code}", f"casme_{number:03d}", 30.0),
             _pictures_of_one(folder, sets, faults),
         )
-        for (number, code), sets in places.items()
+        for (number, code), sets in _folders(folder, r"(\d+)_(\d{4})").items()
     }
     for number, row in enumerate(sheet_rows_of(path), start=1):
         if not row or row[0] in (None, ""):
@@ -79,6 +75,15 @@ def _has_kind(row: Sequence[object], where: str, faults: Faults) -> bool:
     return len(row) >= 8
 
 
+def _folders(folder: Path, form: str) -> dict[tuple[int, str], list[Path]]:
+    """Return all folders whose names begin in a form, by subject and video, which are the form's two groups."""
+    found: dict[tuple[int, str], list[Path]] = {}
+    for place in folder.rglob("*"):
+        if (match := re.match(form, place.name)) and place.is_dir():
+            found.setdefault((int(match[1]), match[2]), []).append(place)
+    return found
+
+
 def _pictures_of_one(folder: Path, places: Sequence[Path], faults: Faults) -> tuple[Path, ...]:
     """Return a video's pictures; of several folders that hold some, those in ``rawpic``, or else it is a fault."""
     sets = {place: shots for place in sorted(places) if (shots := pictures(place))}
@@ -99,14 +104,12 @@ def read_sammlv(folder: Path) -> Found:
     head = next((i for i, row in enumerate(table) if row and str(row[0]).strip() == "Subject"), None)
     if head is None:
         raise DataError(f"{path} has no row that begins with 'Subject'; give the table as it was released")
-    places: dict[str, list[Path]] = {}
-    for place in folder.rglob("*"):
-        if place.is_dir() and re.fullmatch(r"\d{3}_\d+", place.name):
-            places.setdefault(place.name, []).append(place)
     faults = Faults()
     videos = {
-        name: Video(Annotated(name, name.split("_")[0], 200.0), _pictures_of_one(folder, sets, faults))
-        for name, sets in places.items()
+        f"{number:03d}_{part}": Video(
+            Annotated(f"{number:03d}_{part}", f"{number:03d}", 200.0), _pictures_of_one(folder, sets, faults)
+        )
+        for (number, part), sets in _folders(folder, r"(\d{3})_(\d+)\Z").items()
     }
     for number, row in enumerate(table[head + 1 :], start=head + 2):
         where = f"{path}, row {number}"
