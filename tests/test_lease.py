@@ -278,14 +278,20 @@ def test_settings_that_stop_a_source_that_ran_reach_no_other() -> None:
     assert len(engines.current()) == 4
 
 
+def _rolled_out_beside(large: float, *, capacity: float) -> tuple[Leases, _Engines]:
+    """Return two engines of a capacity whose two sources were given new settings while a large one waited."""
+    leases = _granted({"n1": capacity, "n2": capacity}, 2)
+    engines = _Engines(leases)
+    leases.declare(_sources(2, "v1") | {"large": (large, "v1")})
+    engines.run(60)
+    leases.declare(_sources(2, "v2") | {"large": (large, "v1")})
+    engines.run(60)
+    return leases, engines
+
+
 def test_what_fits_nowhere_holds_up_nothing_else() -> None:
     """Settings are changed, a node is left and load is evened out while a source waits for capacity."""
-    leases = _granted({"n1": 4.0, "n2": 4.0}, 2)
-    engines = _Engines(leases)
-    leases.declare(_sources(2, "v1") | {"large": (4.5, "v1")})
-    engines.run(60)
-    leases.declare(_sources(2, "v2") | {"large": (4.5, "v1")})
-    engines.run(60)
+    leases, engines = _rolled_out_beside(4.5, capacity=4.0)
     assert engines.current() == {"s0", "s1"}
     leases.draining.add("n1")
     engines.run(60)
@@ -298,12 +304,7 @@ def test_what_fits_nowhere_holds_up_nothing_else() -> None:
 
 def test_what_is_moved_loses_its_place_to_nobody_who_waits() -> None:
     """Even if who waits is larger, and larger ones are placed first."""
-    leases = _granted({"n1": 1.5, "n2": 1.5}, 2)
-    engines = _Engines(leases)
-    leases.declare(_sources(2, "v1") | {"large": (1.2, "v1")})
-    engines.run(60)
-    leases.declare(_sources(2, "v2") | {"large": (1.2, "v1")})
-    engines.run(60)
+    _, engines = _rolled_out_beside(1.2, capacity=1.5)
     assert engines.current() == {"s0", "s1"}
 
 
