@@ -31,6 +31,8 @@ _ASIDE_S, _MOST_ASIDE = 0.1, 1000
 """So far from the arrivals, on one side, a device's clock may be for so many pictures; a step is gone by then."""
 _PROBE_S, _LONG_PROBE_S, _APART_S = 3.0, 60.0, 0.06
 """Seconds for which a device's clock is compared with ours, at first and once it was wrong; how far it may stray."""
+_STRAY_S, _CATCHING_UP = 0.5, 1.5
+"""How far from its device's clock a picture may come, unless a network held it back and now catches up so fast."""
 
 
 class Over(SourceError):  # noqa: N818 - it is no error
@@ -232,12 +234,14 @@ class Clock:
     The device's own stamps have no jitter from the transport and the scheduler, so they are used, moved to
     this computer's clock, once they have kept pace with the arrivals for three seconds (some devices make
     them up at 25 a second) and while they increase and stay near the arrivals; else the arrival counts.
+    Pictures that a stalled network held back and then gives in a burst keep their stamps.
     A clock that is found to be fast or slow later has to keep pace for a minute before it is used again.
     """
 
     def __init__(self) -> None:
         self._start: float | None = None
         self._last = -math.inf
+        self._arrived = -math.inf
         self._offset = 0.0
         self._first = (0.0, 0.0)
         self._gaps: list[float] = []
@@ -249,6 +253,7 @@ class Clock:
         self._trusted = False
         self._probe_s = _PROBE_S
         self._late, self._aside = 0.0, 0
+        self._silence = (-math.inf, 0.0)
 
     def stamp(self, arrived: float, device: float) -> float:
         """Return the time of a picture that came at ``arrived`` s, and at ``device`` s for its device."""
@@ -258,18 +263,23 @@ class Clock:
         elif self._trusted:
             pts = device + self._offset
             late = arrived - pts
-            # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
-            self._offset += late / 500
-            self._aside = self._aside + 1 if abs(late) > _ASIDE_S and late * self._late > 0 else 0
-            self._late = late
+            if arrived - self._arrived > _STRAY_S:
+                self._silence = (arrived, device)
+            came, showed = arrived - self._silence[0], device - self._silence[1]
+            held_back = late > _ASIDE_S and showed >= _CATCHING_UP * came
+            if not held_back:
+                # The two clocks drift apart; 1/500 a picture keeps up with any quartz and adds no jitter.
+                self._offset += late / 500
+                self._aside = self._aside + 1 if abs(late) > _ASIDE_S and late * self._late > 0 else 0
+                self._late = late
             if self._aside > _MOST_ASIDE:
                 self._probe_s = _LONG_PROBE_S
-            if abs(late) > 0.5 or self._aside > _MOST_ASIDE:
+            if (abs(late) > _STRAY_S and not held_back) or self._aside > _MOST_ASIDE:
                 self._doubt(arrived, device)
                 pts = arrived
         else:
             self._probe(arrived, device)
-        self._device = device if math.isfinite(device) else math.inf
+        self._device, self._arrived = device if math.isfinite(device) else math.inf, arrived
         if self._start is None:
             self._start = pts
         self._last = max(pts - self._start, self._last + 1e-4)
