@@ -20,6 +20,7 @@ from streamspot.mqtt import payloads
 from streamspot.run import StreamRun
 from streamspot.session import WallClock, slept
 from streamspot.sources.base import Source
+from streamspot.sources.live import Clock
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Stats
 from streamspot.types import Frame, Session, Update
@@ -160,3 +161,19 @@ def test_after_a_computer_has_slept_events_have_the_time_of_its_clock(monkeypatc
     monkeypatch.setattr("streamspot.session.slept", lambda: awake + 8 * 3600)
     assert clock.anchored(session, later).start - session.start == timedelta(hours=8)
     assert (clock.arrival(later) - session.start).total_seconds() == pytest.approx(8 * 3600 + 1, abs=0.01)
+
+
+def test_times_are_right_again_after_a_slow_minute_of_the_network():
+    """A camera's pictures come 0.4 s late for a minute, then as before; so do its events."""
+    stamps, clock, picture = Clock(), WallClock(), np.zeros((2, 2, 3), np.uint8)
+    wrong, session = [], None
+    for number in range(5000):
+        taken = 1000 + number / 25
+        arrived = taken + 0.4 * (1000 <= number < 2500) + 1e-4 * (number % 100)
+        frame = Frame(number, stamps.stamp(arrived, number / 25), int(arrived * 1e9), picture)
+        session = session or Session("r", "s", "cam", frame.pts, clock.arrival(frame))
+        session = clock.anchored(session, frame)
+        shown = session.start + timedelta(seconds=frame.pts - session.origin)
+        wrong.append((shown - clock.at(taken)).total_seconds())
+    assert max(map(abs, wrong)) < 0.45
+    assert max(map(abs, wrong[-500:])) < 0.06
