@@ -1,7 +1,7 @@
 """The results of all cross-validations in one small file, ``experiments/results/runs.jsonl``: one line a run.
 
 A line keeps of ``results.json`` what the tables show: counts and F1 of each protocol and kind, the settings that
-differ from the defaults, seed, commit and time.
+differ from the defaults of its commit, seed, commit and time.
 """
 
 from __future__ import annotations

@@ -156,8 +156,9 @@ subjects in brackets. Several: mean ± standard deviation. Counts, errors and ti
 
 The default's epochs, width, labels, losses, reach, floor and exponent were chosen by comparing five-fold runs of
 seed 0 on these same subjects, those of micro-expressions, that kinds may overlap and the shipped weights' half by
-five-fold runs of seeds 0 and 1, which no interval here accounts for. Every run has a line in
-`experiments/results/runs.jsonl`."""
+five-fold runs of seeds 0 and 1, which no interval here accounts for. Every run of these tables has a line in
+`experiments/results/runs.jsonl`, with the settings that differ from the defaults of its commit. A row was made by the
+code of its commit; defaults and decoder may have changed since."""
 
 FULL = """
 ## Leave one subject out, nested choice of minimum scores

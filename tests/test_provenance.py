@@ -26,6 +26,15 @@ def test_a_package_within_another_repository_does_not_name_its_commit(
     installed = Path(shutil.copy(provenance.__file__, folder))
     monkeypatch.setattr(provenance, "__file__", str(installed))
     assert provenance.commit() == "unknown"
+    for name in ("models/a", "experiments/a", "experiments/results/a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("as committed")
     git("add", ".")
     git("commit", "-m", "now theirs, too")
     assert len(provenance.commit()) == 12
+    (tmp_path / "experiments/results/a").write_text("a new result")
+    assert len(provenance.commit()) == 12, "results make no results"
+    for name in ("models/a", "experiments/a"):
+        (tmp_path / name).write_text("changed")
+        assert provenance.commit().endswith("+")
+        (tmp_path / name).write_text("as committed")
