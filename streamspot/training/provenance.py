@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-
 _MADE_BY = ("..", "../../configs", "../../models", "../../experiments", ":(exclude)../../experiments/results")
 """What a result depends on, from this folder: the package, and what lies beside it in the repository."""
 
