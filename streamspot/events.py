@@ -118,7 +118,10 @@ def decode(payload: bytes | str) -> Event:
 
 
 def read_events(path: Path) -> list[Event]:
-    """Return the events of a file of ``--events``, in its order; repeated ones, and a last line that broke off, once.
+    """Return the events of a file of ``--events``, repeated ones once, without a last line that broke off.
+
+    They are in the order of the file, but those of each run and stream in the order of their numbers: what was
+    sent once more stands behind newer ones in a file that a consumer wrote.
 
     Raises:
         DataError: It cannot be read, or a line of it is no event.
@@ -140,7 +143,10 @@ def read_events(path: Path) -> list[Event]:
                 f"line {number} of {path} is no event; name a file that streamspot run --events has written"
             ) from None
         events.setdefault(event.id, event)
-    return list(events.values())
+    of: dict[tuple[str, str], list[Event]] = {}
+    for event in sorted(events.values(), key=lambda event: event.seq, reverse=True):
+        of.setdefault((event.run, event.stream), []).append(event)
+    return [of[event.run, event.stream].pop() for event in events.values()]
 
 
 def time_lines(events: Iterable[Event]) -> list[list[Event]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from pathlib import Path
 
 import pytest
 from brokers import make_event
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from streamspot.commands import parse
 from streamspot.dashboard.text import plain
 from streamspot.errors import StreamspotError
-from streamspot.events import decode, dumps, encode, topic_name
+from streamspot.events import decode, dumps, encode, read_events, time_lines, topic_name
 from streamspot.types import Event, Moment
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -63,6 +64,18 @@ def test_garbage_is_refused_in_one_sentence(payload: bytes | str):
     """Whatever arrives, the decoder answers with a StreamspotError and nothing else."""
     with pytest.raises(StreamspotError):
         decode(payload)
+
+
+def test_events_that_were_sent_once_more_stand_where_they_were_decided(tmp_path: Path):
+    """A gap that ``resend`` filled makes no second run, and where a fleet's run goes on elsewhere is still seen."""
+    here = [make_event(n + 6).model_copy(update={"seq": n}) for n in range(6)]
+    elsewhere = [make_event(n).model_copy(update={"seq": n + 6}) for n in range(3)]
+    door = [make_event(n).model_copy(update={"stream": "door"}) for n in range(2)]
+    late = [here[0], door[0], *here[4:], *elsewhere, door[1], *here[1:4], here[5]]
+    (tmp_path / "got.jsonl").write_bytes(b"".join(encode(event, node="n") + b"\n" for event in late))
+    read = read_events(tmp_path / "got.jsonl")
+    assert [event.stream for event in read[:3]] == ["cam", "door", "cam"]
+    assert time_lines(read) == [here, door, elsewhere]
 
 
 def spoilt(payload: bytes, draw: st.DrawFn) -> bytes:
