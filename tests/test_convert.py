@@ -24,12 +24,13 @@ from streamspot.types import Event, Moment, Moved
 SPANS = [(1.0, 1.4, 2.0), (2.5, 2.6, 2.8), (3725.25, 3726.0, 3727.5)]
 """Onset, apex and offset of the expressions, s; the second is a micro-expression."""
 
+EARLY = [(-6.0, -5.6, -5.0), (-0.5, -0.2, 0.5), *SPANS]
+"""The same after two more, of which one ends before time 0 and one after it."""
+
 
 def moment(seconds: float) -> Moment:
     """Return an instant."""
-    return Moment(
-        tick=round(seconds * 30), frame=round(seconds * 25), pts=seconds, time="2026-11-22T10:00:00.000000Z"
-    )
+    return Moment(tick=round(seconds * 30) + 300, frame=0, pts=seconds, time="2026-11-22T10:00:00.000000Z")
 
 
 def expression(number: int, span: tuple[float, float, float], **changes: Any) -> list[Event]:
@@ -95,8 +96,9 @@ def read_textgrid(path: Path) -> list[tuple[float, float, str]]:
     textgrid = pytest.importorskip("praatio.textgrid")
     grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
     apices = grid.getTier("face 0 apex")
-    assert [point.time for point in apices.entries] == [apex for _, apex, _ in SPANS]
-    return [(one.start, one.end, one.label) for one in grid.getTier("face 0").entries]
+    found = grid.getTier("face 0").entries
+    assert [point.time for point in apices.entries] == [max(0, apex) for _, apex, _ in EARLY[-len(found) :]]
+    return [(one.start, one.end, one.label) for one in found]
 
 
 def read_bids(path: Path) -> list[tuple[float, float, str]]:
@@ -163,6 +165,24 @@ def test_each_form_is_read_by_its_own_reader(events: Path, form: str):
     found = READERS[form](path)
     assert [(a, b) for a, b, _ in found] == [(onset, offset) for onset, _, offset in SPANS]
     assert [text.split()[0] for *_, text in found] == ["macro", "micro", "macro"]
+
+
+@pytest.mark.parametrize("form", ENDINGS)
+def test_times_before_0_are_kept_or_it_is_said_what_a_form_cannot_hold(tmp_path: Path, form: str):
+    """Own frames may be timed from a stimulus; others begin at 0, where what crosses it is cut."""
+    if form == "elan":
+        pytest.importorskip("pympi")
+    all_ = [event for number, span in enumerate(EARLY) for event in expression(number, span)]
+    told: list[str] = []
+    (path, *_), count = convert(write(tmp_path / "clip.jsonl", all_), form, tell=told.append)
+    kept = [(a, b) for a, _, b in EARLY]
+    if form in {"vtt", "srt", "elan", "textgrid"}:
+        kept = [(0.0, 0.5), *kept[2:]]
+        assert told.pop().startswith(
+            f"{form} has no time before 0, where 1 expression is left out; take bids"
+        )
+    assert [(a, b) for a, b, _ in READERS[form](path)] == kept
+    assert (count, told) == (len(kept), [])
 
 
 @pytest.mark.parametrize("form", ENDINGS)

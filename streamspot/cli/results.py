@@ -184,5 +184,5 @@ def convert(
     """
     from streamspot.convert.forms import convert as write  # noqa: PLC0415 - so that the help is fast
 
-    paths, count = write(events, form, out, video=video, force=force)
+    paths, count = write(events, form, out, video=video, force=force, tell=_warn)
     typer.echo(f"{' and '.join(map(str, paths))}: {counted(count, 'expression')}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamspot.errors import DataError
@@ -14,7 +14,7 @@ from streamspot.types import TICK_RATE, Event
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A finished expression, in seconds of the source.
+    """A finished expression, in seconds of the source, which may be negative.
 
     Attributes:
         event: Its final event.
@@ -35,6 +35,10 @@ class Expression:
         """Kind, strength, and what moved."""
         moved = in_words(self.event.moved)
         return f"{self.event.kind} {self.event.intensity:.2f}" + (f" ({moved})" if moved else "")
+
+    def from_zero(self) -> Expression:
+        """Return what of it lies after time 0."""
+        return replace(self, start=max(0.0, self.start), apex=max(0.0, self.apex))
 
 
 def read_expressions(path: Path) -> list[Expression]:
@@ -58,7 +62,7 @@ def read_expressions(path: Path) -> list[Expression]:
     found: list[Expression] = []
     for event in final:
         assert event.offset is not None  # noqa: S101 - chosen above
-        start = max(0.0, event.onset.pts)
+        start = event.onset.pts
         end = max(event.offset.pts, start + 1 / TICK_RATE)
         apex = start if event.apex is None else min(max(event.apex.pts, start), end)
         name = f"face {event.face}" if len(streams) == 1 else f"{event.stream} face {event.face}"

@@ -10,11 +10,13 @@ from streamspot.convert import text
 from streamspot.convert.boris import boris
 from streamspot.convert.elan import write_elan
 from streamspot.convert.expressions import Expression, read_expressions
+from streamspot.dashboard.text import counted
 from streamspot.destinations import check_not_read, check_writable
 from streamspot.errors import SettingsError, nearest
 from streamspot.files import write_atomically
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sinks.table import write_parquet
+from streamspot.types import TICK_RATE
 
 ENDINGS = {
     "vtt": ".vtt",
@@ -28,9 +30,18 @@ ENDINGS = {
 }
 """Form → how the name of its file ends."""
 
+_FROM_ZERO = {"vtt", "srt", "elan", "textgrid"}
+"""Forms in which, or for whose readers, no time is negative."""
+
 
 def convert(
-    events: Path, form: str, out: Path | None = None, *, video: Path | None = None, force: bool = False
+    events: Path,
+    form: str,
+    out: Path | None = None,
+    *,
+    video: Path | None = None,
+    force: bool = False,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> tuple[list[Path], int]:
     """Write the finished expressions of a file of events in another form.
 
@@ -40,6 +51,7 @@ def convert(
         out: File to write. Default: beside the events, with their name and the form's ending.
         video: What was analysed, which ELAN then plays.
         force: Replace a file that is there.
+        tell: Takes a sentence on what the form cannot hold.
 
     Returns:
         The files written, and how many expressions they hold.
@@ -68,7 +80,7 @@ def convert(
             raise SettingsError(
                 f"{path} is there already; name another with --out, or add --force to replace it"
             )
-    expressions = read_expressions(events)
+    expressions = _held(read_expressions(events), form, tell)
     for path, write in writers.items():
         try:
             with write_atomically(path) as part:
@@ -78,6 +90,19 @@ def convert(
                 f"{path} cannot be written ({error.strerror}); name another with --out"
             ) from None
     return list(writers), len(expressions)
+
+
+def _held(
+    expressions: Sequence[Expression], form: str, tell: Callable[[str], object]
+) -> Sequence[Expression]:
+    """Return what a form can hold, and say what not; an expression that crosses the beginning is cut there."""
+    if form not in _FROM_ZERO:
+        return expressions
+    held = [one.from_zero() for one in expressions if one.end >= 1 / TICK_RATE]
+    if lost := len(expressions) - len(held):
+        left = f"{counted(lost, 'expression')} {'is' if lost == 1 else 'are'} left out"
+        tell(f"{form} has no time before 0, where {left}; take bids, csv, parquet or boris")
+    return held
 
 
 def _writer(form: str, out: Path, video: Path | None) -> Callable[[Sequence[Expression], Path], None]:
