@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,7 @@ from brokers import make_event
 from typer.testing import CliRunner
 
 from streamspot.cli import app
+from streamspot.convert.elan import media_url
 from streamspot.convert.forms import ENDINGS, convert
 from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode
@@ -234,7 +235,7 @@ def test_two_faces_have_a_tier_each_and_what_overlaps_a_further_one(tmp_path: Pa
     ("name", "mimetype"),
     [
         ("clip.mp4", "video/mp4"),
-        ("Größe.MOV", "video/quicktime"),
+        ("Größe 100 %, 12:30.MOV", "video/quicktime"),
         ("clip.qqq", "unknown"),
         ("clip", "unknown"),
     ],
@@ -246,9 +247,21 @@ def test_elan_plays_the_video_that_is_named(events: Path, tmp_path: Path, name: 
     video.touch()
     (path,), _ = convert(events, "elan", video=video)
     (linked,) = pympi.Elan.Eaf(str(path)).get_linked_files()
-    assert (linked["MEDIA_URL"], linked["MIME_TYPE"]) == (str(video), mimetype)
+    assert (linked["MEDIA_URL"], linked["MIME_TYPE"]) == (f"file://{video}", mimetype)
     with pytest.raises(SettingsError, match="leave it out"):
         convert(events, "srt", video=video)
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        (PureWindowsPath(r"C:\Users\a b\clip.mp4"), "file:///C:/Users/a b/clip.mp4"),
+        (PureWindowsPath(r"\\machine\share\clip.mp4"), "file://machine/share/clip.mp4"),
+    ],
+)
+def test_elan_finds_the_video_on_windows_too(path: PureWindowsPath, url: str):
+    """It cuts off all that stands before a colon, so a drive follows the scheme that ELAN itself writes."""
+    assert media_url(path) == url
 
 
 def test_elan_says_what_moved_of_the_right_expression(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from streamspot.convert.expressions import Expression
 from streamspot.errors import SettingsError, needs
@@ -34,5 +34,11 @@ def write_elan(expressions: Sequence[Expression], path: Path, video: Path | None
         document.add_ref_annotation(f"{one.tier} moved", one.tier, inside, one.text)
     if video is not None:
         mimetype, _ = mimetypes.guess_type(video.name)
-        document.add_linked_file(str(video.resolve()), mimetype=mimetype or "unknown")
+        document.add_linked_file(media_url(video.resolve()), mimetype=mimetype or "unknown")
     path.write_bytes(to_string(document, encoding="UTF-8"))  # to_file renames a file that is there to .bak
+
+
+def media_url(path: PurePath) -> str:
+    """Return the address of a file as ELAN writes it: nothing is escaped, a share's machine follows two slashes."""
+    text = path.as_posix()
+    return f"file:{text}" if path.drive.startswith("\\\\") else f"file:///{text.lstrip('/')}"
