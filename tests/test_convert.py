@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -30,8 +31,10 @@ EARLY = [(-6.0, -5.6, -5.0), (-0.5, -0.2, 0.5), *SPANS]
 
 
 def moment(seconds: float) -> Moment:
-    """Return an instant."""
-    return Moment(tick=round(seconds * 30) + 300, frame=0, pts=seconds, time="2026-11-22T10:00:00.000000Z")
+    """Return an instant of a source whose time 0 was at ten o'clock."""
+    time = datetime(2026, 11, 22, 10, tzinfo=UTC) + timedelta(seconds=seconds)
+    stamp = time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return Moment(tick=round(seconds * 30) + 300, frame=0, pts=seconds, time=stamp)
 
 
 def expression(number: int, span: tuple[float, float, float], **changes: Any) -> list[Event]:
@@ -117,6 +120,7 @@ def read_boris(path: Path) -> list[tuple[float, float, str]]:
     project = json.loads(path.read_text())
     codes = {one["code"]: one["type"] for one in project["behaviors_conf"].values()}
     (observation,) = project["observations"].values()
+    assert project["project_date"] == observation["date"] == "2026-11-22T10:00:00"
     states = [event for event in observation["events"] if codes[event[2]] == "State event"]
     pairs = [(a[0], b[0], a[2]) for a, b in zip(states[::2], states[1::2], strict=True) if a[2] == b[2]]
     assert len([event for event in observation["events"] if event[2] == "apex"]) == len(pairs)

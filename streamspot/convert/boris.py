@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from streamspot.convert.expressions import Expression
 from streamspot.types import Moment
@@ -19,7 +20,7 @@ def boris(expressions: Sequence[Expression], name: str) -> str:
     streams = sorted({one.event.stream for one in expressions})
     project = {
         "time_format": "hh:mm:ss",
-        "project_date": _date(expressions[0].event.onset) if expressions else "",
+        "project_date": min((_began(one.event.onset) for one in expressions), default=""),
         "project_name": name,
         "project_description": "Facial movement found by streamspot",
         "project_format_version": "7.0",
@@ -64,7 +65,7 @@ def _observation(expressions: Sequence[Expression], stream: str) -> dict[str, ob
     return {
         "file": [],
         "type": "LIVE",
-        "date": _date(mine[0].event.onset),
+        "date": _began(mine[0].event.onset),
         "description": f"run {mine[0].event.run}, model {mine[0].event.model}",
         "time offset": 0,
         "events": sorted(events, key=lambda event: event[0]),  # type: ignore[arg-type, return-value]
@@ -79,5 +80,10 @@ def _observation(expressions: Sequence[Expression], stream: str) -> dict[str, ob
     }
 
 
-def _date(moment: Moment) -> str:
-    return moment.time[:19]
+def _began(moment: Moment) -> str:
+    """Return when time 0 was, from which BORIS counts, to the nearest second."""
+    try:
+        began = datetime.fromisoformat(moment.time) + timedelta(seconds=0.5 - moment.pts)
+    except (ValueError, OverflowError):  # a clock of one's own that counts from before all dates
+        return moment.time[:19]
+    return began.isoformat()[:19]
