@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,34 @@ async def test_the_javascript_sample_prints_each_expression_once(tmp_path: Path)
             broker.stop()
             broker.start()
             assert await printed(3) == [b"2026-11-22T10:00:03.000000Z"]
+
+
+async def taken(sample: str, messages: Iterable[tuple[str, object]], folder: Path) -> list[int]:
+    """Return the numbers of the events that a sample takes of messages, each a topic and a payload."""
+    lines = [json.dumps([topic, json.dumps(payload)]) + "\n" for topic, payload in messages]
+    (folder / "messages").write_text("".join(lines))
+    shutil.copytree(SAMPLES / Path(sample).parent, folder / "sample")
+    (folder / "sample" / "node_modules").symlink_to(HERE / "node_modules")
+    program = folder / "sample" / Path(sample).name
+    async with node(HERE / "once.js", program, folder / "messages") as output, asyncio.timeout(60):
+        numbers: list[int] = json.loads(await output.readline())
+        return numbers
+
+
+@pytest.mark.parametrize("sample", ["javascript/streamspot.js", "node-red/flow.json"])
+async def test_the_samples_take_each_event_of_a_journal_sent_again_once(sample: str, tmp_path: Path):
+    """However long a run was, what came is dropped and what had been lost is taken; another run is another."""
+    event = json.loads(encode(make_event(3, "offset"), node="lab"))
+    moments = {key: event["data"][key] for key in ("phase", "onset", "offset")}
+
+    def message(run: str, number: int) -> tuple[str, object]:
+        data = {"run": run, "seq": number, **moments}
+        return "streamspot/lab/cam/event", {"id": f"{run}/{number}", "type": event["type"], "data": data}
+
+    lost = range(50, 11_000, 100)
+    came = sorted({*range(11_000)} - {*lost})
+    messages = [message("r1", number) for number in (*came, *range(11_000), 7)] + [message("r2", 7)]
+    assert await taken(sample, messages, tmp_path) == [*came, *lost, 7]
 
 
 @pytest.mark.parametrize("phase", ["onset", "apex", "offset", "cancelled"])

@@ -2,7 +2,8 @@
 
 import mqtt from 'mqtt';
 
-const REMEMBERED = 10_000; // ids of events that came; a repetition comes soon or never
+const RUNS = 256; // that are remembered; beyond them the one silent for longest is forgotten
+const GAPS = 1000; // in the numbers of a run
 const LONGEST = 64 * 1024; // no event is longer
 
 /**
@@ -15,7 +16,7 @@ const LONGEST = 64 * 1024; // no event is longer
  * @returns {import('mqtt').MqttClient} End it with `end()`.
  */
 export function listen(url, onEvent, options = {}) {
-  const seen = new Set();
+  const isNew = memory();
   const client = mqtt.connect(url, {
     clean: !options.clientId,
     keepalive: 10,
@@ -25,12 +26,30 @@ export function listen(url, onEvent, options = {}) {
   client.on('connect', () => client.subscribe('streamspot/+/+/event', { qos: 1 }));
   client.on('message', (topic, payload) => {
     const event = parse(payload);
-    if (event === null || seen.has(event.id)) return;
-    seen.add(event.id);
-    if (seen.size > REMEMBERED) seen.delete(seen.values().next().value);
+    if (event === null || !isNew(`${topic} ${event.data.run}`, event.data.seq)) return;
     onEvent(event.data, topic.split('/')[1]);
   });
   return client;
+}
+
+// Remembers which numbers of a run have come, as spans of them: however long the run, a repetition is known.
+function memory() {
+  const runs = new Map(); // run to spans [first, last], ascending
+  return (run, seq) => {
+    const spans = runs.get(run) ?? [];
+    runs.delete(run); // and set anew, behind all others
+    runs.set(run, spans);
+    if (runs.size > RUNS) runs.delete(runs.keys().next().value);
+    let at = spans.length;
+    while (at > 0 && spans[at - 1][0] > seq) at -= 1;
+    const [before, after] = [spans[at - 1], spans[at]];
+    if (before && seq <= before[1]) return false;
+    spans.splice(at, 0, [seq, seq]);
+    if (after && after[0] === seq + 1) spans[at][1] = spans.splice(at + 1, 1)[0][1];
+    if (before && before[1] === seq - 1) before[1] = spans.splice(at, 1)[0][1];
+    if (spans.length > GAPS) spans.shift();
+    return true;
+  };
 }
 
 function parse(payload) {

@@ -57,12 +57,13 @@ namespace Streamspot
     /// <summary>Listens to a broker until it is disposed of. Take events in the thread that uses them.</summary>
     public sealed class Events : IDisposable
     {
-        private const int Remembered = 10000; // ids of events that came; a repetition comes soon or never
+        private const int Runs = 256; // that are remembered; beyond them the one silent for longest is forgotten
+        private const int Gaps = 1000; // in the numbers of a run
 
         private readonly ConcurrentQueue<Event> _arrived = new ConcurrentQueue<Event>();
         private readonly CancellationTokenSource _stop = new CancellationTokenSource();
-        private readonly HashSet<string> _seen = new HashSet<string>();
-        private readonly Queue<string> _order = new Queue<string>();
+        private readonly Dictionary<string, List<long[]>> _seen = new Dictionary<string, List<long[]>>();
+        private readonly List<string> _runs = new List<string>(); // the one silent for longest first
         private readonly IMqttClient _client = new MqttFactory().CreateMqttClient();
         private readonly MqttClientOptions _options;
 
@@ -126,7 +127,9 @@ namespace Streamspot
             try
             {
                 var envelope = JsonConvert.DeserializeObject<Envelope>(message.ApplicationMessage.ConvertPayloadToString());
-                if (envelope?.Id != null && envelope.Data != null && IsNew(envelope.Id)) _arrived.Enqueue(envelope.Data);
+                var happened = envelope?.Data;
+                if (happened == null) return Task.CompletedTask;
+                if (IsNew($"{message.ApplicationMessage.Topic} {happened.Run}", happened.Seq)) _arrived.Enqueue(happened);
             }
             catch (JsonException)
             {
@@ -135,17 +138,35 @@ namespace Streamspot
             return Task.CompletedTask;
         }
 
-        private bool IsNew(string id) // MQTTnet calls Receive for one message after the other
+        // Remembers which numbers of a run have come, as spans {first, last}: however long the run, a repetition is known.
+        private bool IsNew(string run, long seq) // MQTTnet calls Receive for one message after the other
         {
-            if (!_seen.Add(id)) return false;
-            _order.Enqueue(id);
-            if (_order.Count > Remembered) _seen.Remove(_order.Dequeue());
+            _runs.Remove(run);
+            _runs.Add(run);
+            if (!_seen.TryGetValue(run, out var spans)) _seen[run] = spans = new List<long[]>();
+            if (_runs.Count > Runs)
+            {
+                _seen.Remove(_runs[0]);
+                _runs.RemoveAt(0);
+            }
+            var at = spans.Count;
+            while (at > 0 && spans[at - 1][0] > seq) at--;
+            if (at > 0 && seq <= spans[at - 1][1]) return false;
+            spans.Insert(at, new[] { seq, seq });
+            if (at + 1 < spans.Count && spans[at + 1][0] == seq + 1) Join(spans, at);
+            if (at > 0 && spans[at - 1][1] == seq - 1) Join(spans, at - 1);
+            if (spans.Count > Gaps) spans.RemoveAt(0);
             return true;
+        }
+
+        private static void Join(List<long[]> spans, int at)
+        {
+            spans[at][1] = spans[at + 1][1];
+            spans.RemoveAt(at + 1);
         }
 
         private sealed class Envelope
         {
-            [JsonProperty("id")] public string Id;
             [JsonProperty("data")] public Event Data;
         }
     }
