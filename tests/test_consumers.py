@@ -127,6 +127,25 @@ async def test_the_samples_take_each_event_of_a_journal_sent_again_once(sample: 
     assert await taken(sample, messages, tmp_path) == [*came, *lost, 7]
 
 
+@pytest.mark.parametrize("sample", ["javascript/streamspot.js", "node-red/flow.json"])
+async def test_the_samples_take_nothing_but_events_of_the_version_they_know(sample: str, tmp_path: Path):
+    """Foreign messages on our topic, and a version to come, are passed over and end nothing."""
+    event = json.loads(encode(make_event(3, "offset"), node="lab"))
+    foreign: list[object] = [
+        None,
+        "text",
+        [1],
+        {"id": "x"},
+        {"type": event["type"], "id": "x"},
+        {"type": event["type"], "id": "x", "data": None},
+        {"type": event["type"], "id": "x", "data": {"phase": "offset"}},
+        {**event, "type": event["type"].replace("v1", "v2")},
+        {**event, "type": None},
+    ]
+    messages = [("streamspot/lab/cam/event", payload) for payload in [*foreign, event]]
+    assert await taken(sample, messages, tmp_path) == [3]
+
+
 @pytest.mark.parametrize("phase", ["onset", "apex", "offset", "cancelled"])
 def test_the_cloudevents_sdk_reads_every_event(phase: Phase):
     """The Python SDK takes an event for a valid CloudEvent and finds our data in it."""

@@ -5,6 +5,7 @@ import mqtt from 'mqtt';
 const RUNS = 256; // that are remembered; beyond them the one silent for longest is forgotten
 const GAPS = 1000; // in the numbers of a run
 const LONGEST = 64 * 1024; // no event is longer
+const TYPE = /^io\.streamspot\.expression\.\w+\.v1$/; // another version may mean something else
 
 /**
  * Call `onEvent(data, node)` for each event, in the order of arrival; `data` is what docs/mqtt.md describes.
@@ -25,9 +26,9 @@ export function listen(url, onEvent, options = {}) {
   });
   client.on('connect', () => client.subscribe('streamspot/+/+/event', { qos: 1 }));
   client.on('message', (topic, payload) => {
-    const event = parse(payload);
-    if (event === null || !isNew(`${topic} ${event.data.run}`, event.data.seq)) return;
-    onEvent(event.data, topic.split('/')[1]);
+    const data = parse(payload);
+    if (data === null || !isNew(`${topic} ${data.run}`, data.seq)) return;
+    onEvent(data, topic.split('/')[1]);
   });
   return client;
 }
@@ -55,8 +56,9 @@ function memory() {
 function parse(payload) {
   if (payload.length > LONGEST) return null;
   try {
-    const event = JSON.parse(new TextDecoder().decode(payload));
-    return event.type.startsWith('io.streamspot.expression.') ? event : null;
+    const { type, data } = JSON.parse(new TextDecoder().decode(payload));
+    const whole = data.onset.time && (data.phase !== 'offset' || data.offset.time) && Number.isSafeInteger(data.seq);
+    return TYPE.test(type) && whole ? data : null;
   } catch {
     return null; // somebody else's message
   }

@@ -6,6 +6,7 @@ using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Linq;
+using System.Text.RegularExpressions;
 using System.Threading;
 using System.Threading.Tasks;
 using MQTTnet;
@@ -59,6 +60,7 @@ namespace Streamspot
     {
         private const int Runs = 256; // that are remembered; beyond them the one silent for longest is forgotten
         private const int Gaps = 1000; // in the numbers of a run
+        private static readonly Regex Known = new Regex(@"^io\.streamspot\.expression\.\w+\.v1$"); // and no other version
 
         private readonly ConcurrentQueue<Event> _arrived = new ConcurrentQueue<Event>();
         private readonly CancellationTokenSource _stop = new CancellationTokenSource();
@@ -128,7 +130,7 @@ namespace Streamspot
             {
                 var envelope = JsonConvert.DeserializeObject<Envelope>(message.ApplicationMessage.ConvertPayloadToString());
                 var happened = envelope?.Data;
-                if (happened == null) return Task.CompletedTask;
+                if (happened == null || !Known.IsMatch(envelope.Type ?? "")) return Task.CompletedTask;
                 if (IsNew($"{message.ApplicationMessage.Topic} {happened.Run}", happened.Seq)) _arrived.Enqueue(happened);
             }
             catch (JsonException)
@@ -167,6 +169,7 @@ namespace Streamspot
 
         private sealed class Envelope
         {
+            [JsonProperty("type")] public string Type;
             [JsonProperty("data")] public Event Data;
         }
     }
