@@ -10,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from brokers import Mosquitto, make_event, make_update, publisher_to
+from brokers import Mosquitto, make_event, make_update, overhear, publisher_to
 
 from streamspot.mqtt import payloads
 from streamspot.mqtt.address import Broker
+from streamspot.mqtt.bridges import Message
 from streamspot.mqtt.channel import Channel
-from streamspot.mqtt.connection import Dialler
+from streamspot.mqtt.connection import Connection, Dialler
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.ros import Ros
 from streamspot.stats import Stats
@@ -189,19 +190,61 @@ def test_streams_of_similar_names_are_different_devices():
     assert len(set(unique)) == 5 * len(names)
 
 
+class Chatty:
+    """Says something at each update, and announces nothing."""
+
+    def announce(self) -> list[Message]:
+        return []
+
+    def update(self, update: Update) -> list[Message]:
+        return [Message("chat", b"{}")]
+
+
+async def test_events_go_before_what_bridges_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where the broker is slow and a bridge always has more to say, an event still goes out at once."""
+    publish = Connection.publish
+
+    async def far_away(*what: Any, **how: Any) -> None:
+        await asyncio.sleep(0.01)
+        await publish(*what, **how)
+
+    monkeypatch.setattr(Connection, "publish", far_away)
+    with Mosquitto(tmp_path) as broker:
+        async with (
+            overhear(broker.url, "chat", "streamspot/n/cam/event") as heard,
+            publisher_to(broker.url, tmp_path, bridges=[Chatty()]) as publisher,
+            asyncio.timeout(15),
+        ):
+            for _ in range(100):
+                await publisher.take("cam", make_update())
+            await heard.get()
+            await publisher.take("cam", make_update(make_event(0)))
+            topics = [(await heard.get())[0] for _ in range(100)]
+    assert topics.index("streamspot/n/cam/event") < 10
+
+
 async def test_after_a_long_absence_the_newest_is_what_stays():
-    """What waited for the broker makes room for who is in view now by losing its oldest."""
+    """Who is in view and the device are announced at once, whatever waits; of that the newest stays."""
     bridge = Ros("n", "cam")
-    channel = Channel("cam", Stats(source="cam", model="m"), bridges=[bridge])
+    channel = Channel("cam", Stats(source="cam", model="m"), bridges=[bridge, HomeAssistant("n", "cam")])
     channel.below("n")
     for number in range(250):
         channel.take(Update(faces=seen(number % 2).faces))
     newest = channel.messages[-1]
 
-    class Mute:
-        async def publish(self, *_: object, **__: object) -> None: ...
+    topics = []
 
-        client = SimpleNamespace(subscribe=publish)
+    class Slow:
+        async def publish(self, topic: str, *_: object, **__: object) -> None:
+            topics.append(topic)
 
-    await channel.birth(Mute())  # type: ignore[arg-type]
+        async def subscribe(self, *_: object, **__: object) -> None: ...
+
+        @property
+        def client(self) -> Any:
+            return self
+
+    await channel.birth(Slow())  # type: ignore[arg-type]
+    assert {"streamspot/n/cam/ros/tracked", "homeassistant/device/streamspot_n/cam/config"} < {*topics}
     assert channel.messages[-1] == newest
+    assert len(channel.messages) == 200

@@ -93,7 +93,7 @@ class Channel:
             self.complain(str(error))
 
     async def birth(self, connection: Connection) -> None:
-        """Publish state and status, which a restarted broker may have forgotten."""
+        """Publish state, what bridges announce and status, which a restarted broker may have forgotten."""
         await connection.client.subscribe(self.topic("status"), qos=1)
         if self._on_command is not None:
             try:
@@ -101,10 +101,11 @@ class Channel:
             except RefusedError as error:
                 self.complain(f"no command will be heard: {error}")
         await self._publish_state(connection)
-        announced = [message for bridge in self._bridges for message in bridge.announce()]
-        while self.messages and len(self.messages) + len(announced) > _MESSAGES:
-            self.messages.popleft()  # the oldest, not the newest
-        self.messages.extendleft(announced)
+        for message in [message for bridge in self._bridges for message in bridge.announce()]:
+            try:
+                await connection.publish(message.topic, message.payload, retain=message.retain, kind=JSON)
+            except RefusedError as error:
+                self.complain(str(error))
         await self._publish_status(connection)
 
     async def farewell(self, connection: Connection, qos: int) -> None:

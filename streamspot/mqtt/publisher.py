@@ -218,7 +218,7 @@ class Publisher:
         await connection.publish(f"{self._base}/status", b"stopped", qos=qos, retain=True, kind=TEXT)
 
     async def _deliver(self, connection: Connection) -> None:
-        """Publish the journal, one by one so that the order stays; return when leaving and all is out."""
+        """Publish events, one by one so that the order stays, then what bridges say; return when leaving, all out."""
         while True:
             self._queued.clear()
             while (payload := self._journal.peek()) is not None:
@@ -230,11 +230,13 @@ class Publisher:
                 self._journal.ack(payload)
                 self._count()
             for messages in (channel.messages for channel in self._channels.values()):
-                while messages:
+                while messages and self._journal.peek() is None:
                     message = messages[0]
                     await connection.publish(message.topic, message.payload, retain=message.retain, kind=JSON)
                     with contextlib.suppress(ValueError):  # dropped meanwhile to make room
                         messages.remove(message)
+            if self._journal.peek() is not None:
+                continue
             if self._closing.is_set():
                 return
             await self._queued.wait()
