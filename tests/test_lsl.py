@@ -22,7 +22,7 @@ import streamspot.session
 from streamspot.layers import load_settings
 from streamspot.run import StreamRun
 from streamspot.sinks.lsl import LslOutlet
-from streamspot.types import FaceState, Frame, Score, Session, Update
+from streamspot.types import Controls, FaceState, Frame, Score, Session, Update
 
 pylsl: Any = pytest.importorskip("pylsl")
 pylsl.set_config_content("[multicast]\nResolveScope = machine\n")  # the tests are nobody else's business
@@ -108,16 +108,28 @@ async def test_times_are_right_after_the_computer_has_slept(tmp_path: Path, monk
     assert np.allclose(ticks, zero + np.arange(3) / 30, atol=0.02)
 
 
-async def test_a_recording_is_offered_as_if_it_were_shown_now(tmp_path: Path):
-    """Its ticks keep their distances; the first comes now, whenever it was recorded."""
-    session = Session("r1", "s", "cam", 0.0, datetime(2020, 1, 1, tzinfo=UTC))
+async def test_a_recording_is_offered_as_if_it_were_shown_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each tick has the moment at which its picture was shown, however long one waited and a pause lasted."""
+    session = Session("r1", "s", "cam", 5.0, datetime(2020, 1, 1, tzinfo=UTC))
+    zero = pylsl.local_clock()
+
+    async def show(tick: int, *, late: float = 0.0, scores: range = range(0), paused: bool = False) -> None:
+        monkeypatch.setattr(pylsl, "local_clock", lambda: zero + tick / 30 + late)
+        update = replace(update_of(session, scores), pts=5 + tick / 30, controls=Controls(paused))
+        await outlet.take(update)
+
     async with LslOutlet(stream(tmp_path, "lsl-replay", live=False), "node") as outlet:
         _, curve = inlets("lsl-replay")
-        now = pylsl.local_clock()
-        await outlet.take(update_of(session, range(30)))
-        _, ticks = pulled(curve, 30)
-    assert ticks[0] == pytest.approx(now, abs=1.0)
-    assert np.allclose(np.diff(ticks), 1 / 30, atol=1e-6)
+        for tick in range(20):  # while the models are loaded, the first pictures wait
+            await show(tick, late=max(0.0, 2 - tick) / 10, scores=range(max(0, tick - 8), max(0, tick - 7)))
+        await show(19, scores=range(12, 20), paused=True)
+        await show(19, late=4.0)
+        for tick in range(20, 40):
+            await show(tick, late=4.0, scores=range(max(20, tick - 8), max(20, tick - 7)))
+        _, ticks = pulled(curve, 32)
+    assert np.allclose(ticks, zero + np.arange(32) / 30 + 4 * (np.arange(32) >= 20), atol=1e-3)
 
 
 async def test_what_is_taken_back_and_a_tick_told_twice(tmp_path: Path):

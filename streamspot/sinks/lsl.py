@@ -24,7 +24,7 @@ class LslOutlet:
     lowest-numbered in view; while none is in view there are no samples.
 
     A time is that of the picture's capture on LSL's clock. Of a recording it is as if the recording were shown from
-    now on, so give it its own pace with ``--speed 1``.
+    now on, and from each pause on anew, so give it its own pace with ``--speed 1``.
 
     Args:
         run: The stream.
@@ -37,7 +37,9 @@ class LslOutlet:
     def __init__(self, run: StreamRun, node: str) -> None:
         self._run = run
         self._node = node
-        self._zero: float | None = None  # of a recording: LSL's time of tick 0
+        self._zero: float | None = None  # of a recording: LSL's time of tick 0, going by what is shown now
+        self._given = False  # some time that hangs on it
+        self._shown: float | None = None  # the newest picture's time on the source's time line
         self._newest = -1
         self._lsl: Any = None
         self._markers: Any = None
@@ -68,6 +70,7 @@ class LslOutlet:
         session = update.session
         if session is None:
             return
+        self._show(session, update.pts)
         for event in update.events:
             for marker, moment in _markers(event):
                 self._markers.push_sample([marker], self._time(session, moment.tick))
@@ -78,6 +81,17 @@ class LslOutlet:
             self._newest = fresh[-1].tick
             values = [[score.intensity, score.macro, score.micro] for score in fresh]
             self._curve.push_chunk(values, [self._time(session, score.tick) for score in fresh])
+        if update.controls.paused:
+            self._zero, self._given = None, False
+
+    def _show(self, session: Session, pts: float) -> None:
+        """Note that a picture of a recording is shown now; what waited in a queue is late, so the earliest counts."""
+        if pts == self._shown:
+            return
+        self._shown = pts
+        if not self._given:
+            zero = self._lsl.local_clock() - (pts - session.origin)
+            self._zero = zero if self._zero is None else min(zero, self._zero)
 
     def _time(self, session: Session, tick: int) -> float:
         """Return when a tick was, on LSL's clock."""
@@ -87,6 +101,7 @@ class LslOutlet:
             return float(session.start.timestamp() + tick / TICK_RATE - now + self._lsl.local_clock())
         if self._zero is None:
             self._zero = self._lsl.local_clock() - tick / TICK_RATE
+        self._given = True
         return float(self._zero + tick / TICK_RATE)
 
 
