@@ -164,7 +164,7 @@ class StreamRun:
             self._end(outcome)
 
     def _end(self, outcome: BaseException | None) -> None:
-        self.stats.finished = True
+        self.stats.finished, self.stats.fps = True, 0.0
         if self.ending.mark():
             self._give(outcome)
 

@@ -81,13 +81,14 @@ def test_the_session_tells_how_it_was_analysed(recorded: tuple[Path, list, list[
 
 
 async def test_what_happened_is_counted():
-    """Frames, losses and the time that each stage takes are there for whoever shows them."""
+    """Frames, losses and the time that each stage takes are there for whoever shows them, and at the end no rate."""
     run = StreamRun(load_settings({"source": CLIP}))
     async with Engine([run]) as engine:
         async for _ in engine:
             pass
     stats = run.stats
     assert (stats.frames, stats.dropped, stats.faceless, stats.finished) == (300, 0, 0, True)
+    assert stats.fps == 0
     assert all(stats.stages[name].count for name in ("face", "flow", "model", "spotting", "total"))
 
 

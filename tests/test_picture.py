@@ -140,10 +140,10 @@ def test_whoever_is_in_view_stands_before_those_who_left(width, height, look):
 
 
 def test_the_regular_end_is_no_alarm():
-    """At the end of a recording nothing is lost, nothing is red and nobody is told how to end the run."""
+    """At the end of a source nothing is lost or too slow, nothing is red and nobody is told how to end the run."""
     stream, view = running()
     stream.push(408, faces=(), ended=(1,))
-    stream.stats.finished = True
+    stream.stats.live, stream.stats.finished, stream.stats.fps = True, True, 0.0
     text = text_of(view, ending="q ends the run")
     assert "finished" in text
     assert "· ended" in text

@@ -243,9 +243,9 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
 
 
 def _slow(stats: Stats) -> bool:
-    """Tell whether a live source gives clearly fewer frames than it promises."""
-    nominal = stats.nominal_fps
-    return stats.live and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
+    """Tell whether a live source that goes on gives clearly fewer frames than it promises."""
+    nominal, goes_on = stats.nominal_fps, stats.live and not stats.finished
+    return goes_on and nominal is not None and stats.frames > 60 and stats.fps < 0.9 * nominal
 
 
 def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
