@@ -129,7 +129,11 @@ def test_the_port_is_that_of_the_protocol():
     assert OscSink("vmc://host")._port == 39540
 
 
-@pytest.mark.parametrize("url", ["osc://host", "vrchat://host:port", "nonsense"])
+NO_PORT = ["vrchat://host:port", "vrchat://host:0"]
+NO_HOST = ["vrchat:192.168.1.20:9000", "vrchat:///", "vmc://a..b", f"vmc://{'a' * 64}"]
+
+
+@pytest.mark.parametrize("url", ["osc://host", "nonsense", *NO_PORT, *NO_HOST])
 def test_an_impossible_osc_address_is_one_sentence(url: str):
     """The message shows how to write it."""
     with pytest.raises(SettingsError, match="vrchat://host:9000"):

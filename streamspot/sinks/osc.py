@@ -23,6 +23,24 @@ _REPEAT = 1.0  # s after which everything is sent again
 _STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
 
 
+def target(url: str) -> tuple[str, str, int]:
+    """Return protocol, host and port of an OSC address.
+
+    Raises:
+        SettingsError: It makes no sense.
+    """
+    wrong = SettingsError(f"{url!r} is no OSC address; write vrchat://host:9000 or vmc://host:39540")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", _PORTS[parts.scheme] if parts.port is None else parts.port
+        host.encode("idna")  # as whoever looks the name up does
+    except (ValueError, KeyError):
+        raise wrong from None
+    if not host or not port:
+        raise wrong
+    return parts.scheme, host, port
+
+
 class OscSink:
     """Sends the state and the intensity of each of so many faces.
 
@@ -41,18 +59,11 @@ class OscSink:
     """
 
     def __init__(self, url: str, names: str = "", *, faces: int = 1) -> None:
-        try:
-            parts = urlsplit(url)
-            self._port = parts.port or _PORTS[parts.scheme]
-        except (ValueError, KeyError):
-            raise SettingsError(
-                f"{url!r} is no OSC address; write vrchat://host:9000 or vmc://host:39540"
-            ) from None
-        self._vmc = parts.scheme == "vmc"
+        scheme, self._host, self._port = target(url)
+        self._vmc = scheme == "vmc"
         if names and not self._vmc:
             raise SettingsError("VRChat's parameters have fixed names; leave --osc-map out, or use vmc://")
         self._shapes = _shapes(names)
-        self._host = parts.hostname or "127.0.0.1"
         self._faces: Mapping[int, FaceState] = {}
         self._places: list[int | None] = [None] * faces  # whose each is
         self._sent: dict[str, Any] = {}
