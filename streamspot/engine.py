@@ -13,6 +13,7 @@ from typing import Self
 from streamspot.errors import SettingsError
 from streamspot.run import StreamRun
 from streamspot.settings import Settings, placed
+from streamspot.sinks.osc import target
 from streamspot.sources import open_source
 from streamspot.sources.stdin import StandardInput
 from streamspot.types import Update
@@ -44,8 +45,10 @@ def open_runs(streams: Sequence[Settings]) -> list[StreamRun]:
         runs[name] = StreamRun(placed(settings, name), source)
         output = runs[name].settings.output
         for flag, place in (("record", output.record), ("intensity", output.intensity), ("osc", output.osc)):
-            at = os.path.realpath(place) if isinstance(place, Path) else place
-            if at is not None and taken.setdefault(at, name) != name:
+            if place is None:
+                continue
+            at = os.path.realpath(place) if isinstance(place, Path) else target(place)
+            if taken.setdefault(at, name) != name:
                 raise SettingsError(
                     f"--{flag} {place} would take what {taken[at]} and {name} give; "
                     + ("set it for one source" if flag == "osc" else "write {stream} in its name")

@@ -99,8 +99,10 @@ def test_streams_have_names_and_files_of_their_own(recordings: list[Path], tmp_p
     streams = [load_settings({"source": twice[0], "intensity": path}) for path in linked]
     with pytest.raises(SettingsError, match=r"write \{stream\} in its name"):
         open_runs(streams)
-    with pytest.raises(SettingsError, match="set it for one source"):
-        open_runs(load_streams({"source": twice, "osc": "vrchat://127.0.0.1"}))
+    for spelt in ("vrchat://127.0.0.1", "VRChat://127.0.0.1:9000", "vrchat://localhost/"):
+        streams = [load_settings({"source": twice[0], "osc": osc}) for osc in ("vrchat://127.0.0.1", spelt)]
+        with pytest.raises(SettingsError, match="set it for one source"):
+            open_runs(streams)
     with pytest.raises(SettingsError, match="a name of its own"):
         open_runs(load_streams({"source": twice, "stream": "door"}))
 

@@ -24,7 +24,7 @@ _STATES: dict[State, int] = {"neutral": 0, "macro": 1, "micro": 2}
 
 
 def target(url: str) -> tuple[str, str, int]:
-    """Return protocol, host and port of an OSC address.
+    """Return protocol, host and port of an OSC address, the same however it is spelt.
 
     Raises:
         SettingsError: It makes no sense.
@@ -38,7 +38,7 @@ def target(url: str) -> tuple[str, str, int]:
         raise wrong from None
     if not host or not port:
         raise wrong
-    return parts.scheme, host, port
+    return parts.scheme, "127.0.0.1" if host == "localhost" else host, port
 
 
 class OscSink:
