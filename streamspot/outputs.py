@@ -235,7 +235,7 @@ class Outputs:
             faces = await asyncio.to_thread(_several_faces, run)  # a recording of a day takes a minute
             yield IntensityCsv(output.intensity, faces=faces, host=self._host)
         if output.osc is not None:
-            yield OscSink(output.osc, output.osc_map, faces=run.settings.face.faces)
+            yield OscSink(output.osc, output.osc_map, faces=run.settings.face.faces, tell=self._tell)
         if output.lsl:
             yield LslOutlet(run, node)
 

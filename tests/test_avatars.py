@@ -163,6 +163,17 @@ async def test_without_python_osc_it_says_what_to_install(monkeypatch: pytest.Mo
             pass
 
 
+async def test_where_nothing_may_be_sent_it_is_said_once():
+    """An address of all machines, which the system forbids, does not swallow everything in silence."""
+    said: list[str] = []
+    async with OscSink("vrchat://127.255.255.255", tell=said.append) as sink:
+        await sink.take(make_update(make_event(0, "onset")))
+        await asyncio.sleep(0.2)
+    (sentence,) = said
+    assert "127.255.255.255" in sentence
+    assert "one machine" in sentence
+
+
 async def test_nobody_listening_to_osc_is_no_trouble():
     """Avatars come and go; the stream does not care, and one that comes later gets everything."""
     port = free_port()

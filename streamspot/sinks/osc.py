@@ -6,9 +6,8 @@ OSC is UDP: anything may be lost, and receivers start when they like. So everyth
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -53,12 +52,15 @@ class OscSink:
         url: ``vrchat://host[:9000]`` or ``vmc://host[:39540]``.
         names: Kind to blend shape, ``macro=NAME,micro=NAME`` or one of the two; empty for the default.
         faces: How many.
+        tell: Called, once, with a sentence if nothing may be sent there.
 
     Raises:
         SettingsError: Address or names make no sense, or (on entering) python-osc is missing.
     """
 
-    def __init__(self, url: str, names: str = "", *, faces: int = 1) -> None:
+    def __init__(
+        self, url: str, names: str = "", *, faces: int = 1, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         scheme, self._host, self._port = target(url)
         self._vmc = scheme == "vmc"
         if names and not self._vmc:
@@ -67,6 +69,8 @@ class OscSink:
         self._faces: Mapping[int, FaceState] = {}
         self._places: list[int | None] = [None] * faces  # whose each is
         self._sent: dict[str, Any] = {}
+        self._tell = tell
+        self._forbidden = False
         self._client: Any = None
         self._task: asyncio.Task[None]
 
@@ -112,7 +116,7 @@ class OscSink:
         values = dict(self._values())
         changed = {key: value for key, value in values.items() if everything or self._sent.get(key) != value}
         self._sent = values
-        with contextlib.suppress(OSError):  # nobody listens there yet
+        try:
             for key, value in changed.items():
                 if self._vmc:
                     self._client.send_message("/VMC/Ext/Blend/Val", [key, value])
@@ -120,6 +124,15 @@ class OscSink:
                     self._client.send_message(f"/avatar/parameters/{key}", value)
             if self._vmc and changed:
                 self._client.send_message("/VMC/Ext/Blend/Apply", [])
+        except PermissionError:
+            if not self._forbidden:
+                self._forbidden = True
+                self._tell(
+                    f"this computer forbids sending OSC to {self._host}; name the address of one machine, and see "
+                    "whether a firewall stands in the way"
+                )
+        except OSError:
+            pass  # nobody listens there yet
 
     def _values(self) -> Iterator[tuple[str, Any]]:
         for place, track in enumerate(self._places, 1):
