@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiomqtt
@@ -15,6 +17,7 @@ from streamspot.dashboard.view import Views
 from streamspot.engine import Engine
 from streamspot.errors import SettingsError
 from streamspot.layers import load_settings
+from streamspot.mqtt.payloads import StatePayload
 from streamspot.mqtt.watch import Watch
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
@@ -100,6 +103,22 @@ def test_names_that_are_none_are_refused():
     """A wildcard in the middle of a name is no name."""
     with pytest.raises(SettingsError, match="no name"):
         Watch("mqtt://localhost", node="a/#")
+
+
+def test_how_long_no_picture_has_come_goes_by_the_clock_of_the_stream():
+    """A machine whose clock is five minutes behind ours has lost its camera for as long as it says."""
+    theirs = datetime.now(UTC) - timedelta(minutes=5)
+    silent = StatePayload(
+        time=theirs,
+        paused=False,
+        sensitivity=0.5,
+        no_picture_since=theirs - timedelta(seconds=3),
+        faces={},
+    )
+    followed = Watch("mqtt://localhost")._take("streamspot/n/cam/state", silent.encode())
+    assert followed is not None
+    assert followed.stats.no_picture_since is not None
+    assert time.monotonic() - followed.stats.no_picture_since == pytest.approx(3, abs=1)
 
 
 async def test_a_node_that_vanished_is_no_stream_that_runs(tmp_path: Path):

@@ -33,8 +33,8 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
-        default_factory=lambda: utc(datetime.now(UTC)),
+    time: _Moment = Field(
+        default_factory=lambda: datetime.now(UTC),
         description="When this was published: wall-clock time, RFC 3339, UTC.",
     )
 

@@ -138,7 +138,9 @@ def _understand(one: Followed, last: str, payload: bytes) -> bool:
         case "state":
             state = StatePayload.model_validate_json(payload)
             silent = state.no_picture_since
-            ago = 0.0 if silent is None else (datetime.now(UTC) - silent).total_seconds()
+            ago = (
+                0.0 if silent is None else (state.time - silent).total_seconds()
+            )  # its clock may not be ours
             one.stats.no_picture_since = None if silent is None else time.monotonic() - ago
             one.update = replace(
                 update,
