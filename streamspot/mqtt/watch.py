@@ -138,9 +138,8 @@ def _understand(one: Followed, last: str, payload: bytes) -> bool:
         case "state":
             state = StatePayload.model_validate_json(payload)
             silent = state.no_picture_since
-            ago = (
-                0.0 if silent is None else (state.time - silent).total_seconds()
-            )  # its clock may not be ours
+            # both by its clock, which may not be ours
+            ago = 0.0 if silent is None else (state.time - silent).total_seconds()
             one.stats.no_picture_since = None if silent is None else time.monotonic() - ago
             one.update = replace(
                 update,
