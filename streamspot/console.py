@@ -20,6 +20,8 @@ from streamspot.settings import state_folder
 
 _LOG_BYTES = 1 << 20
 """The log of native messages never grows far beyond one mebibyte."""
+_TRIM_S = 5.0
+"""Seconds between two looks at how large it is."""
 _TAKES = 0.3
 """Seconds after which a terminal that has taken nothing is one that has stopped."""
 
@@ -90,7 +92,7 @@ def debugging() -> bool:
 
 
 class QuietStderr:
-    """Keeps file descriptor 2 out of the picture: while entered it leads to a bounded log file.
+    """Keeps file descriptor 2 out of the picture: while entered it leads to a log file, which it keeps bounded.
 
     MediaPipe, OpenCV and FFmpeg write there from C and C++, which no Python-level redirection catches. A
     plain file and not a pipe: a full pipe would stop a library that holds the interpreter lock. The
@@ -111,6 +113,7 @@ class QuietStderr:
         self._terminal: IO[str]
         self._saved = -1
         self._start = 0
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -126,9 +129,11 @@ class QuietStderr:
             os.dup2(log, 2)
         finally:
             os.close(log)
+        threading.Thread(target=self._keep_bounded, name="native-log", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stderr.flush()
         os.dup2(self._saved, 2)
@@ -142,8 +147,12 @@ class QuietStderr:
             return self.path.stat().st_size > self._start
         return False
 
-    def trim(self) -> None:
-        """Forget the older half of a log that outgrew its limit; call it now and then."""
+    def _keep_bounded(self) -> None:
+        while not self._ended.wait(_TRIM_S):
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forget the older half of a log that outgrew its limit."""
         with contextlib.suppress(OSError):
             if self.path.stat().st_size <= _LOG_BYTES:
                 return
@@ -164,6 +173,7 @@ class QuietStderr:
                 make_private(path.parent)
                 log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 self.path = path
+                self._trim()  # an earlier run may have ended with much to say
                 started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 os.write(log, f"--- streamspot, process {os.getpid()}, {started}\n".encode())
                 return log

@@ -56,7 +56,7 @@ class Dashboard:
     Args:
         stats: Counts, rates and durations of each stream, which is known by its name there.
         delivery: How the delivery of their events fares; its messages are shown.
-        quiet: Already entered: where to draw. The dashboard keeps its log bounded and tells its path.
+        quiet: Already entered: where to draw. The path of its log is told.
         on_quit: Called in the dashboard's thread when ``q`` is pressed.
 
     Example:
@@ -208,7 +208,6 @@ class Dashboard:
         self._quiet.console.show_cursor(True)
 
     def _draw(self) -> None:
-        self._quiet.trim()
         size, now = terminal_size(self._quiet.console), time.monotonic()
         output = [Control.clear().segment] if size != self._size else []
         if output or now - self._painted > _REPAINT_S:
