@@ -124,6 +124,11 @@ class Analyser:
         if self._pipeline is not None:
             self._pipeline.spotting = spotting
 
+    @property
+    def woken(self) -> bool:
+        """Whether the computer has slept since the picture before: what is open has its times from before that."""
+        return self.begun and self.stats.live and self.clock.asleep > 0
+
     def analyse(self, item: Frame | Motion) -> Update:
         """Return what one frame, or one piece of motion, brings to light.
 

@@ -213,6 +213,8 @@ class StreamRun:
             elif item is not None:
                 self.stats.stages["wait"].add(time.perf_counter() - asked)
                 self._found()
+                if self.analyser.woken:
+                    self._tell(self.analyser.finish("the computer slept"))
                 update = self.analyser.analyse(item)
                 self._loading = False  # MediaPipe is there too
                 self._tell(update)

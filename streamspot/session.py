@@ -53,6 +53,12 @@ class WallClock:
         """Return when a frame arrived."""
         return self._begun + timedelta(microseconds=frame.captured_ns // 1000)
 
+    @property
+    def asleep(self) -> float:
+        """Seconds of sleep that its times do not have yet: they get them with the next picture."""
+        asleep = slept() - self._slept
+        return asleep if asleep > _ASLEEP else 0.0
+
     def anchored(self, session: Session, frame: Frame) -> Session:
         """Return the session of a live source with the wall-clock time of tick 0 as it is known with this frame.
 
@@ -60,8 +66,7 @@ class WallClock:
         the truest; the earliest lately, since that time line may follow pictures that all come late for a while.
         While a computer sleeps its time line stands still and wall clocks go on.
         """
-        asleep = slept() - self._slept
-        if asleep > _ASLEEP:
+        if asleep := self.asleep:
             self._slept += asleep
             self._begun += timedelta(seconds=asleep)
             self._earliest = None

@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from running import PushedLive
 
 from streamspot.arrivals import Arrivals
 from streamspot.commands import Pause
@@ -23,7 +24,7 @@ from streamspot.sources.base import Source
 from streamspot.sources.live import Clock
 from streamspot.sources.synthetic import Synthetic
 from streamspot.stats import Stats
-from streamspot.types import Frame, Session, Update
+from streamspot.types import Event, Frame, Session, Update
 
 
 class _SilentCamera(Source):
@@ -177,3 +178,35 @@ def test_times_are_right_again_after_a_slow_minute_of_the_network():
         wrong.append((shown - clock.at(taken)).total_seconds())
     assert max(map(abs, wrong)) < 0.45
     assert max(map(abs, wrong[-500:])) < 0.06
+
+
+def test_what_was_open_when_the_computer_slept_is_cancelled_with_its_own_times(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It is not told anew that an expression of the evening began in the morning."""
+    clip = ((frame.image, frame.pts) for frame in Synthetic(seconds=7, expressions=1).read())
+    run = StreamRun(load_settings({"source": "synthetic", "policy": "every"}), PushedLive(clip))
+    run.load()
+    events: list[Event] = []
+    over, awake = threading.Event(), slept()
+
+    def take(item: Update | BaseException | None) -> None:
+        if not isinstance(item, Update):
+            over.set()
+            return
+        run.taken()
+        if item.events and not events:
+            monkeypatch.setattr("streamspot.session.slept", lambda: awake + 8 * 3600)
+        events.extend(item.events)
+        if len(events) > 1:
+            run.stop()
+
+    run.start(take)
+    assert over.wait(60)
+    onset, end = events[:2]
+    assert (end.expression, end.phase, end.reason) == (onset.expression, "cancelled", "the computer slept")
+    times = [
+        [datetime.fromisoformat(moment.time).timestamp() for moment in (one.onset, one.decided_at)]
+        for one in (onset, end)
+    ]
+    assert np.allclose(*times, rtol=0, atol=60)
