@@ -36,8 +36,7 @@ async def test_what_is_watched_over_mqtt_is_what_the_stream_shows(tmp_path: Path
 
             async def follow() -> None:
                 async for followed in watch:
-                    if followed.stats.stream not in there.by_name:
-                        there.add(followed.stats)
+                    there.show(watch.stats)
                     there.take(followed.stats.stream, followed.update)
 
             following = asyncio.create_task(follow())
@@ -126,10 +125,13 @@ async def test_a_node_that_vanished_is_no_stream_that_runs(tmp_path: Path):
     with Mosquitto(tmp_path) as broker:
         async with Watch(broker.url) as watch, aiomqtt.Client("127.0.0.1", broker.port) as client:
             followed: dict[str, Stats] = {}
+            shown = Views([Stats("waiting")], watch.delivery)
 
             async def follow() -> None:
                 async for one in watch:
                     followed[one.stats.stream] = one.stats
+                    shown.show(watch.stats)
+                    shown.take(one.stats.stream, one.update)
 
             following = asyncio.create_task(follow())
             for status in (b"online", b"offline", b"online"):
@@ -142,6 +144,8 @@ async def test_a_node_that_vanished_is_no_stream_that_runs(tmp_path: Path):
             await client.publish("streamspot/n/late/status", b"online", qos=1)
             await until(lambda: "n/late" in followed)
             assert not followed["n/cam"].finished
+            assert len(shown.stats) == 16  # what has made room for another is not shown any more
+            assert shown.stats[0] is followed["n/cam"]
             broker.stop()
             await until(lambda: watch.delivery.state == "retrying")
             broker.start()

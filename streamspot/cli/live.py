@@ -309,15 +309,11 @@ async def _watch(broker: str, node: str, stream: str) -> None:
             raise SettingsError("this terminal cannot show a dashboard; leave --dashboard out")
         async with Watch(broker, node=node, stream=stream) as watch:
             waiting = Stats(f"a stream at {watch.delivery.address}", live=True, model="any")
-            known: dict[str, Stats] = {}
             with Dashboard([waiting], watch.delivery, quiet, on_quit=leave) as screen:
                 screen.control(send)
                 async for followed in watch:
-                    name = followed.stats.stream
-                    if known.get(name) is not followed.stats:
-                        known[name] = followed.stats
-                        screen.add(followed.stats)
-                    screen.take(name, followed.update)
+                    screen.show(watch.stats)
+                    screen.take(followed.stats.stream, followed.update)
 
 
 @app.command()

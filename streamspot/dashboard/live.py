@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Self
@@ -68,7 +68,7 @@ class Dashboard:
     def __init__(
         self, stats: list[Stats], delivery: Delivery, quiet: QuietStderr, on_quit: Callable[[], None]
     ) -> None:
-        self._stats, self._delivery, self._quiet, self._on_quit = stats, delivery, quiet, on_quit
+        self._delivery, self._quiet, self._on_quit = delivery, quiet, on_quit
         self._views = Views(stats, delivery)
         self._look, self._said_at = Look(), 0.0
         self._obey: Obey | None = None
@@ -108,10 +108,9 @@ class Dashboard:
         """Show what an update of a stream brought to light."""
         self._views.take(stream, update)
 
-    def add(self, stats: Stats) -> None:
-        """Show one more stream, or one of that name anew, and no longer one without a name."""
-        self._stats = [*(one for one in self._stats if one.stream not in {"", stats.stream}), stats]
-        self._views.add(stats)
+    def show(self, stats: Sequence[Stats]) -> None:
+        """Show these streams and no others; one that has other statistics by now begins anew."""
+        self._views.show(stats)
 
     def control(self, obey: Obey, decoder: DecoderAt | None = None) -> None:
         """Let keys command the streams from now on.
@@ -240,7 +239,7 @@ class Dashboard:
         output: list[Segment] = []
         for line in [] if self._failed else self._picture(width, max(min(height - 3, 30), 1)):
             output += [*line, Segment.line()]
-        said = f"{summary(self._stats, self._delivery, self._views.expressions)}."
+        said = f"{summary(self._views.stats, self._delivery, self._views.expressions)}."
 
         def write() -> None:
             self._hide()

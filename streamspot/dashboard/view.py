@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
@@ -94,9 +95,10 @@ class View:
     """Takes one stream's updates and gives what is to be shown of it; constant in size."""
 
     def __init__(self, stats: Stats) -> None:
+        self.stats = stats
+        """Counts, rates and durations."""
         self.expressions = 0
         """Expressions that were found and are over."""
-        self._stats = stats
         self._faces: dict[int, FaceShown] = {}
         self._last = Update()
         self._asked: Controls | None = None
@@ -143,7 +145,7 @@ class View:
             for face in self._faces.values()
         ]
         faces.sort(key=lambda face: (face.state is None, face.silent, face.track))
-        return StreamShown(self._stats, prefix, faces, self._last.session is not None, self.controls)
+        return StreamShown(self.stats, prefix, faces, self._last.session is not None, self.controls)
 
     def _face(self, track: int) -> FaceShown:
         return self._faces.setdefault(track, FaceShown(track))
@@ -226,11 +228,16 @@ class Views:
         """Expressions that were found and are over."""
         return sum(view.expressions for view in self.by_name.values())
 
-    def add(self, stats: Stats) -> None:
-        """Show one more stream, or one of that name anew, and no longer one without a name."""
+    @property
+    def stats(self) -> list[Stats]:
+        """Of each stream."""
+        return [view.stats for view in self.by_name.values()]
+
+    def show(self, stats: Sequence[Stats]) -> None:
+        """Show these streams and no others; what is kept of one that has other statistics by now is forgotten."""
         with self._lock:
-            self.by_name.pop("", None)
-            self.by_name[stats.stream] = View(stats)
+            views = {id(view.stats): view for view in self.by_name.values()}
+            self.by_name = {one.stream: views.get(id(one)) or View(one) for one in stats}
 
     def take(self, stream: str, update: Update) -> None:
         """Note what an update of a stream brought to light."""

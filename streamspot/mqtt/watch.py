@@ -63,6 +63,11 @@ class Watch(Incoming[Followed]):
         self._followed: dict[str, Followed] = {}
         self._gone: set[str] = set()  # nodes that are not there
 
+    @property
+    def stats(self) -> list[Stats]:
+        """Of each stream that is followed now."""
+        return [one.stats for one in self._followed.values()]
+
     async def send(self, name: str, command: Command) -> None:
         """Ask something of a stream, named ``node/stream``.
 
