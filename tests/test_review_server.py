@@ -7,8 +7,10 @@ import errno
 import json
 import os
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from yarl import URL
 
 import streamspot
 from streamspot.files import write_atomically
+from streamspot.review.analysis import Analysis
 from streamspot.review.files import LabelFiles
 from streamspot.review.items import facts_of, find_items
 from streamspot.review.reviewing import Reviewing
+from streamspot.types import FaceMotion, RegionMotion, Score, Session, Update
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -331,6 +335,29 @@ async def test_a_recording_shows_what_a_run_over_it_finds(tmp_path: Path) -> Non
         assert times[0].tolist() == [100.0, pytest.approx(100 / 30)]
         assert (await page.get("items/0/picture?frame=0"))[0] == 404
         assert (await page.get("items/0/video"))[0] == 404
+
+
+def test_ten_hours_of_motion_fit_into_400_mib() -> None:
+    """What is kept of a tick is small and never moved, and reads as it was, beside ticks without a face too."""
+    one, count, steps = Analysis("", {}), 8_000, np.full((17, 2), 0.015, np.float32)
+    session = Session("r", "s", "s", 0.0, datetime(2026, 11, 22, tzinfo=UTC))
+    steps[:, 1] = 0.0
+    tracemalloc.start()
+    for n in range(count):
+        seen = not 4000 <= n < 4100
+        motion = (FaceMotion(0, RegionMotion(n, n / 30, n, steps)),) if seen else ()
+        scores = ((0, Score(n, n / 30, n, n / count, 0.5, 0.25)),) if seen else ()
+        one._take(Update(session, n, n / 30, motion, scores))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    one.end()
+    assert most * (10 * 3600 * 30 / count) < 400 * 2**20
+    curve = one.curve(0, count / 30, count // 100)
+    expected: list[float | None] = [(n + 99) / count for n in range(0, count, 100)]
+    expected[40] = None
+    assert curve["intensity"] == [value if value is None else round(value, 3) for value in expected]
+    assert next(iter(curve["regions"].values())) == [0 if value is None else 76 for value in expected]
+    assert len(np.frombuffer(one.frames(4000))) == 2 * (count - 4000)
 
 
 @pytest.mark.parametrize(

@@ -21,25 +21,38 @@ _LEAK = math.exp(-1 / (3 * TICK_RATE))
 """Share of a region's displacement that is left a tick later: what is held for seconds fades, and drift with it."""
 
 
+_BLOCK = 4096
+"""Rows that are made at a time."""
+
+
 class _Series:
     """Rows of numbers that grow at the end, NaN where nothing was set."""
 
-    def __init__(self, *shape: int) -> None:
-        self._rows = np.full((1024, *shape), np.nan)
+    def __init__(self, columns: int, number: type[np.floating[Any]] = np.float32) -> None:
+        self._columns, self._number = columns, number
+        self._blocks: dict[int, NDArray[Any]] = {}  # those in which anything was set
         self.length = 0
 
     def __setitem__(self, row: int, values: object) -> None:
-        if row >= len(self._rows):
-            more = np.full(
-                (max(row + 1, 2 * len(self._rows)) - len(self._rows), *self._rows.shape[1:]), np.nan
-            )
-            self._rows = np.concatenate([self._rows, more])
-        self._rows[row] = values
+        place, within = divmod(row, _BLOCK)
+        if place not in self._blocks:
+            self._blocks[place] = self._unset(_BLOCK)
+        self._blocks[place][within] = values
         self.length = max(self.length, row + 1)
 
-    @property
-    def rows(self) -> NDArray[np.float64]:
-        return self._rows[: self.length]
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return a copy of some rows, as far as there are any."""
+        first, last, _ = rows.indices(self.length)
+        copied = self._unset(max(0, last - first))
+        for place in range(first // _BLOCK, -(-last // _BLOCK)):
+            if (block := self._blocks.get(place)) is not None:
+                start = place * _BLOCK
+                low, high = max(first, start), min(last, start + _BLOCK)
+                copied[low - first : high - first] = block[low - start : high - start]
+        return copied
+
+    def _unset(self, rows: int) -> NDArray[Any]:
+        return np.full((rows, self._columns), np.nan, self._number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,7 @@ class Analysis:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._origin = 0.0
-        self._frames = _Series(2)  # number and time
+        self._frames = _Series(2, np.float64)  # number and time
         self._newest = -1
         self._scores = _Series(3)  # intensity, macro, micro
         self._regions: tuple[str, ...] = ()
@@ -136,7 +149,7 @@ class Analysis:
     def frames(self, first: int) -> bytes:
         """Return number and time in seconds of each frame from the ``first`` known on, as pairs of float64."""
         with self._lock:
-            return self._frames.rows[first:].astype("<f8").tobytes()
+            return self._frames[first:].astype("<f8").tobytes()
 
     def curve(self, start: float, end: float, bins: int) -> dict[str, Any]:
         """Return what is known between two times, its highest values in so many equal stretches.
@@ -147,15 +160,15 @@ class Analysis:
             a tick.
         """
         edges = np.floor(np.linspace(start, end, bins + 1) * TICK_RATE + 1e-6).astype(int)
+        first, last = max(0, edges[0]), max(0, edges[-1] + 1)
         with self._lock:
-            scores, motion = self._scores.rows.copy(), None
-            if self._motion is not None:
-                motion = self._motion.rows[max(0, edges[0]) : max(0, edges[-1] + 1)].copy()
-        table = _highest(scores, edges)
+            scores = self._scores[first:last]
+            motion = None if self._motion is None else self._motion[first:last]
+        table = _highest(scores, edges - first)
         speeds = np.zeros((bins, len(self._regions)))
         if motion is not None:
             lengths = np.hypot(motion[:, 0::2], motion[:, 1::2])
-            speeds = np.nan_to_num(_highest(lengths, edges - max(0, edges[0])))
+            speeds = np.nan_to_num(_highest(lengths, edges - first))
         heat = np.clip(speeds * (255 / 0.05), 0, 255).astype(int)
         listed = [[None if math.isnan(v) else round(v, 3) for v in column] for column in table.T.tolist()]
         return {
@@ -173,7 +186,7 @@ class Analysis:
         first, last = max(0, math.floor(start * TICK_RATE)), max(0, math.ceil(end * TICK_RATE))
         warm = max(0, first - round(10 * TICK_RATE))
         with self._lock:
-            moved = np.zeros((0, 0)) if self._motion is None else self._motion.rows[warm:last].copy()
+            moved = np.zeros((0, 0)) if self._motion is None else self._motion[warm:last]
         poses, now = [], np.zeros(moved.shape[1])
         for row in moved:
             now = np.zeros_like(now) if np.isnan(row[0]) else now * _LEAK + row
@@ -210,8 +223,8 @@ class Analysis:
                 if isinstance(one, FaceMotion):
                     self._follow(one)
             for _, score in update.scores:
-                known = self._scores.rows[score.tick, 0] if score.tick < self._scores.length else np.nan
-                if not known >= score.intensity:
+                known = self._scores[score.tick : score.tick + 1]  # of another face
+                if not (known[:, 0] >= score.intensity).any():
                     self._scores[score.tick] = score.intensity, score.macro, score.micro
             for event in update.events:
                 self._events[event.expression] = event
@@ -242,7 +255,7 @@ def _moments(event: Event) -> list[Any]:
     return [event.onset, event.apex or offset, offset]
 
 
-def _highest(rows: NDArray[np.float64], edges: NDArray[np.int_]) -> NDArray[np.float64]:
+def _highest(rows: NDArray[Any], edges: NDArray[np.int_]) -> NDArray[np.float64]:
     """Return the highest values between edges; a stretch shorter than a row takes the row that it lies in.
 
     Shape:
@@ -252,6 +265,7 @@ def _highest(rows: NDArray[np.float64], edges: NDArray[np.int_]) -> NDArray[np.f
     starts = edges[:-1]
     inside = np.flatnonzero((starts >= 0) & (starts < known))
     if inside.size:
-        padded = np.concatenate([rows[: min(known, max(edges[-1], starts[inside[-1]] + 1))], bins[:1]])
+        there = rows[: min(known, max(edges[-1], starts[inside[-1]] + 1))]
+        padded = np.concatenate([there, np.full_like(rows[:1], np.nan)])
         bins[inside] = np.fmax.reduceat(padded, starts[inside], axis=0)
     return bins
