@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -55,6 +56,30 @@ def test_plain_lines_survive_a_reader_that_goes():
         out.close()
         stream.takers = [lines.take]
         stream.run()
+
+
+def test_plain_lines_are_bounded_where_nobody_reads_them(monkeypatch):
+    """Before a reader that stands still a few lines wait, however long; how many are left out is said there."""
+    monkeypatch.setattr("streamspot.dashboard.lines._WAITING", 10)
+    stream, out, read = Stream(), io.StringIO(), threading.Event()
+    console = Console(file=out)
+    monkeypatch.setattr(console, "out", lambda line, **_: read.wait(20) and out.write(f"{line}\n"))
+    with PlainLines([stream.stats], stream.delivery, console) as lines:
+        stream.takers = [lines.take]
+        for tick in range(30):
+            stream.push(tick, messages=["dark"])
+        read.set()
+        assert until(lambda: out.getvalue().count("! dark") >= 9)
+        stream.push(30, messages=["back"])
+        stream.push(31, messages=["again"])
+        assert until(lambda: "again" in out.getvalue())
+    said = [line for line in out.getvalue().splitlines() if line[0] == "!"]
+    assert said[-3:] == [
+        f"! {33 - len(said)} lines left out here: nobody read them in time",
+        "! back",
+        "! again",
+    ]
+    assert 12 <= len(said) <= 14
 
 
 def test_dashboard_leaves_the_last_picture_and_a_summary():
