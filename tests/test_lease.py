@@ -263,6 +263,19 @@ def test_a_camera_that_is_dead_anyway_stops_no_rollout(changed: int) -> None:
     assert engines.current() == {"s0", "s1"}
 
 
+def test_sources_that_a_fleet_had_once_make_no_rollout_larger() -> None:
+    """Of ten sources one is moved at a time, however many others the file named over the months."""
+    leases = _granted({}, 400)
+    leases.declare(_sources(10, "v1"))
+    for node in ("n1", "n2"):
+        leases.join(node, node, 10.0, 0.0)
+    engines = _Engines(leases)
+    engines.run(10)
+    leases.declare(_sources(10, "v2"))
+    leases.tick(engines.now)
+    assert sum(row.recalled for row in leases.sources.values()) == 1
+
+
 def test_settings_that_stop_a_source_that_ran_reach_no_other() -> None:
     """However often it is tried with them, and after a restart of the keeper; right ones then reach all."""
     leases = _granted({"n1": 4.0, "n2": 4.0}, 4)

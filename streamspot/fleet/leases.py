@@ -244,6 +244,7 @@ class Leases:
         holds by now waits for capacity, or to be tried again, and keeps nothing from being moved.
         """
         moving, settled = 0, {}
+        there = sum(row.wanted or bool(row.engine) for row in self.sources.values())
         for name, row in self.sources.items():
             row.recalled = row.recalled or (bool(row.engine) and not row.wanted)
             starting = bool(row.engine) and not row.reporting and now - row.since < _SLOW
@@ -251,7 +252,7 @@ class Leases:
                 moving += 1
             elif row.engine:
                 settled[name] = row
-        room = max(1, len(self.sources) // 20) - moving
+        room = max(1, there // 20) - moving
         if room > 0:
             room = self._leave(settled.values(), room)
         if room > 0:
