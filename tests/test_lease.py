@@ -369,3 +369,18 @@ def test_what_has_ended_is_not_played_again_after_a_restart_of_the_keeper(tmp_pa
     keeper.answer(Question("e1", 2, frozenset([lease]), ((lease, LeaseEnding(finished=True)),)))
     keeper.tick()
     assert Keeper(tmp_path / "kept").status()["sources"]["a"]["finished"]
+
+
+def test_a_node_that_joins_anew_with_every_gap_of_its_network_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that was not heard of for too long joins as another one; what the earlier ones said is forgotten."""
+    keeper, now = Keeper(tmp_path), 0.0
+    monkeypatch.setattr("streamspot.fleet.keeper.time.monotonic", lambda: now)
+    for number in range(5):
+        keeper.join(f"n-{number}", "n", 4.0, {"pid": number})
+        now += 60.0
+        if number < 4:
+            keeper.tick()
+    assert keeper.status()["engines"]["n-4"]["pid"] == 4
+    assert list(keeper._about) == ["n-4"]

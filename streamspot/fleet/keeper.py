@@ -58,9 +58,11 @@ class Keeper:
             now = time.monotonic()
             for name in [n for n, row in self._leases.engines.items() if row.node == node]:
                 self._leases.bury(name, now)
-                self._about.pop(name, None)
             self._leases.join(engine, node, capacity, now)
-            self._about[engine] = about
+            there = self._leases.engines  # others have been buried, here or as their time was over
+            self._about = {name: said for name, said in self._about.items() if name in there} | {
+                engine: about
+            }
             self._write()
 
     def answer(self, question: Question) -> Orders:
