@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 	@echo "the command is $(BIN)/streamspot; try: $(BIN)/streamspot run --source 0"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
