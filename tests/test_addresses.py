@@ -9,7 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_clips import SIZE, portrait_clip, reference, same, spot, turn, write_video
+from made_clips import (
+    SIZE,
+    number_in,
+    numbered,
+    portrait_clip,
+    reference,
+    same,
+    spot,
+    turn,
+    write_video,
+)
 
 from streamspot.errors import SourceError
 from streamspot.sources import Feed, open_source
@@ -86,6 +96,28 @@ def test_a_recording_ends_whatever_it_is_called(server: _Server, name: str):
     assert same(spot(frames), reference())
     assert not source.messages
     assert "pw" not in source.name
+
+
+def test_a_broadcast_ends_with_its_playlist(server: _Server, folder: Path):
+    """Segments that came live until the playlist got an end are shown once, and nothing after them."""
+    clip = write_video(
+        folder / "live.m3u8",
+        numbered(30),
+        kind="hls",
+        options={"g": "10", "bf": "0", "sc_threshold": "0"},
+        container_options={"hls_time": "0.4", "hls_list_size": "0"},
+    )
+    whole = clip.rename(folder / "ended.m3u8")
+    clip.write_text(whole.read_text().replace("#EXT-X-ENDLIST", ""))
+    source = open_source(f"http://{server.host}/live.m3u8")
+    assert source.live
+    shown = []
+    for frame in source.read():
+        shown.append(number_in(frame.image))
+        if whole.exists():
+            whole.replace(clip)
+    assert shown == list(range(30))
+    assert source.messages[-1] == f"{source.name}: the broadcast has ended"
 
 
 def test_a_phone_over_http_is_upright(server: _Server, folder: Path):

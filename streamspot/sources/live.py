@@ -130,13 +130,13 @@ class LiveSource(Source):
                     count += 1
             finally:
                 reader.stop()
-            if self.closed.is_set() or (count and isinstance(reader.end, Over)):
+            if self.closed.is_set():
+                return
+            if count and isinstance(reader.end, Over):
+                self.messages.extend(filter(None, (str(reader.end),)))
                 return
             if not count:
-                if reader.end is not None and not isinstance(reader.end, Over):
-                    raise reader.end
-                nothing = "gives no picture; check that it is switched on and that no other program uses it"
-                raise SourceError(f"{self.name} {nothing}")
+                raise self._failure(reader.end)
             if lost is None:
                 lost = time.monotonic()
                 self.messages.append(f"{self.name} has stopped giving pictures; trying to open it again")
@@ -144,6 +144,13 @@ class LiveSource(Source):
             health.restart()
             self.closed.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _failure(self, end: SourceError | None) -> SourceError:
+        """Return the error of a source whose first life, ended by ``end``, had no picture."""
+        if end is not None and not isinstance(end, Over):
+            return end
+        nothing = "gives no picture; check that it is switched on and that no other program uses it"
+        return SourceError(f"{self.name} {nothing}")
 
     def _pictures(self, reader: _Reader, *, started: bool) -> Iterator[_Picture]:
         """Yield what ``reader`` reads until it ends or stalls."""

@@ -155,6 +155,7 @@ class NetworkStream:
     """Live pictures from an address; those that come seconds at once are handed out at their own pace.
 
     Attributes:
+        finite: Whether it has an end.
         fps: Frames a second that the stream declares, None while unknown.
         greeting: What the user should know of it.
 
@@ -162,18 +163,29 @@ class NetworkStream:
         container: The opened address; owned.
         name: For messages.
         stream: Number of the video stream to take; None for the one that a player takes.
+        before: What the address served when it was opened last.
 
     Raises:
+        Over: It was a broadcast of segments, which has ended since.
         SourceError: It holds no video.
     """
 
-    def __init__(self, container: InputContainer, name: str, stream: int | None = None) -> None:
-        self._finite = is_finite(container)
+    def __init__(
+        self,
+        container: InputContainer,
+        name: str,
+        stream: int | None = None,
+        before: NetworkStream | None = None,
+    ) -> None:
+        self.finite = is_finite(container)
+        self._segmented = container.format.name in SEGMENTED
+        if self.finite and before is not None and not before.finite and self._segmented:
+            container.close()  # the end of its playlist has been read
+            raise Over(f"{name}: the broadcast has ended")
         messages: deque[str] = deque(maxlen=1)
         self._decoder = Decoder(container, name, messages, stream)
         self.greeting = "".join(messages)
         self.fps = self._decoder.fps
-        self._segmented = container.format.name in SEGMENTED
         self._unstamped = _is_unstamped(container)
         self._pictures = self._decoder.pictures()
         self._base: float | None = None
@@ -186,7 +198,7 @@ class NetworkStream:
         """
         picture = next(self._pictures, None)
         if picture is None:
-            if self._finite and not self._decoder.broken:
+            if self.finite and not self._decoder.broken:
                 raise Over
             return None
         stamp = np.nan if picture.stamp is None or self._unstamped else picture.stamp

@@ -130,8 +130,12 @@ def _live(address: str, *, slow: str = "", follow: bool = False, wanted: int | N
     name, parts = redact(address), urlsplit(address)
     title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
 
+    before: NetworkStream | None = None
+
     def opening() -> NetworkStream:
-        return NetworkStream(open_address(address, follow=follow), name, wanted)
+        nonlocal before
+        before = NetworkStream(open_address(address, follow=follow), name, wanted, before)
+        return before
 
     stream = stream_name(title, without_login(address))  # a new password is no other stream
     return LiveSource(name, stream, opening, stall=STALL_S, slow=slow)
