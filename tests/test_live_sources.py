@@ -201,12 +201,25 @@ def test_modes_are_measured_and_a_hung_camera_is_left_out(tmp_path, monkeypatch)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves ``/live`` as a camera does, twelve pictures a connection, and ``/clip.avi`` as a file."""
+    """Serves ``/live`` as a camera does, twelve pictures a connection, and ``/clip.avi`` as a file.
+
+    The third answer to ``/proxy`` is a still, the others are those of ``/live``.
+    """
 
     file = b""
+    proxied = 0
 
     def do_GET(self) -> None:
         self.send_response(200)
+        if self.path == "/proxy":
+            type(self).proxied += 1
+        if self.path == "/proxy" and self.proxied == 3:
+            still = encoded(99, ".jpg")
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(still)))
+            self.end_headers()
+            self.wfile.write(still)
+            return
         if self.path.startswith("/a%20clip.avi"):
             self.send_header("Content-Length", str(len(self.file)))
             self.end_headers()
@@ -250,11 +263,13 @@ def test_a_format_without_time_stamps_is_given_none(server):
     capture.release()
 
 
-def test_network_camera_is_opened_again(server):
-    """A network camera whose connection ends is connected to again, and time goes on."""
-    source = open_source(f"http://me:pw@{server}/live")
+@pytest.mark.parametrize("path", ["live", "proxy"])
+def test_network_camera_is_opened_again(server, path):
+    """A camera whose connection ends is connected to again, whatever still a proxy shows, and time goes on."""
+    source = open_source(f"http://me:pw@{server}/{path}")
     assert source.live
     frames = _take(source, 18)
+    assert np.array_equal(frames[12].image, frames[0].image)
     pts = [frame.pts for frame in frames]
     assert len(pts) == 18
     assert all(b > a for a, b in pairwise(pts))

@@ -167,7 +167,7 @@ class NetworkStream:
 
     Raises:
         Over: It was a broadcast of segments, which has ended since.
-        SourceError: It holds no video.
+        SourceError: It holds no video, or what stands in for a live stream.
     """
 
     def __init__(
@@ -179,9 +179,11 @@ class NetworkStream:
     ) -> None:
         self.finite = is_finite(container)
         self._segmented = container.format.name in SEGMENTED
-        if self.finite and before is not None and not before.finite and self._segmented:
-            container.close()  # the end of its playlist has been read
-            raise Over(f"{name}: the broadcast has ended")
+        if self.finite and before is not None and not before.finite:
+            container.close()
+            if self._segmented:  # the end of its playlist has been read
+                raise Over(f"{name}: the broadcast has ended")
+            raise SourceError(f"{name} shows a picture or a recording in place of the live stream; check it")
         messages: deque[str] = deque(maxlen=1)
         self._decoder = Decoder(container, name, messages, stream)
         self.greeting = "".join(messages)
