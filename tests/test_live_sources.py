@@ -203,7 +203,7 @@ def test_modes_are_measured_and_a_hung_camera_is_left_out(tmp_path, monkeypatch)
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Serves ``/live`` as a camera does, twelve pictures a connection, and ``/clip.avi`` as a file.
 
-    The third answer to ``/proxy`` is a still, the others are those of ``/live``.
+    The third answer to ``/proxy`` is a still, the others are those of ``/live``. ``/long`` declares a length.
     """
 
     file = b""
@@ -226,6 +226,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(self.file)
             return
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        if self.path == "/long":
+            self.send_header("Content-Length", "99999999")
         self.end_headers()
         for number in range(12):
             data = encoded(number, ".jpg")
@@ -263,9 +265,9 @@ def test_a_format_without_time_stamps_is_given_none(server):
     capture.release()
 
 
-@pytest.mark.parametrize("path", ["live", "proxy"])
+@pytest.mark.parametrize("path", ["live", "proxy", "long"])
 def test_network_camera_is_opened_again(server, path):
-    """A camera whose connection ends is connected to again, whatever still a proxy shows, and time goes on."""
+    """A camera whose connection ends is connected to again, whatever its server says meanwhile; time goes on."""
     source = open_source(f"http://me:pw@{server}/{path}")
     assert source.live
     frames = _take(source, 18)

@@ -278,8 +278,12 @@ def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
 
 
 def is_finite(container: InputContainer) -> bool:
-    """Return whether a container is a recording: its length is known, or that of the file that holds it."""
-    return container.duration is not None or (container.size > 0 and container.format.name not in SEGMENTED)
+    """Return whether a container is a recording: its length is known, or that of the file that holds it.
+
+    Some MJPEG cameras declare a length that they never reach.
+    """
+    endless = SEGMENTED | {"mpjpeg"}
+    return container.duration is not None or (container.size > 0 and container.format.name not in endless)
 
 
 def _end(container: InputContainer, stream: av.VideoStream) -> float | None:
