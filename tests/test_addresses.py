@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from streamspot.sources import Feed, open_source
 
 
 class _Server:
-    """Serves a folder; ``/to/HOST/PATH`` redirects, and every path that was asked for is kept."""
+    """Serves a folder, ``/chunked/NAME`` without a length; ``/to/HOST/PATH`` redirects; keeps the paths asked for."""
 
     def __init__(self, folder: Path) -> None:
         asked: list[str] = []
@@ -41,6 +42,12 @@ class _Server:
                     self.send_response(302)
                     self.send_header("Location", "http://" + self.path[4:])
                     self.end_headers()
+                elif self.path.startswith("/chunked/"):
+                    data = (folder / self.path[9:]).read_bytes()
+                    self.wfile.write(
+                        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                    )
+                    self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
                 else:
                     super().do_GET()
 
@@ -118,6 +125,16 @@ def test_a_broadcast_ends_with_its_playlist(server: _Server, folder: Path):
             whole.replace(clip)
     assert shown == list(range(30))
     assert source.messages[-1] == f"{source.name}: the broadcast has ended"
+
+
+@pytest.mark.parametrize("name", ["short.ts", "short.gif"])
+def test_a_recording_without_a_length_is_shown_once(server: _Server, folder: Path, name: str):
+    """A server that does not say how long a recording is does not have it shown again and again."""
+    kind = {"codec": "gif", "layout": "bgr8"} if name.endswith("gif") else {"codec": "mpeg2video"}
+    write_video(folder / name, numbered(10), **kind)
+    source = open_source(f"http://{server.host}/chunked/{name}")
+    assert [number_in(frame.image) for frame in islice(source.read(), 15)] == list(range(10))
+    assert not source.live or "the recording has ended; download it" in source.messages[-1]
 
 
 def test_a_phone_over_http_is_upright(server: _Server, folder: Path):

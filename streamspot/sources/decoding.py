@@ -280,10 +280,11 @@ def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
 def is_finite(container: InputContainer) -> bool:
     """Return whether a container is a recording: its length is known, or that of the file that holds it.
 
-    Some MJPEG cameras declare a length that they never reach.
+    Some MJPEG cameras declare a length that they never reach. Nobody sends an animation live.
     """
-    endless = SEGMENTED | {"mpjpeg"}
-    return container.duration is not None or (container.size > 0 and container.format.name not in endless)
+    kind = container.format.name
+    sized = container.size > 0 and kind not in SEGMENTED | {"mpjpeg"}
+    return container.duration is not None or sized or kind in {"apng", "gif"}
 
 
 def _end(container: InputContainer, stream: av.VideoStream) -> float | None:

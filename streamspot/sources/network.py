@@ -33,6 +33,7 @@ _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manife
 _RTSP = {"rtsp_transport": "tcp"}  # over UDP pictures tear
 _LIVE = {"analyzeduration": "500000", "fpsprobesize": "0"}
 _AHEAD_S = 10.0
+_First = tuple[float, NDArray[np.uint8]]
 _NO_TIMESTAMPS = 0x80
 """``AVFMT_NOTIMESTAMPS`` of FFmpeg."""
 
@@ -156,6 +157,7 @@ class NetworkStream:
 
     Attributes:
         finite: Whether it has an end.
+        first: Stamp and picture with which it began, None until it has come to an end of itself.
         fps: Frames a second that the stream declares, None while unknown.
         greeting: What the user should know of it.
 
@@ -186,6 +188,10 @@ class NetworkStream:
             raise SourceError(f"{name} shows a picture or a recording in place of the live stream; check it")
         messages: deque[str] = deque(maxlen=1)
         self._decoder = Decoder(container, name, messages, stream)
+        self._name = name
+        self._begun: _First | None = None
+        self.first: _First | None = None
+        self._before = None if before is None or self._segmented else before.first
         self.greeting = "".join(messages)
         self.fps = self._decoder.fps
         self._unstamped = _is_unstamped(container)
@@ -196,14 +202,22 @@ class NetworkStream:
         """Return the next picture and its stamp in seconds, NaN if it has none; None when the stream has broken off.
 
         Raises:
-            Over: It had an end, and this is it.
+            Over: It had an end, and this is it; or it begins as what was served before, which had an end.
         """
         picture = next(self._pictures, None)
         if picture is None:
-            if self.finite and not self._decoder.broken:
+            if self._decoder.broken:
+                return None
+            self.first = self._begun
+            if self.finite:
                 raise Over
             return None
         stamp = np.nan if picture.stamp is None or self._unstamped else picture.stamp
+        if self._begun is None:
+            self._begun = stamp, picture.image
+            before, self._before = self._before, None
+            if before is not None and before[0] == stamp and np.array_equal(before[1], picture.image):
+                raise Over(f"{self._name}: the recording has ended; download it to have it at its own times")
         if self._segmented and picture.stamp is not None:
             now = time.monotonic()
             ahead = 0.0 if self._base is None else self._base + stamp - now
