@@ -20,6 +20,10 @@ VARIABLES = frozenset(
 _CREDENTIALS = re.compile(r"//\S*@")
 _PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*)://[^/\s:@]*:(?!\d{1,5}[/?])\S*@", re.IGNORECASE)
 """An address with a password; digits and a slash behind the colon are a port."""
+_IN_PATH = re.compile(
+    r"([a-z][a-z0-9+.-]*)://\S*[/?&;_](?:pass(?:word|wd)?|pwd)(?:=|%3d)(?![&;#\s]|_[a-z]+=|$)", re.IGNORECASE
+)
+"""An address with a password in its path or query, as some cameras take it."""
 
 
 def redacted(text: str) -> str:
@@ -97,4 +101,9 @@ def check_command_line(arguments: Sequence[str]) -> None:
                 "the command line holds a password, which others on this machine can read; write "
                 f"{found[1]}://user@host and put it into the variable {SOURCE_PASSWORD}, or its file's name into "
                 f"{SOURCE_PASSWORD}_FILE"
+            )
+        if _IN_PATH.search(argument):
+            raise SettingsError(
+                "the command line holds a password, which others on this machine can read; leave --source out and "
+                "put the whole address into the variable STREAMSPOT_SOURCE, or into a file of settings as source"
             )

@@ -87,11 +87,16 @@ def test_only_passwords_are_taken_for_passwords():
         "http://camera:80/a@b",
         "clips/a@b:c.mp4",
         "mqtt://robo@host",
+        "rtsp://camera/user=ann&password=&channel=1",
+        "rtsp://camera/user=ann_password=_channel=1",
     ):
         check_command_line(["run", harmless])
     assert not has_password("rtsp://ann@camera:554/1")
     with pytest.raises(SettingsError, match="others on this machine can read"):
         check_command_line(["run", "--source=rtsp://ann:x@camera"])
+    for address in ("rtsp://camera/user=ann&password=x&channel=1", "http://camera/video.cgi?user=ann&pwd=x"):
+        with pytest.raises(SettingsError, match="into the variable STREAMSPOT_SOURCE"):
+            check_command_line(["run", "--source", address])
 
 
 @pytest.fixture

@@ -96,6 +96,9 @@ def test_bad_file_is_one_sentence_with_a_remedy(tmp_path):
         ("rtsp://me:pw@cam.local:554/live?token=pw#pw", "rtsp://cam.local:554/live"),
         ("rtsp://me:pw@x@cam/live", "rtsp://cam/live"),
         ("rtsp://me:pw/1?#@cam/live", "rtsp://cam/live"),
+        ("rtsp://cam:554/user=me&password=pw&channel=1.sdp", "rtsp://cam:554/"),
+        ("rtsp://cam/user=me_password=pw_channel=1.sdp", "rtsp://cam/"),
+        ("rtsp://cam/a@b/c", "rtsp://cam/a@b/c"),
         ("http://cam/a%20b.mp4", "http://cam/a%20b.mp4"),
     ],
 )
@@ -133,6 +136,7 @@ def test_streams_are_named_after_their_source(tmp_path):
     address = "rtsp://u:p@cam.local/live%20one?token=1"
     assert re.fullmatch("cam-local-live-one-[0-9a-f]{6}", open_source(address).stream)
     assert open_source(address.replace("u:p", "u:other")).stream == open_source(address).stream
+    assert re.fullmatch("cam-[0-9a-f]{6}", open_source("rtsp://cam/user=me&password=pw&channel=1.sdp").stream)
     assert open_source("-").stream == "stdin"
 
 

@@ -128,7 +128,8 @@ def _web(address: str) -> Source:
 
 def _live(address: str, *, slow: str = "", follow: bool = False, wanted: int | None = None) -> LiveSource:
     name, parts = redact(address), urlsplit(address)
-    title = f"{parts.hostname or parts.port} {Path(unquote(parts.path)).stem}"
+    path = name.partition("://")[2].partition("/")[2]
+    title = f"{parts.hostname or parts.port} {Path(unquote(path)).stem}"
 
     before: NetworkStream | None = None
 
