@@ -236,6 +236,7 @@ class StreamRun:
 
     def _rest(self, feed: Feed) -> bool:
         """Wait for the end of a pause; what a camera shows meanwhile is let go. Return whether there may be more."""
+        feed.pause()
         self._tell(self.analyser.finish("paused"))
         self.analyser.arrivals.rest()
         try:
@@ -249,6 +250,8 @@ class StreamRun:
                     self.analyser.arrivals.rest()
         except EndOfStream:
             return False
+        finally:
+            feed.resume()
         return True
 
     def _tell(self, update: Update) -> None:

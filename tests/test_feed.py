@@ -80,6 +80,19 @@ def test_latest_drops_and_counts():
     _close_in_background(feed)
 
 
+def test_a_recording_waits_while_it_is_paused():
+    """A pause loses nothing of a recording under ``latest``, and afterwards it goes on at its own pace."""
+    feed = Feed(_Fake(_numbered(8, fps=20.0)), policy="latest", speed=1.0)
+    assert feed.get(1).index == 0
+    feed.pause()
+    time.sleep(0.5)
+    feed.resume()
+    started = time.monotonic()
+    assert len(list(feed)) >= 6
+    assert time.monotonic() - started > 0.2
+    _close_in_background(feed)
+
+
 @pytest.mark.parametrize("policy", ["every", "latest"])
 def test_the_end_and_the_error_come_after_the_frames(policy):
     """What a failing source gave before is delivered, then its error, at each call; an end is an end."""

@@ -55,6 +55,8 @@ class Feed:
         self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()  # None: there are no more
         self._room = threading.Semaphore(_DEPTH)
         self._closed = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.stream}", daemon=True)
         self._thread.start()
@@ -80,6 +82,15 @@ class Feed:
             raise self._error
         raise EndOfStream
 
+    def pause(self) -> None:
+        """Have a source that is not live wait, whatever the policy, until ``resume``."""
+        if not self.source.live:
+            self._going.clear()
+
+    def resume(self) -> None:
+        """Let a source go on that waits."""
+        self._going.set()
+
     def __iter__(self) -> Iterator[Item]:
         """Yield frames until the source ends; raises SourceError."""
         while True:
@@ -94,6 +105,7 @@ class Feed:
         """End the feed within a second, even when the source hangs; its thread is then abandoned."""
         self._closed.set()
         self._items.put(None)
+        self._going.set()
         self._room.release()
         closer = threading.Thread(target=self.source.close, daemon=True)
         closer.start()
@@ -135,12 +147,13 @@ class Feed:
 
     def _put(self, item: Item, clock: _Pace | None) -> bool:
         """Hand an item over; False when the feed was closed."""
+        asked = time.monotonic()
+        self._going.wait()
         if self.policy == "every":
-            asked = time.monotonic()
             self._room.acquire()
-            if clock is not None:
-                clock.hold(time.monotonic() - asked)
-        else:
+        if clock is not None:
+            clock.hold(time.monotonic() - asked)
+        if self.policy == "latest":
             with contextlib.suppress(queue.Empty):
                 while True:
                     self.dropped += self._items.get_nowait() is not None
