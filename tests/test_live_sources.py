@@ -6,17 +6,22 @@ import http.server
 import sys
 import threading
 import time
-from itertools import pairwise
+from collections import deque
+from itertools import count, pairwise
+from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
+from made_clips import copy_streams, numbered, write_video
 from scripted_cameras import ScriptedCamera
 from small_pictures import encoded, small_picture, write_clip
 
 from streamspot.errors import SourceError
 from streamspot.sources import Feed, Source, open_source
 from streamspot.sources.cameras import list_cameras
+from streamspot.sources.decoding import Decoder
 from streamspot.sources.live import LiveSource
 from streamspot.sources.network import NetworkStream, open_address
 from streamspot.types import Frame
@@ -263,6 +268,19 @@ def test_a_format_without_time_stamps_is_given_none(server):
     capture = NetworkStream(open_address(f"http://{server}/live"), "eye")
     assert np.isnan([capture.read()[0] for _ in range(3)]).all()
     capture.release()
+
+
+def test_a_connection_whose_video_stops_ends(tmp_path, monkeypatch):
+    """What goes on without pictures, as sound may, is given up after the patience, not read for ever."""
+    short, long = (write_video(tmp_path / f"{n}.mkv", numbered(n), codec="mpeg4") for n in (5, 90))
+    clock = count()
+    monkeypatch.setattr(
+        "streamspot.sources.decoding.time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
+    decoder = Decoder(av.open(str(copy_streams(tmp_path / "both.mkv", short, long))), "eye", deque(), 0, 20.0)
+    assert 4 <= len(list(decoder.pictures())) <= 5
+    assert decoder.broken == "no picture came"
+    decoder.close()
 
 
 @pytest.mark.parametrize("path", ["live", "proxy", "long"])

@@ -6,6 +6,7 @@ import math
 import platform
 import re
 import struct
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,13 +71,19 @@ class Decoder:
         name: For messages.
         messages: Told what the user should know.
         stream: Number of the video stream to take; None for the one that a player takes.
+        patience: Seconds after which it has broken off if data come and no picture.
 
     Raises:
         SourceError: It holds no video, or not so many streams.
     """
 
     def __init__(
-        self, container: InputContainer, name: str, messages: deque[str], stream: int | None = None
+        self,
+        container: InputContainer,
+        name: str,
+        messages: deque[str],
+        stream: int | None = None,
+        patience: float = math.inf,
     ) -> None:
         self._container, self._name, self._messages = container, name, messages
         try:
@@ -98,6 +105,7 @@ class Decoder:
         _keep_freed_memory()
         self.damaged = 0
         self.broken = ""
+        self._patience, self._asked = patience, 0.0
         self._convert = VideoReformatter().reformat
         self._rotation: int | None = None
         self._matrix = (1, 0, 0, 1)
@@ -108,6 +116,7 @@ class Decoder:
     def pictures(self) -> Iterator[DecodedPicture]:
         """Yield every picture that can be decoded; what cannot is counted."""
         base = float(self._stream.time_base or 1)
+        self._asked = time.monotonic()
         for packet in self._packets():
             try:
                 frames = packet.decode()
@@ -122,6 +131,7 @@ class Decoder:
                 yield DecodedPicture(
                     None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
                 )
+                self._asked = time.monotonic()
 
     def stamps(self) -> list[float]:
         """Return the presentation times in seconds of all pictures in order, as their packets say; none is decoded.
@@ -169,12 +179,17 @@ class Decoder:
         return best
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
-        """Yield every packet, and at the end the empty one that makes the decoder give its last pictures."""
+        """Yield the packets of the stream, at the end the empty one that makes the decoder give its last pictures."""
         failed = 0
+        container: Any = self._container  # whose packets are those of every stream
         while failed < _MOST_BROKEN:
             try:
-                for packet in self._container.demux(self._stream):
-                    yield packet
+                for packet in container.demux():
+                    if time.monotonic() - self._asked > self._patience:
+                        self.broken = "no picture came"
+                        return
+                    if packet.stream is self._stream:
+                        yield packet
                     failed = 0
             except (av.InvalidDataError, BlockingIOError):
                 failed += 1  # the container goes on behind the damage

@@ -27,6 +27,9 @@ PATIENCE_S = 10.0
 STALL_S = 8.0
 """Seconds without a picture after which an address is opened anew."""
 
+_SILENT_S = 20.0
+"""Seconds for which an address may send no picture though it sends something, before the connection ends."""
+
 _WEB = {"protocol_whitelist": "crypto,http,https,tcp,tls"}
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """Formats that name other addresses."""
@@ -187,7 +190,7 @@ class NetworkStream:
                 raise Over(f"{name}: the broadcast has ended")
             raise SourceError(f"{name} shows a picture or a recording in place of the live stream; check it")
         messages: deque[str] = deque(maxlen=1)
-        self._decoder = Decoder(container, name, messages, stream)
+        self._decoder = Decoder(container, name, messages, stream, _SILENT_S)
         self._name = name
         self._begun: _First | None = None
         self.first: _First | None = None
