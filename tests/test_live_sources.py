@@ -91,6 +91,15 @@ def test_camera_that_goes_away_is_opened_again(trouble):
     assert source.fps == 30
 
 
+def test_it_is_said_how_long_no_picture_came():
+    """The time that a camera was away begins with its last picture, not when that was noticed."""
+    source = _live(_camera([small_picture(0), 60.0]), _camera([small_picture(1)]), stall=1.6)
+    frames = _take(source, 2)
+    away = (frames[1].captured_ns - frames[0].captured_ns) / 1e9
+    assert away > 1.6
+    assert source.messages[2] == f"fake is back after {away:.0f} s"
+
+
 def test_driver_that_hangs_for_ever_costs_few_threads(monkeypatch):
     """However often a hung camera is opened anew, only a few threads are left behind."""
     monkeypatch.setattr("streamspot.sources.live._LONGEST_PAUSE_S", 0.01)

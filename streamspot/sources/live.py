@@ -105,6 +105,7 @@ class LiveSource(Source):
         count = 0
         pause = _SHORTEST_PAUSE_S
         lost: float | None = None
+        seen = 0.0
         readers: list[_Reader] = []
         while not self.closed.is_set():
             tried = time.monotonic()
@@ -120,7 +121,7 @@ class LiveSource(Source):
                         back = (
                             ""
                             if lost is None
-                            else f"{self.name} is back after {time.monotonic() - lost:.0f} s"
+                            else f"{self.name} is back after {picture.arrived_ns / 1e9 - lost:.0f} s"
                         )
                         self.messages.extend(filter(None, (back, reader.greeting)))
                         lost, pause = None, _SHORTEST_PAUSE_S
@@ -128,6 +129,7 @@ class LiveSource(Source):
                     self.messages.extend(health.check(picture, pts, self.fps))
                     yield Frame(count, pts, picture.arrived_ns, picture.image)
                     count += 1
+                    seen = picture.arrived_ns / 1e9
             finally:
                 reader.stop()
             if self.closed.is_set():
@@ -138,7 +140,7 @@ class LiveSource(Source):
             if not count:
                 raise self._failure(reader.end)
             if lost is None:
-                lost = time.monotonic()
+                lost = seen
                 self.messages.append(f"{self.name} has stopped giving pictures; trying to open it again")
             clock.restart()
             health.restart()
