@@ -150,6 +150,16 @@ def test_no_stamps_means_nominal_rate():
     assert np.allclose([timeline.stamp(None) for _ in range(5)], np.arange(5) / 25)
 
 
+def test_a_jump_of_the_clock_is_told_once():
+    """Pictures without a stamp that follow the jump are no further jumps."""
+    timeline = Timeline(25, 60.0)
+    jumped = []
+    for stamp in (0.0, 0.04, 100.0, None, None, 100.16):
+        timeline.stamp(stamp)
+        jumped.append(round(timeline.jumped))
+    assert jumped == [0, 0, 100, 0, 0, 0]
+
+
 def test_restarted_clock_goes_on():
     """Two recordings glued together follow each other without a gap and without a jump back."""
     timeline = Timeline(10)

@@ -68,13 +68,13 @@ class Timeline:
     def stamp(self, seconds: float | None) -> float:
         """Return the time in seconds of the next picture, which its container places at ``seconds``."""
         following = max(0.0, self._last + self._step)
+        self.jumped = 0.0
         if seconds is None or not math.isfinite(seconds) or abs(seconds) > 1e9:
             self._last = following
             return following
         if self._offset is None:
             self._offset = following - seconds
         pts = seconds + self._offset
-        self.jumped = 0.0
         if pts > self._last + self._longest:
             self.jumped = pts - following
             self._offset -= self.jumped
