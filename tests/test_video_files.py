@@ -160,6 +160,17 @@ def test_a_jump_of_the_clock_is_told_once():
     assert jumped == [0, 0, 100, 0, 0, 0]
 
 
+def test_a_clock_that_begins_anew_after_26_hours_goes_on():
+    """A transport stream's clock ends at 2^33 ticks: no jump and no repair, in whatever order pictures come there."""
+    timeline = Timeline(25, 60.0)
+    turn = 2**33 / 90_000
+    stamps = [turn - 0.08, turn - 0.04, 0.0, turn - 0.02, 0.04, 0.08]
+    pts = [timeline.stamp(stamp) for stamp in stamps]
+    assert np.allclose(np.delete(pts, 3), np.arange(5) / 25)
+    assert timeline.repaired == 1  # only the picture that is earlier than the one before
+    assert timeline.jumped == 0
+
+
 def test_restarted_clock_goes_on():
     """Two recordings glued together follow each other without a gap and without a jump back."""
     timeline = Timeline(10)

@@ -37,6 +37,8 @@ _HELD_S = 10.0
 """A picture that its container shows for longer is taken for a gap in the recording."""
 _JUMP_S = 60.0
 """Such a gap in a stream that carries the sender's clock is a jump of that clock."""
+_TURN_S = 2**33 / 90_000
+"""After so long that clock begins anew at 0, every 26 hours."""
 _MOST_GAPS = 5
 """Gaps that are named one by one."""
 
@@ -75,6 +77,9 @@ class Timeline:
         if self._offset is None:
             self._offset = following - seconds
         pts = seconds + self._offset
+        turned = pts + _TURN_S * round((self._last - pts) / _TURN_S)
+        if abs(turned - self._last) < self._longest < math.inf:
+            pts = turned
         if pts > self._last + self._longest:
             self.jumped = pts - following
             self._offset -= self.jumped
