@@ -244,6 +244,16 @@ def test_an_edit_list_and_a_late_start_are_no_damage(plain: Path, tmp_path: Path
         assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / FPS, atol=2e-3)
 
 
+def test_a_late_recording_that_is_cut_is_said_to_be_cut(plain: Path, tmp_path: Path):
+    """Where a recording that begins at ten hours ends too early is said, in seconds from its begin."""
+    late = copy_streams(tmp_path / "late.mkv", plain, shift=36_000.0)
+    late.write_bytes(late.read_bytes()[: late.stat().st_size // 2])
+    frames, said = _read(late)
+    assert len(frames) < 200
+    assert [message.split()[1:4] for message in said] == [["ends", "after", f"{frames[-1].pts + 0.04:.1f}"]]
+    assert "of 10.2 s: damaged or cut short" in said[0]
+
+
 def test_a_gap_is_named_and_kept(tmp_path: Path):
     """A recording that pauses for ten seconds says so; times after it are its own, and it is not called damaged."""
     stamps = [number / FPS + (10 if number >= 20 else 0) for number in range(40)]

@@ -60,8 +60,8 @@ class Decoder:
         fps: Frames a second that the container declares, None while unknown.
         gapless: Whether the container shows each picture until the next, and cannot express a gap.
         clocked: Whether the stamps are those of a sender's clock, which may be set.
-        end: Stamp in seconds at which the last picture ends by the container's account, None while unknown.
-        duration: Seconds from the first picture to that end, None while unknown.
+        begun: Stamp in seconds of the first picture by the container's account.
+        duration: Seconds from there to the end of the last picture by that account, None while unknown.
         length: Number of pictures by the container's account, 0 while unknown.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
@@ -98,9 +98,9 @@ class Decoder:
         self._unordered = container.format.name == "avi"  # it has stamps of decoding only
         kinds = set(container.format.name.split(","))
         self.gapless, self.clocked = bool(_GAPLESS & kinds), bool(_CLOCKED & kinds)
-        self.end = _end(container, self._stream)
-        begun = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-        self.duration = self.end - begun if self.end is not None and self.end > begun else None
+        end = _end(container, self._stream)
+        self.begun = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        self.duration = end - self.begun if end is not None and end > self.begun else None
         self.length = self._stream.frames or round((self.duration or 0) * (self.fps or 0))
         _keep_freed_memory()
         self.damaged = 0

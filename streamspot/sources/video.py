@@ -167,7 +167,7 @@ class VideoFile(Source):
                 if self.closed.is_set():
                     return
                 count += 1
-                end = max(end, (picture.stamp or 0.0) + picture.lasts)
+                end = max(end, (picture.stamp or 0.0) + picture.lasts - decoder.begun)
         finally:
             decoder.close()
         if not count:
@@ -181,11 +181,11 @@ class VideoFile(Source):
 
         Args:
             decoder: Which has read it to its end.
-            end: Stamp in seconds at which the last picture ends.
+            end: Seconds from its begin to the end of the last picture.
             repaired: Stamps that did not increase.
             gaps: Those that were not named.
         """
-        whole, fps = decoder.end, decoder.fps or _DEFAULT_FPS
+        whole, fps = decoder.duration, decoder.fps or _DEFAULT_FPS
         if decoder.damaged:
             yield f"{_count(decoder.damaged, 'picture')} damaged and left out"
         if decoder.broken:
