@@ -254,6 +254,26 @@ def test_a_late_recording_that_is_cut_is_said_to_be_cut(plain: Path, tmp_path: P
     assert "of 10.2 s: damaged or cut short" in said[0]
 
 
+def test_sound_that_goes_on_is_no_damage(tmp_path: Path):
+    """A container that only says how long all of it is may hold sound that is longer than the video."""
+    path = tmp_path / "sound.flv"
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("flv", rate=25), container.add_stream("aac", rate=44100)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        for number in range(25):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(small_picture(number), "bgr24")))
+        container.mux(video.encode(None))
+        for number in range(130):
+            silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", layout="stereo")
+            silence.sample_rate, silence.pts = 44100, 1024 * number
+            container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
+    frames, said = _read(path)
+    assert (len(frames), said) == (25, [])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    assert "damaged or cut short" in _read(path)[1][0]
+
+
 def test_a_gap_is_named_and_kept(tmp_path: Path):
     """A recording that pauses for ten seconds says so; times after it are its own, and it is not called damaged."""
     stamps = [number / FPS + (10 if number >= 20 else 0) for number in range(40)]

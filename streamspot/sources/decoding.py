@@ -63,6 +63,7 @@ class Decoder:
         begun: Stamp in seconds of the first picture by the container's account.
         duration: Seconds from there to the end of the last picture by that account, None while unknown.
         length: Number of pictures by the container's account, 0 while unknown.
+        others: Stamp in seconds up to which other streams go, if the container's account is one for all of them.
         damaged: Packets so far that could not be decoded.
         broken: What ended the reading early, in the library's words; empty at a regular end.
 
@@ -101,6 +102,8 @@ class Decoder:
         end = _end(container, self._stream)
         self.begun = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
         self.duration = end - self.begun if end is not None and end > self.begun else None
+        self._together = self._stream.duration is None and "DURATION" not in self._stream.metadata
+        self.others = 0.0
         self.length = self._stream.frames or round((self.duration or 0) * (self.fps or 0))
         _keep_freed_memory()
         self.damaged = 0
@@ -190,6 +193,10 @@ class Decoder:
                         return
                     if packet.stream is self._stream:
                         yield packet
+                    elif self._together and packet.pts is not None:
+                        self.others = max(
+                            self.others, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                        )
                     failed = 0
             except (av.InvalidDataError, BlockingIOError):
                 failed += 1  # the container goes on behind the damage

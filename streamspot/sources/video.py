@@ -190,7 +190,9 @@ class VideoFile(Source):
             yield f"{_count(decoder.damaged, 'picture')} damaged and left out"
         if decoder.broken:
             yield f"breaks off after {end:.1f} s ({decoder.broken})"
-        elif whole is not None and end < whole - max(5 / fps, 0.02 * whole):
+        elif whole is not None and max(end, decoder.others - decoder.begun) < whole - max(
+            5 / fps, 0.02 * whole
+        ):
             yield f"ends after {end:.1f} of {whole:.1f} s: damaged or cut short"
         if repaired:
             yield f"{_count(repaired, 'time stamp')} did not increase and repaired"
