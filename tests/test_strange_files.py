@@ -307,6 +307,14 @@ def test_an_avi_of_h264_counts_its_pictures_once(plain: Path, tmp_path: Path):
     assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / FPS, atol=1e-3)
 
 
+def test_pictures_that_share_a_stamp_follow_at_their_rate(tmp_path: Path):
+    """A program stream of H.264 stamps few of its small pictures: the others lie between them at its rate."""
+    clip = write_video(tmp_path / "few.mpg", numbered(100), kind="mpeg", options={"bf": "3"})
+    frames, _ = _read(clip)
+    assert np.allclose([frame.pts for frame in frames], np.arange(100) / FPS, atol=0.05)
+    assert open_source(str(clip)).fps == FPS
+
+
 def test_a_held_picture_holds(tmp_path: Path):
     """Equal pictures that a variable-rate file leaves out cancel no expression; frame numbers are the file's."""
     pictures = list(portrait_clip())

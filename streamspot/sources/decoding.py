@@ -94,7 +94,11 @@ class Decoder:
             raise
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)} | _fast(self._stream)
-        rate = float(self._stream.guessed_rate or self._stream.average_rate or 0)
+        guessed = self._stream.guessed_rate or self._stream.average_rate
+        codec = self._stream.codec_context
+        # A program stream of these stamps only some of its pictures, and from those the rate is guessed.
+        sparse = container.format.name == "mpeg" and codec.name in {"h264", "hevc"}
+        rate = float((codec.framerate if sparse else None) or guessed or 0)
         self.fps = rate if 0 < rate <= 1000 else None
         self._unordered = container.format.name == "avi"  # it has stamps of decoding only
         kinds = set(container.format.name.split(","))
@@ -130,7 +134,9 @@ class Decoder:
                 if is_too_large(frame.width, frame.height):  # it was smaller before
                     self.damaged += 1
                     continue
-                stamp = frame.dts if frame.pts is None or self._unordered else frame.pts
+                stamp = frame.pts
+                if self._unordered or (stamp is None and not self._stream.codec_context.has_b_frames):
+                    stamp = frame.dts  # where pictures are reordered it is no time of presentation
                 yield DecodedPicture(
                     None if stamp is None else stamp * base, (frame.duration or 0) * base, self._image(frame)
                 )
