@@ -63,6 +63,15 @@ def test_variable_frame_rate_is_honoured(tmp_path):
     assert np.allclose(pts, [0.0, 0.1, 0.4, 0.45], atol=0.011)
 
 
+def test_an_animation_that_cannot_be_decoded_is_refused_with_a_tool_that_can(tmp_path):
+    """FFmpeg decodes no WebP that moves, so the sentence names another program than it."""
+    pillow = pytest.importorskip("PIL.Image")
+    first, *others = [pillow.fromarray(small_picture(7 * number)) for number in range(3)]
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=40)
+    with pytest.raises(SourceError, match="convert it with ImageMagick"):
+        list(open_source(str(tmp_path / "a.webp")).read())
+
+
 def test_damaged_file_ends_at_the_damage_with_a_message(tmp_path):
     """A file that was cut short gives what is left of it, and one sentence that says so."""
     path = write_clip(tmp_path / "cut.avi", 50)

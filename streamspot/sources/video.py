@@ -172,6 +172,8 @@ class VideoFile(Source):
             decoder.close()
         if not count:
             remedy = "download it first" if self._network else "convert it with ffmpeg and try again"
+            if Path(self.name).suffix.lower() == ".webp":  # FFmpeg decodes none that moves
+                remedy = "convert it with ImageMagick: magick IN.webp OUT.gif"
             raise SourceError(f"{self.name} holds no picture that can be decoded; {remedy}")
         if troubles := ", ".join(self._troubles(decoder, end, timeline.repaired, gaps.unnamed)):
             self.messages.append(f"{self.name}: {troubles}")
