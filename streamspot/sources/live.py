@@ -22,8 +22,9 @@ _FIRST_PICTURE_S = 15.0
 _REOPENING_S = 3.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _MOST_HUNG = 3
-_HUNG_PAUSE_S = 60.0
-"""With so many threads left behind, another is begun only when one returns or so much time has passed."""
+_HUNG_PAUSE_S, _LONGEST_HUNG_PAUSE_S = 60.0, 3600.0
+"""With so many threads left behind, another is begun only when one returns or so much time has passed, the double for
+each further one."""
 _MOST_FAILED = 5
 _FAILED_S = 0.01
 """Pictures that may fail one after the other, so far apart, before the capture is opened anew."""
@@ -110,7 +111,8 @@ class LiveSource(Source):
         while not self.closed.is_set():
             tried = time.monotonic()
             while len(readers := [one for one in readers if one.alive]) >= _MOST_HUNG:
-                if time.monotonic() - tried > _HUNG_PAUSE_S or self.closed.wait(0.25):
+                wait = min(_HUNG_PAUSE_S * 2 ** (len(readers) - _MOST_HUNG), _LONGEST_HUNG_PAUSE_S)
+                if time.monotonic() - tried > wait or self.closed.wait(0.25):
                     break
             reader = _Reader(self._open)
             readers.append(reader)
