@@ -24,6 +24,8 @@ _IN_PATH = re.compile(
     r"([a-z][a-z0-9+.-]*)://\S*[/?&;_](?:pass(?:word|wd)?|pwd)(?:=|%3d)(?![&;#\s]|_[a-z]+=|$)", re.IGNORECASE
 )
 """An address with a password in its path or query, as some cameras take it."""
+_PRIVATE = re.compile(r"[?#]|(?<=[/&;_])(?:user(?:name)?|pass(?:word|wd)?|pwd)(?:=|%3d)", re.IGNORECASE)
+"""Where in an address what comes is nobody's business."""
 
 
 def redacted(text: str) -> str:
@@ -32,6 +34,18 @@ def redacted(text: str) -> str:
     A password may hold any character but blanks, so everything up to the last ``@`` of an address goes.
     """
     return _CREDENTIALS.sub("//", text)
+
+
+def without_secrets(address: str) -> str:
+    """Return ``address`` without user, password, query and fragment: all places where secrets stand.
+
+    A password may hold any character, unescaped too, so everything before the last ``@`` goes where a colon may part
+    it from the user. Some cameras take user and password in their path: it ends there.
+    """
+    scheme, separator, rest = address.partition("://")
+    if re.match(r"[^\[/?#]*[:@]", rest):
+        rest = rest.rpartition("@")[2]
+    return scheme + separator + _PRIVATE.split(rest)[0]
 
 
 def has_password(address: str) -> bool:

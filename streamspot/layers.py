@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamspot.bounds import read_yaml
-from streamspot.credentials import VARIABLES
+from streamspot.credentials import VARIABLES, without_secrets
 from streamspot.errors import SettingsError, cut, unknown
 from streamspot.settings import GROUPS, Settings, build
 from streamspot.shipped import settings_file
@@ -73,7 +73,7 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
     for source in sources:
         own = _own(source, where)
         layers_of = {where: layers[where]} if where else {}
-        layers_of[f"the settings of {own.get('source')}"] = own
+        layers_of[f"the settings of {without_secrets(str(own.get('source')))}"] = own
         streams.append(_merged(layers_of | {one: layers[one] for one in others}))
     return streams
 
@@ -88,8 +88,8 @@ def _own(source: Any, where: str) -> dict[str, Any]:
     for leaf in own:
         if GROUPS.get(leaf) not in _OF_EACH and leaf in GROUPS and leaf not in _OF_EACH_TOO:
             raise SettingsError(
-                f"{leaf} in {where} stands below the source {own['source']} but holds for the whole run; write it at "
-                "the top of the file"
+                f"{leaf} in {where} stands below the source {without_secrets(str(own['source']))} but holds for the "
+                "whole run; write it at the top of the file"
             )
     return own
 

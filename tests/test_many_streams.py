@@ -80,6 +80,17 @@ def test_a_mistake_in_the_settings_of_a_source_is_named(tmp_path: Path, text: st
         load_streams({}, file)
 
 
+@pytest.mark.parametrize("setting", ["face: {faces: 0}", "name: {node: lab}"])
+@pytest.mark.parametrize("address", ["rtsp://me:hush@cam/live", "rtsp://cam/user=me&password=hush&channel=1"])
+def test_a_mistake_beside_an_address_does_not_tell_its_password(tmp_path: Path, setting: str, address: str):
+    """The source is named without it."""
+    file = tmp_path / "several.yaml"
+    file.write_text(f"source:\n  - source: {address}\n    {setting}\n")
+    with pytest.raises(SettingsError, match="rtsp://cam/") as said:
+        load_streams({}, file)
+    assert "hush" not in str(said.value)
+
+
 def test_streams_have_names_and_files_of_their_own(recordings: list[Path], tmp_path: Path):
     """Equal names get numbers; ``{stream}`` in a file's name is the stream's, even alone; one for two is refused."""
     twice = [str(recordings[0])] * 2

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pictures import encoded, write_clip
 
+from streamspot.credentials import without_secrets
 from streamspot.errors import SourceError
 from streamspot.review.pictures import times_of
 from streamspot.sources import open_source
-from streamspot.sources.base import read_options, redact, slug
+from streamspot.sources.base import read_options, slug
 
 # What cannot be opened
 
@@ -52,7 +53,7 @@ def test_bad_source_is_one_sentence_with_a_remedy(spec, said):
 
 
 def _nobody_there(address: str, *, follow: bool = False):
-    raise SourceError(f"{redact(address)} does not answer; check it")
+    raise SourceError(f"{without_secrets(address)} does not answer; check it")
 
 
 @settings(max_examples=150, deadline=None)
@@ -104,7 +105,7 @@ def test_bad_file_is_one_sentence_with_a_remedy(tmp_path):
 )
 def test_credentials_are_never_shown(address, shown):
     """Neither user, password nor token of an address stands in a name."""
-    assert redact(address) == shown
+    assert without_secrets(address) == shown
 
 
 def test_a_wrong_address_does_not_tell_the_password():

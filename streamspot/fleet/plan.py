@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from streamspot.credentials import without_secrets
 from streamspot.errors import SettingsError
 from streamspot.fleet.lease import Lease
 from streamspot.settings import Settings
@@ -52,7 +53,7 @@ class Plan:
             if stream is None or stream in sources:
                 raise SettingsError(
                     f"each source of a fleet needs a stream name of its own; write name: {{stream: NAME}} beside "
-                    f"source: {settings.source}"
+                    f"source: {without_secrets(settings.source)}"
                 )
             if not re.fullmatch(STREAM_NAME, f"{first.name.node}-{stream}"):
                 raise SettingsError(

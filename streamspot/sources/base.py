@@ -37,7 +37,6 @@ VIDEOS = frozenset({
 LONGEST_NAME = 40
 """Characters of a name that may stand in a topic."""
 
-_PRIVATE = re.compile(r"[?#]|(?<=[/&;_])(?:user(?:name)?|pass(?:word|wd)?|pwd)(?:=|%3d)", re.IGNORECASE)
 _MIB = 1 << 20
 _ALIKE = 0.02
 """Share by which the proportions of two pictures may differ and be the same."""
@@ -94,18 +93,6 @@ def stream_name(title: str, place: str, default: str = "source") -> str:
     """Return a name for a topic that no other source has by accident: its title and a hash of its place."""
     digest = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()
     return f"{slug(title, default)[:33].rstrip('-_')}-{digest[:6]}"
-
-
-def redact(address: str) -> str:
-    """Return ``address`` without user, password, query and fragment: all places where secrets stand.
-
-    A password may hold any character, unescaped too, so everything before the last ``@`` goes where a colon may part
-    it from the user. Some cameras take user and password in their path: it ends there.
-    """
-    scheme, separator, rest = address.partition("://")
-    if re.match(r"[^\[/?#]*[:@]", rest):
-        rest = rest.rpartition("@")[2]
-    return scheme + separator + _PRIVATE.split(rest)[0]
 
 
 def without_login(address: str) -> str:

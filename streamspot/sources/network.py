@@ -16,8 +16,9 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from streamspot.credentials import without_secrets
 from streamspot.errors import SourceError
-from streamspot.sources.base import redact, without_login
+from streamspot.sources.base import without_login
 from streamspot.sources.decoding import SEGMENTED, Decoder, is_finite
 from streamspot.sources.live import Over
 
@@ -62,7 +63,8 @@ def open_address(address: str, *, follow: bool = False) -> InputContainer:
         reason = waited or getattr(error, "strerror", None)
         reason = f" ({reason})" if reason else ""
         raise SourceError(
-            f"{redact(address)} does not answer with a video{reason}; check the address, the network and the login"
+            f"{without_secrets(address)} does not answer with a video{reason}; check the address, the network and "
+            "the login"
         ) from None
 
 
@@ -100,7 +102,7 @@ class _Guard(urllib.request.HTTPRedirectHandler):
     """
 
     def __init__(self, address: str) -> None:
-        self._name = redact(address)
+        self._name = without_secrets(address)
         self._parts = urlsplit(address)
         passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
         if self._parts.username is not None:
@@ -146,7 +148,8 @@ class _Guard(urllib.request.HTTPRedirectHandler):
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or _place(parts) != _place(self._parts):
             raise SourceError(
-                f"{self._name} leads to {redact(address)}, which is another host; say ?follow=1 to allow that"
+                f"{self._name} leads to {without_secrets(address)}, which is another host; say ?follow=1 to allow "
+                "that"
             )
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from streamspot.credentials import with_password
+from streamspot.credentials import with_password, without_secrets
 from streamspot.errors import SourceError
-from streamspot.sources.base import Source, kind_of, read_options, redact, stream_name, without_login
+from streamspot.sources.base import Source, kind_of, read_options, stream_name, without_login
 from streamspot.sources.cameras import camera_source
 from streamspot.sources.decoding import is_finite
 from streamspot.sources.images import ImageFolder
@@ -95,10 +95,10 @@ def _address(scheme: str, address: str) -> Source:
         host, _port = (parts := urlsplit(address)).hostname, parts.port
     except ValueError:
         raise SourceError(
-            f"the address {redact(address)} is malformed; check host and port, and escape special characters"
+            f"the address {without_secrets(address)} is malformed; check host and port, and escape special characters"
         ) from None
     if not host and scheme != "udp":
-        raise SourceError(f"the address {redact(address)} names no host; write {scheme}://host/path")
+        raise SourceError(f"the address {without_secrets(address)} names no host; write {scheme}://host/path")
     address = with_password(address)
     if scheme in {"http", "https"}:
         return _web(address)
@@ -127,7 +127,7 @@ def _web(address: str) -> Source:
 
 
 def _live(address: str, *, slow: str = "", follow: bool = False, wanted: int | None = None) -> LiveSource:
-    name, parts = redact(address), urlsplit(address)
+    name, parts = without_secrets(address), urlsplit(address)
     path = name.partition("://")[2].partition("/")[2]
     title = f"{parts.hostname or parts.port} {Path(unquote(path)).stem}"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import av
 
+from streamspot.credentials import without_secrets
 from streamspot.errors import SourceError
 from streamspot.sources.base import (
     Source,
     file_identity,
     kind_of,
-    redact,
     stream_name,
     whole_path,
     without_login,
@@ -117,7 +117,7 @@ class VideoFile(Source):
         self._network = "://" in self._address
         which = "" if stream is None else f":{stream}"  # another film
         if self._network:
-            name = redact(self._address)
+            name = without_secrets(self._address)
             place = without_login(self._address)  # a new password is no other recording
             identity = f"url:{hashlib.sha256(place.encode()).hexdigest()[:32]}{which}"
             super().__init__(name, stream_name(Path(name).stem, place + which), identity)
