@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from streamspot.credentials import redacted
 from streamspot.errors import SettingsError, cut, unknown
 from streamspot.shipped import DEFAULT_WEIGHTS
 from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, FlowName, Policy
@@ -269,7 +270,7 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
         leaf = str(next(part for part in first["loc"] if part in values))
         remedy = _REMEDIES.get(leaf) or first["msg"].replace("Input should", "it should")
         raise SettingsError(
-            f"{leaf} = {cut(repr(values[leaf]))}{where.get(leaf, '')} is impossible: {remedy}"
+            f"{leaf} = {cut(redacted(repr(values[leaf])))}{where.get(leaf, '')} is impossible: {remedy}"
         ) from error
     _check_effect(settings, where)
     return settings

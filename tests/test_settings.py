@@ -27,6 +27,15 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(
     assert (settings.motion.flow, settings.capture.policy) == ("dis", None)
 
 
+def test_an_impossible_value_is_shown_without_the_password_in_it(tmp_path: Path):
+    """A list within a list is no address, and what stands in it is nobody's business."""
+    file = tmp_path / "live.yaml"
+    file.write_text("source: [[rtsp://me:hush@cam/live]]\n")
+    with pytest.raises(SettingsError, match="rtsp://cam/live") as said:
+        load_settings({}, file)
+    assert "hush" not in str(said.value)
+
+
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch):
     """A container or a unit that leaves one empty has not set it."""
     for leaf in ("broker", "faces", "events", "source", "osc"):
