@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from streamspot.errors import SettingsError
@@ -28,6 +29,9 @@ _TAKEN = {Path(TOGETHER).stem, "results"}
 
 _LOOKED_AT = VIDEOS | {".motion"}
 """Endings of files that count whatever they hold: one that is damaged is named."""
+
+_MOST_LOOKED_AT = 10_000
+"""Files of a folder that are looked at to tell whether it holds videos."""
 
 _LONGEST = 200
 """Bytes of a name at most: what is added to it while it is written fits into the 255 of a file's name."""
@@ -85,14 +89,12 @@ def passed_over(source: str, out: Path) -> list[str]:
     if kind_of(place) != "folder":
         return []
     inside = sorted(one for one in place.iterdir() if kind_of(one) == "folder" and one.name[0] != ".")
-    return [
-        one.name
-        for one in inside
-        if one.resolve() != out.resolve()
-        and any(
-            file.suffix.lower() in _LOOKED_AT for file in _matching(Path(glob.escape(str(one)), "**", "*"))
-        )
-    ]
+
+    def holds_video(folder: Path) -> bool:
+        files = islice(_matching(Path(glob.escape(str(folder)), "**", "*")), _MOST_LOOKED_AT)
+        return any(file.suffix.lower() in _LOOKED_AT for file in files)
+
+    return [one.name for one in inside if one.resolve() != out.resolve() and holds_video(one)]
 
 
 def _matching(pattern: Path) -> Iterator[Path]:

@@ -100,6 +100,10 @@ def test_agreement_names_what_both_labelled_and_cannot_be_compared(tmp_path: Pat
     assert f"there is no {folder / 'gone.mp4'}; put it back" in gone
     one = _command(folder / "clip.mp4", "--agreement")
     assert not subprocess.run(one, capture_output=True, text=True, check=True).stderr
+    (folder / "tuesday").mkdir()
+    (folder / "tuesday" / "clip.mp4").touch()
+    done = subprocess.run(_command(folder, "--agreement"), capture_output=True, text=True, check=True)
+    assert "not looked into: tuesday; review each by itself" in done.stderr
 
 
 def test_agreement_counts_the_frames_that_there_are(tmp_path: Path) -> None:

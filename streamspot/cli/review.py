@@ -59,12 +59,15 @@ def review(
       streamspot review videos --coder ann --blind
       streamspot review videos --agreement
     """
-    from streamspot.review.files import LabelFiles  # noqa: PLC0415 - the help comes without what takes a while
+    from streamspot.clips import passed_over  # noqa: PLC0415 - the help comes without what takes a while
+    from streamspot.review.files import LabelFiles  # noqa: PLC0415
     from streamspot.review.items import find_items  # noqa: PLC0415
 
     if out is not None and not out.is_dir():
         raise SettingsError(f"there is no folder {out}; make it, or name another with --out")
     items, labels = find_items(source, out)
+    if folders := passed_over(source, labels):
+        typer.echo(f"! not looked into: {', '.join(folders)}; review each by itself", err=True)
     if agreement:
         _agreement(items, labels, alone=Path(items[0].source) == Path(source))
         return
