@@ -128,3 +128,18 @@ def test_what_is_measured_hardly_depends_on_how_often_landmarks_are_looked_for(
     assert few < 0.75 * all_of_them == 0.75 * len(clip)
     assert np.abs(always).max() > 0.1
     assert np.quantile(np.abs(seldom - always), 0.99) < 0.02
+
+
+def test_a_light_that_is_switched_moves_no_face(portrait: Frame, estimator: MotionEstimator) -> None:
+    """A lamp goes off: flow that has lost most of the head is not sure of what is left; landmarks say the rest."""
+    rng = np.random.default_rng(0)
+    moved, sure = [], []
+    for frame in shown(portrait, 32):
+        light = portrait.image * (0.3 if frame.index >= 25 else 1.0) + rng.normal(0, 2, portrait.image.shape)
+        dark = replace(frame, image=np.clip(light, 0, 255).astype(np.uint8))
+        for one in estimator.push(dark):
+            if isinstance(one, FaceMotion):
+                moved.append(np.abs(one.motion.displacement).max())
+                sure.append(one.motion.quality)
+    assert max(moved) < 0.08
+    assert min(sure[10:]) < 0.1 < sure[-1]

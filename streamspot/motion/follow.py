@@ -123,6 +123,10 @@ class Follower:
         eyes = np.float32(CROP_EYES)
         flow = self._flow(self._template, crop, self._from[:, :2], self._at[:, :2]) / eyes  # (26 + R, 2)
         lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
+        if 2 * lost[: len(RIGID), 0].sum() > len(
+            RIGID
+        ):  # the light was switched: what is left would be believed
+            return self.leap(frame, 0.0)
         motion, spread = fit_rigid(self._basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
         head = (self._basis @ motion).astype(np.float32)
         flow = np.where(lost, head, flow)
