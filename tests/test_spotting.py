@@ -134,6 +134,8 @@ def test_every_expression_has_one_story(seed: int, how: SpotSettings, reason: st
             ["onset", "apex", "offset"], ["onset", "apex", "cancelled"], ["onset", "cancelled"],
         )  # fmt: skip
         assert (story[-1].reason is None) == (story[-1].phase == "offset")
+        if story[-1].phase == "cancelled":
+            assert [d.intensity for d in story] == sorted(d.intensity for d in story)
     assert [d.decided for d in phases] == sorted(d.decided for d in phases)
     for d in phases:
         assert start <= d.onset <= (d.onset if d.apex is None else d.apex) <= d.decided
@@ -305,6 +307,14 @@ def test_what_comes_to_nothing_is_cancelled(curve: Array, micro: bool, reason: s
     phases = live(curves(curve, micro=micro))
     assert phases[0].phase == "onset"
     assert (phases[-1].phase, phases[-1].reason) == ("cancelled", reason)
+
+
+def test_what_is_cut_off_at_its_height_has_that_intensity() -> None:
+    """A face that is lost while it smiles most: not the intensity at which the onset was announced."""
+    phases = live(curves(np.linspace(0, 0.9, 40)), reason="face lost")
+    assert [one.phase for one in phases] == ["onset", "cancelled"]
+    assert phases[0].intensity < 0.8
+    assert phases[1].intensity == pytest.approx(0.9, abs=0.001)
 
 
 @settings(max_examples=200, deadline=None)

@@ -68,7 +68,7 @@ class Spotter:
         """
         still_open = self._tracker.waited == 0
         ended = self._tracker.finish()
-        return self._cancel(reason) if still_open and reason is not None else self._judge(ended)
+        return self._cancel(reason, ended) if still_open and reason is not None else self._judge(ended)
 
     def _announce(self, component: Component, intensity: float) -> list[Detection]:
         """Announce onset and apex of the component under way, or just ended, once they are confirmed."""
@@ -123,15 +123,16 @@ class Spotter:
                 detection(proposal, component, phase, number=number, decided=self._now)
                 for phase in _PHASES[announced:]
             ]
-        return out + self._cancel(reason)
+        return out + self._cancel(reason, component)
 
-    def _cancel(self, reason: str) -> list[Detection]:
-        """Take back what was announced and not fulfilled."""
+    def _cancel(self, reason: str, component: Component | None) -> list[Detection]:
+        """Take back what was announced and not fulfilled; its intensity is the highest so far."""
         early, self._early = self._early, None
         if early is None:
             return []
         self._quiet_until = self._now + self._settings.refractory
-        return [replace(early, phase="cancelled", decided=self._now, reason=reason)]
+        highest = max((early.intensity, *(() if component is None else component.values)))
+        return [replace(early, phase="cancelled", intensity=highest, decided=self._now, reason=reason)]
 
 
 def _onset(component: Component) -> int:
