@@ -159,6 +159,16 @@ def test_8_a_black_picture_is_said(monkeypatch: pytest.MonkeyPatch):
     assert bench.said.count("gives a dark picture") == 1
 
 
+def test_8_a_room_that_is_almost_dark_is_said_once(monkeypatch: pytest.MonkeyPatch):
+    """The brightness swings round the bound for a minute."""
+    _clock(20.0, monkeypatch)
+    rng = np.random.default_rng(0)
+    light = (38 + 4 * (number // 120 % 2) for number in count())
+    bench = _Bench(lambda: (rng.integers(value - 2, value + 3, (48, 64, 3), np.uint8) for value in light))
+    bench.take(1200)
+    assert bench.said.count("gives a dark picture") == 1
+
+
 def test_9_stamps_that_jump_back_turn_no_time():
     """A driver whose clock is set back, or stands still, does not."""
     stamps = [1.0, 1.01, 1.02, 0.5, 0.5, 0.51, 0.0, 2000.0, 3.0, 3.0]

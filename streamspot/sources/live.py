@@ -349,13 +349,17 @@ class _Health:
         # The first seconds are no measure: exposure settles, buffers fill. Nor are those of a slow consumer.
         if self._warm and not self._held and nominal is not None:
             text = f"gives {fps:.0f} fps instead of {nominal:.0f}: {self._slow}"
-            yield from self._tell("slow", fps < 0.9 * nominal, text)
+            yield from self._tell("slow", fps < 0.9 * nominal, text, over=fps > 0.95 * nominal)
         text = f"gives a dark picture (brightness {light:.0f} of 255): add light"
-        yield from self._tell("dark", light < 40, text)
-        yield from self._tell("frozen", self._frozen, "repeats the same picture: check the camera")
+        yield from self._tell("dark", light < 40, text, over=light > 50)
+        frozen = "repeats the same picture: check the camera"
+        yield from self._tell("frozen", self._frozen, frozen, over=not self._frozen)
         self._began, self._warm = None, True
 
-    def _tell(self, trouble: str, present: bool, text: str) -> Iterator[str]:
+    def _tell(self, trouble: str, present: bool, text: str, *, over: bool) -> Iterator[str]:
+        """Yield what is said of a trouble that is present and not told yet; clearly over, it may be told again."""
+        if over:
+            self._told.discard(trouble)
         if present and trouble not in self._told:
+            self._told.add(trouble)
             yield f"{self._name} {text}"
-        (self._told.add if present else self._told.discard)(trouble)
