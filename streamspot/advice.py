@@ -95,10 +95,12 @@ and large enough in the picture']
         if not self._seen:
             yield from self._nobody()
         elif self._seen < _SEEN_SHARE * self._frames:
-            yield f"a face was found in {self._seen / self._frames:.0%} of the frames only"
+            share = self._seen / self._frames
+            yield from self._say("seldom", f"a face was found in {share:.0%} of the frames only")
         for trouble, ticks in self._troubles.most_common():
             if ticks >= _TROUBLE_SHARE * self._ticks:
-                yield f"for {ticks / self._ticks:.0%} of its time the face was {TROUBLES[trouble]}"
+                text = f"for {ticks / self._ticks:.0%} of its time the face was {TROUBLES[trouble]}"
+                yield from self._say(f"much {trouble}", text)
 
     def _trouble(self, face: int, trouble: Trouble | None) -> Iterator[str]:
         """Count a tick of a face, and say what has been wrong with it for long."""

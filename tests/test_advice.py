@@ -138,6 +138,22 @@ def test_short_troubles_that_add_up_are_not_worth_a_word():
     assert said(1, ["turned"] * 40) == ["the face is turned away: place the camera in front of it"]
 
 
+def test_what_is_said_at_the_end_is_said_once():
+    """Own frames may come clip after clip, each with an end of its own."""
+    advice = Advice()
+    still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))
+    said: list[str] = []
+    for clip in range(3):
+        for frame in range(60):
+            motion = [FaceMotion(clip, still, "turned")] if frame < 20 else []
+            said += advice.take(clip * 5 + frame / 30, seen=frame < 20, motion=motion)
+        said += advice.end()
+    assert said == [
+        "a face was found in 33% of the frames only",
+        "for 100% of its time the face was turned away: place the camera in front of it",
+    ]
+
+
 def _advise(times: Iterable[float]) -> list[str]:
     advice = Advice()
     still = RegionMotion(0, 0.0, 0, np.zeros((17, 2), np.float32))
