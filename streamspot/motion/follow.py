@@ -123,10 +123,8 @@ class Follower:
         eyes = np.float32(CROP_EYES)
         flow = self._flow(self._template, crop, self._from[:, :2], self._at[:, :2]) / eyes  # (26 + R, 2)
         lost = np.isnan(flow)  # still where the head is fitted, going with the head elsewhere
-        if 2 * lost[: len(RIGID), 0].sum() > len(
-            RIGID
-        ):  # the light was switched: what is left would be believed
-            return self.leap(frame, 0.0)
+        if 2 * lost[: len(RIGID), 0].sum() > len(RIGID):
+            return self.leap(frame, 0.0)  # the light was switched, and what is left would be believed
         motion, spread = fit_rigid(self._basis[: len(RIGID)], np.where(lost, 0, flow)[: len(RIGID)])
         head = (self._basis @ motion).astype(np.float32)
         flow = np.where(lost, head, flow)
@@ -149,7 +147,7 @@ class Follower:
         )
 
     def leap(self, frame: Frame, quality: float) -> FlowStep:
-        """Return the step across a gap, of which flow says nothing."""
+        """Return the step of which flow says nothing: across a gap, or where most of the head was lost."""
         still = self._still
         crop = self._cutter(frame.image)
         return FlowStep(crop, self._at, still, still, still, still, _UNKNOWN, quality, lost=True, fresh=True)
