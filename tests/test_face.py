@@ -102,6 +102,20 @@ def test_whom_to_follow_is_a_matter_of_choice(choose: Choice, followed: list[int
     assert [tracker.track(frame)[0].track for frame in pictures] == followed
 
 
+@pytest.mark.parametrize("choose", ["largest", "middle"])
+def test_one_missed_look_leaves_nobody_in_anothers_place(choose: Choice):
+    """Two sit side by side, as large and as near; the one who stands in for a picture is not followed by turns."""
+    rng = np.random.default_rng(1)
+    script = []
+    for n in range(90):
+        a, b = mesh(160 + rng.normal(0, 0.7), size=62 + rng.normal(0, 1)), mesh(480 + rng.normal(0, 0.7))
+        script.append([b] if n == 30 else [a, b])
+    tracker = FaceTracker(Scripted(script), choose=choose)
+    pictures = [Frame(n, n / 30, 0, np.zeros((480, 640, 3), np.uint8)) for n in range(90)]
+    followed = [tracker.track(frame)[0].track for frame in pictures]
+    assert followed == [followed[0]] * 30 + [followed[30]] + [followed[0]] * 59
+
+
 def test_only_who_may_be_chosen_is_looked_for():
     """Whoever was first stays found; for another choice the detector has to find more than are followed."""
     assert faces_to_find(1, "first") == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -102,7 +102,10 @@ class FaceTracker:
         ]
         known = self._known([eyes for eyes, _ in found], now)
         middle = frame.image.shape[1] / 2, frame.image.shape[0] / 2
-        order = sorted(range(len(found)), key=lambda n: self._rank(found[n][0], known.get(n), middle))
+        firm = sorted(track.number for track in self._tracks)[
+            : self._faces
+        ]  # not who stands in for one of them
+        order = sorted(range(len(found)), key=lambda n: self._rank(found[n][0], known.get(n), middle, firm))
         faces = []
         for n in order[: self._faces]:
             eyes, marks = found[n]
@@ -130,9 +133,11 @@ class FaceTracker:
                 taken.add(place)
         return known
 
-    def _rank(self, eyes: Eyes, track: _Track | None, middle: tuple[float, float]) -> tuple[float, float]:
-        """Return what the faces are sorted by: the first are followed."""
-        kept = 1.0 if track is None else _KEPT
+    def _rank(
+        self, eyes: Eyes, track: _Track | None, middle: tuple[float, float], firm: Sequence[int]
+    ) -> tuple[float, float]:
+        """Return what the faces are sorted by, the first are followed: those of the ``firm`` tracks are left last."""
+        kept = _KEPT if track is not None and track.number in firm else 1.0
         if self._choose == "middle":
             return math.hypot(eyes.x - middle[0], eyes.y - middle[1]) / kept, 0.0
         number = math.inf if track is None or self._choose == "largest" else track.number
