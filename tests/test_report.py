@@ -319,6 +319,14 @@ def test_the_share_of_the_time_is_of_the_time_in_which_a_face_has_a_curve(visit:
     assert {row[-1] for row in _frequencies(Account("two", both, seconds=60.0))} == {"–"}
 
 
+def test_the_share_of_the_time_is_of_all_of_the_time_in_view(visit: Path):
+    """What is found of a face that is too small is part of the time in which it was, as every expression is."""
+    final = [event for event in read_events(visit) if event.offset is not None]
+    busy = sum(event.offset.pts - event.onset.pts for event in final if event.offset is not None)
+    (row,) = _frequencies(Account("small", final, sight={0: SightCounts(600, 3)}, seconds=20.0))
+    assert row[-1] == f"{busy / 20:.1%}".replace("%", " %")
+
+
 def test_two_hours_are_two_rows():
     """A run that ends with an hour has no row for the next."""
     assert [row[0] for row in _frequencies(Account("long", [], seconds=7200.0))] == [

@@ -158,36 +158,32 @@ def _frequencies(account: Account) -> Iterator[tuple[object, ...]]:
     """Yield a row for all, for each face where there are several, and for each hour where there is more than one."""
     final, seconds = account.final, account.seconds or 0.0
     several = len(account.faces) > 1
-    yield _frequency(
-        "all faces" if several else "all", final, account.seconds, _judged(account, account.faces)
-    )
+    in_view = {face: _in_view(account, face) for face in account.faces}
+    yield _frequency("all faces" if several else "all", final, account.seconds, sum(in_view.values()))
     if several:
         for face in account.faces:
-            sight, curve = account.sight.get(face), account.curves.get(face, ())
             mine = [event for event in final if event.face == face]
-            in_view = len(curve) if sight is None else sight.ticks
-            yield _frequency(
-                f"face {face}", mine, in_view / TICK_RATE or account.seconds, _judged(account, [face])
-            )
+            yield _frequency(f"face {face}", mine, in_view[face] or account.seconds, in_view[face])
     first = min((event.onset.pts - event.onset.tick / TICK_RATE for event in final), default=0.0)
     for hour in range(math.ceil(seconds / _HOUR) if seconds > _HOUR else 0):
         mine = [event for event in final if int((event.onset.pts - first) / _HOUR) == hour]
         times = [(curve[:, 0] - first) // _HOUR for curve in account.curves.values()]
-        judged = sum(np.count_nonzero(hours == hour) for hours in times) / TICK_RATE
-        yield _frequency(f"hour {hour + 1}", mine, min(_HOUR, seconds - hour * _HOUR), judged)
+        there = sum(np.count_nonzero(hours == hour) for hours in times) / TICK_RATE
+        yield _frequency(f"hour {hour + 1}", mine, min(_HOUR, seconds - hour * _HOUR), there)
 
 
-def _judged(account: Account, faces: Collection[int]) -> float:
-    """Return the seconds in which faces could be judged, or have a curve where no more is known; 0 if that is not."""
-    if account.sight:
-        return sum(account.sight[face].judged for face in faces if face in account.sight) / TICK_RATE
-    return sum(len(account.curves.get(face, ())) for face in faces) / TICK_RATE
+def _in_view(account: Account, face: int) -> float:
+    """Return the seconds for which a face was in view, 0 if that is not known."""
+    sight = account.sight.get(face)
+    return (len(account.curves.get(face, ())) if sight is None else sight.ticks) / TICK_RATE
 
 
-def _frequency(name: str, final: Sequence[Event], seconds: float | None, judged: float) -> tuple[object, ...]:
+def _frequency(
+    name: str, final: Sequence[Event], seconds: float | None, in_view: float
+) -> tuple[object, ...]:
     counts = Counter(event.kind for event in final)
     lasted = [_duration(event) for event in final]
-    busy = f"{sum(lasted) / judged:.1%}".replace("%", " %") if judged else _UNKNOWN
+    busy = f"{sum(lasted) / in_view:.1%}".replace("%", " %") if in_view else _UNKNOWN
     ends = (f"{min(lasted):.2f} s", f"{max(lasted):.2f} s") if lasted else (_UNKNOWN, _UNKNOWN)
     return (name, *(counts[kind] for kind in KINDS), _rate(len(final), seconds), _lasted(final), *ends, busy)
 

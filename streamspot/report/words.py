@@ -35,7 +35,7 @@ _TEXTS = {
     "zoom": "Drag across the curve to zoom in, double-click to see all of it again.",
     "frequencies": f"""
         {_RATES}
-        Share of the time: for how much of the time in which the face could be judged an expression was going on.
+        Share of the time: for how much of the time in which the face was in view an expression was going on.
     """,
     "expressions": """
         Times are minutes and seconds of the source. Peak: the highest intensity. Moved most: the regions of the
@@ -47,8 +47,8 @@ _TEXTS = {
         median, nearly always (95 of 100) within the second figure.
     """,
     "sight": """
-        Of a face that cannot be judged nothing is reported, so a low figure here means that expressions may be
-        missing. In view: a face was there. Could be judged: nothing stood in the way.
+        In view: a face was there. Could be judged: nothing stood in the way. Where something did, expressions may
+        have been missed, and others found that are none.
     """,
     "made": """
         Weights are the network that judges; the look-ahead is how much of what follows it waits for. The
