@@ -327,6 +327,20 @@ def test_the_share_of_the_time_is_of_all_of_the_time_in_view(visit: Path):
     assert row[-1] == f"{busy / 20:.1%}".replace("%", " %")
 
 
+def test_expressions_of_one_face_at_once_take_no_more_of_the_time(visit: Path):
+    """A micro-expression within a macro-expression, or over its end, adds only what sticks out."""
+    event = next(event for event in read_events(visit) if event.offset is not None)
+    assert event.offset is not None
+    long = event.offset.pts - event.onset.pts
+    later = [one.model_copy(update={"pts": one.pts + long / 2}) for one in (event.onset, event.offset)]
+    over = event.model_copy(update={"kind": "micro", "onset": later[0], "offset": later[1]})
+    of_another = event.model_copy(update={"face": 1})
+    for more, times in (([event], 1), ([over], 1.5), ([event, over], 1.5), ([of_another], 2)):
+        sight = {0: SightCounts(600, 600)}
+        row = next(_frequencies(Account("both", [event, *more], sight=sight, seconds=20.0)))
+        assert row[-1] == f"{times * long / 20:.1%}".replace("%", " %")
+
+
 def test_two_hours_are_two_rows():
     """A run that ends with an hour has no row for the next."""
     assert [row[0] for row in _frequencies(Account("long", [], seconds=7200.0))] == [

@@ -183,9 +183,19 @@ def _frequency(
 ) -> tuple[object, ...]:
     counts = Counter(event.kind for event in final)
     lasted = [_duration(event) for event in final]
-    busy = f"{sum(lasted) / in_view:.1%}".replace("%", " %") if in_view else _UNKNOWN
+    busy = f"{_busy(final) / in_view:.1%}".replace("%", " %") if in_view else _UNKNOWN
     ends = (f"{min(lasted):.2f} s", f"{max(lasted):.2f} s") if lasted else (_UNKNOWN, _UNKNOWN)
     return (name, *(counts[kind] for kind in KINDS), _rate(len(final), seconds), _lasted(final), *ends, busy)
+
+
+def _busy(final: Sequence[Event]) -> float:
+    """Return the seconds in which an expression was going on, each face by itself; events are in order of onset."""
+    total, until = 0.0, dict.fromkeys((event.face for event in final), -math.inf)
+    for event in final:
+        end = event.onset.pts + _duration(event)
+        total += max(0.0, end - max(event.onset.pts, until[event.face]))
+        until[event.face] = max(until[event.face], end)
+    return total
 
 
 def _duration(event: Event) -> float:
