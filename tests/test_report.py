@@ -348,3 +348,17 @@ def test_two_hours_are_two_rows():
         "hour 1",
         "hour 2",
     ]
+
+
+def test_the_rows_of_hours_and_of_all_divide_by_the_same_time(visit: Path):
+    """Whatever stood in the way, and where an expression goes on over the hour, the hours add up to all of it."""
+    event = next(event for event in read_events(visit) if event.offset is not None)
+    onset, offset = event.onset, event.offset
+    assert offset is not None
+    late = offset.model_copy(update={"pts": offset.pts + 3600})
+    curve = np.column_stack((np.arange(7200 * 30) / 30, np.zeros(7200 * 30)))
+    events, sight = [event.model_copy(update={"offset": late})], {0: SightCounts(7200 * 30, 3600 * 30)}
+    rows = _frequencies(Account("long", events, curves={0: curve}, sight=sight, seconds=7200.0))
+    shares = [float(row[-1].removesuffix(" %")) for row in rows]
+    busy = (3600 - onset.pts, offset.pts)
+    assert shares == [round(part / 36, 1) for part in (sum(busy) / 2, *busy)]

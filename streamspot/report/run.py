@@ -159,42 +159,50 @@ def _frequencies(account: Account) -> Iterator[tuple[object, ...]]:
     final, seconds = account.final, account.seconds or 0.0
     several = len(account.faces) > 1
     in_view = {face: _in_view(account, face) for face in account.faces}
-    yield _frequency("all faces" if several else "all", final, account.seconds, sum(in_view.values()))
+    everyone = sum(in_view.values())
+    yield _frequency("all faces" if several else "all", final, account.seconds, _busy(final), everyone)
     if several:
         for face in account.faces:
             mine = [event for event in final if event.face == face]
-            yield _frequency(f"face {face}", mine, in_view[face] or account.seconds, in_view[face])
+            there = in_view[face]
+            yield _frequency(f"face {face}", mine, there or account.seconds, _busy(mine), there)
     first = min((event.onset.pts - event.onset.tick / TICK_RATE for event in final), default=0.0)
     for hour in range(math.ceil(seconds / _HOUR) if seconds > _HOUR else 0):
         mine = [event for event in final if int((event.onset.pts - first) / _HOUR) == hour]
         times = [(curve[:, 0] - first) // _HOUR for curve in account.curves.values()]
         there = sum(np.count_nonzero(hours == hour) for hours in times) / TICK_RATE
-        yield _frequency(f"hour {hour + 1}", mine, min(_HOUR, seconds - hour * _HOUR), there)
+        begin = first + hour * _HOUR
+        busy = _busy(final, begin, begin + _HOUR)
+        yield _frequency(f"hour {hour + 1}", mine, min(_HOUR, seconds - hour * _HOUR), busy, there)
 
 
 def _in_view(account: Account, face: int) -> float:
     """Return the seconds for which a face was in view, 0 if that is not known."""
-    sight = account.sight.get(face)
-    return (len(account.curves.get(face, ())) if sight is None else sight.ticks) / TICK_RATE
+    curve, sight = account.curves.get(face), account.sight.get(face)
+    ticks = len(curve) if curve is not None else 0 if sight is None else sight.ticks
+    return ticks / TICK_RATE
 
 
 def _frequency(
-    name: str, final: Sequence[Event], seconds: float | None, in_view: float
+    name: str, final: Sequence[Event], seconds: float | None, busy: float, in_view: float
 ) -> tuple[object, ...]:
     counts = Counter(event.kind for event in final)
     lasted = [_duration(event) for event in final]
-    busy = f"{_busy(final) / in_view:.1%}".replace("%", " %") if in_view else _UNKNOWN
+    share = f"{busy / in_view:.1%}".replace("%", " %") if in_view else _UNKNOWN
     ends = (f"{min(lasted):.2f} s", f"{max(lasted):.2f} s") if lasted else (_UNKNOWN, _UNKNOWN)
-    return (name, *(counts[kind] for kind in KINDS), _rate(len(final), seconds), _lasted(final), *ends, busy)
+    return (name, *(counts[kind] for kind in KINDS), _rate(len(final), seconds), _lasted(final), *ends, share)
 
 
-def _busy(final: Sequence[Event]) -> float:
-    """Return the seconds in which an expression was going on, each face by itself; events are in order of onset."""
-    total, until = 0.0, dict.fromkeys((event.face for event in final), -math.inf)
+def _busy(final: Sequence[Event], begin: float = -math.inf, end: float = math.inf) -> float:
+    """Return the seconds from begin to end in which an expression was going on, each face by itself.
+
+    The events are in order of onset.
+    """
+    total, until = 0.0, dict.fromkeys((event.face for event in final), begin)
     for event in final:
-        end = event.onset.pts + _duration(event)
-        total += max(0.0, end - max(event.onset.pts, until[event.face]))
-        until[event.face] = max(until[event.face], end)
+        offset = min(end, event.onset.pts + _duration(event))
+        total += max(0.0, offset - max(event.onset.pts, until[event.face]))
+        until[event.face] = max(until[event.face], offset)
     return total
 
 
