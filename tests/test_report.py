@@ -301,10 +301,14 @@ def test_a_browser_draws_it_and_prints_it(visit: Path, tmp_path: Path):
     assert faults == []
 
 
-def test_of_faces_in_view_together_each_counts():
-    """Two faces, each judged half of the time, were judged half of the time."""
-    both = {0: SightCounts(900, 450), 1: SightCounts(900, 450)}
-    assert _seen([Account("two", [], sight=both, seconds=30.0)]) == "50 %"
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_two_faces_in_view_together_are_no_more_of_the_time(tmp_path: Path, seeds: tuple[int, ...]):
+    """Half of a recording in which faces could be judged is a half, of one as of two."""
+    recording = write_recording(tmp_path / "visit.motion", *seeds, ticks=60)
+    lines = recording.read_text().splitlines()
+    recording.write_text("\n".join([*lines[:-1], '{"end":3.967,"frame":119}', ""]))
+    (account,) = accounts_of(recording, "streamspot-base", 0.5)
+    assert (account.seconds, _seen([account])) == (4.0, "50 %")
 
 
 def test_the_share_of_the_time_is_of_the_time_in_which_a_face_has_a_curve(visit: Path):

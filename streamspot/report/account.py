@@ -45,11 +45,16 @@ class SightCounts:
     troubles: Counter[Trouble] = field(default_factory=Counter)
 
     def take(self, one: FaceMotion) -> None:
-        """Count a tick; the first of a face, before which there is nothing, cannot be judged."""
+        """Count a tick."""
         self.ticks += 1
-        self.judged += one.trouble is None and one.motion.quality > 0
+        self.judged += _can_be_judged(one)
         if one.trouble is not None:
             self.troubles[one.trouble] += 1
+
+
+def _can_be_judged(one: FaceMotion) -> bool:
+    """Tell whether nothing stands in the way; before the first tick of a face there is nothing to judge it by."""
+    return one.trouble is None and one.motion.quality > 0
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Account:
         events: In their order.
         curves: Face → (n, 2) float64: time in seconds of the source, intensity.
         sight: Face → how well it could be seen.
+        judged: Ticks in which a face could be judged, however many were in view; 0 where that is not known.
         frames: Frame of the source → the first tick that it is nearest to, from a recording.
         seconds: Length of what was analysed, as far as it is known.
         whole: Whether it is known to its end, which may be long after the last face.
@@ -73,6 +79,7 @@ class Account:
     events: list[Event]
     curves: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sight: dict[int, SightCounts] = field(default_factory=dict)
+    judged: int = 0
     frames: dict[int, int] = field(default_factory=dict)
     seconds: float | None = None
     whole: bool = False
@@ -274,7 +281,7 @@ def _faces_in_turn(events: Iterable[Event], ticks: NDArray[np.float64]) -> NDArr
 
 def _look(account: Account, recording: MotionRecording, motion: Iterable[Motion | Session]) -> None:
     """Take over from a recording's motion how well faces could be seen, when which frame was, and its length."""
-    last = -1
+    last, judged = -1, set()
     if recording.whole:
         account.whole = True
         last = int((recording.duration - recording.session.origin) * TICK_RATE + 1e-6)
@@ -283,7 +290,10 @@ def _look(account: Account, recording: MotionRecording, motion: Iterable[Motion 
         if isinstance(one, FaceMotion):
             account.sight.setdefault(one.face, SightCounts()).take(one)
             account.frames.setdefault(one.motion.frame, one.motion.tick)
+            if _can_be_judged(one):
+                judged.add(one.motion.tick)
             last = max(last, one.motion.tick)
+    account.judged = len(judged)
     account.seconds = max(account.seconds or 0.0, (last + 1) / TICK_RATE)
 
 

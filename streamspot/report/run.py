@@ -220,12 +220,8 @@ def _rate(count: int, seconds: float | None) -> str:
 
 def _seen(accounts: Sequence[Account]) -> str:
     """Return for which share of the time a face could be judged."""
-    judged = sum(sight.judged for account in accounts for sight in account.sight.values())
-    whole = 0.0
-    for account in accounts:  # of faces in view at once each counts for itself
-        in_view = sum(sight.ticks for sight in account.sight.values())
-        whole += max((account.seconds or 0.0) * TICK_RATE, in_view)
-    return _share(judged, whole) if whole else _UNKNOWN
+    whole = sum((account.seconds or 0.0) * TICK_RATE for account in accounts)
+    return _share(sum(account.judged for account in accounts), whole) if whole else _UNKNOWN
 
 
 def _expressions(account: Account, comparison: Comparison | None, level: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ _TEXTS = {
     """,
     "overview": f"""
         One row a recording. {_KINDS} {_RATES}
-        Could be judged: for how much of the time a face was seen well enough.
+        Could be judged: for how much of the time a face, or one of several, was seen well enough.
     """,
     "curve": f"""
         The line is the intensity: how clearly the face shows an expression at each moment, from 0 (not at all) to 1.
