@@ -311,6 +311,17 @@ def test_two_faces_in_view_together_are_no_more_of_the_time(tmp_path: Path, seed
     assert (account.seconds, _seen([account])) == (4.0, "50 %")
 
 
+def test_a_recording_without_a_face_counts_among_others(tmp_path: Path):
+    """Nobody could be judged in it: that is 0 % of its time, and half of the time of two of like length."""
+    write_recording(tmp_path / "ann.motion", ticks=60)
+    header, *_, end = (tmp_path / "ann.motion").read_text().splitlines()
+    (tmp_path / "empty.motion").write_text(f"{header}\n{end}\n")
+    accounts = accounts_of(tmp_path, "streamspot-base", 0.5)
+    unknown = Account("events alone", [], seconds=100.0)
+    assert [_seen([one]) for one in (*accounts, unknown)] == ["100 %", "0 %", "–"]
+    assert _seen([*accounts, unknown]) == "50 %"
+
+
 def test_the_share_of_the_time_is_of_the_time_in_which_a_face_has_a_curve(visit: Path):
     """Without a recording two faces in view for half of a run count for that half; without a curve none is said."""
     final = [event for event in read_events(visit) if event.offset is not None]

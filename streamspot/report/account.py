@@ -66,7 +66,7 @@ class Account:
         events: In their order.
         curves: Face → (n, 2) float64: time in seconds of the source, intensity.
         sight: Face → how well it could be seen.
-        judged: Ticks in which a face could be judged, however many were in view; 0 where that is not known.
+        judged: Ticks in which a face could be judged, however many were in view; None without a recording.
         frames: Frame of the source → the first tick that it is nearest to, from a recording.
         seconds: Length of what was analysed, as far as it is known.
         whole: Whether it is known to its end, which may be long after the last face.
@@ -79,7 +79,7 @@ class Account:
     events: list[Event]
     curves: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sight: dict[int, SightCounts] = field(default_factory=dict)
-    judged: int = 0
+    judged: int | None = None
     frames: dict[int, int] = field(default_factory=dict)
     seconds: float | None = None
     whole: bool = False

@@ -74,7 +74,7 @@ def _row(name: str, accounts: Sequence[Account]) -> tuple[object, ...]:
         *(counts[kind] for kind in KINDS),
         _rate(len(final), seconds),
         _lasted(final),
-        _seen([account for account in accounts if account.sight]),
+        _seen(accounts),
     )
 
 
@@ -219,9 +219,10 @@ def _rate(count: int, seconds: float | None) -> str:
 
 
 def _seen(accounts: Sequence[Account]) -> str:
-    """Return for which share of the time a face could be judged."""
-    whole = sum((account.seconds or 0.0) * TICK_RATE for account in accounts)
-    return _share(sum(account.judged for account in accounts), whole) if whole else _UNKNOWN
+    """Return for which share of the time a face could be judged, in those of which that is known."""
+    known = [(account.judged, account.seconds or 0.0) for account in accounts if account.judged is not None]
+    whole = sum(seconds for _, seconds in known) * TICK_RATE
+    return _share(sum(judged for judged, _ in known), whole) if whole else _UNKNOWN
 
 
 def _expressions(account: Account, comparison: Comparison | None, level: int) -> Iterator[str]:
