@@ -29,7 +29,7 @@ from streamspot.settings import Settings, build
 from streamspot.shipped import weight_files
 from streamspot.sinks.columns import EXPRESSIONS
 from streamspot.sources.base import whole_path
-from streamspot.sources.motion import is_recording
+from streamspot.sources.motion import MotionRecording, is_recording
 from streamspot.stats import Stats
 from streamspot.threads import one_thread
 
@@ -262,9 +262,13 @@ def _run(settings: Settings, clip: Clip, folder: Path, advance: Advance) -> tupl
             raise complaint
 
     run_to_end(follow())
+    last = run.stats.pts
     if is_recording(clip.path):
         shutil.copyfile(clip.path, recording)
-    return run.stats, run.stats.pts - first, said
+        kept = MotionRecording(recording)
+        first = kept.session.origin
+        last = max(first, last, kept.duration)  # there may be no face at its end
+    return run.stats, last - first, said
 
 
 def _summary(

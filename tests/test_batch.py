@@ -266,3 +266,21 @@ def test_a_summary_says_how_it_was_made(videos: Path, tmp_path: Path):
     assert said["seconds"] == pytest.approx(179 / 30, abs=0.05)
     assert said["about"]["Weights"] == "streamspot-base"
     assert str(tmp_path) not in json.dumps(said)
+
+
+@pytest.mark.parametrize("faces", [True, False])
+def test_a_recording_is_as_long_as_its_source_was(tmp_path: Path, *, faces: bool):
+    """Also where the face left long before the end, or never came; a summary that says less shortens no report."""
+    recording, out = write_recording(tmp_path / "visit.motion", ticks=60), tmp_path / "out"
+    header, *lines = recording.read_text().splitlines()
+    kept = lines[:-1] if faces else []
+    header = header if faces else header.replace('"origin":0.0', '"origin":100.0')
+    end = 599.967 if faces else 699.967
+    recording.write_text("\n".join([header, *kept, f'{{"end":{end},"frame":17999}}', ""]))
+    batch(recording, out)
+    summary = out / "visit.json"
+    said = json.loads(summary.read_text())
+    assert said["seconds"] == 599.967
+    summary.write_text(json.dumps(said | {"seconds": 1.967}))
+    (account,) = accounts_of(out, "streamspot-base", 0.5)
+    assert (account.seconds, account.whole) == (600.0, True)

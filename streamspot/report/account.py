@@ -229,7 +229,7 @@ def _read_beside(path: Path, account: Account, tell: Callable[[str], object]) ->
             )
     if said := summary_of(path.parent, path.stem):
         if said["seconds"]:
-            account.seconds, account.whole = said["seconds"], True
+            account.seconds, account.whole = max(account.seconds or 0.0, said["seconds"]), True
         account.about |= {str(key): str(value) for key, value in said["about"].items()}
         account.source = account.about.get("Source", "")
 
