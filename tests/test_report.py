@@ -24,7 +24,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
-from streamspot.report.run import _frequencies, _seen
+from streamspot.report.run import _frequencies, _rate, _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -354,6 +354,23 @@ def test_expressions_of_one_face_at_once_take_no_more_of_the_time(visit: Path):
         sight = {0: SightCounts(600, 600)}
         row = next(_frequencies(Account("both", [event, *more], sight=sight, seconds=20.0)))
         assert row[-1] == f"{times * long / 20:.1%}".replace("%", " %")
+
+
+@pytest.mark.parametrize(
+    ("count", "hours", "rate"),
+    [
+        (0, 8, "0"),
+        (1, 8, "0.12"),
+        (3, 8, "0.38"),
+        (12, 8, "1.5"),
+        (39, 4, "9.8"),
+        (9990, 1000, "10"),
+        (99, 8, "12"),
+    ],
+)
+def test_a_few_in_hours_are_not_none(count: int, hours: int, rate: str):
+    """What was found is never 0 an hour."""
+    assert _rate(count, hours * 3600.0) == rate
 
 
 def test_two_hours_are_two_rows():

@@ -215,7 +215,11 @@ def _lasted(final: Sequence[Event]) -> str:
 
 
 def _rate(count: int, seconds: float | None) -> str:
-    return f"{count / seconds * _HOUR:.0f}" if seconds else _UNKNOWN
+    """Return how many there would be in an hour; few are said with two digits, or 3 in 8 hours would be 0."""
+    if not seconds:
+        return _UNKNOWN
+    rate = count / seconds * _HOUR
+    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
 
 
 def _seen(accounts: Sequence[Account]) -> str:
