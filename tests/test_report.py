@@ -24,7 +24,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
-from streamspot.report.run import _frequencies, _rate, _seen
+from streamspot.report.run import _frequencies, _overview, _rate, _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -299,6 +299,15 @@ def test_a_browser_draws_it_and_prints_it(visit: Path, tmp_path: Path):
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
     assert asked == [(tmp_path / "page.html").as_uri()]
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lead"), [(20.0, "2 recordings of 40 s in all."), (None, "in 2 recordings.")]
+)
+def test_the_length_of_all_is_said_where_each_is_known(seconds: float | None, lead: str):
+    """The first sentence of a folder's report says no length that leaves one recording out."""
+    accounts = [Account("ann", [], seconds=20.0), Account("ben", [], seconds=seconds)]
+    assert lead in next(_overview(accounts, []))
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])

@@ -47,10 +47,10 @@ def write_report(
 
 
 def _overview(accounts: Sequence[Account], comparisons: Sequence[Comparison]) -> Iterator[str]:
-    known = [account.seconds for account in accounts if account.seconds is not None]
+    seconds = _length(accounts)
     total = sum(len(account.final) for account in accounts)
     lead = f"{counted(total, 'expression')} in {counted(len(accounts), 'recording')}"
-    yield note(f"{lead} of {_long(sum(known))} in all." if known else f"{lead}.", "lead")
+    yield note(f"{lead} of {_long(seconds)} in all." if seconds is not None else f"{lead}.", "lead")
     yield note(WORDS["overview"])
     heads = ("recording", "length", "macro", "micro", "per hour", "lasted (median)", "could be judged")
     rows = [_row(account.name, [account]) for account in accounts]
@@ -65,8 +65,7 @@ def _overview(accounts: Sequence[Account], comparisons: Sequence[Comparison]) ->
 def _row(name: str, accounts: Sequence[Account]) -> tuple[object, ...]:
     """Return the row of one or several recordings; a rate needs the length of each."""
     final = [event for account in accounts for event in account.final]
-    lengths = [account.seconds for account in accounts]
-    seconds = None if None in lengths else sum(one or 0.0 for one in lengths)
+    seconds = _length(accounts)
     counts = Counter(event.kind for event in final)
     return (
         name,
@@ -76,6 +75,12 @@ def _row(name: str, accounts: Sequence[Account]) -> tuple[object, ...]:
         _lasted(final),
         _seen(accounts),
     )
+
+
+def _length(accounts: Sequence[Account]) -> float | None:
+    """Return the seconds of all together, None if that of one is not known."""
+    known = [account.seconds for account in accounts if account.seconds is not None]
+    return sum(known) if len(known) == len(accounts) else None
 
 
 def _anchor(account: Account) -> str:
