@@ -24,7 +24,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
-from streamspot.report.run import _frequencies, _overview, _rate, _seen
+from streamspot.report.run import _delays, _frequencies, _overview, _rate, _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -63,6 +63,20 @@ def test_delays_are_those_of_expressions_that_were_found(visit: Path, tmp_path: 
     ]
     assert delays[0] == delays[1]
     assert " s " in delays[0]
+
+
+def test_delays_are_from_the_moments_in_the_table(visit: Path):
+    """An onset that was announced with another time than it has in the end counts from the last."""
+    events = read_events(visit)
+    early = [
+        event.model_copy(update={"onset": event.onset.model_copy(update={"pts": event.onset.pts - 9})})
+        if event.phase == "onset"
+        else event
+        for event in events
+    ]
+    told = ["".join(_delays(Account("visit", some), 2)) for some in (events, early)]
+    assert told[0] == told[1]
+    assert "onset" in told[0]
 
 
 def test_the_page_stands_alone(visit: Path, tmp_path: Path):

@@ -258,16 +258,15 @@ def _expressions(account: Account, comparison: Comparison | None, level: int) ->
 
 
 def _delays(account: Account, level: int) -> Iterator[str]:
-    last = {e.expression: e.decided_at.pts - e.offset.pts for e in account.final if e.offset is not None}
-    onsets = {e.expression: e for e in account.events if e.phase == "onset" and e.expression in last}
-    first = [e.decided_at.pts - e.onset.pts for e in onsets.values()]
+    final = {event.expression: event for event in account.final}
+    last = [e.decided_at.pts - e.offset.pts for e in final.values() if e.offset is not None]
+    onsets = {e.expression: e for e in account.events if e.phase == "onset" and e.expression in final}
+    first = [e.decided_at.pts - final[name].onset.pts for name, e in onsets.items()]
     if not first and not last:
         return
     yield heading("How soon it was known", level)
     yield note(WORDS["delays"], "term")
-    rows = (
-        (name, *_spread(values)) for name, values in (("onset", first), ("offset", last.values())) if values
-    )
+    rows = ((name, *_spread(values)) for name, values in (("onset", first), ("offset", last)) if values)
     yield table(("from the moment to its announcement", "median", "95 %"), rows)
 
 

@@ -44,7 +44,8 @@ _TEXTS = {
     """,
     "delays": """
         A live user hears of an expression after this many seconds of the source: half of the time within the
-        median, nearly always (95 of 100) within the second figure.
+        median, nearly always (95 of 100) within the second figure. The moments are those of the table of
+        expressions: an onset may have been announced with a time that was set right later.
     """,
     "sight": """
         In view: a face was there. Could be judged: nothing stood in the way. Where something did, expressions may
