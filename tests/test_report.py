@@ -24,7 +24,7 @@ from streamspot.errors import DataError, SettingsError
 from streamspot.events import encode, read_events
 from streamspot.report.account import SUMMARY, Account, SightCounts, accounts_of
 from streamspot.report.figures import thinned
-from streamspot.report.run import _delays, _frequencies, _overview, _rate, _seen
+from streamspot.report.run import _delays, _found, _frequencies, _overview, _rate, _seen
 from streamspot.report.words import WORDS
 
 pytest.importorskip("plotly")
@@ -377,6 +377,17 @@ def test_expressions_of_one_face_at_once_take_no_more_of_the_time(visit: Path):
         sight = {0: SightCounts(600, 600)}
         row = next(_frequencies(Account("both", [event, *more], sight=sight, seconds=20.0)))
         assert row[-1] == f"{times * long / 20:.1%}".replace("%", " %")
+
+
+def test_of_what_hour_the_rate_of_a_face_is_is_said(visit: Path):
+    """It is of the time in view, and unknown without; that of all is of the recording. One face needs no words."""
+    event = next(event for event in read_events(visit) if event.offset is not None)
+    events = [event, event.model_copy(update={"face": 1})]
+    for sight, rates in (({0: SightCounts(27000, 9)}, ["2", "4", "–"]), ({}, ["2", "–", "–"])):
+        account = Account("two", events, sight=sight, seconds=3600.0)
+        assert [row[3] for row in _frequencies(account)] == rates
+        assert WORDS["faces"] in "".join(_found(account, None, 2))
+    assert WORDS["faces"] not in "".join(_found(Account("one", [event]), None, 2))
 
 
 @pytest.mark.parametrize(

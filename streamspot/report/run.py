@@ -115,6 +115,8 @@ def _found(account: Account, comparison: Comparison | None, level: int) -> Itera
         yield from _comparison(comparison, level)
     yield heading("How often and how long", level)
     yield note(WORDS["frequencies"], "term")
+    if len(account.faces) > 1:
+        yield note(WORDS["faces"])
     yield table(
         ("", "macro", "micro", "per hour", "lasted (median)", "shortest", "longest", "share of the time"),
         _frequencies(account),
@@ -170,7 +172,7 @@ def _frequencies(account: Account) -> Iterator[tuple[object, ...]]:
         for face in account.faces:
             mine = [event for event in final if event.face == face]
             there = in_view[face]
-            yield _frequency(f"face {face}", mine, there or account.seconds, _busy(mine), there)
+            yield _frequency(f"face {face}", mine, there, _busy(mine), there)
     first = min((event.onset.pts - event.onset.tick / TICK_RATE for event in final), default=0.0)
     for hour in range(math.ceil(seconds / _HOUR) if seconds > _HOUR else 0):
         mine = [event for event in final if int((event.onset.pts - first) / _HOUR) == hour]

@@ -37,6 +37,10 @@ _TEXTS = {
         {_RATES}
         Share of the time: for how much of the time in which the face was in view an expression was going on.
     """,
+    "faces": """
+        Of a face, per hour means an hour in which it was in view; of all faces, an hour of the recording, whoever was
+        in view. Who leaves and comes back may count as another face.
+    """,
     "expressions": """
         Times are minutes and seconds of the source. Peak: the highest intensity. Moved most: the regions of the
         face that went farthest from onset to apex, with their share of the movement of all regions; left is
