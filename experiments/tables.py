@@ -129,8 +129,9 @@ def _spread(found: list[dict[str, Any]], protocol: str, kind: str) -> str:
     """Return the F1 of one run with its interval, of several runs their mean and deviation."""
     values = [line[protocol][kind]["f1"] for line in found]
     if len(values) == 1:
-        low, high = found[0][protocol][kind]["f1_interval"]
-        return f"{values[0]:.3f} [{low:.2f}, {high:.2f}]"
+        if (interval := found[0][protocol][kind]["f1_interval"]) is None:
+            return f"{values[0]:.3f}"
+        return "{:.3f} [{:.2f}, {:.2f}]".format(values[0], *interval)
     return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
 
 

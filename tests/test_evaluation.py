@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.tables import _spread
 from streamspot.datasets.recording import Instance, Recording
 from streamspot.evaluation.evaluate import evaluate
 from streamspot.evaluation.matching import Counts, count, match, overlap
-from streamspot.evaluation.results import count_subjects, protocols, summarise
+from streamspot.evaluation.results import count_subjects, protocols, results_table, summarise
 from streamspot.evaluation.search import Curves, choose_scores
 from streamspot.spotting.online import decode, scores_of
 from streamspot.spotting.settings import SpotSettings
@@ -79,6 +80,14 @@ def test_results_hold_what_is_promised() -> None:
     assert table["f1"] == pytest.approx(2 / 6, abs=1e-4)
     assert table["f1_interval"][0] <= table["f1"] <= table["f1_interval"][1]
     assert results["false_alarms_per_hour"] == pytest.approx(1 / (4 * 900 / 30 / 3600), abs=0.01)
+
+
+def test_one_person_has_no_interval_between_people() -> None:
+    """Nothing varies between the resamples of one person: no interval is given, and the table says so."""
+    results = protocols([_recording(_truth(0, 30), _truth(60, 90))], {"v": [_found(0, 30)]})
+    assert results["strict"]["overall"]["f1_interval"] is results["paper"]["micro"]["f1_interval"] is None
+    assert [row[-2] for row in results_table(results["strict"])] == ["-", "-", "-"]
+    assert _spread([results], "strict", "overall") == "0.667"
 
 
 INTERVALS = st.lists(

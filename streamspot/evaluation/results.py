@@ -44,8 +44,8 @@ def count_subjects(
 def summarise(counts: SubjectCounts) -> dict[str, dict[str, Any]]:
     """Return for macro, micro and overall: tp, fp, fn, precision, recall, f1, its 95 % interval, apex error.
 
-    The interval is the bootstrap's over subjects, 2,000 resamples, fixed seed; the apex
-    error is the mean absolute one of the true positives in ticks.
+    The interval is the bootstrap's over subjects, 2,000 resamples, fixed seed, None of fewer than two subjects; the
+    apex error is the mean absolute one of the true positives in ticks.
     """
     subjects = sorted(counts)
     table: dict[str, dict[str, Any]] = {}
@@ -59,18 +59,20 @@ def summarise(counts: SubjectCounts) -> dict[str, dict[str, Any]]:
             "precision": round(whole.precision, 4),
             "recall": round(whole.recall, 4),
             "f1": round(whole.f1, 4),
-            "f1_interval": [round(end, 4) for end in _interval(each)],
+            "f1_interval": _interval(each),
             "apex_error": round(whole.apex_error / whole.tp, 2) if whole.tp else None,
         }
     return table
 
 
-def _interval(each: Sequence[Counts]) -> list[float]:
-    """Return the 95 % interval of F1 over resampled subjects."""
+def _interval(each: Sequence[Counts]) -> list[float] | None:
+    """Return the 95 % interval of F1 over resampled subjects; None of fewer than two, which do not vary."""
+    if len(each) < 2:
+        return None
     numbers = np.array([(2 * c.tp, 2 * c.tp + c.fp + c.fn) for c in each], float)  # (S, 2)
     drawn = np.random.default_rng(0).integers(0, len(each), (2000, len(each)))
     hits, all_ = numbers[drawn].sum(1).T
-    return [float(end) for end in np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))]
+    return [round(float(end), 4) for end in np.quantile(hits / np.maximum(all_, 1), (0.025, 0.975))]
 
 
 RESULT_HEADS = ("", "TP", "FP", "FN", "precision", "recall", "F1", "95 %", "apex error")
@@ -83,7 +85,7 @@ def results_table(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]
             kind,
             *(str(row[key]) for key in ("tp", "fp", "fn")),
             *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-            "{:.2f}-{:.2f}".format(*row["f1_interval"]),
+            "-" if row["f1_interval"] is None else "{:.2f}-{:.2f}".format(*row["f1_interval"]),
             "-" if row["apex_error"] is None else f"{row['apex_error']:.1f}",
         )
         for kind, row in rows.items()

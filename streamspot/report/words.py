@@ -83,8 +83,8 @@ _TEXTS = {
     """,
     "results": """
         Precision: how many detections found an expression. Recall: how many expressions were found. F1: one
-        figure for both, 1 at best; its interval is from drawing the subjects anew. Apex error: how far the
-        detected apex is from the annotated one, in ticks of 1/30 s.
+        figure for both, 1 at best; its interval is from drawing the subjects anew, and needs two. Apex error: how
+        far the detected apex is from the annotated one, in ticks of 1/30 s.
     """,
     "live": """
         Delays are from the annotated moment to its announcement: median, and in brackets what 95 of 100 stay
