@@ -45,7 +45,7 @@ def _live_rows(runs: dict[Key, dict[str, Any]], *, quick: bool) -> Iterator[str]
             ticks = blocks[0]["look_ahead"]
             folds = "5 folds, pooled" if quick else "one subject out, nested"
             about = (f"{ticks} ticks ({ticks / 30:.2f} s)", dataset, folds, ", ".join(seeds))
-            for kind, *cells in live_table(_mean(blocks)):
+            for kind, *cells in live_table(_whole_rates(_mean(blocks))):
                 if kind != "overall":
                     yield "| " + " | ".join((*about, kind, *cells)) + " |"
 
@@ -57,6 +57,16 @@ def _mean(values: Sequence[Any]) -> Any:
         return {key: _mean([value[key] for value in known]) for key in known[0]}
     whole = all(isinstance(value, int) for value in known)
     return (round(mean(known)) if whole else mean(known)) if known else None
+
+
+def _whole_rates(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the block with whole numbers an hour."""
+    return {
+        name: {key: round(one) if key.endswith("_per_hour") else one for key, one in row.items()}
+        if isinstance(row, dict)
+        else row
+        for name, row in figures.items()
+    }
 
 
 def _streamed_rows(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -90,7 +100,7 @@ def _stream_rows(tried: list[dict[str, Any]]) -> Iterator[str]:
     yield "| " + " | ".join(("settings", "seed", "overall F1", *HEADS[1:])) + " |"
     yield "|---" * (len(HEADS) + 2) + "|"
     for table in tried:
-        cells = live_table(table["live"])[-1][1:]
+        cells = live_table(_whole_rates(table["live"]))[-1][1:]
         about = (_named(table["settings"]), str(table["seed"]), f"{table['f1']:.3f}")
         yield "| " + " | ".join((*about, *cells)) + " |"
 

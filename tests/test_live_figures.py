@@ -95,6 +95,18 @@ def test_the_table_shows_every_kind() -> None:
     assert {len(row) for row in rows} == {len(HEADS)}
 
 
+@pytest.mark.parametrize(
+    ("hourly", "shown"), [(0.0, "0"), (0.38, "0.38"), (1.04, "1"), (9.96, "10"), (12.4, "12")]
+)
+def test_few_an_hour_are_not_shown_as_none(hourly: float, shown: str) -> None:
+    """Below ten an hour two digits are shown."""
+    row = live_figures([], {}, 8)["macro"] | dict.fromkeys(
+        ("cancelled_per_hour", "false_alarms_per_hour"), hourly
+    )
+    cells = live_table({"macro": row, "micro": row, "overall": row})[0]
+    assert cells[-2:] == (f"-, {shown} / h", f"{shown} / h")
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 300), st.sampled_from([0, 8]))
 def test_shifting_everything_shifts_nothing_but_ticks(seed: int, shift: int, look_ahead: int) -> None:

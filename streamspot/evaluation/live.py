@@ -146,6 +146,9 @@ def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.0%}"
 
+    def rate(value: float) -> str:
+        return f"{value:.2g} / h" if value < 10 else f"{value:.0f} / h"
+
     return [
         (
             kind,
@@ -154,8 +157,8 @@ def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
             spread(row["onset_delay_s"]),
             spread(row["offset_delay_s"]),
             spread(row["apex_error_s"]),
-            f"{share(row['cancelled_share'])}, {row['cancelled_per_hour']:.0f} / h",
-            f"{row['false_alarms_per_hour']:.0f} / h",
+            f"{share(row['cancelled_share'])}, {rate(row['cancelled_per_hour'])}",
+            rate(row["false_alarms_per_hour"]),
         )
         for kind, row in ((name, figures[name]) for name in CLASSES)
     ]
