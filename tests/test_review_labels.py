@@ -448,6 +448,18 @@ def test_coders_who_mark_different_faces_do_not_agree() -> None:
     assert compare(labelled(0), labelled(None), {"a": 100}).kappa == 1.0
 
 
+def test_what_marks_no_frame_does_not_change_the_agreement() -> None:
+    """Neither a rejected event of another face nor a label behind the last frame."""
+    ann = (_label("1", "macro", 15, 10, 19), _label("2", "macro", 40, 35, 44))
+    ben = (_label("1", "macro", 18, 13, 22), _label("2", "macro", 70, 65, 74))
+    one, other = (tuple(label.model_copy(update={"face": 0}) for label in of) for of in (ann, ben))
+    rejected = _label("3", "rejected", 50).model_copy(update={"face": 1})
+    behind = _label("4", "macro", 140, 130, 149).model_copy(update={"face": 0})
+    plain = compare({"a": Labels(one)}, {"a": Labels(other)}, {"a": 100})
+    more = compare({"a": Labels((*one, behind))}, {"a": Labels((*other, rejected, behind))}, {"a": 100})
+    assert more == plain
+
+
 def test_two_coders_are_compared_on_what_both_have_seen() -> None:
     """Frames of which one is unsure do not count; expressions are paired one-to-one, the closest first."""
     first = {

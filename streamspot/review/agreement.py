@@ -69,7 +69,7 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
     videos = sorted(one.keys() & other.keys() & frames.keys())
     kept, pairs, counts = [], list[tuple[GivenLabel, GivenLabel, float]](), [0, 0]
     for video in videos:
-        for both in _by_face(one[video].given, other[video].given):
+        for both in _by_face(*(_counted(each[video], frames[video]) for each in (one, other))):
             tracks = np.stack([_track(labels, frames[video]) for labels in both])
             kept.append(tracks[:, (tracks != _UNSURE).all(0)])
             sides = [[label for label in labels if label.kind in KINDS] for labels in both]
@@ -87,6 +87,12 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
         overlap=float(np.mean([common for *_, common in pairs])) if pairs else 0.0,
         shared=float(np.count_nonzero((first > 0) & (second > 0)) / either) if either else 0.0,
     )
+
+
+def _counted(labels: Labels, frames: int) -> list[GivenLabel]:
+    """Return the labels that name an expression, or perhaps one, up to the last of so many frames."""
+    first = ((label, label.point if label.onset is None else label.onset) for label in labels.given)
+    return [label.within(frames - 1) for label, at in first if at < frames and label.kind != "rejected"]
 
 
 def _by_face(*both: Sequence[GivenLabel]) -> list[list[Sequence[GivenLabel]]]:
