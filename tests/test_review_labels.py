@@ -460,6 +460,17 @@ def test_what_marks_no_frame_does_not_change_the_agreement() -> None:
     assert more == plain
 
 
+def test_a_point_pairs_with_the_stretch_it_lies_in() -> None:
+    """Also with a long one, after the pairs of two stretches; it says nothing of how much they overlap."""
+    points = Labels((_label("1", "macro", 30), _label("2", "micro", 135)))
+    stretches = Labels((_label("1", "macro", 50, 10, 69), _label("2", "macro", 130, 100, 134)))
+    found = compare({"a": points}, {"a": stretches}, {"a": 200})
+    assert (found.points, found.matched, found.same_kind, found.overlap) == ((2, 0), 1, 1, None)
+    mixed = Labels((_label("1", "macro", 40), _label("2", "macro", 40, 10, 49)))
+    found = compare({"a": mixed}, {"a": stretches}, {"a": 200})
+    assert (found.points, found.matched, found.overlap) == ((1, 0), 1, 40 / 60)
+
+
 def test_two_coders_are_compared_on_what_both_have_seen() -> None:
     """Frames of which one is unsure do not count; expressions are paired one-to-one, the closest first."""
     first = {

@@ -145,9 +145,13 @@ def _agreement(items: Any, folder: Path, *, alone: bool) -> None:
             f"  expressions of each                                 {found.expressions[0]}, {found.expressions[1]}"
         )
         typer.echo(
-            f"  pairs that overlap by half or more                  {found.matched}, of one kind {found.same_kind}"
+            f"  points alone among them                             {found.points[0]}, {found.points[1]}"
         )
-        typer.echo(f"  mean overlap of these pairs                         {found.overlap:.3f}")
+        typer.echo(
+            f"  pairs that overlap by half, or a point within       {found.matched}, of one kind {found.same_kind}"
+        )
+        overlap = "-" if found.overlap is None else f"{found.overlap:.3f}"
+        typer.echo(f"  mean overlap of the pairs without such points       {overlap}")
         typer.echo(f"  frames marked by both, of those marked by one       {found.shared:.3f}")
 
 

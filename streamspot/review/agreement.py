@@ -27,9 +27,11 @@ class Agreement:
         frames: Frames in them of which neither is unsure; of several faces, those of each.
         kappa: Cohen's kappa of the frames' categories (none, macro, micro); None where both use one category alone.
         expressions: How many the first and the second coder marked.
-        matched: Pairs that overlap by at least half, one-to-one, the closest first.
+        points: How many of these are points alone.
+        matched: Pairs that overlap by at least half, one-to-one, the closest first; then points that the other's
+            stretches hold.
         same_kind: Pairs of these that are of one kind.
-        overlap: Mean intersection over union of these pairs, 0 without any.
+        overlap: Mean intersection over union of the pairs, but those of a point and a stretch; None without any.
         shared: Frames that both mark, of those that at least one marks; 0 without any.
     """
 
@@ -37,9 +39,10 @@ class Agreement:
     frames: int
     kappa: float | None
     expressions: tuple[int, int]
+    points: tuple[int, int]
     matched: int
     same_kind: int
-    overlap: float
+    overlap: float | None
     shared: float
 
 
@@ -67,24 +70,28 @@ def compare(one: Mapping[str, Labels], other: Mapping[str, Labels], frames: Mapp
         frames: Number of frames of each video; what lies behind them is left out.
     """
     videos = sorted(one.keys() & other.keys() & frames.keys())
-    kept, pairs, counts = [], list[tuple[GivenLabel, GivenLabel, float]](), [0, 0]
+    kept, pairs = [], list[tuple[GivenLabel, GivenLabel, float | None]]()
+    marked: tuple[list[GivenLabel], list[GivenLabel]] = [], []
     for video in videos:
         for both in _by_face(*(_counted(each[video], frames[video]) for each in (one, other))):
             tracks = np.stack([_track(labels, frames[video]) for labels in both])
             kept.append(tracks[:, (tracks != _UNSURE).all(0)])
             sides = [[label for label in labels if label.kind in KINDS] for labels in both]
-            counts = [count + len(side) for count, side in zip(counts, sides, strict=True)]
+            for every, side in zip(marked, sides, strict=True):
+                every.extend(side)
             pairs += _pairs(*sides)
     first, second = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), int)
     either = np.count_nonzero((first > 0) | (second > 0))
+    overlaps = [common for *_, common in pairs if common is not None]
     return Agreement(
         videos=len(videos),
         frames=len(first),
         kappa=kappa(first, second),
-        expressions=(counts[0], counts[1]),
+        expressions=(len(marked[0]), len(marked[1])),
+        points=(sum(map(_is_point, marked[0])), sum(map(_is_point, marked[1]))),
         matched=len(pairs),
         same_kind=sum(a.kind == b.kind for a, b, _ in pairs),
-        overlap=float(np.mean([common for *_, common in pairs])) if pairs else 0.0,
+        overlap=float(np.mean(overlaps)) if overlaps else None,
         shared=float(np.count_nonzero((first > 0) & (second > 0)) / either) if either else 0.0,
     )
 
@@ -101,6 +108,10 @@ def _by_face(*both: Sequence[GivenLabel]) -> list[list[Sequence[GivenLabel]]]:
     if len(faces - {None}) < 2:
         return [list(both)]
     return [[[label for label in labels if label.face == face] for labels in both] for face in faces]
+
+
+def _is_point(label: GivenLabel) -> bool:
+    return label.onset is None
 
 
 def _span(label: GivenLabel) -> Span:
@@ -123,14 +134,24 @@ def _track(labels: Iterable[GivenLabel], frames: int) -> NDArray[np.int_]:
 
 def _pairs(
     mine: Sequence[GivenLabel], theirs: Sequence[GivenLabel]
-) -> list[tuple[GivenLabel, GivenLabel, float]]:
-    """Return the expressions that overlap by at least half, one-to-one, the closest first."""
-    near = [(a, b, iou(_span(a), _span(b))) for a, b in product(mine, theirs)]
+) -> list[tuple[GivenLabel, GivenLabel, float | None]]:
+    """Return the expressions that overlap by at least half, one-to-one, the closest first, and by how much.
+
+    Then follow points that lie within the other's stretches, whose overlap nobody knows.
+    """
+    near = [(a, b, iou(_span(a), _span(b)), _is_point(a) != _is_point(b)) for a, b in product(mine, theirs)]
     free = {label.id for label in mine}, {label.id for label in theirs}
     pairs = []
-    for a, b, common in sorted(near, key=lambda pair: -pair[2]):
-        if common >= MIN_IOU and a.id in free[0] and b.id in free[1]:
+    for a, b, common, mixed in sorted(near, key=lambda pair: (pair[3], -pair[2])):
+        if (_holds(a, b) if mixed else common >= MIN_IOU) and a.id in free[0] and b.id in free[1]:
             free[0].discard(a.id)
             free[1].discard(b.id)
-            pairs.append((a, b, common))
+            pairs.append((a, b, None if mixed else common))
     return pairs
+
+
+def _holds(one: GivenLabel, other: GivenLabel) -> bool:
+    """Tell whether the one that is a stretch holds the point of the other."""
+    point, stretch = (one, other) if _is_point(one) else (other, one)
+    start, end = _span(stretch)
+    return start <= point.point < end
