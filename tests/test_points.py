@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from streamspot.cli import app
 from streamspot.datasets.annotations import Annotated, Faults, read_annotations, write_annotations
 from streamspot.datasets.recording import Instance, Recording
-from streamspot.datasets.store import Meta, save
+from streamspot.datasets.store import Meta, load, save
 from streamspot.evaluation.live import live_figures
 from streamspot.evaluation.matching import Counts, count
 from streamspot.evaluation.results import protocols
@@ -53,6 +53,21 @@ def test_a_point_has_no_part_in_delays():
     assert row["found"] == 1
     assert row["onset_delay_s"] is row["offset_delay_s"] is row["apex_error_s"] is None
     assert protocols([recording], {"v": phases[1:]})["points"] == 1
+
+
+def test_delays_are_not_measured_from_what_was_assumed(tmp_path: Path):
+    """An offset and an apex that the annotation leaves open count for what was found, not for when."""
+    np.savez(tmp_path / "features.npz", v=np.zeros((900, 10, 2), np.float32))
+    rows = "video,subject,fps,kind,onset,apex,offset\nv,s,25,macro,{},{},{}\n"
+    phases = [Detection(0, "onset", "macro", 120, None, None, 0.5, 0.0, 125), found(120, 144)]
+    known = []
+    for apex, offset in ((110, ""), ("", 120), (110, 120)):
+        (tmp_path / "annotations.csv").write_text(rows.format(100, apex, offset))
+        row = live_figures(load(tmp_path).recordings, {"v": phases}, 8)["macro"]
+        assert row["found"] == 1
+        names = ("onset_delay_s", "offset_delay_s", "apex_error_s", "share_of_found", "share_of_annotated")
+        known.append([row[name] is not None for name in names])
+    assert known == [[True, False, True, True, True], [True, True, False, False, False], [True] * 5]
 
 
 def test_a_point_stays_a_point_on_disk(tmp_path: Path):

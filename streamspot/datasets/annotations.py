@@ -129,7 +129,9 @@ def annotate(
     if onset is None or onset < 0:
         faults.add(where, f"onset is {onset}", "give the first frame of the expression, 0 or more")
         return
+    assumed = []
     if offset is None:
+        assumed.append("offset")
         offset = onset + missing[0]
         faults.assume(where, f"no offset, taken as onset + {missing[0]}")
     if offset < onset:
@@ -138,12 +140,13 @@ def annotate(
         return
     if apex is None or not onset <= apex <= offset:
         said = "no apex" if apex is None else f"apex {apex} lies outside {onset}-{offset}"
+        assumed.append("apex")
         apex = onset + min(missing[1], (offset - onset) // 2)
         faults.assume(where, f"{said}, taken as {apex}")
     if point is not None and not onset <= point <= offset:
         faults.assume(where, f"point {point} lies outside {onset}-{offset} and is used as it is")
     named: Kind = "macro" if kind == "macro" else "micro"
-    one = Instance(named, onset, apex, offset, point, bounded)
+    one = Instance(named, onset, apex, offset, point, bounded, tuple(assumed))
     if one in video.instances:
         faults.assume(where, "a label that stands there twice, taken once")
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Instance:
         point: The single time stamp a point-supervised training may see; None where there is none.
         bounded: Whether onset and offset are annotated; otherwise they are a guess round the point, which no result
             is measured by.
+        assumed: Which of ``apex`` and ``offset`` the annotation leaves open, so that no delay or error is measured
+            from them.
     """
 
     kind: Kind
@@ -31,6 +33,7 @@ class Instance:
     offset: int
     point: int | None = None
     bounded: bool = True
+    assumed: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def stamp(self) -> int:
@@ -41,7 +44,7 @@ class Instance:
         """Return the instance with every frame replaced by its tick."""
         onset, apex, offset = map(tick, (self.onset, self.apex, self.offset))
         point = None if self.point is None else tick(self.point)
-        return Instance(self.kind, onset, apex, offset, point, self.bounded)
+        return replace(self, onset=onset, apex=apex, offset=offset, point=point)
 
 
 @dataclass(frozen=True, slots=True)

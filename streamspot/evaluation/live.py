@@ -75,7 +75,7 @@ def live_figures(
     negative delay says that the event was known before the annotated moment. An announcement counts as before the
     apex if it was known at an earlier tick. A cancelled expression counts for the kind that was guessed last.
     Medians, quantiles and shares of nothing are None. Expressions of which only a point is known have no part in
-    delays, errors and what was announced before the apex.
+    delays, errors and what was announced before the apex, and an apex or offset that was assumed has none either.
 
     All recordings count, also those without an expression; ``phases`` are those of ``follow``, by name.
     """
@@ -101,7 +101,9 @@ def live_figures(
 def _row(made: Sequence[Announcement], annotated: Sequence[Instance], length: float) -> dict[str, Any]:
     hits = [(a, a.truth) for a in made if a.truth is not None]
     timed = [(a, truth) for a, truth in hits if truth.bounded]
-    before = sum(a.onset_known < truth.apex for a, truth in timed)
+    ended = [(a, truth) for a, truth in timed if "offset" not in truth.assumed]
+    peaked = [(a, truth) for a, truth in timed if "apex" not in truth.assumed]
+    before = sum(a.onset_known < truth.apex for a, truth in peaked)
     early = sum(a.early for a in made)
     cancelled = sum(a.final.phase == "cancelled" for a in made)
     false = sum(a.final.phase == "offset" and a.truth is None for a in made)
@@ -109,11 +111,13 @@ def _row(made: Sequence[Announcement], annotated: Sequence[Instance], length: fl
         "annotated": len(annotated),
         "found": len(hits),
         "announced_before_apex": before,
-        "share_of_found": _share(before, len(timed)),
-        "share_of_annotated": _share(before, sum(one.bounded for one in annotated)),
+        "share_of_found": _share(before, len(peaked)),
+        "share_of_annotated": _share(
+            before, sum(one.bounded and "apex" not in one.assumed for one in annotated)
+        ),
         "onset_delay_s": _spread([(a.onset_known - truth.onset) / TICK_RATE for a, truth in timed]),
-        "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in timed]),
-        "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in timed]),
+        "offset_delay_s": _spread([(a.final_known - truth.offset) / TICK_RATE for a, truth in ended]),
+        "apex_error_s": _spread([abs((a.final.apex or 0) - truth.apex) / TICK_RATE for a, truth in peaked]),
         "early": early,
         "cancelled": cancelled,
         "cancelled_share": _share(cancelled, early),
