@@ -21,8 +21,9 @@ from streamspot.mqtt.connection import Dialler
 from streamspot.mqtt.contract import asyncapi, json_schema, write
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.journal import Journal
+from streamspot.mqtt.payloads import stats
 from streamspot.mqtt.ros import Ros
-from streamspot.stats import Stats
+from streamspot.stats import Delivery, Stats
 from streamspot.types import Phase, Score
 
 DOCS = Path(__file__).parents[1] / "docs" / "schema"
@@ -48,6 +49,13 @@ def test_every_event_satisfies_the_schema(phase: Phase):
     for field in event["data"]:
         spoilt = {**event, "data": {key: value for key, value in event["data"].items() if key != field}}
         assert not validator.is_valid(spoilt), field
+
+
+def test_a_stage_that_never_ran_publishes_no_duration():
+    """A recording of motion has no faces to look for: that takes no 0 ms."""
+    measured = Stats(source="motion.npz")
+    measured.stages["model"].add(0.002)
+    assert json.loads(stats(measured, Delivery()))["latency_ms"] == {"model": {"p50": 2.0, "p99": 2.0}}
 
 
 def references(value: Any) -> set[str]:

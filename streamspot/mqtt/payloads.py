@@ -104,7 +104,9 @@ class StatsPayload(Payload):
     frames: Count = Field(description="Frames processed.")
     dropped: Count = Field(description="Frames dropped because a newer one was there.")
     faceless: Count = Field(description="Frames in which no face was found.")
-    latency_ms: dict[str, Quantiles] = Field(description="By stage; total is from frame to events.")
+    latency_ms: dict[str, Quantiles] = Field(
+        description="By stage that has run; total is from frame to events."
+    )
     queued: Count = Field(description="Events that the broker does not have yet.")
     acknowledged: Count = Field(description="Events that the broker has acknowledged.")
     lost: Count = Field(description="Events dropped undelivered, by a bound of the journal.")
@@ -169,7 +171,7 @@ def stats(measured: Stats, delivery: Delivery) -> bytes:
         frames=measured.frames,
         dropped=measured.dropped,
         faceless=measured.faceless,
-        latency_ms={name: _milliseconds(stage) for name, stage in measured.stages.items()},
+        latency_ms={name: _milliseconds(stage) for name, stage in measured.stages.items() if stage.count},
         queued=delivery.queued,
         acknowledged=delivery.acknowledged,
         lost=delivery.lost,
