@@ -90,7 +90,10 @@ _BIDS = {
     "face": ("Number of the face", ""),
     "apex": ("When the expression was strongest", "s"),
     "intensity": ("Peak of the intensity, from 0 to 1", ""),
-    "score": ("Contrast of the expression with what is around it, from -1 to 1", ""),
+    "score": (
+        "How far it stands out, from -1 to 1: contrast with what is around it, or height of its peak",
+        "",
+    ),
     "moved": ("Regions that moved most from onset to apex, with their share of the movement", ""),
 }
 """The columns of ``events.tsv``: what each is, and its unit."""
