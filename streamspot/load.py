@@ -92,21 +92,22 @@ async def _paced(clips: list[str], weights: str) -> dict[str, Any]:
         run.load()
     late: dict[str, list[float]] = {run.name: [] for run in runs}
     dropped: dict[str, int] = {}  # while it started: face detectors take a second to load
-    before = time.process_time()
+    before, first = time.process_time(), 0  # when the last of them had started
     async with Engine(runs) as engine:
         async for run, update in engine:
             if update.motion:
                 late[run.name].append(time.monotonic() - update.pts)
-            if len(late[run.name]) > _FPS:
-                dropped.setdefault(run.name, run.stats.dropped)
+            if len(late[run.name]) > _FPS and run.name not in dropped:
+                dropped[run.name] = run.stats.dropped
+                before, first = time.process_time(), sum(one.stats.frames for one in runs)
     worked = time.process_time() - before
-    if len(dropped) < len(runs):
+    frames = sum(run.stats.frames for run in runs) - first
+    if len(dropped) < len(runs) or not frames:
         raise SourceError(
             f"{len(runs)} cameras did not start within the time given; give more with --seconds"
         )
     # a file's clock began when its first pictures came; the quickest decision tells when
     after = np.concatenate([np.array(one[_FPS:]) - min(one[_FPS:]) for one in late.values()])
-    frames = sum(run.stats.frames for run in runs)
     return {
         "dropped": sum(run.stats.dropped - dropped[run.name] for run in runs),
         "after_the_quickest_ms": figures_of(after),

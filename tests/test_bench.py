@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -38,6 +39,25 @@ def test_one_run_prints_draws_and_writes_every_figure(tmp_path: Path, monkeypatc
     assert plot.stat().st_size > 1000
     for words in ("whole frame", "beside busy processes", "cameras at 30 fps", "kB a stream", "start-up"):
         assert words in done.output
+
+
+async def test_what_a_camera_costs_holds_nothing_of_its_start(monkeypatch: pytest.MonkeyPatch):
+    """However long the models take to load: 5 ms a frame after a start of two seconds are 5 ms."""
+    run = SimpleNamespace(name="a", stats=SimpleNamespace(frames=0, dropped=0), load=lambda: None)
+    worked = 0.0
+
+    async def updates():
+        nonlocal worked
+        for number in range(100):
+            worked += 2.0 if number == 0 else 0.005
+            run.stats.frames += 1
+            yield run, SimpleNamespace(motion=True, pts=number / 30)
+
+    monkeypatch.setattr(load, "open_runs", lambda _: [run])
+    monkeypatch.setattr(load, "Engine", lambda _: nullcontext(updates()))
+    monkeypatch.setattr(load, "time", SimpleNamespace(process_time=lambda: worked, monotonic=lambda: 0.0))
+    figures = await load._paced(["a.mp4"], "streamspot-base")
+    assert (figures["processor_ms_a_frame"], figures["cameras_a_core"]) == (5.0, 6.7)
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):
