@@ -14,7 +14,7 @@ from streamspot.errors import DataError
 from streamspot.evaluation.matching import Counts
 from streamspot.events import encode, read_events
 from streamspot.report.account import Account, accounts_of
-from streamspot.report.comparison import with_labels, with_run
+from streamspot.report.comparison import counterparts, with_labels, with_run
 from streamspot.sources.base import stream_name
 from streamspot.types import Moment
 
@@ -185,6 +185,25 @@ def test_two_runs_over_several_sources_are_compared_source_by_source(visit: Path
     done = CliRunner().invoke(app, ["report", str(mine), "--compare", str(visit.with_suffix(".motion"))])
     assert done.exit_code == 0
     assert "has no event of door" in done.stderr
+    both, one = tmp_path / "both", tmp_path / "one"
+    for folder, names in ((both, ("door", "hall")), (one, ("door",))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.jsonl").write_text("".join(door) if name == "door" else "")
+    done = CliRunner().invoke(app, ["report", str(both), "--compare", str(one)])
+    assert done.exit_code == 0
+    assert "has no run that is called hall, which is compared with nothing" in done.stderr
+
+
+def test_a_run_that_found_nothing_is_compared_with_the_one_of_its_name():
+    """On either side; never with a run of that name that is over another source."""
+    ann, ben, carl = (Account(name, [], stream=name) for name in ("ann", "ben", "carl"))
+    silent, moved = Account("ann", []), Account("elsewhere", [], stream="ann")
+    assert counterparts([silent, ben], [ann, ben, carl]) == [ann, ben]
+    assert counterparts([carl, ann, ben], [silent, ben]) == [None, silent, ben]
+    assert counterparts([silent, Account("dora", []), ben], [silent, ben]) == [silent, None, ben]
+    assert counterparts([silent, moved, ben], [ann, ben]) == [None, ann, ben]
+    assert counterparts([moved, ben], [Account("elsewhere", [], stream="hall"), ben, carl]) == [None, ben]
 
 
 def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path, tmp_path: Path):

@@ -145,7 +145,8 @@ def _counterparts(
         raise SettingsError(f"{path} and {compare} hold other recordings; give two runs over the same")
     for one, other in zip(accounts, pairs, strict=True):
         if other is None:
-            _warn(f"{compare} has no event of {one.stream}, which is compared with nothing")
+            lacking = f"no event of {one.stream}" if one.stream else f"no run that is called {one.name}"
+            _warn(f"{compare} has {lacking}, which is compared with nothing")
         elif one.stream and other.stream and one.stream != other.stream:
             _warn(
                 f"{path} is of {one.stream} and {compare} of {other.stream}; unless both are one recording, "

@@ -152,15 +152,24 @@ def _ends_alike(one: str, other: str) -> bool:
 def counterparts(accounts: Sequence[Account], others: Sequence[Account]) -> list[Account | None]:
     """Return of each run the other one over its source: the only one, that of its name, or that of its stream.
 
-    A stream without an event stands in no file of events, so one may lack its counterpart. Nothing is returned where
-    the others are over other sources.
+    A run that found nothing does not tell its stream: it goes by its name. A stream without an event stands in no
+    file of events, so one may lack its counterpart. Nothing is returned where the others are over other sources.
     """
     if len(accounts) == len(others) == 1 or [one.name for one in accounts] == [one.name for one in others]:
         return list(others)
-    known = {one.stream: one for one in others}
-    found = [known.get(one.stream) if one.stream else None for one in accounts]
-    alone = all(len({one.stream for one in ones}) == len(ones) for ones in (accounts, others))
+    mine, known = ({one.stream: one for one in ones if one.stream} for ones in (accounts, others))
+    named = {one.name: one for one in others if one.stream not in mine}
+    found = [known.get(one.stream) or _unknown(one, named.get(one.name)) for one in accounts]
+    alone = all(
+        len(streams) == sum(bool(one.stream) for one in ones)
+        for streams, ones in ((mine, accounts), (known, others))
+    )
     return found if alone and any(found) else []
+
+
+def _unknown(account: Account, other: Account | None) -> Account | None:
+    """Return the other run of that name, unless the streams of both are known."""
+    return None if other is None or (account.stream and other.stream) else other
 
 
 def _rows_of(
