@@ -52,8 +52,8 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
 
     Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
-    half, as everywhere; one that is a point alone by an event in which the point lies. Of several faces, one that
-    names its face is found by an event of that face alone.
+    half, as everywhere; one that is a point alone by an event in which the point lies. Where the run or the labels
+    know of several faces, one that names its face is found by an event of that face alone.
 
     Args:
         account: The run.
@@ -91,7 +91,10 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
         for i in instances
     ]  # fmt: skip
     what = f"the labels of {path.name}", "labelled"
-    return _compared(account, instances, faces, spans, what=what, frames=True, seconds=seconds)
+    several = len(account.faces) > 1 or len({*faces} - {None}) > 1
+    return _compared(
+        account, instances, faces, spans, what=what, several=several, frames=True, seconds=seconds
+    )
 
 
 def _videos_of(account: Account, videos: Sequence[str], path: Path, among: Sequence[Account]) -> list[str]:
@@ -227,7 +230,10 @@ def with_run(account: Account, other: Account) -> Comparison:
         spans.append(span_of(event, "other"))
     what = f"the other run ({other.name})", "there too"
     seconds = _steady(TICK_RATE)
-    return _compared(account, instances, faces, spans, what=what, frames=False, seconds=seconds)
+    several = len(account.faces) > 1 or len(other.faces) > 1
+    return _compared(
+        account, instances, faces, spans, what=what, several=several, frames=False, seconds=seconds
+    )
 
 
 def _compared(
@@ -237,12 +243,16 @@ def _compared(
     spans: Sequence[FigureSpan],
     *,
     what: tuple[str, str],
+    several: bool,
     frames: bool,
     seconds: Callable[[float], float],
 ) -> Comparison:
-    """Match each face's events with what is known of it, and the others' with what names no face."""
+    """Match each face's events with what is known of it, and the others' with what names no face.
+
+    Where neither side knows of several faces, everything is of the one there is, whatever its number.
+    """
     final = account.final
-    named = set(faces) - {None} if len(account.faces) > 1 else set()
+    named = {*faces} - {None} if several else set()
     numbered: dict[int | None, list[Detection]] = defaultdict(list)
     for number, event in enumerate(final):
         face = event.face if event.face in named else None
