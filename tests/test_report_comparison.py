@@ -136,10 +136,13 @@ def test_of_several_faces_each_is_compared_with_its_own_labels(visit: Path, tmp_
     assert compared(1, 1) == ({second.id}, 1, 1)
     assert compared(3, 1) == ({second.id}, 1, 1)
     assert compared("", "") == ({first.id, second.id}, 0, 0)
+    assert compared(0, "") == compared("", 1) == ({first.id, second.id}, 0, 0)
     alone = Account("visit", [first, second])
     assert with_run(account, alone).hits == with_run(alone, account).hits == {first.id}
     renumbered = Account("other", [one.model_copy(update={"face": 3}) for one in alone.events])
     assert with_run(alone, renumbered).hits == {first.id, second.id}
+    account = Account("visit", [first, second, second.model_copy(update={"face": 1, "seq": 99})])
+    assert [compared(*faces)[1:] for faces in (("", ""), (0, 0), (0, ""), (0, 1))] == [(1, 0)] * 4
     account = alone
     assert compared(1, 0) == ({second.id}, 1, 1)
     assert compared(0, 1) == ({first.id}, 1, 1)

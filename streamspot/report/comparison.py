@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,8 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
 
     Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
     half, as everywhere; one that is a point alone by an event in which the point lies. Where the run or the labels
-    know of several faces, one that names its face is found by an event of that face alone.
+    know of several faces, one that names its face is found by an event of that face alone, and one that names none by
+    any event that is left.
 
     Args:
         account: The run.
@@ -247,24 +248,27 @@ def _compared(
     frames: bool,
     seconds: Callable[[float], float],
 ) -> Comparison:
-    """Match each face's events with what is known of it, and the others' with what names no face.
+    """Match each face's events with what is known of it, and whatever then is left with what names no face.
 
     Where neither side knows of several faces, everything is of the one there is, whatever its number.
     """
     final = account.final
     named = {*faces} - {None} if several else set()
-    numbered: dict[int | None, list[Detection]] = defaultdict(list)
-    for number, event in enumerate(final):
-        face = event.face if event.face in named else None
-        numbered[face].append(_detection(event, frames=frames, number=number))
     known: dict[int | None, list[Instance]] = defaultdict(list)
     for one, face in zip(others, faces, strict=True):
         known[face if face in named else None].append(one)
+    free = [_detection(event, frames=frames, number=number) for number, event in enumerate(final)]
     counts, pairs = dict.fromkeys(KINDS, Counts()), []
-    for face, kind in itertools.product({*named, None}, KINDS):
-        found, matched = match(numbered[face], known[face], kind)
-        counts[kind] += found
-        pairs += [(d, i) for d, i in matched if i is not None]
+    for face, kind in itertools.product((*named, None), KINDS):
+        mine = [one for one in free if face is None or final[one.number].face == face]
+        found, matched = match(mine, known[face], kind)
+        hits = [(d, i) for d, i in matched if i is not None]
+        used = {d.number for d, _ in hits}
+        free = [one for one in free if one.number not in used]
+        counts[kind] += replace(found, fp=0)
+        pairs += hits
+    for left in free:
+        counts[left.kind] += Counts(fp=1)
     taken = {id(one) for _, one in pairs}
     apart = [abs(seconds(d.apex or 0) - seconds(i.apex if i.bounded else i.stamp)) for d, i in pairs]
     return Comparison(
