@@ -10,13 +10,14 @@ from report_pages import page_of, said
 from typer.testing import CliRunner
 
 from streamspot.cli import app
+from streamspot.datasets.recording import Instance, to_tick
 from streamspot.errors import DataError
-from streamspot.evaluation.matching import Counts
+from streamspot.evaluation.matching import Counts, count
 from streamspot.events import encode, read_events
 from streamspot.report.account import Account, accounts_of
 from streamspot.report.comparison import counterparts, with_labels, with_run
 from streamspot.sources.base import stream_name
-from streamspot.types import Moment
+from streamspot.types import Detection, Moment
 
 pytest.importorskip("plotly")
 
@@ -236,6 +237,28 @@ def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path
     table.write_text("video,kind,onset,offset,fps\nvisit.mp4,macro,1400,1100,200\n")
     with pytest.raises(DataError, match="offset 1100 lies before onset 1400"):
         with_labels(account, table)
+
+
+@pytest.mark.parametrize(
+    ("fps", "label", "found"), [(200, (60, 119), 1), (200, (60, 124), 0), (25, (8, 14), 0)]
+)
+def test_labels_are_judged_as_evaluate_judges_them_at_any_rate(
+    visit: Path, tmp_path: Path, fps: int, label: tuple[int, int], found: int
+):
+    """Both sides count in ticks: the last one of an expression lasts as long as any, however many frames that is."""
+    event = next(event for event in read_events(visit) if event.offset is not None)
+    onset, apex, offset = (
+        event.onset.model_copy(update={"tick": tick, "frame": round(tick * fps / 30)}) for tick in (9, 11, 13)
+    )
+    event = event.model_copy(update={"onset": onset, "apex": apex, "offset": offset, "decided_at": offset})
+    table = tmp_path / "annotations.csv"
+    table.write_text(f"kind,onset,offset,fps\n{event.kind},{label[0]},{label[1]},{fps}\n")
+    compared = with_labels(Account("visit", [event]), table)
+    assert compared is not None
+    assert compared.counts[event.kind].tp == found
+    expected = Instance(event.kind, label[0], label[0], label[1]).at(lambda frame: to_tick(frame, fps))
+    seen = Detection(0, "offset", event.kind, 9, 11, 13, event.intensity, event.score, 0)
+    assert count([seen], [expected])[event.kind].tp == found
 
 
 @pytest.mark.parametrize("beside", [True, False])

@@ -51,10 +51,10 @@ class Comparison:
 def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> Comparison | None:
     """Compare a run with the labels of its source in a table: ``points.csv`` or ``annotations.csv``.
 
-    Labels are frames of the source, from 0. One with an onset and an offset is found by an event that overlaps it by
-    half, as everywhere; one that is a point alone by an event in which the point lies. Where the run or the labels
-    know of several faces, one that names its face is found by an event of that face alone, and one that names none by
-    any event that is left.
+    Labels are frames of the source, from 0, and judged by the ticks nearest to them, as ``evaluate`` does. One with
+    an onset and an offset is found by an event that overlaps it by half, as everywhere; one that is a point alone by
+    an event in which the point lies. Where the run or the labels know of several faces, one that names its face is
+    found by an event of that face alone, and one that names none by any event that is left.
 
     Args:
         account: The run.
@@ -93,9 +93,8 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     ]  # fmt: skip
     what = f"the labels of {path.name}", "labelled"
     several = len(account.faces) > 1 or len({*faces} - {None}) > 1
-    return _compared(
-        account, instances, faces, spans, what=what, several=several, frames=True, seconds=seconds
-    )
+    ticked = [one.at(lambda frame: math.floor(seconds(frame) * TICK_RATE + 0.5 + 1e-6)) for one in instances]
+    return _compared(account, ticked, faces, spans, what=what, several=several)
 
 
 def _videos_of(account: Account, videos: Sequence[str], path: Path, among: Sequence[Account]) -> list[str]:
@@ -224,17 +223,14 @@ def with_run(account: Account, other: Account) -> Comparison:
     """Compare two runs over one source, by the ticks of their events, face by face."""
     instances, faces, spans = [], [], []
     for event in other.final:
-        seen = _detection(event, frames=False)
+        seen = _detection(event)
         assert seen.offset is not None  # noqa: S101 - it is final
         instances.append(Instance(seen.kind, seen.onset, seen.apex or seen.onset, seen.offset))
         faces.append(event.face)
         spans.append(span_of(event, "other"))
     what = f"the other run ({other.name})", "there too"
-    seconds = _steady(TICK_RATE)
     several = len(account.faces) > 1 or len(other.faces) > 1
-    return _compared(
-        account, instances, faces, spans, what=what, several=several, frames=False, seconds=seconds
-    )
+    return _compared(account, instances, faces, spans, what=what, several=several)
 
 
 def _compared(
@@ -245,10 +241,8 @@ def _compared(
     *,
     what: tuple[str, str],
     several: bool,
-    frames: bool,
-    seconds: Callable[[float], float],
 ) -> Comparison:
-    """Match each face's events with what is known of it, and whatever then is left with what names no face.
+    """Match each face's events with what is known of it, in ticks, and whatever is left then with what names no face.
 
     Where neither side knows of several faces, everything is of the one there is, whatever its number.
     """
@@ -257,7 +251,7 @@ def _compared(
     known: dict[int | None, list[Instance]] = defaultdict(list)
     for one, face in zip(others, faces, strict=True):
         known[face if face in named else None].append(one)
-    free = [_detection(event, frames=frames, number=number) for number, event in enumerate(final)]
+    free = [_detection(event, number) for number, event in enumerate(final)]
     counts, pairs = dict.fromkeys(KINDS, Counts()), []
     for face, kind in itertools.product((*named, None), KINDS):
         mine = [one for one in free if face is None or final[one.number].face == face]
@@ -270,7 +264,7 @@ def _compared(
     for left in free:
         counts[left.kind] += Counts(fp=1)
     taken = {id(one) for _, one in pairs}
-    apart = [abs(seconds(d.apex or 0) - seconds(i.apex if i.bounded else i.stamp)) for d, i in pairs]
+    apart = [abs((d.apex or 0) - (i.apex if i.bounded else i.stamp)) / TICK_RATE for d, i in pairs]
     return Comparison(
         *what,
         sum(not one.bounded for one in others),
@@ -290,11 +284,10 @@ def span_of(event: Event, name: str) -> FigureSpan:
     return FigureSpan(event.onset.pts, event.offset.pts, name, text, apex.pts)
 
 
-def _detection(event: Event, *, frames: bool, number: int = 0) -> Detection:
-    """Return a finished expression in frames of the source, or in ticks."""
+def _detection(event: Event, number: int = 0) -> Detection:
+    """Return a finished expression in ticks."""
     onset, apex, offset = (
-        None if one is None else one.frame if frames else one.tick
-        for one in (event.onset, event.apex, event.offset)
+        None if one is None else one.tick for one in (event.onset, event.apex, event.offset)
     )
     assert onset is not None  # noqa: S101 - every event has one
     return Detection(number, "offset", event.kind, onset, apex, offset, event.intensity, event.score, 0)
