@@ -239,6 +239,20 @@ def test_labels_say_their_rate_and_without_it_none_is_behind_the_end(visit: Path
         with_labels(account, table)
 
 
+def test_a_label_that_goes_on_behind_the_end_ends_there(visit: Path, tmp_path: Path):
+    """An expression that lasts to the end of a film is found by such a label, wherever its offset is said to be."""
+    (account,) = accounts_of(visit, "streamspot-base", 0.5)
+    last = account.final[-1]
+    assert last.offset is not None
+    assert account.seconds == (last.offset.tick + 1) / 30
+    table = tmp_path / "annotations.csv"
+    table.write_text(f"kind,onset,offset\n{last.kind},{last.onset.frame},{3 * last.offset.frame}\n")
+    compared = with_labels(account, table)
+    assert compared is not None
+    assert compared.hits == {last.id}
+    assert [span.end for span in compared.spans] == [pytest.approx(last.offset.pts)]
+
+
 @pytest.mark.parametrize(
     ("fps", "label", "found"), [(200, (60, 119), 1), (200, (60, 124), 0), (25, (8, 14), 0)]
 )

@@ -53,8 +53,9 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
 
     Labels are frames of the source, from 0, and judged by the ticks nearest to them, as ``evaluate`` does. One with
     an onset and an offset is found by an event that overlaps it by half, as everywhere; one that is a point alone by
-    an event in which the point lies. Where the run or the labels know of several faces, one that names its face is
-    found by an event of that face alone, and one that names none by any event that is left.
+    an event in which the point lies. One that goes on behind the end of the source ends there. Where the run or the
+    labels know of several faces, one that names its face is found by an event of that face alone, and one that names
+    none by any event that is left.
 
     Args:
         account: The run.
@@ -70,7 +71,12 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     if not rows:
         faults.stop_if_any()
         return None
-    seconds, last = _time_line(account, [row for _, row in rows])
+    running, last = _time_line(account, [row for _, row in rows])
+    final = max(0.0, account.seconds - 1 / TICK_RATE) if account.whole and account.seconds else math.inf
+
+    def seconds(frame: int) -> float:
+        return min(running(frame), final)
+
     instances, faces = [], []
     for number, row in rows:
         where = f"{path}, row {number}"
