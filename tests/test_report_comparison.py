@@ -63,6 +63,25 @@ def test_labels_are_compared_by_interval_or_by_point(visit: Path, tmp_path: Path
         with_labels(account, table)
 
 
+@pytest.mark.parametrize(("apex", "apart"), [("", None), (3, 0.1), (0, 0.0)])
+def test_apices_are_compared_where_both_sides_have_one(
+    visit: Path, tmp_path: Path, apex: int | str, apart: float | None
+):
+    """The onset of a label without an apex is none."""
+    (account,) = accounts_of(visit, "streamspot-base", 0.5)
+    first = account.final[0]
+    assert first.apex is not None
+    assert first.offset is not None
+    told = apex if apex == "" else first.apex.frame + int(apex)
+    table = tmp_path / "annotations.csv"
+    rows = f"{first.kind},{first.onset.frame},{told},{first.offset.frame}\n"
+    table.write_text(f"kind,onset,apex,offset\n{rows}")
+    compared = with_labels(account, table)
+    assert compared is not None
+    assert compared.hits == {first.id}
+    assert compared.apart == (apart if apart is None else pytest.approx(apart))
+
+
 def test_labels_of_another_video_are_refused(visit: Path, tmp_path: Path):
     """One that is named alone too; a table without a video, or with the name of its source, is about the run."""
     (account,) = accounts_of(visit, "streamspot-base", 0.5)

@@ -35,7 +35,8 @@ class Comparison:
         hits: Events that have a counterpart there, by their id.
         spans: The others, to be drawn below the curve.
         missed: Those of them that have no counterpart here.
-        apart: Median distance of the apices of those in both, s; None without any.
+        apart: Median distance of the apices of those in both, s; None without any. A point stands for an apex, an
+            onset does not.
     """
 
     what: str
@@ -77,7 +78,7 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     def seconds(frame: int) -> float:
         return min(running(frame), final)
 
-    instances, faces = [], []
+    instances, faces, told = [], [], []
     for number, row in rows:
         where = f"{path}, row {number}"
         if not is_label(row) or (instance := _instance(row, where, faults)) is None:
@@ -89,6 +90,7 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
             faults.add(where, behind, "correct or remove it")
         instances.append(instance)
         faces.append(whole(row.get("face", "")))
+        told.append(any(whole(row.get(key)) is not None for key in ("apex", "point")))
     faults.stop_if_any()
     spans = [
         FigureSpan(
@@ -100,7 +102,7 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     what = f"the labels of {path.name}", "labelled"
     several = len(account.faces) > 1 or len({*faces} - {None}) > 1
     ticked = [one.at(lambda frame: math.floor(seconds(frame) * TICK_RATE + 0.5 + 1e-6)) for one in instances]
-    return _compared(account, ticked, faces, spans, what=what, several=several)
+    return _compared(account, ticked, faces, spans, what=what, several=several, told=told)
 
 
 def _videos_of(account: Account, videos: Sequence[str], path: Path, among: Sequence[Account]) -> list[str]:
@@ -236,7 +238,8 @@ def with_run(account: Account, other: Account) -> Comparison:
         spans.append(span_of(event, "other"))
     what = f"the other run ({other.name})", "there too"
     several = len(account.faces) > 1 or len(other.faces) > 1
-    return _compared(account, instances, faces, spans, what=what, several=several)
+    told = [True] * len(instances)
+    return _compared(account, instances, faces, spans, what=what, several=several, told=told)
 
 
 def _compared(
@@ -247,10 +250,12 @@ def _compared(
     *,
     what: tuple[str, str],
     several: bool,
+    told: Sequence[bool],
 ) -> Comparison:
     """Match each face's events with what is known of it, in ticks, and whatever is left then with what names no face.
 
-    Where neither side knows of several faces, everything is of the one there is, whatever its number.
+    Where neither side knows of several faces, everything is of the one there is, whatever its number. The others'
+    apices count where they are told.
     """
     final = account.final
     named = {*faces} - {None} if several else set()
@@ -270,7 +275,8 @@ def _compared(
     for left in free:
         counts[left.kind] += Counts(fp=1)
     taken = {id(one) for _, one in pairs}
-    apart = [abs((d.apex or 0) - (i.apex if i.bounded else i.stamp)) / TICK_RATE for d, i in pairs]
+    peaks = {id(one): one.apex if one.bounded else one.stamp for one in itertools.compress(others, told)}
+    apart = [abs((d.apex or 0) - peaks[id(i)]) / TICK_RATE for d, i in pairs if id(i) in peaks]
     return Comparison(
         *what,
         sum(not one.bounded for one in others),
