@@ -335,6 +335,26 @@ def test_labels_of_a_variable_frame_rate_stand_where_their_frames_were(
             with_labels(account, table)
 
 
+@pytest.mark.parametrize(("rate", "refused"), [("60", True), ("25", True), ("29.97", False), ("", False)])
+def test_labels_of_another_rate_than_the_source_are_refused(
+    visit: Path, tmp_path: Path, rate: str, *, refused: bool
+):
+    """Their frames would be of other moments; a rate that is rounded, or none, is as good as the right one."""
+    account, table = Account("visit", read_events(visit)), tmp_path / "points.csv"
+    apex = account.final[0].apex
+    assert apex is not None
+    table.write_text(f"video,kind,point,fps\nvisit.mp4,macro,3,30\nvisit.mp4,macro,{apex.frame},{rate}\n")
+    if refused:
+        with pytest.raises(
+            DataError, match=rf"row 3: fps is {rate} and visit has about 30; .* leave it empty"
+        ):
+            with_labels(account, table)
+    else:
+        compared = with_labels(account, table)
+        assert compared is not None
+        assert compared.hits == {account.final[0].id}
+
+
 def test_a_label_behind_the_last_face_is_counted(visit: Path, tmp_path: Path):
     """A face that has left does not end the video: a recording says how long it went on, or its end is not known."""
     events, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamspot.datasets.annotations import MERGED, Faults, frame_of, is_label
 from streamspot.datasets.recording import Instance
@@ -72,6 +73,7 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
     if not rows:
         faults.stop_if_any()
         return None
+    _check_rates(account, rows, path, faults)
     running, last = _time_line(account, [row for _, row in rows])
     final = max(0.0, account.seconds - 1 / TICK_RATE) if account.whole and account.seconds else math.inf
 
@@ -310,20 +312,49 @@ def _steady(rate: float) -> Callable[[float], float]:
     return lambda number: number / rate
 
 
-def _time_line(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[Callable[[float], float], float]:
-    """Return what turns a frame of the source into seconds, and the last frame as far as it is known.
-
-    The rate is constant unless frames whose time is known say otherwise; then it is so behind the last of them only.
-    """
-    rate, off = _rate(account, rows)
+def _marks(account: Account) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the frames of the source whose time is known, and their seconds from its beginning."""
     marks = [
         one for event in account.events for one in (event.onset, event.apex, event.offset, event.decided_at)
     ]
     known = {(0, 0), *account.frames.items(), *((one.frame, one.tick) for one in marks if one is not None)}
     pairs = np.array(sorted(known), np.float64)
     frames, first = np.unique(pairs[:, 0], return_index=True)
-    times = pairs[first, 1] / TICK_RATE
-    if np.abs(frames / rate - times).max() <= 1 / rate + 1 / TICK_RATE:
+    return frames, pairs[first, 1] / TICK_RATE
+
+
+def _fits(rate: float, frames: NDArray[np.float64], times: NDArray[np.float64]) -> bool:
+    """Tell whether frames were at their times at a constant rate."""
+    return float(np.abs(frames / rate - times).max()) <= 1 / rate + 1 / TICK_RATE
+
+
+def _check_rates(
+    account: Account, rows: Sequence[tuple[int, Mapping[str, str]]], path: Path, faults: Faults
+) -> None:
+    """Note each row that counts frames at another rate than the source had, as a fault.
+
+    One that is rounded stays, and so does any where the source had no steady rate.
+    """
+    frames, times = _marks(account)
+    if not frames[-1] or not times[-1] or not _fits(own := float(frames[-1] / times[-1]), frames, times):
+        return
+    off = max(0.5, (0.02 + 1 / frames[-1] + 1 / (times[-1] * TICK_RATE)) * own)
+    for number, row in rows:
+        said = rate_in(row.get("fps", ""))
+        if said is not None and abs(said - own) > off and not _fits(said, frames, times):
+            what = f"fps is {said:g} and {account.name} has about {own:.4g}"
+            remedy = "see that the frames are those of this source and correct it, or leave it empty"
+            faults.add(f"{path}, row {number}", what, remedy)
+
+
+def _time_line(account: Account, rows: Sequence[Mapping[str, str]]) -> tuple[Callable[[float], float], float]:
+    """Return what turns a frame of the source into seconds, and the last frame as far as it is known.
+
+    The rate is constant unless frames whose time is known say otherwise; then it is so behind the last of them only.
+    """
+    rate, off = _rate(account, rows)
+    frames, times = _marks(account)
+    if _fits(rate, frames, times):
         end = account.seconds if account.whole else None
         return _steady(rate), math.inf if end is None else end * rate * (1 + off) + 1
     to_the_end = account.whole and times[-1] + 2 / TICK_RATE >= (account.seconds or 0.0)
