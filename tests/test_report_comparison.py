@@ -355,6 +355,19 @@ def test_labels_of_another_rate_than_the_source_are_refused(
         assert compared.hits == {account.final[0].id}
 
 
+def test_labels_stand_on_the_time_line_of_a_source_that_does_not_begin_at_nought(visit: Path, tmp_path: Path):
+    """As events do: a label at the apex of one stands where the apex stands."""
+    event = next(event for event in read_events(visit) if event.offset is not None)
+    assert event.apex is not None
+    apex, onset = (one.model_copy(update={"pts": one.pts + 1000}) for one in (event.apex, event.onset))
+    table = tmp_path / "points.csv"
+    table.write_text(f"kind,point\n{event.kind},{apex.frame}\n")
+    compared = with_labels(Account("visit", [event.model_copy(update={"onset": onset, "apex": apex})]), table)
+    assert compared is not None
+    assert compared.apart == 0.0
+    assert [span.at for span in compared.spans] == [pytest.approx(apex.pts, abs=1e-5)]
+
+
 def test_a_label_behind_the_last_face_is_counted(visit: Path, tmp_path: Path):
     """A face that has left does not end the video: a recording says how long it went on, or its end is not known."""
     events, table = tmp_path / "visit.jsonl", tmp_path / "points.csv"

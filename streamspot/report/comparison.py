@@ -94,10 +94,11 @@ def with_labels(account: Account, path: Path, among: Sequence[Account] = ()) -> 
         faces.append(whole(row.get("face", "")))
         told.append(any(whole(row.get(key)) is not None for key in ("apex", "point")))
     faults.stop_if_any()
+    origin = next((one.onset.pts - one.onset.tick / TICK_RATE for one in account.events), 0.0)
     spans = [
         FigureSpan(
-            seconds(i.onset), seconds(i.offset), "labelled", f"labelled {i.kind}, frame {i.stamp}",
-            seconds(i.apex if i.bounded else i.stamp),
+            origin + seconds(i.onset), origin + seconds(i.offset), "labelled",
+            f"labelled {i.kind}, frame {i.stamp}", origin + seconds(i.apex if i.bounded else i.stamp),
         )
         for i in instances
     ]  # fmt: skip
