@@ -165,7 +165,8 @@ class Detection:
         apex: Tick of the apex, None while unknown.
         offset: Last tick of the expression (inclusive), None while unknown.
         intensity: Highest intensity so far, at the apex where that is known.
-        score: Outer-inner-contrastive score in [-1, 1] (Eq. 15 of the GIM paper), 0 while unknown.
+        score: Outer-inner contrast in [-1, 1] (Eq. 15 of the GIM paper), or the height of the peak where expressions
+            have a usual length; 0 while unknown.
         decided: Tick of the newest score that was known when this was decided.
         reason: Why the expression was cancelled, with the bound that it missed; None otherwise.
     """
@@ -248,9 +249,7 @@ class Event(BaseModel):
     apex: Moment | None = Field(description="When it was strongest, null while unknown.")
     offset: Moment | None = Field(description="Its last moment, null while unknown.")
     intensity: Rounded = Field(ge=0, le=1, description="Peak intensity in [0, 1].")
-    score: Rounded = Field(
-        ge=-1, le=1, description="Outer-inner-contrastive score in [-1, 1], 0 while unknown."
-    )
+    score: Rounded = Field(ge=-1, le=1, description="How far it stands out, in [-1, 1]; 0 while unknown.")
     moved: tuple[Moved, ...] = Field(
         (), description="Regions that moved most from onset to apex, at most four; empty while unknown."
     )
