@@ -141,6 +141,11 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
 HEADS = ("", "found", "before apex", "onset delay", "offset delay", "apex error", "cancelled early", "false")
 
 
+def hourly(rate: float) -> str:
+    """Return a rate an hour in words; few are said with two digits, or 3 in 8 hours would be 0."""
+    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
+
+
 def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the block of ``live_figures`` as rows of text under ``HEADS``, for terminal, report and documents."""
 
@@ -150,9 +155,6 @@ def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.0%}"
 
-    def rate(value: float) -> str:
-        return f"{value:.2g} / h" if value < 10 else f"{value:.0f} / h"
-
     return [
         (
             kind,
@@ -161,8 +163,8 @@ def live_table(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
             spread(row["onset_delay_s"]),
             spread(row["offset_delay_s"]),
             spread(row["apex_error_s"]),
-            f"{share(row['cancelled_share'])}, {rate(row['cancelled_per_hour'])}",
-            rate(row["false_alarms_per_hour"]),
+            f"{share(row['cancelled_share'])}, {hourly(row['cancelled_per_hour'])} / h",
+            f"{hourly(row['false_alarms_per_hour'])} / h",
         )
         for kind, row in ((name, figures[name]) for name in CLASSES)
     ]

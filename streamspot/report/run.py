@@ -12,6 +12,7 @@ import numpy as np
 
 from streamspot.advice import TROUBLES
 from streamspot.dashboard.text import clock, counted
+from streamspot.evaluation.live import hourly
 from streamspot.evaluation.matching import Counts
 from streamspot.motion.moved import in_words
 from streamspot.report.account import Account
@@ -222,11 +223,8 @@ def _lasted(final: Sequence[Event]) -> str:
 
 
 def _rate(count: int, seconds: float | None) -> str:
-    """Return how many there would be in an hour; few are said with two digits, or 3 in 8 hours would be 0."""
-    if not seconds:
-        return _UNKNOWN
-    rate = count / seconds * _HOUR
-    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
+    """Return how many there would be in an hour."""
+    return hourly(count / seconds * _HOUR) if seconds else _UNKNOWN
 
 
 def _seen(accounts: Sequence[Account]) -> str:
