@@ -20,11 +20,12 @@ VARIABLES = frozenset(
 _CREDENTIALS = re.compile(r"//\S*@")
 _PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*)://[^/\s:@]*:(?!\d{1,5}[/?])\S*@", re.IGNORECASE)
 """An address with a password; digits and a slash behind the colon are a port."""
+_KEY, _IS = r"pass(?:word|wd)?|pwd", r"(?:=|%3d)"
 _IN_PATH = re.compile(
-    r"([a-z][a-z0-9+.-]*)://\S*[/?&;_](?:pass(?:word|wd)?|pwd)(?:=|%3d)(?![&;#\s]|_[a-z]+=|$)", re.IGNORECASE
+    rf"([a-z][a-z0-9+.-]*)://\S*[/?&;_](?:{_KEY}){_IS}(?![&;#\s]|_[a-z]+=|$)", re.IGNORECASE
 )
 """An address with a password in its path or query, as some cameras take it."""
-_PRIVATE = re.compile(r"[?#]|(?<=[/&;_])(?:user(?:name)?|pass(?:word|wd)?|pwd)(?:=|%3d)", re.IGNORECASE)
+_PRIVATE = re.compile(rf"[?#]|(?<=[/&;_])(?:user(?:name)?|{_KEY}){_IS}", re.IGNORECASE)
 """Where in an address what comes is nobody's business."""
 
 

@@ -102,9 +102,7 @@ class FaceTracker:
         ]
         known = self._known([eyes for eyes, _ in found], now)
         middle = frame.image.shape[1] / 2, frame.image.shape[0] / 2
-        firm = sorted(track.number for track in self._tracks)[
-            : self._faces
-        ]  # not who stands in for one of them
+        firm = sorted(track.number for track in self._tracks)[: self._faces]  # and nobody who stands in
         order = sorted(range(len(found)), key=lambda n: self._rank(found[n][0], known.get(n), middle, firm))
         faces = []
         for n in order[: self._faces]:
