@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -143,3 +144,64 @@ def test_a_light_that_is_switched_moves_no_face(portrait: Frame, estimator: Moti
                 sure.append(one.motion.quality)
     assert max(moved) < 0.08
     assert min(sure[10:]) < 0.1 < sure[-1]
+
+
+def elsewhere(portrait: Frame, shift: int = 0) -> Frame:
+    """Return somebody else in another place: darker, narrower, turned round, and so far to the right."""
+    face = cv2.resize(portrait.image[:, ::-1] // 2, (512, 480))
+    room = np.full_like(portrait.image, 250)
+    room[::60] = room[:, ::60] = 0
+    left, wide = 200 + shift, 240
+    room[:, left : left + wide] = face[:, 136 : 136 + wide]
+    return replace(portrait, image=room)
+
+
+@pytest.mark.parametrize("shift", [0, 190])
+def test_who_is_there_after_a_cut_is_somebody_else(
+    estimator: MotionEstimator, portrait: Frame, shift: int
+) -> None:
+    """Also at the same place: the story before the cut ends there, and no leap of the face is its last motion."""
+    frames = shown(portrait, 30) + shown(elsewhere(portrait, shift), 30, first=30)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert [one for one in seen if isinstance(one, SegmentEnd)] == [SegmentEnd(0, "scene cut")]
+    moved = [one for one in seen if isinstance(one, FaceMotion)]
+    assert [one.face for one in moved] == [0] * 30 + [1] * (len(moved) - 30)
+    assert len(moved) >= 58
+    assert max(np.abs(one.motion.displacement).max() for one in moved) < 0.02
+
+
+def test_a_single_picture_of_something_else_changes_nothing(
+    estimator: MotionEstimator, portrait: Frame
+) -> None:
+    """A flash, or a picture of another scene that a faulty stream slips in, is as good as lost."""
+    frames = shown(portrait, 60)
+    for strange in (25, 40):
+        frames[strange] = replace(elsewhere(portrait), index=strange, pts=strange / 30)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert ticks(seen) == list(range(60))
+    assert {one.face for one in seen} == {0}
+    assert max(np.abs(one.motion.displacement).max() for one in seen if isinstance(one, FaceMotion)) < 0.02
+
+
+def test_a_lamp_on_one_side_is_no_cut(estimator: MotionEstimator, portrait: Frame) -> None:
+    """It is the same person in the same room when the light comes from the other side all at once."""
+    slope = np.linspace(0.1, 1.0, portrait.image.shape[1])[:, None]
+    lit = [replace(portrait, image=(portrait.image * by).astype(np.uint8)) for by in (slope, slope[::-1])]
+    frames = shown(lit[0], 30) + shown(lit[1], 30, first=30)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert {one.face for one in seen} == {0}
+    assert not [one for one in seen if isinstance(one, SegmentEnd)]
+
+
+def test_nobody_else_ends_when_one_of_two_goes(portrait: Frame) -> None:
+    """One of two people side by side is gone from one picture to the next; half of the picture is another one."""
+    half = np.ascontiguousarray(portrait.image[:, 80:560])
+    two, one = np.hstack([half, half]), np.hstack([half, np.full_like(half, 20)])
+    estimator = MotionEstimator.open(LAYOUTS["face17"], faces=2)
+    frames = shown(replace(portrait, image=two), 30) + shown(replace(portrait, image=one), 30, first=30)
+    seen = [item for frame in frames for item in estimator.push(frame)]
+    estimator.close()
+    (end,) = [item for item in seen if isinstance(item, SegmentEnd)]
+    assert end.reason == "face lost"
+    stays = 1 - end.face
+    assert [item.motion.tick for item in seen if item.face == stays] == list(range(60))

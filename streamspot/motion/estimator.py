@@ -6,8 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamspot.face.detectors import make_detector
 from streamspot.face.hands import Cover, hand_finder
+from streamspot.face.scene import another_scene
 from streamspot.face.sight import Sight
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
 from streamspot.motion.fuse import MotionFusion
@@ -45,6 +49,8 @@ class MotionEstimator:
         self._flow: FlowName = flow
         self._faces: dict[int, _Followed] = {}
         self._pts: float | None = None
+        self._shown: NDArray[np.uint8] | None = None
+        self._strange = False
         self.origin: float | None = None
         self.visible = 0
 
@@ -59,7 +65,8 @@ class MotionEstimator:
         Faces that flow follows well are not looked for in every frame; as soon as one of them needs its landmarks,
         or has not been seen in the frame before, all are.
         A face unseen for more than half a second, or a gap of that length between two frames, ends its segment. So
-        does a hand in front of its mouth; while it is there, the face counts as still.
+        does a hand in front of its mouth; while it is there, the face counts as still. A single picture of something
+        else counts as no picture; a second one is a cut, and whoever is in it is somebody else.
         """
         if self.origin is None:
             self.origin = frame.pts
@@ -69,32 +76,50 @@ class MotionEstimator:
         found = self._end(lost, "gap in the source" if gap else "face lost")
         fusions = [one.fusion for one in self._faces.values()]
         needed = [fusion.follow(frame) or fusion.seen != before for fusion in fusions]
+        if self._is_strange(frame):
+            if not self._strange:
+                self._strange = True
+                return found
+            found += self.finish("scene cut")
+            needed = []
+        self._strange, self._shown = False, frame.image
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if any(needed) or not needed:
             seen = {track: one.fusion.seen for track, one in self._faces.items()}
             faces = {face.track: face for face in self._tracker.track(frame, seen)}
             for track in self._faces.keys() - faces:
                 self._faces[track].sight.look(frame, None, 0.0)
-        for track, face in faces.items():
-            if track not in self._faces:
-                self._faces[track] = _Followed(self._fusion(), Cover(self._hands))
-            followed = self._faces[track]
-            cover, sight = followed.cover, followed.sight
-            if cover.there:
-                followed.fusion.settle()
-            motion = followed.fusion.push(frame, face)
-            found += [FaceMotion(track, one, "covered" if cover.there else sight.trouble) for one in motion]
-            if motion:
-                followed.quality = motion[-1].quality
-            if face is None:
-                continue
-            quality = None if followed.fusion.leapt else followed.quality
-            sight.look(frame, face, 1.0 if cover.there else quality)
-            if cover.look(frame, face):
-                found.append(SegmentEnd(track, "face covered"))
-                followed.fusion = self._fusion(frame.pts)
         self.visible = len(faces)
+        return found + [one for track, face in faces.items() for one in self._measure(frame, track, face)]
+
+    def _measure(self, frame: Frame, track: int, face: Face | None) -> list[Motion]:
+        """Return the motion of one face that is known with this frame; None where landmarks were not needed."""
+        if track not in self._faces:
+            self._faces[track] = _Followed(self._fusion(), Cover(self._hands))
+        followed = self._faces[track]
+        cover, sight = followed.cover, followed.sight
+        if cover.there:
+            followed.fusion.settle()
+        motion = followed.fusion.push(frame, face)
+        trouble = "covered" if cover.there else sight.trouble
+        found: list[Motion] = [FaceMotion(track, one, trouble) for one in motion]
+        if motion:
+            followed.quality = motion[-1].quality
+        if face is None:
+            return found
+        quality = None if followed.fusion.leapt else followed.quality
+        sight.look(frame, face, 1.0 if cover.there else quality)
+        if cover.look(frame, face):
+            found.append(SegmentEnd(track, "face covered"))
+            followed.fusion = self._fusion(frame.pts)
         return found
+
+    def _is_strange(self, frame: Frame) -> bool:
+        """Return whether no face was followed into a frame, which shows another scene than the one before."""
+        if self._shown is None or not self._faces:
+            return False
+        lost = self._strange or all(one.fusion.doubts for one in self._faces.values())
+        return lost and another_scene(self._shown, frame.image)
 
     def _fusion(self, seen: float = -math.inf) -> MotionFusion:
         assert self.origin is not None  # noqa: S101 - there has been a frame

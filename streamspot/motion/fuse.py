@@ -28,6 +28,9 @@ for again."""
 _GAP = 0.06
 """Seconds between two looks as long as flow is sure of the head, however much moves."""
 
+_LOST = 0.05
+"""Quality of the flow at which the face may be another one: at a cut it is at most 0.02."""
+
 _ROUNDING = 1e-5
 """Seconds by which two times may differ and be the same: large times are coarser than small ones."""
 
@@ -72,6 +75,11 @@ class MotionFusion:
         self._carried = np.zeros_like(self._neutral)
         self._looked = -math.inf
         self._ahead: FlowStep | None = None
+
+    @property
+    def doubts(self) -> bool:
+        """Whether flow has not found the face in the frame that was followed into."""
+        return self._ahead is not None and not self.leapt and self._ahead.quality < _LOST
 
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""
