@@ -63,10 +63,44 @@ def test_a_short_loss_keeps_the_number_and_a_long_one_does_not():
 
 
 def test_somebody_else_at_the_other_side_is_somebody_else():
-    """A face that jumps across the picture is a new person."""
-    tracker = FaceTracker(Scripted([[mesh(100)], [mesh(500)]]))
-    numbers = [tracker.track(frame)[0].track for frame in frames(2)]
-    assert numbers == [0, 1]
+    """A face that jumps across the picture is a new person, who takes no place before it is free."""
+    tracker = FaceTracker(Scripted([[mesh(100)], *[[mesh(500)]] * 20]))
+    numbers = [[face.track for face in tracker.track(frame)] for frame in frames(21)]
+    assert numbers == [[0], *[[]] * 15, *[[1]] * 5]
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 5, 11])
+def test_nobody_takes_the_place_of_who_is_hidden_for_a_moment(hidden: int):
+    """A detector of one face finds who stands behind and would stay with him; it is shown pictures without him."""
+
+    class Loyal:
+        """Stays with whom it has found as long as he is to be seen."""
+
+        name = "loyal"
+
+        def __init__(self) -> None:
+            self._with: int | None = None
+
+        def __call__(self, frame: Frame) -> list[NDArray[np.float32]]:
+            there = {x: frame.image[200, x, 0] > 0 for x in (150, 480)}
+            if self._with is None or not there[self._with]:
+                lost, self._with = self._with, next((x for x in there if there[x]), None)
+                if lost is not None:  # it looks for others in the next picture
+                    return []
+            return [] if self._with is None else [mesh(self._with)]
+
+        def close(self) -> None:
+            """Do nothing."""
+
+    tracker = FaceTracker(Loyal())
+    numbers = []
+    for n in range(40):
+        image = np.full((480, 640, 3), 90, np.uint8)
+        if 10 <= n < 10 + hidden:
+            image[:, 50:250] = 0
+        numbers.append([face.track for face in tracker.track(Frame(n, n / 30, 0, image))])
+    assert {track for found in numbers for track in found} == {0}
+    assert numbers[20 + hidden :] == [[0]] * (20 - hidden)
 
 
 @pytest.mark.parametrize("hidden", [(), (9, 10, 11), (7, 8, 9, 10, 11, 12, 13)])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamspot.face.align import Eyes
 from streamspot.face.detectors import FaceDetector
@@ -25,6 +26,10 @@ farther for every second unseen."""
 
 _KEPT = 1.25
 """How much larger, or nearer the middle, a newcomer has to be than somebody who is followed to take his place."""
+
+_HIDDEN, _BESIDE = 2, 0.3
+"""Looks for which a stranger is painted over, a detector needs two to look elsewhere, and how much beside him, as a
+share of his face."""
 
 _SPARE = 2
 """Faces beyond those followed that are looked for where the largest or the middle ones are wanted."""
@@ -66,7 +71,8 @@ class FaceTracker:
     """Finds faces, keeps their track numbers stable, and chooses whom to follow. The detector is closed with it.
 
     A face is taken for the one that was to be there by its place, speed and size, so that two that cross keep their
-    numbers, also where one was hidden for less than half a second.
+    numbers, also where one was hidden for less than half a second. So long nobody takes the place of who was there
+    first: a detector that finds as many as are followed, and stays with them, is shown pictures without strangers.
 
     Args:
         detector: Finds ``faces_to_find`` faces.
@@ -81,6 +87,8 @@ class FaceTracker:
         self._choose = choose
         self._tracks: list[_Track] = []
         self._next = 0
+        self._strangers: list[tuple[int, tuple[slice, slice]]] = []
+        """How often the detector is still shown pictures without them, and where they are."""
 
     def track(self, frame: Frame, followed: Mapping[int, float] = MappingProxyType({})) -> list[Face]:
         """Return the faces in this frame, ordered by track number.
@@ -97,7 +105,7 @@ class FaceTracker:
         ]
         found = [
             (eyes, marks)
-            for marks in self._detector(frame)
+            for marks in self._detector(self._without_strangers(frame))
             if np.isfinite(marks.sum()) and (eyes := Eyes.of(marks)).distance >= _SMALLEST
         ]
         known = self._known([eyes for eyes, _ in found], now)
@@ -108,12 +116,27 @@ class FaceTracker:
         for n in order[: self._faces]:
             eyes, marks = found[n]
             if (track := known.get(n)) is None:
+                if self._choose == "first" and len(self._tracks) >= self._faces:
+                    self._strangers.append((_HIDDEN, _around(marks)))
+                    continue
                 track = _Track(self._next, eyes, now)
                 self._next += 1
                 self._tracks.append(track)
             track.move(eyes, now)
             faces.append(Face(track.number, marks, eyes.alignment()))
         return sorted(faces, key=lambda face: face.track)
+
+    def _without_strangers(self, frame: Frame) -> Frame:
+        """Return the frame with strangers painted over, while somebody who was there before them is missed."""
+        self._strangers = [(left - 1, box) for left, box in self._strangers if left]
+        if len(self._tracks) < self._faces:
+            self._strangers.clear()
+        if not self._strangers:
+            return frame
+        image = frame.image.copy()
+        for _, box in self._strangers:
+            image[box] = 0
+        return replace(frame, image=image)
 
     def _known(self, found: list[Eyes], now: float) -> dict[int, _Track]:
         """Return whose each face is, for those that are somebody's; the nearest pairs first."""
@@ -148,3 +171,11 @@ class FaceTracker:
     def close(self) -> None:
         """Free the detector."""
         self._detector.close()
+
+
+def _around(marks: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture that a face with these landmarks and a little beside it fill."""
+    first, last = marks[:, :2].min(0), marks[:, :2].max(0)
+    beside = _BESIDE * (last - first)
+    (left, top), (right, bottom) = np.maximum([first - beside, last + beside], 0).astype(int).tolist()
+    return slice(top, bottom), slice(left, right)

@@ -66,7 +66,7 @@ class MotionEstimator:
         or has not been seen in the frame before, all are.
         A face unseen for more than half a second, or a gap of that length between two frames, ends its segment. So
         does a hand in front of its mouth; while it is there, the face counts as still. A single picture of something
-        else counts as no picture; a second one is a cut, and whoever is in it is somebody else.
+        else counts as no picture; when a second one has a face where one was, that is somebody else after a cut.
         """
         if self.origin is None:
             self.origin = frame.pts
@@ -76,21 +76,27 @@ class MotionEstimator:
         found = self._end(lost, "gap in the source" if gap else "face lost")
         fusions = [one.fusion for one in self._faces.values()]
         needed = [fusion.follow(frame) or fusion.seen != before for fusion in fusions]
-        if self._is_strange(frame):
-            if not self._strange:
-                self._strange = True
-                return found
-            found += self.finish("scene cut")
-            needed = []
-        self._strange, self._shown = False, frame.image
+        strange = self._is_strange(frame)
+        if strange and not self._strange:
+            self._strange = True
+            return found
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if any(needed) or not needed:
-            seen = {track: one.fusion.seen for track, one in self._faces.items()}
-            faces = {face.track: face for face in self._tracker.track(frame, seen)}
-            for track in self._faces.keys() - faces:
-                self._faces[track].sight.look(frame, None, 0.0)
+            faces = self._look(frame)
+            if strange and faces.keys() & self._faces.keys():
+                found += self.finish("scene cut")
+                faces, strange = self._look(frame), False
+        self._strange, self._shown = strange, self._shown if strange else frame.image
         self.visible = len(faces)
         return found + [one for track, face in faces.items() for one in self._measure(frame, track, face)]
+
+    def _look(self, frame: Frame) -> dict[int, Face | None]:
+        """Return the faces in a frame by track number."""
+        seen = {track: one.fusion.seen for track, one in self._faces.items()}
+        faces: dict[int, Face | None] = {face.track: face for face in self._tracker.track(frame, seen)}
+        for track in self._faces.keys() - faces:
+            self._faces[track].sight.look(frame, None, 0.0)
+        return faces
 
     def _measure(self, frame: Frame, track: int, face: Face | None) -> list[Motion]:
         """Return the motion of one face that is known with this frame; None where landmarks were not needed."""
