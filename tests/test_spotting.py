@@ -32,6 +32,7 @@ import streamspot.spotting.online as spotting_online
 from streamspot.datasets.store import load
 from streamspot.model import Model
 from streamspot.spotting import SpotSettings, Spotter, decode, scores_of
+from streamspot.spotting.online import OUTWEIGHED
 from streamspot.training.settings import TrainSettings
 from streamspot.training.train import judge
 from streamspot.types import Detection
@@ -325,7 +326,7 @@ def test_a_cancelled_expression_names_the_bound_that_it_misses(seed: int, how: S
     lengths += [(how.lengths("macro", at_trough=True)[0] - 1) / 30]
     scores = [how.min_score(kind, at_trough=at) for kind in KINDS for at in (True, False)]
     for one in live(random_curves(seed), how):
-        if one.phase == "cancelled":
+        if one.phase == "cancelled" and one.reason != OUTWEIGHED:
             what, value, bound = re.fullmatch(
                 r"(too short|too long|too weak|no clear kind): (-?[\d.]+)(?: s)? of (?:at least |at most |over )?"
                 r"(-?[\d.]+)(?: s)?",
@@ -335,6 +336,36 @@ def test_a_cancelled_expression_names_the_bound_that_it_misses(seed: int, how: S
             assert any(float(bound) == pytest.approx(each, abs=0.005) for each in known)
             far = float(bound) - float(value)
             assert far < 0 if what == "too long" else far > 0 if what != "no clear kind" else far >= 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), how=st.sampled_from(SETTINGS))
+def test_a_number_stays_with_the_expression_that_was_announced(seed: int, how: SpotSettings) -> None:
+    """It ends where it was seen; what was seen elsewhere is another one, and what was announced is taken back."""
+    phases = live(random_curves(seed), how)
+    for number in {one.number for one in phases}:
+        *early, last = [one for one in phases if one.number == number]
+        if last.phase == "offset":
+            assert last.offset is not None
+            for one in early:
+                seen = one.decided if one.apex is None else one.apex
+                later = any(other.apex is not None for other in early)
+                assert (one.phase == "onset" and later) or (
+                    last.onset - how.outer_ticks <= seen <= last.offset + how.outer_ticks
+                )
+        elif last.reason == OUTWEIGHED:
+            assert any(one.phase == "offset" and one.decided == last.decided for one in phases)
+
+
+def test_what_a_plainer_one_beside_it_outweighs_is_taken_back() -> None:
+    """A spike that was announced, and no trough before the plain one: the plain one has a number of its own."""
+    rise = np.linspace(0.3, 0.95, 8)
+    phases = live(curves(quiet(np.full(6, 0.6), np.full(30, 0.3), rise, np.full(30, 0.95))))
+    spike, plain = ([one for one in phases if one.number == number] for number in (0, 1))
+    assert [one.phase for one in spike] == ["onset", "apex", "cancelled"]
+    assert spike[-1].reason == OUTWEIGHED
+    assert [one.phase for one in plain] == ["onset", "apex", "offset"]
+    assert plain[0].onset > 50
 
 
 def test_flicker_is_announced_once_per_refractory_time() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from streamspot.spotting.components import Component, ComponentTracker, cleaned
-from streamspot.spotting.decode import decay, detection, propose, select
+from streamspot.spotting.decode import Proposal, decay, detection, propose, select
 from streamspot.spotting.settings import SpotSettings, on_grid
 from streamspot.types import TICK_RATE, Detection, Kind, Phase, Score
 
 ONSET_TICKS = 2
 """For how many ticks in a row the curve must exceed the onset's level before the onset is announced."""
+
+OUTWEIGHED = "outweighed by another"
+"""Why what was announced is taken back where there is an expression beside it and it is no expression itself."""
 
 _PHASES: tuple[Phase, ...] = ("onset", "apex", "offset")
 
@@ -109,23 +112,39 @@ class Spotter:
         """Return every phase that an ended component, if there is one, still owes."""
         if component is None:
             return []
-        out: list[Detection] = []
         proposals, reason = propose(component, self._settings)
         ranked = decay(proposals, self._settings)
-        for proposal in select(ranked, self._settings, at_trough=component.at_trough):
-            early, self._early = self._early, None
+        chosen = select(ranked, self._settings, at_trough=component.at_trough)
+        fulfilled = self._fulfilled(chosen, component.start)
+        out: list[Detection] = []
+        if fulfilled is None:
+            out += self._cancel(reason, component) if reason else self._cancel(OUTWEIGHED)
+        for proposal in chosen:
             number, announced = self._numbers, 0
-            if early is None:
-                self._numbers += 1
+            if proposal is fulfilled and self._early is not None:
+                number, announced = self._early.number, _PHASES.index(self._early.phase) + 1
+                self._early = None
             else:
-                number, announced = early.number, _PHASES.index(early.phase) + 1
+                self._numbers += 1
             out += [
                 detection(proposal, component, phase, number=number, decided=self._now)
                 for phase in _PHASES[announced:]
             ]
-        return out + self._cancel(reason, component)
+        return out
 
-    def _cancel(self, reason: str, component: Component | None) -> list[Detection]:
+    def _fulfilled(self, chosen: Sequence[Proposal], start: int) -> Proposal | None:
+        """Return which expression of a component that starts there was announced: the nearest, if it is near."""
+        if self._early is None:
+            return None
+        seen = (self._early.decided if self._early.apex is None else self._early.apex) - start
+
+        def away(proposal: Proposal) -> int:
+            return max(proposal.first - seen, seen - proposal.last, 0)
+
+        nearest = min(chosen, key=away, default=None)
+        return None if nearest is None or away(nearest) > self._settings.outer_ticks else nearest
+
+    def _cancel(self, reason: str, component: Component | None = None) -> list[Detection]:
         """Take back what was announced and not fulfilled; its intensity is the highest so far."""
         early, self._early = self._early, None
         if early is None:
