@@ -147,6 +147,7 @@ def test_the_regular_end_is_no_alarm():
     text = text_of(view, ending="q ends the run")
     assert "finished" in text
     assert "· ended" in text
+    assert "0.0" not in text[text.index("pipeline") : text.index("latency")]
     assert "lost" not in text
     assert "ends the run" not in text
     assert not red(view)

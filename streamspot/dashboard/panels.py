@@ -235,7 +235,8 @@ def _each(streams: Sequence[Stats], inner: int) -> list[Line]:
         name = set_cell_size(cut(stats.stream, size), size)  # its beginning tells more than its end
         line = [run(f"{sign}{name}", ALARM if gone else PLAIN)]
         if not stats.motion:
-            line.append(run(f" {stats.fps:5.1f}", ALARM if _slow(stats) else PLAIN))
+            fps = "" if stats.finished else f"{stats.fps:.1f}"
+            line.append(run(f" {fps:>5}", ALARM if _slow(stats) else PLAIN))
             line.append(run(f" {stats.dropped:5d}", ALARM if stats.dropped > 0.01 * stats.frames else PLAIN))
             line += [run(f" {ms:5.{int(ms < 1000)}f}") for ms in (1e3 * p50, 1e3 * p99)]
         body.append(line)
@@ -252,14 +253,7 @@ def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
     tuned = [run(f"sensitivity {controls.sensitivity:.2f} ", DIM)]
     if stats.motion:
         return [ends([run(f" {stats.pts:.1f} s", BOLD), run(" of motion")], tuned, inner)]
-    nominal, slow = stats.nominal_fps, _slow(stats)
-    rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
-    rate += [run(f" of {nominal:.4g}", DIM)] if nominal else []
-    rate.append(run(" fps"))
-    if slow:
-        rate.append(run("  ! too slow", ALARM))
-    elif nominal and not stats.live and stats.fps > 1.1 * nominal:
-        rate.append(run(f"  {stats.fps / nominal:.1f} x real time", DIM))
+    rate: Line = [run(" ended", BOLD)] if stats.finished else _speed(stats)
     lost = stats.dropped
     losses = [
         run(f" {lost}", ALARM if lost > 0.01 * stats.frames else PLAIN),
@@ -268,6 +262,18 @@ def _rate(stats: Stats, controls: Controls, inner: int) -> list[Line]:
         run(" without face", DIM),
     ]
     return [ends(rate, [run(f"{stats.frames}"), run(" frames ", DIM)], inner), ends(losses, tuned, inner)]
+
+
+def _speed(stats: Stats) -> Line:
+    nominal, slow = stats.nominal_fps, _slow(stats)
+    rate: Line = [run(f" {stats.fps:.1f}", ALARM if slow else BOLD)]
+    rate += [run(f" of {nominal:.4g}", DIM)] if nominal else []
+    rate.append(run(" fps"))
+    if slow:
+        rate.append(run("  ! too slow", ALARM))
+    elif nominal and not stats.live and stats.fps > 1.1 * nominal:
+        rate.append(run(f"  {stats.fps / nominal:.1f} x real time", DIM))
+    return rate
 
 
 def _latency(stats: Stats, inner: int) -> list[Line]:
