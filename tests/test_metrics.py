@@ -56,6 +56,9 @@ async def test_prometheus_fetches_every_figure():
     assert f'streamspot_events_total{{kind="micro",{where[:10]},phase="offset",{where[11:]}}} 0.0' in lines
     assert f'streamspot_stage_seconds_count{{{where[:10]},stage="flow",{where[11:]}}} 2.0' in lines
     assert f'streamspot_stage_seconds_sum{{{where[:10]},stage="flow",{where[11:]}}} 0.006' in lines
+    quantiles = [line for line in lines if "quantile=" in line]
+    assert len(quantiles) == 2  # of a stage that never ran there are none
+    assert all('stage="flow"' in line for line in quantiles)
     of_delivery = ("streamspot_broker_online", "streamspot_events_")
     figures = [line for line in lines if not line.startswith("#")]
     assert all('node="lab"' in line for line in figures)

@@ -123,14 +123,12 @@ class _Figures(Collector):
         samples: list[_Sample] = []
         for one in self._streams:
             for stage, latency in one.stages.items():
-                p50, p99 = latency.quantiles()
                 labels = {"stream": one.stream, "stage": stage}
-                samples += [
-                    ("", {**labels, "quantile": "0.5"}, p50),
-                    ("", {**labels, "quantile": "0.99"}, p99),
-                    ("_sum", labels, latency.total),
-                    ("_count", labels, latency.count),
-                ]
+                if latency.count:
+                    p50, p99 = latency.quantiles()
+                    samples.append(("", {**labels, "quantile": "0.5"}, p50))
+                    samples.append(("", {**labels, "quantile": "0.99"}, p99))
+                samples += [("_sum", labels, latency.total), ("_count", labels, latency.count)]
         text = "Latency of a stage; quantiles over its last 512 calls."
         return self._metric("stage_seconds", "summary", text, samples)
 
