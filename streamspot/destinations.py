@@ -31,6 +31,7 @@ def check_outputs(
     inputs: Iterable[str | Path | None],
     *,
     streams: Collection[str] = (),
+    once: bool = False,
     force: bool = False,
 ) -> None:
     """Refuse outputs that would destroy something, or cannot be written.
@@ -40,12 +41,13 @@ def check_outputs(
             standard output, None where there is none. Labels stand in ``points.csv`` beside what is recorded.
         inputs: What is read: the source, weights, a face model; what is no path is passed over.
         streams: Names of the streams that are run; the events of others are not replaced.
-        force: Existing files of other programs, recordings, and events of other streams may be replaced.
+        once: Whether one of them cannot be read again, so that nothing is replaced that an earlier run has given.
+        force: Whatever is there may be replaced, but for what is read.
 
     Raises:
-        SettingsError: An output is an input or another output, or would replace a recording, events of another
-            stream or a file of another program, or be mixed with another table; or its folder is missing or takes no
-            file.
+        SettingsError: An output is an input or another output, or would replace a recording, what cannot be made
+            again, events of another stream or a file of another program, or be mixed with another table; or its
+            folder is missing or takes no file.
     """
     read = [Path(one) for one in inputs if one is not None and kind_of(one) in {"file", "folder"}]
     record = outputs.get("record")
@@ -71,7 +73,7 @@ def check_outputs(
                 f"--{flag} {path} holds a table of other columns and would be mixed with it; name another folder, or "
                 "add --force to mix them"
             )
-        if kind_of(path) == "file" and not force and (what := _not_ours(path, flag, streams)):
+        if kind_of(path) == "file" and not force and (what := _not_ours(path, flag, streams, once=once)):
             raise SettingsError(
                 f"--{flag} {path} {what} and would be replaced; name another file, or add --force to replace it"
             )
@@ -100,12 +102,14 @@ def _same(one: Path, other: Path) -> bool:
     return one == other or (kind_of(one) == kind_of(other) == "file" and one.samefile(other))
 
 
-def _not_ours(path: Path, flag: str, streams: Collection[str]) -> str:
-    """Return what forbids that a file is replaced, empty if it is empty or such an output of these streams."""
+def _not_ours(path: Path, flag: str, streams: Collection[str], *, once: bool) -> str:
+    """Return what forbids that a file is replaced, empty if it is empty or these streams give it again."""
     with path.open("rb") as file:
         head = file.read(max(map(len, _OURS.values())))
         if head and not (flag in _OURS and head.startswith(_OURS[flag])):
             return "is a recording" if is_recording(path) else "is a file of another program"
+        if head and once and flag not in _TABLES:
+            return "holds what an earlier run has seen of a source that cannot be read again"
         if flag == "events":
             file.seek(0)
             for line in file:

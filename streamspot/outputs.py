@@ -117,6 +117,7 @@ class Outputs:
                 run.settings.face.face_model,
             ],
             streams=self._runs.keys(),
+            once=any(one.source.once for one in self._runs.values()),
             force=output.force,
         )
 

@@ -160,7 +160,7 @@ class OutputSettings(_Group):
     )
     force: bool = Field(
         False,
-        description="Let outputs replace recordings, events of other sources and files of other programs.",
+        description="Let outputs replace recordings, what a camera gave before, and files of others.",
     )
     osc: str | None = Field(None, description="Drive an avatar: vrchat://host:9000 or vmc://host:39540.")
     osc_map: str = Field("", description="Blend shapes that vmc:// drives: macro=NAME,micro=NAME.")

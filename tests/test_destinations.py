@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from brokers import Mosquitto, make_event
 from small_data import write_small
+from small_pictures import write_clip
 from small_recordings import write_recording
 from typer.testing import CliRunner
 
@@ -27,6 +28,8 @@ from streamspot.files import append_whole, make_private, write_atomically
 from streamspot.layers import load_settings
 from streamspot.outputs import Outputs
 from streamspot.run import StreamRun
+from streamspot.sinks.columns import CURVE
+from streamspot.sources.opening import open_source
 
 
 @pytest.mark.parametrize("flag", ["events", "intensity", "log", "record"])
@@ -123,6 +126,29 @@ def test_events_of_another_source_are_replaced_only_by_force(tmp_path: Path):
         check_outputs({"events": path}, ["0"], streams={"cam"})
     check_outputs({"events": path}, ["0"], streams={"cam", "second"})
     check_outputs({"events": path}, ["0"], streams={"cam"}, force=True)
+
+
+@pytest.mark.parametrize("flag", ["events", "intensity"])
+def test_what_a_camera_has_shown_is_replaced_only_by_force(tmp_path: Path, flag: str):
+    """Monday's events are not lost on Tuesday: unlike a file, the camera cannot give them again."""
+    path = tmp_path / flag
+    path.write_bytes(
+        encode(make_event(0), node="n") + b"\n" if flag == "events" else f"{CURVE}\n3,0.1".encode()
+    )
+    check_outputs({flag: path}, ["clip.mp4"], streams={"cam"})
+    with pytest.raises(SettingsError, match=r"cannot be read again .*--force"):
+        check_outputs({flag: path}, ["0"], streams={"cam"}, once=True)
+    check_outputs({flag: path}, ["0"], streams={"cam"}, once=True, force=True)
+    path.write_bytes(b"")
+    check_outputs({flag: path}, ["0"], streams={"cam"}, once=True)
+
+
+def test_only_what_has_an_identity_can_be_read_again(tmp_path: Path):
+    """A file and the synthetic clip can; a camera and standard input cannot."""
+    assert not open_source(str(write_clip(tmp_path / "clip.avi"))).once
+    assert not open_source("synthetic").once
+    assert open_source("0").once
+    assert open_source("-").once
 
 
 async def test_a_run_that_never_begins_empties_no_file(tmp_path: Path):

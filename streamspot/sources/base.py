@@ -48,7 +48,8 @@ class Source(ABC):
     """Where frames, or the recorded motion of faces, come from.
 
     Attributes:
-        live: True for what cannot be read again: cameras, network streams.
+        live: True for what goes on whether it is read or not: cameras, network streams.
+        once: Whether it cannot be read again, so that no other run gives what this one does.
         length: Number of pictures, 0 while unknown.
         messages: Warnings in plain words, oldest first; read and emptied by whoever shows them.
 
@@ -64,6 +65,7 @@ class Source(ABC):
 
     def __init__(self, name: str, stream: str, identity: str = "", fps: float | None = None) -> None:
         self.name, self.stream, self.fps = name, stream, fps
+        self.once = not identity
         self.identity = identity or f"{stream}:{uuid.uuid4().hex}"
         self.messages: deque[str] = deque(maxlen=20)  # it cannot grow without bound
         self.closed = threading.Event()
