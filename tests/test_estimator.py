@@ -183,6 +183,80 @@ def test_a_single_picture_of_something_else_changes_nothing(
     assert max(np.abs(one.motion.displacement).max() for one in seen if isinstance(one, FaceMotion)) < 0.02
 
 
+@pytest.mark.parametrize("between", [1, 3, 8])
+def test_a_cut_through_black_is_one(estimator: MotionEstimator, portrait: Frame, between: int) -> None:
+    """Pictures that show nothing do not make the next scene that of before."""
+    black = replace(portrait, image=np.zeros_like(portrait.image))
+    frames = shown(portrait, 30) + shown(black, between, first=30)
+    frames += shown(elsewhere(portrait), 30, first=30 + between)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert [one for one in seen if isinstance(one, SegmentEnd)] == [SegmentEnd(0, "scene cut")]
+
+
+def test_a_cut_is_seen_where_one_array_holds_every_picture(
+    estimator: MotionEstimator, portrait: Frame
+) -> None:
+    """A camera's own memory is written over by the next picture."""
+    memory = portrait.image.copy()
+    ends = []
+    for frame in shown(portrait, 20) + shown(elsewhere(portrait), 20, first=20):
+        memory[:] = frame.image
+        ends += [one for one in estimator.push(replace(frame, image=memory)) if isinstance(one, SegmentEnd)]
+    assert ends == [SegmentEnd(0, "scene cut")]
+
+
+def moved(picture: Frame, right: float) -> Frame:
+    """Return the picture shifted so many pixels to the right."""
+    by = np.array([[1, 0, right], [0, 1, right / 2]])
+    shape = picture.image.shape[1::-1]
+    return replace(picture, image=cv2.warpAffine(picture.image, by, shape, borderMode=cv2.BORDER_REPLICATE))
+
+
+@pytest.mark.parametrize("fps", [10, 15])
+def test_a_swaying_camera_makes_nobody_somebody_else(
+    estimator: MotionEstimator, portrait: Frame, fps: int
+) -> None:
+    """A phone in the hand of who walks: farther from picture to picture than flow reaches."""
+    frames = [
+        replace(moved(portrait, 35 * np.sin(4 * np.pi * i / fps)), index=i, pts=i / fps)
+        for i in range(3 * fps)
+    ]
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert {one.face for one in seen} == {0}
+    assert not [one for one in seen if isinstance(one, SegmentEnd)]
+    assert len(ticks(seen)) > 80
+
+
+@pytest.mark.parametrize("speed", [40, 90, 200])
+def test_who_passes_in_front_takes_nobodys_number(
+    estimator: MotionEstimator, portrait: Frame, speed: int
+) -> None:
+    """Also when the last picture of the face shows it half hidden, and the first one after that a free view."""
+    rng = np.random.default_rng(0)
+    cloth = cv2.resize(rng.integers(20, 200, (12, 8, 3), np.uint8), (300, 480), interpolation=cv2.INTER_CUBIC)
+    frames = shown(portrait, 75)
+    for number, frame in enumerate(frames[30:]):
+        left = max(number * speed - 300, 0)
+        part = cloth[:, -(number * speed) :] if number * speed < 300 else cloth
+        image = portrait.image.copy()
+        image[:, left : left + part.shape[1]] = part[:, : max(640 - left, 0)]
+        frames[30 + number] = replace(frame, image=image)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    assert {one.face for one in seen} == {0}
+    assert not [one for one in seen if isinstance(one, SegmentEnd)]
+
+
+def test_who_turns_up_elsewhere_after_a_cut_has_one_number(portrait: Frame) -> None:
+    """Where there is a free place: at once, and it is the same number from then on."""
+    estimator = MotionEstimator.open(LAYOUTS["face17"], faces=2)
+    frames = shown(portrait, 30) + shown(elsewhere(portrait, 190), 40, first=30)
+    seen = [one for frame in frames for one in estimator.push(frame)]
+    estimator.close()
+    assert {one.face for one in seen} == {0, 1}
+    assert [one for one in seen if isinstance(one, SegmentEnd)] == [SegmentEnd(0, "face lost")]
+    assert sum(one.face == 1 for one in seen) > 30
+
+
 @pytest.mark.parametrize("hidden", [2, 7, 14])
 def test_who_is_hidden_all_at_once_is_the_same(
     estimator: MotionEstimator, portrait: Frame, nobody: Frame, hidden: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -164,9 +164,9 @@ class FaceTracker:
         number = math.inf if track is None or self._choose == "largest" else track.number
         return number, -eyes.distance * kept
 
-    def forget(self) -> None:
-        """End every track: whoever is seen from now on gets a new number."""
-        self._tracks.clear()
+    def forget(self, tracks: Collection[int] | None = None) -> None:
+        """End tracks of these numbers, or all: whoever is seen in their place from now on gets a new number."""
+        self._tracks = [one for one in self._tracks if tracks is not None and one.number not in tracks]
 
     def close(self) -> None:
         """Free the detector."""

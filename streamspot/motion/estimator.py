@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.face.detectors import make_detector
 from streamspot.face.hands import Cover, hand_finder
-from streamspot.face.scene import another_scene
+from streamspot.face.scene import another_scene, coarse, shows, stands
 from streamspot.face.sight import Sight
 from streamspot.face.tracker import LOST_AFTER, FaceTracker
-from streamspot.motion.fuse import MotionFusion
+from streamspot.motion.fuse import FLOW_GAP, MotionFusion
 from streamspot.motion.regions import Layout
 from streamspot.types import Face, FaceMotion, FlowName, Frame, Motion, SegmentEnd
 
@@ -49,8 +50,9 @@ class MotionEstimator:
         self._flow: FlowName = flow
         self._faces: dict[int, _Followed] = {}
         self._pts: float | None = None
-        self._shown: NDArray[np.uint8] | None = None
-        self._strange = False
+        self._shown: NDArray[np.float32] | None = None  # the scene in which faces are followed
+        self._strange: NDArray[np.float32] | None = None  # the newest picture, if it is of another one
+        self._missed: frozenset[int] = frozenset()  # who was followed when the first of those came
         self.origin: float | None = None
         self.visible = 0
 
@@ -66,7 +68,7 @@ class MotionEstimator:
         or has not been seen in the frame before, all are.
         A face unseen for more than half a second, or a gap of that length between two frames, ends its segment. So
         does a hand in front of its mouth; while it is there, the face counts as still. A single picture of something
-        else counts as no picture; when a second one has a face where one was, that is somebody else after a cut.
+        else counts as no picture; when the next one is alike and has a face where one was, that is somebody else.
         """
         if self.origin is None:
             self.origin = frame.pts
@@ -76,17 +78,16 @@ class MotionEstimator:
         found = self._end(lost, "gap in the source" if gap else "face lost")
         fusions = [one.fusion for one in self._faces.values()]
         needed = [fusion.follow(frame) or fusion.seen != before for fusion in fusions]
-        strange = self._is_strange(frame)
-        if strange and not self._strange:
-            self._strange = True
-            return found
         faces: dict[int, Face | None] = dict.fromkeys(self._faces)
         if any(needed) or not needed:
             faces = self._look(frame)
-            if strange and faces.keys() & self._faces.keys():
-                found += self.finish("scene cut")
-                faces, strange = self._look(frame), False
-        self._strange, self._shown = strange, self._shown if strange else frame.image
+        match self._scene(frame, faces, before):
+            case "strange":
+                return found
+            case "new" if others := sorted(self._missed & faces.keys()):
+                found += self._end(others, "scene cut")
+                self._strange, self._shown = None, coarse(frame.image)
+                faces = self._look(frame)
         self.visible = len(faces)
         return found + [one for track, face in faces.items() for one in self._measure(frame, track, face)]
 
@@ -120,12 +121,43 @@ class MotionEstimator:
             followed.fusion = self._fusion(frame.pts)
         return found
 
-    def _is_strange(self, frame: Frame) -> bool:
-        """Return whether no face was followed into a frame, which shows another scene than the one before."""
-        if self._shown is None or not self._faces:
-            return False
-        lost = self._strange or all(one.fusion.doubts for one in self._faces.values())
-        return lost and another_scene(self._shown, frame.image)
+    def _scene(
+        self, frame: Frame, faces: Mapping[int, Face | None], before: float | None
+    ) -> Literal["known", "strange", "new"]:
+        """Return whether a frame shows the scene in which faces are followed, something else, or another scene.
+
+        It shows something else where flow has lost all faces, the picture has nothing in common with the one before,
+        and nobody is found where a face was who looks as before; another scene if the next frame shows the same.
+        ``faces`` are those in the frame, ``before`` is the time of the frame before it.
+        """
+        now = coarse(frame.image)
+        if self._strange is None:
+            self._missed = frozenset(self._faces)
+        if (
+            self._shown is None
+            or not self._missed & self._faces.keys()
+            or not (self._strange is not None or self._doubted(frame, before))
+            or not another_scene(self._shown, now)
+            or self._recognised(frame, faces)
+        ):
+            self._strange = None
+            self._shown = now if shows(now) else self._shown
+            return "known"
+        earlier, self._strange = self._strange, now
+        return "new" if earlier is not None and stands(earlier, now) else "strange"
+
+    def _doubted(self, frame: Frame, before: float | None) -> bool:
+        """Return whether flow has lost all whom it can tell of; of nobody, whether the frames are near in time."""
+        told = [one.fusion.doubts for one in self._faces.values()]
+        near = before is not None and frame.pts - before <= FLOW_GAP
+        return all(told) if (told := [one for one in told if one is not None]) else near
+
+    def _recognised(self, frame: Frame, faces: Mapping[int, Face | None]) -> bool:
+        """Return whether somebody is found where a face was who looks as it did."""
+        return any(
+            face is not None and track in self._missed and self._faces[track].fusion.recognises(frame, face)
+            for track, face in faces.items()
+        )
 
     def _fusion(self, seen: float = -math.inf) -> MotionFusion:
         assert self.origin is not None  # noqa: S101 - there has been a frame
@@ -134,12 +166,14 @@ class MotionEstimator:
     def _end(self, faces: list[int], reason: str | None) -> list[Motion]:
         for face in faces:
             del self._faces[face]
+        self._tracker.forget(faces)
         return [SegmentEnd(face, reason) for face in faces]
 
     def finish(self, reason: str | None = None) -> list[Motion]:
         """End every segment and forget who is who: None says that the source has ended."""
+        found = self._end(sorted(self._faces), reason)
         self._tracker.forget()
-        return self._end(sorted(self._faces), reason)
+        return found
 
     def close(self) -> None:
         """Free the face detector."""

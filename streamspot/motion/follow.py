@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamspot.face.align import CROP, CROP_EYES, to_crop
+from streamspot.face.scene import same_face
 from streamspot.motion.flow import make_flow
 from streamspot.motion.head import RIGID, fit_rigid, rigid_basis
 from streamspot.types import Face, FlowName, Frame
@@ -87,6 +89,7 @@ class Follower:
         self._still = np.zeros((regions, 2), np.float32)
         self._cutter: _Cutter
         self._crop: Picture | None = None
+        self._looks: deque[Picture] = deque(maxlen=3)
         self._at = np.zeros((0, 3), np.float32)
         self._template: Picture
         self._from = self._at
@@ -116,6 +119,16 @@ class Follower:
         elif np.abs((placed - self._at)[:, :2]).max() > _OFF:
             self._at = placed
             self._take_template()
+
+    def recognises(self, frame: Frame, face: Face) -> bool:
+        """Return whether a face looks as the one that is followed did lately; unless it is known, it does."""
+        now = _Cutter(frame.image.shape[:2], face.transform)(frame.image)
+        return not self._looks or any(same_face(one, now) for one in self._looks)
+
+    def remember(self) -> None:
+        """Remember how the face looks now, beside the two times before."""
+        if self._crop is not None:
+            self._looks.append(self._crop)
 
     def step(self, frame: Frame) -> FlowStep:
         """Return where flow has the points in the next frame; ``go`` takes that step."""

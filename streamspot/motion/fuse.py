@@ -18,7 +18,7 @@ _SETTLING = 0.2
 """Seconds, three frames of a slow camera, in which the landmarks of a face that has just appeared converge; until
 then flow alone is believed, and only where it is sure and sees more than noise."""
 
-_FLOW_GAP = 0.12
+FLOW_GAP = 0.12
 """Seconds between frames beyond which their flow says nothing; landmarks alone are believed then."""
 
 _LOOK, _REST = 0.09, 0.2
@@ -30,6 +30,9 @@ _GAP = 0.06
 
 _LOST = 0.05
 """Quality of the flow at which the face may be another one: at a cut it is at most 0.02."""
+
+_MEMORY = 0.3
+"""Seconds between two pictures by which a face is recognised: the newest may show it half hidden."""
 
 _ROUNDING = 1e-5
 """Seconds by which two times may differ and be the same: large times are coarser than small ones."""
@@ -73,13 +76,17 @@ class MotionFusion:
         self._pts = -math.inf
         self._quality = 0.0
         self._carried = np.zeros_like(self._neutral)
-        self._looked = -math.inf
+        self._looked = self._remembered = -math.inf
         self._ahead: FlowStep | None = None
 
     @property
-    def doubts(self) -> bool:
-        """Whether flow has not found the face in the frame that was followed into."""
-        return self._ahead is not None and not self.leapt and self._ahead.quality < _LOST
+    def doubts(self) -> bool | None:
+        """Whether flow has lost the face in the frame that was followed into; None where it tells nothing."""
+        return None if self._ahead is None or self.leapt else self._ahead.quality < _LOST
+
+    def recognises(self, frame: Frame, face: Face) -> bool:
+        """Return whether the face in a frame that was followed into looks as it did in the one before."""
+        return self._follower.recognises(frame, face)
 
     def settle(self) -> None:
         """Let a face that is still settling begin anew with the next frame."""
@@ -89,7 +96,7 @@ class MotionFusion:
 
     def follow(self, frame: Frame) -> bool:
         """Follow the face into the next frame by flow; tell whether :meth:`push` needs its landmarks there."""
-        self.leapt = self._follower.follows and frame.pts - self._pts > _FLOW_GAP
+        self.leapt = self._follower.follows and frame.pts - self._pts > FLOW_GAP
         if not self._follower.follows:
             return True
         if self.leapt:
@@ -127,6 +134,9 @@ class MotionFusion:
             self._look(frame, face, settled=frame.pts - self._began >= _SETTLING - _ROUNDING)
         self._regions.correct(frame.pts - self._pts, self._quality)
         self._pts = frame.pts
+        if frame.pts - self._remembered >= _MEMORY:
+            self._remembered = frame.pts
+            self._follower.remember()
         motions = []
         for tick, pts, index, position in self._grid.push(frame.pts, frame.index, self._regions.at):
             motions.append(RegionMotion(tick, pts, index, position - self._ticked, self._quality))
