@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ _PREFIX = "STREAMSPOT_"
 
 _ELSEWHERE = {"STREAMSPOT_DATA", "STREAMSPOT_DEBUG"} | VARIABLES
 """Variables of that prefix that are no setting of a run."""
+
+_OF_A_CLUSTER = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$")
+"""How variables end that Kubernetes sets for a service of a name that begins like those of settings."""
 
 _OF_EACH = {"capture", "face", "motion", "model", "spotting"}
 """Groups whose settings each of several sources may have of its own, and beside them:"""
@@ -49,12 +53,7 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
         SettingsError: The file cannot be read, a key is unknown, a value impossible, or a setting of the whole run
             stands among those of a source.
     """
-    environment = {
-        name.removeprefix(_PREFIX).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(_PREFIX) and name not in _ELSEWHERE and value
-    }
-    layers = {"the environment": environment, "the command line": dict(flags)}
+    layers: dict[str, dict[str, Any]] = {"the environment": _environment(), "the command line": dict(flags)}
     if config is not None:
         file = settings_file(config)
         layers = {str(file): _flattened(_underscored(read_keys(file)), str(file)), **layers}
@@ -76,6 +75,19 @@ def load_streams(flags: Mapping[str, Any], config: str | Path | None = None) -> 
         layers_of[f"the settings of {without_secrets(str(own.get('source')))}"] = own
         streams.append(_merged(layers_of | {one: layers[one] for one in others}))
     return streams
+
+
+def _environment() -> dict[str, str]:
+    """Return the settings that variables give."""
+    found = {}
+    for name, value in os.environ.items():
+        if not name.startswith(_PREFIX) or name in _ELSEWHERE or _OF_A_CLUSTER.search(name) or not value:
+            continue
+        leaf = name.removeprefix(_PREFIX).lower()
+        if leaf not in GROUPS:
+            raise unknown(leaf, GROUPS, f" (the variable {name})")
+        found[leaf] = value
+    return found
 
 
 def _own(source: Any, where: str) -> dict[str, Any]:

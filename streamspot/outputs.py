@@ -21,7 +21,7 @@ from streamspot.errors import BrokerError, SourceError, StreamspotError
 from streamspot.mqtt.address import Broker
 from streamspot.mqtt.bridges import Bridge
 from streamspot.mqtt.channel import Channel
-from streamspot.mqtt.embedded import embedded_broker
+from streamspot.mqtt.embedded import USUAL_PORT, embedded_broker
 from streamspot.mqtt.homeassistant import HomeAssistant
 from streamspot.mqtt.publisher import Publisher
 from streamspot.mqtt.ros import Ros
@@ -197,7 +197,8 @@ class Outputs:
         journal = settings.journal
         if url == "embedded":  # it forgets everything at the end, so nothing is owed to it
             url = await stack.enter_async_context(embedded_broker(port=None))
-            self._tell(f"the embedded broker is {url}, for subscribers on this machine")
+            taken = "" if url.endswith(f":{USUAL_PORT}") else f"port {USUAL_PORT} is taken, so "
+            self._tell(f"{taken}the embedded broker is {url}, for subscribers on this machine")
             journal = journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         address = Broker.parse(url).address
         # the name of a long address is cut, and another broker's may begin like it

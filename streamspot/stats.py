@@ -97,6 +97,7 @@ class Delivery:
         lost: Events dropped undelivered, by a bound of the journal.
         error: What is wrong, one sentence, or empty.
         messages: What the user should know, oldest first; emptied by whoever shows them.
+        topics: Below which topic all streams are.
     """
 
     address: str = ""
@@ -106,3 +107,4 @@ class Delivery:
     lost: int = 0
     error: str = ""
     messages: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+    topics: str = ""

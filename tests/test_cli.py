@@ -139,7 +139,11 @@ def test_an_unknown_key_is_named_with_its_neighbour(
     assert_one_sentence(line("run", "--config", folder / "binary.yaml"), "binary.yaml", "key: value")
     assert_one_sentence(line("run", "--config", folder / "none.yaml"), "none.yaml", "live, replay")
     monkeypatch.setenv("STREAMSPOT_FASES", "2")
-    assert_one_sentence(line("run", "--source", SHORT), "'fases'", "environment", "'faces'")
+    assert_one_sentence(line("run", "--source", SHORT), "'fases'", "STREAMSPOT_FASES", "'faces'")
+    monkeypatch.delenv("STREAMSPOT_FASES")
+    monkeypatch.setenv("STREAMSPOT_HEAD_SVC_SERVICE_HOST", "10.0.0.1")  # Kubernetes, of a service of ours
+    monkeypatch.setenv("STREAMSPOT_HEAD_SVC_PORT_6379_TCP", "tcp://10.0.0.1:6379")
+    assert_one_sentence(line("run", "--source", "nowhere.mp4"), "nowhere.mp4")
 
 
 def test_a_file_that_cannot_be_written_is_named(line: Line, folder: Path):

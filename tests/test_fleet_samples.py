@@ -48,7 +48,9 @@ def test_the_dashboard_asks_for_metrics_that_there_are(tmp_path: Path) -> None:
         for panel in json.loads((SAMPLES / "grafana.json").read_text())["panels"]
         for target in panel["targets"]
     ]
-    server = MetricsServer([Stats(stream="a")], Delivery(), node="n")
+    measured = Stats(stream="a")
+    measured.stages["total"].add(0.01)
+    server = MetricsServer([measured], Delivery(), node="n")
     served = {sample.name for metric in server._figures.collect() for sample in metric.samples}
     assert set(re.findall(r"streamspot_\w+", " ".join(queries))) <= served
     if (promtool := shutil.which("promtool")) is None:

@@ -61,6 +61,14 @@ def test_the_picture_shows_what_matters(width, height):
     assert [part for part in expected if part not in text] == []
 
 
+def test_the_topics_are_told_where_there_is_room():
+    """Whoever subscribes, or grants a right, reads the name of the stream off the picture."""
+    stream, view = running()
+    stream.delivery.topics = "streamspot/lab/cam0"
+    assert "below streamspot/lab/cam0" in text_of(view, 120, 36)
+    assert "online" in text_of(view, 80, 24)
+
+
 def test_a_refused_broker_is_in_red_and_in_words():
     """A broker that refuses is told by its state and by its error, in the alarm colour."""
     stream, view = running()

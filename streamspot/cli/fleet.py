@@ -41,7 +41,9 @@ def fleet(
     gpus: Annotated[float | None, typer.Option(min=0.0, help="GPUs that it takes. Default: all.")] = None,
     metrics: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of every engine for Prometheus; 0 takes a free one."),
+        typer.Option(
+            min=0, max=65535, help="Port for Prometheus, open to each node's network; 0 takes a free one."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     ui: Annotated[

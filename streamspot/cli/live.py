@@ -288,7 +288,8 @@ async def _print(broker: str, node: str, stream: str, *, json: bool) -> None:
             if arrived.missed:
                 whose = printable(f"{arrived.node}/{arrived.event.stream}")
                 typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
-            line = one_line(arrived.payload) if json else plain(arrived.event).encode()
+            whose = printable(f"{arrived.node}/{arrived.event.stream}  ") if "+" in {node, stream} else ""
+            line = one_line(arrived.payload) if json else f"{whose}{plain(arrived.event)}".encode()
             typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
 

@@ -67,6 +67,7 @@ def convert(
         raise SettingsError(f"--video is for ELAN; a file of {form} names no video, so leave it out")
     if video is not None and not video.is_file():
         raise SettingsError(f"there is no video {video}; name the one that was analysed")
+    expressions = read_expressions(events)
     out = out or events.with_name(events.stem + ENDINGS[form])
     writers: dict[Path, Callable[[Sequence[Expression], Path], None]] = {out: _writer(form, out, video)}
     if form == "bids":
@@ -80,16 +81,16 @@ def convert(
             raise SettingsError(
                 f"{path} is there already; name another with --out, or add --force to replace it"
             )
-    expressions = _held(read_expressions(events), form, tell)
+    held = _held(expressions, form, tell)
     for path, write in writers.items():
         try:
             with write_atomically(path) as part:
-                write(expressions, part)
+                write(held, part)
         except OSError as error:
             raise SettingsError(
                 f"{path} cannot be written ({error.strerror}); name another with --out"
             ) from None
-    return list(writers), len(expressions)
+    return list(writers), len(held)
 
 
 def _held(

@@ -211,6 +211,9 @@ def pipeline_panel(shown: Shown, width: int, height: int) -> list[Line]:
         body = _each(stats, inner)
     body += _broker(shown.delivery, inner, height)
     room = height - 2 - len(body) - 1
+    if shown.delivery.topics and room >= 0:
+        body.append([run(f" below {elide(shown.delivery.topics, inner - 8)}", DIM)])
+        room -= 1
     if shown.messages and room > 0:
         body.append([RULE, run("messages", BOLD)])
         lines: list[str] = []

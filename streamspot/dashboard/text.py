@@ -173,6 +173,7 @@ def summary(streams: Sequence[Stats], delivery: Delivery, expressions: int) -> s
         text = f"{seen}, {counted(expressions, 'expression')}, {dropped} dropped"
     if delivery.state != "none":
         text += f", {counted(delivery.acknowledged, 'event')} acknowledged by {delivery.address}"
+        text += f" below {delivery.topics}" if delivery.topics else ""
         if delivery.queued:
             text += f", {delivery.queued} still queued"
     return text

@@ -264,7 +264,7 @@ def read_format(folder: Path, name: str) -> Found:
         DataError: Files are missing or the annotation is broken; every fault is named with file and row.
     """
     if name not in READERS:
-        raise SettingsError(f"there is no format {name!r}; choose one of {', '.join(READERS)}")
+        raise SettingsError(f"there is no layout {name!r} of a data set; choose one of {', '.join(READERS)}")
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the one the data set was unpacked to")
     found = READERS[name](folder)

@@ -60,7 +60,7 @@ class Plan:
                     f"{first.name.node}-{stream} is too long for a topic; 40 letters are the most"
                 )
             given = settings.output.model_dump(exclude_defaults=True)
-            if used := given.keys() - {"metrics", "metrics_host", "osc_map", "force"}:
+            if used := given.keys() - {"osc_map", "force"}:
                 raise SettingsError(
                     f"{min(used)} is not possible in a fleet, whose results go to the broker; leave it out"
                 )

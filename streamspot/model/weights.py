@@ -115,7 +115,7 @@ class Model:
                 weights = {name: file.get_tensor(name) for name in found}
         except (SafetensorError, OSError) as error:
             raise ModelError(
-                f"{path} is damaged or no safetensors file ({cut(error, 200)}); {remedy}"
+                f"{path} is damaged or no safetensors file ({cut(error, 200)}); name another, or {remedy}"
             ) from None
         if any(not torch.isfinite(value).all() for value in weights.values()):
             raise ModelError(f"{path} holds weights that are not finite; {remedy}")

@@ -84,7 +84,7 @@ _TOPICS = {
     ),
     "intensity": _Topic(
         f"{_STREAM}/intensity",
-        "The curve since the last message, at most ten a second; may be lost.",
+        "The curve since the last message, ten times a second, more at once of a recording; may be lost.",
         TypeAdapter(IntensityPayload),
         qos=0,
     ),
@@ -109,7 +109,7 @@ _TOPICS = {
     ),
     "homeAssistant": _Topic(
         "homeassistant/device/streamspot_{node}/{stream}/config",
-        "With --homeassistant: the device that Home Assistant shows; in both names _ is doubled and . is _-.",
+        "With --homeassistant: the device that Home Assistant shows; in both names _ is doubled.",
         TypeAdapter(dict[str, Any]),
         retain=True,
     ),

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from streamspot.errors import BrokerError
 
 _HOST = "127.0.0.1"
-_USUAL = 1883
+USUAL_PORT = 1883
 """The port at which subscribers expect a broker."""
 _PATIENCE = 0.5
 """Seconds the broker is given to end."""
@@ -32,7 +32,7 @@ async def embedded_broker(port: int | None = 0) -> AsyncIterator[str]:
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if port is None:
-        port = _USUAL if _is_free(_USUAL) else 0
+        port = USUAL_PORT if _is_free(USUAL_PORT) else 0
     if not port:
         with socket.socket() as probe:
             probe.bind((_HOST, 0))

@@ -141,5 +141,5 @@ class HomeAssistant:
 
 
 def _level(name: str) -> str:
-    """Return a name as a level of a discovery topic, which knows no dot; different names stay different."""
-    return name.replace("_", "__").replace(".", "_-")
+    """Return a name as a part of a level of a discovery topic; different pairs of names stay different."""
+    return name.replace("_", "__")

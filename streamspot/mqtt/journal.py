@@ -160,7 +160,10 @@ class Journal:
         """
         path = journal_file(place)
         if not path.is_file():
-            raise SettingsError(f"there is no journal {path}; name the folder that the stream was run with")
+            raise SettingsError(
+                f"there is no journal {path}; name the folder of --journal, or without it one of those below "
+                "~/.local/state/streamspot/journal"
+            )
         try:
             yield from database.read(path, since, newest)
         except DatabaseError as error:

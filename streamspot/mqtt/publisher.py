@@ -80,7 +80,8 @@ class Publisher:
         self._journal = Journal(journal, fsync=fsync)
         self._look = min(fsync, _LOOK) or _LOOK
         self._delivery = delivery
-        delivery.address = broker.address
+        first, *others = self._channels
+        delivery.address, delivery.topics = broker.address, self._base if others else f"{self._base}/{first}"
         self._births = 0
         self._trouble = ""  # of the journal
         self._shared = False

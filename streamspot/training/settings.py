@@ -207,7 +207,8 @@ class TrainSettings(_Settings):
         """Refuse two beginnings."""
         if self.start is not None and self.simulated.steps:
             raise ValueError(
-                "a network begins with weights or with simulated motion; set simulated.steps to 0"
+                "a network begins with weights (start, --from) or with simulated motion; leave the weights out, or "
+                "set simulated.steps to 0"
             )
         return self
 
