@@ -65,7 +65,7 @@ def test_the_topics_are_told_where_there_is_room():
     """Whoever subscribes, or grants a right, reads the name of the stream off the picture."""
     stream, view = running()
     stream.delivery.topics = "streamspot/lab/cam0"
-    assert "below streamspot/lab/cam0" in text_of(view, 120, 36)
+    assert "below streamspot/lab/cam0" in text_of(view, 120, 44)
     assert "online" in text_of(view, 80, 24)
 
 
