@@ -129,7 +129,9 @@ def read_events(path: Path) -> list[Event]:
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); name a file of --events") from None
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); name a file that run has written"
+        ) from None
     events: dict[str, Event] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -23,6 +23,8 @@ from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, Flow
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"
 _REMEDIES = {
+    "faces": "give 1 to 16",
+    "sensitivity": "give a number from 0 to 1",
     "speed": "give max, or a number above 0 (1 is the recording's own pace)",
     "stream": _NAME,
     "node": _NAME,

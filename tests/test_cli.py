@@ -103,9 +103,9 @@ def test_weights_that_cannot_be_used_are_named(line: Line, folder: Path, weights
 @pytest.mark.parametrize(
     ("flag", "value", "remedy"),
     [
-        ("faces", "0", "greater than or equal to 1"),
-        ("sensitivity", "2", "less than or equal to 1"),
-        ("sensitivity", "nan", "less than or equal to 1"),
+        ("faces", "0", "give 1 to 16"),
+        ("sensitivity", "2", "from 0 to 1"),
+        ("sensitivity", "nan", "from 0 to 1"),
         ("speed", "-1", "above 0"),
         ("speed", "nan", "above 0"),
         ("speed", "quick", "give max"),

@@ -284,6 +284,7 @@ def test_another_keeper_takes_over_the_table(tmp_path: Path) -> None:
         ({"stream": None}, "needs a stream name of its own"),
         ({"stream": "x" * 40}, "is too long for a topic"),
         ({"record": "r.motion"}, "record is not possible in a fleet"),
+        ({"metrics": 9464, "metrics_host": "127.0.0.1"}, "--metrics PORT instead"),
     ],
 )
 def test_what_a_fleet_lacks_is_said(flags: dict[str, Any], sentence: str) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brokers import make_event
 from hypothesis import given
 from hypothesis import strategies as st
 from small_pictures import small_picture, write_clip
 
 from streamspot.errors import SourceError
+from streamspot.events import encode
 from streamspot.sources import open_source
 from streamspot.sources.live import Clock
 from streamspot.sources.video import Timeline
@@ -261,3 +263,11 @@ def test_a_network_that_becomes_slower_leaves_the_stamps_of_a_camera():
     arrived += [900 + number // 8 * 8 / 25 + 0.45 for number in range(3000, 6000)]
     pts = [clock.stamp(time, 50 + number / 25) for number, time in enumerate(arrived)]
     assert max(abs(np.diff(pts)[100:] - 1 / 25)) < 2e-3
+
+
+def test_a_file_of_events_is_no_video(tmp_path: Path):
+    """Whoever gives the program its own results is told which command takes them."""
+    path = tmp_path / "clip.jsonl"
+    path.write_bytes(encode(make_event(0), node="n") + b"\n")
+    with pytest.raises(SourceError, match="holds events, not a video; streamspot report"):
+        list(open_source(str(path)).read())

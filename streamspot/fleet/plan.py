@@ -61,8 +61,10 @@ class Plan:
                 )
             given = settings.output.model_dump(exclude_defaults=True)
             if used := given.keys() - {"osc_map", "force"}:
+                metrics = min(used).startswith("metrics")
+                remedy = "give streamspot fleet --metrics PORT instead" if metrics else "leave it out"
                 raise SettingsError(
-                    f"{min(used)} is not possible in a fleet, whose results go to the broker; leave it out"
+                    f"{min(used)} is not possible in a fleet, whose results go to the broker; {remedy}"
                 )
             sources[stream] = settings
         return cls(first.name.node, first.mqtt.journal, sources)

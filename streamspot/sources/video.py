@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from streamspot.sources.network import open_address
 from streamspot.types import Frame
 
 _DEFAULT_FPS = 30.0
+_EVENTS = b'{"specversion"'
+"""How a file of events begins."""
 _OPTIONS = {
     "protocol_whitelist": "crypto,file",  # a playlist may not reach the network
     "correct_ts_overflow": "0",  # a clock that was set back is no overflow
@@ -208,6 +211,11 @@ class VideoFile(Source):
             try:
                 container = av.open(whole_path(self._address), options=_OPTIONS)
             except (av.FFmpegError, OSError, ValueError):
+                with suppress(OSError), Path(self._address).open("rb") as file:
+                    if file.read(len(_EVENTS)) == _EVENTS:
+                        raise SourceError(
+                            f"{self.name} holds events, not a video; streamspot report and convert take it"
+                        ) from None
                 raise SourceError(
                     f"{self.name} is not a video that can be decoded (damaged, cut short or an unknown codec); "
                     "convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
