@@ -23,14 +23,13 @@ from streamspot.types import SESSION_NAME, STREAM_NAME, Choice, DeviceName, Flow
 
 _NAME = "give 1 to 40 small letters, digits, _ or -"
 _REMEDIES = {
-    "faces": "give 1 to 16",
-    "sensitivity": "give a number from 0 to 1",
     "speed": "give max, or a number above 0 (1 is the recording's own pace)",
     "stream": _NAME,
     "node": _NAME,
     "session": "give 1 to 64 letters, digits, _, . or -",
 }
-"""What to say where the words of the validation do not help."""
+_RANGES = {"faces": "give 1 to 16", "sensitivity": "give a number from 0 to 1"}
+"""What to say where the words of the validation do not help, and where they name one end of a range."""
 
 Speed = Literal["max"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -270,7 +269,8 @@ def build(values: Mapping[str, Any], origin: Mapping[str, str] | None = None) ->
     except ValidationError as error:
         first = error.errors()[0]
         leaf = str(next(part for part in first["loc"] if part in values))
-        remedy = _REMEDIES.get(leaf) or first["msg"].replace("Input should", "it should")
+        remedy = _RANGES.get(leaf) if first["type"].endswith("_than_equal") else _REMEDIES.get(leaf)
+        remedy = remedy or first["msg"].replace("Input should", "it should")
         raise SettingsError(
             f"{leaf} = {cut(redacted(repr(values[leaf])))}{where.get(leaf, '')} is impossible: {remedy}"
         ) from error
