@@ -49,11 +49,11 @@ def crossval(
         SettingsError: ``out`` cannot be written or belongs to other data or settings.
         StreamspotError: A worker was killed.
     """
+    check_folder(out)
     started = time.perf_counter()
     dataset = load(data, seed=settings.seed)
     folds = plan(dataset.subjects, settings)
     check(folds, dataset)
-    check_folder(out)
     job = Job(dataset, settings, method, open_folder(out, dataset, settings, method), device)
     todo = [fold for fold in folds if not job.file(fold).exists()]
     with Bars(console) as bar:
