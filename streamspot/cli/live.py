@@ -285,11 +285,11 @@ async def _print(broker: str, node: str, stream: str, *, json: bool) -> None:
 
     async with subscribe(broker, node=node, stream=stream) as arriving:
         async for arrived in arriving:
+            whose = printable(f"{arrived.node}/{arrived.event.stream}")
             if arrived.missed:
-                whose = printable(f"{arrived.node}/{arrived.event.stream}")
                 typer.echo(f"! {arrived.missed} events of {whose} are missing here", err=True)
-            whose = printable(f"{arrived.node}/{arrived.event.stream}  ") if "+" in {node, stream} else ""
-            line = one_line(arrived.payload) if json else f"{whose}{plain(arrived.event)}".encode()
+            text = f"{whose}  {plain(arrived.event)}" if "+" in {node, stream} else plain(arrived.event)
+            line = one_line(arrived.payload) if json else text.encode()
             typer.echo(line)  # bytes: a terminal without the letters of a foreign message ends nothing
 
 

@@ -86,7 +86,7 @@ class MotionEstimator:
                 return found
             case "new" if others := sorted(self._missed & faces.keys()):
                 found += self._end(others, "scene cut")
-                self._strange, self._shown = None, coarse(frame.image)
+                self._shown, self._strange = self._strange, None
                 faces = self._look(frame)
         self.visible = len(faces)
         return found + [one for track, face in faces.items() for one in self._measure(frame, track, face)]
@@ -148,9 +148,9 @@ class MotionEstimator:
 
     def _doubted(self, frame: Frame, before: float | None) -> bool:
         """Return whether flow has lost all whom it can tell of; of nobody, whether the frames are near in time."""
-        told = [one.fusion.doubts for one in self._faces.values()]
+        told = [doubts for one in self._faces.values() if (doubts := one.fusion.doubts) is not None]
         near = before is not None and frame.pts - before <= FLOW_GAP
-        return all(told) if (told := [one for one in told if one is not None]) else near
+        return all(told) if told else near
 
     def _recognised(self, frame: Frame, faces: Mapping[int, Face | None]) -> bool:
         """Return whether somebody is found where a face was who looks as it did."""

@@ -122,8 +122,10 @@ class Follower:
 
     def recognises(self, frame: Frame, face: Face) -> bool:
         """Return whether a face looks as the one that is followed did lately; unless it is known, it does."""
+        if not self._looks:
+            return True
         now = _Cutter(frame.image.shape[:2], face.transform)(frame.image)
-        return not self._looks or any(same_face(one, now) for one in self._looks)
+        return any(same_face(one, now) for one in self._looks)
 
     def remember(self) -> None:
         """Remember how the face looks now, beside the two times before."""

@@ -85,7 +85,7 @@ class MotionFusion:
         return None if self._ahead is None or self.leapt else self._ahead.quality < _LOST
 
     def recognises(self, frame: Frame, face: Face) -> bool:
-        """Return whether the face in a frame that was followed into looks as it did in the one before."""
+        """Return whether the face in a frame that was followed into looks as it did lately."""
         return self._follower.recognises(frame, face)
 
     def settle(self) -> None:
